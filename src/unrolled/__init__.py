@@ -1,0 +1,54 @@
+"""Recurrent neural networks from their equations.
+
+A cell is written once, as its equation in plain PyTorch. Training, sampling and pictures come from that
+text. The names below are the public surface; they are imported when first used, so that ``import
+unrolled`` and the command line's help do not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from unrolled.version import __version__
+
+_HOME = {
+    "Cell": "cells",
+    "Gates": "cells",
+    "ElmanCell": "cells",
+    "LSTMCell": "cells",
+    "GRUCell": "cells",
+    "Recurrent": "layers",
+    "Bidirectional": "layers",
+    "Stack": "layers",
+    "Elman": "layers",
+    "LSTM": "layers",
+    "GRU": "layers",
+    "from_torch": "layers",
+    "to_torch": "layers",
+    "Model": "models",
+    "OneHot": "models",
+    "Embedding": "models",
+    "Linear": "models",
+    "Softmax": "models",
+    "Regression": "models",
+    "sample": "models",
+    "beam_search": "models",
+    "backward": "training.gradient",
+    "fit": "tasks.fit",
+    "load": "tasks.load",
+}
+
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+    value = getattr(import_module(f"unrolled.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,9 @@
+"""The equations: one cell a file, each a module whose ``step`` is one time step."""
+
+from unrolled.cells.cell import Cell
+from unrolled.cells.elman import ElmanCell
+from unrolled.cells.gates import Gates
+from unrolled.cells.gru import GRUCell
+from unrolled.cells.lstm import LSTMCell
+
+__all__ = ["Cell", "ElmanCell", "GRUCell", "Gates", "LSTMCell"]

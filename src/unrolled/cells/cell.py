@@ -1,0 +1,137 @@
+"""The base of every cell: one time step, written as its equation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells.gates import Gates
+from unrolled.cells.reading import read_names
+
+
+class Cell(nn.Module):
+    """One time step of a recurrent network, written as its equation.
+
+    A subclass names its states and defines ``step``; nothing else is needed to train it::
+
+        class MinimalCell(unrolled.Cell):
+            state = ("h",)
+
+            def __init__(self, input_size, hidden_size):
+                super().__init__(input_size, hidden_size)
+                self.x = unrolled.Gates("f n", input_size, hidden_size)
+                self.h = unrolled.Gates("f n", hidden_size, hidden_size, bias=False)
+
+            def step(self, x, h):
+                f = torch.sigmoid(self.x.f(x) + self.h.f(h))
+                n = torch.tanh(self.x.n(x) + self.h.n(f * h))
+                return (1 - f) * h + f * n
+
+    ``step(x, *state)`` returns the new states in the order of ``state``: one tensor, or a tuple. The
+    first of them is the output. It contains no loop over time, no lengths, no device: `Recurrent` has
+    those. A cell with inputs that stay the same for a whole sequence (an image, a dropout mask) names
+    them in ``constants``; they follow the states as arguments of ``step``.
+
+    `Gates` stored under the name of a state (``self.h`` above) map that state, so they are recurrent
+    weights, and start orthogonal.
+
+    Shapes:
+        x (N, D); each state (N, width), width = H unless ``state_shapes`` says otherwise.
+
+    Raises:
+        TypeError: the subclass has no ``step``, or names no state.
+        ValueError: ``step`` returns other states than the class names, or states of another shape.
+
+    >>> cell = unrolled.LSTMCell(4, 3)
+    >>> h, c = cell(torch.zeros(2, 4))
+    >>> sorted(cell.gates(torch.zeros(2, 4)))
+    ['c', 'f', 'g', 'h', 'i', 'o']
+    """
+
+    state: tuple[str, ...] = ("h",)
+    constants: tuple[str, ...] = ()
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{type(self).__name__}: {name} must be a whole number from 1, got {size!r}")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(cls.state, str):
+            cls.state = tuple(cls.state.split())
+        if not cls.state or not all(isinstance(name, str) and name.isidentifier() for name in cls.state):
+            raise TypeError(f"{cls.__name__}: state must name the states, such as ('h', 'c'), got {cls.state!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, Gates) and name in type(self).state:
+            value.orthogonal_()
+
+    def step(self, x: Tensor, *state: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The equation: the new states from the input and the old states."""
+        raise TypeError(f"{type(self).__name__} has no step(self, x, {', '.join(self.state)})")
+
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each state without the batch, in order. Override it for states of other widths."""
+        return dict.fromkeys(self.state, (self.hidden_size,))
+
+    @property
+    def output_size(self) -> int:
+        """The width of the first state, which is the output."""
+        return self.state_shapes()[self.state[0]][-1]
+
+    def initial_state(self, batch: int, like: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The states before the first step: zeros. Override it to learn them.
+
+        Arguments:
+            batch: N.
+            like: the states get its dtype and device; by default those of the first parameter.
+        """
+        if like is None:
+            like = next(self.parameters())
+        return tuple(like.new_zeros(batch, *shape) for shape in self.state_shapes().values())
+
+    def forward(self, x: Tensor, *state: Tensor, constants: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+        """One step, checked: the new states as a tuple. Without states, from the initial ones."""
+        old = state or self.initial_state(x.shape[0], like=x)
+        new = self.step(x, *old, *constants)
+        return self.checked(new, old)
+
+    def checked(self, new: Tensor | tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What ``step`` returned, as a tuple; ValueError if it does not fit the states."""
+        name = type(self).__name__
+        states = (new,) if isinstance(new, Tensor) else tuple(new)
+        if len(states) != len(self.state):
+            raise ValueError(
+                f"{name}: step returned {len(states)} states, expected {len(self.state)}: {', '.join(self.state)}"
+            )
+        for label, a, b in zip(self.state, states, old, strict=True):
+            if a.shape != b.shape:
+                raise ValueError(
+                    f"{name}: step returned {label} with shape {tuple(a.shape)}, expected {tuple(b.shape)} as before"
+                )
+        return states
+
+    def gates(self, x: Tensor, *state: Tensor, constants: tuple[Tensor, ...] = ()) -> dict[str, Tensor]:
+        """Every tensor that the equation names, by its name: gates, candidates and the new states.
+
+        Arguments:
+            x: input (N, D).
+            state: the states before the step; without them, the initial ones.
+        """
+        old = state or self.initial_state(x.shape[0], like=x)
+        names, new = read_names(self.step, x, *old, *constants)
+        inputs = {id(x), *map(id, old), *map(id, constants)}
+        named = {
+            k: v for k, v in names.items() if isinstance(v, Tensor) and v.dim() and id(v) not in inputs
+        }
+        return named | dict(zip(self.state, self.checked(new, old), strict=True))
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}"

@@ -1,0 +1,75 @@
+"""The verb ``lesson``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Short lessons: the lecture's examples, with every number.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog="Example: unrolled lesson hello",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _lessons() -> None:
+    pass
+
+
+@app.command("hello", epilog="Example: unrolled lesson hello --seed 2")
+def hello(
+    seed: Annotated[int, typer.Option(help="Of the first weights.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """The smallest language model: four letters, one word, every number of the unrolled network."""
+    from unrolled.lab.hello import HIDDEN, SEQUENCE, UPDATES, VOCABULARY, run
+
+    lesson = run(seed)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        print(dumps(asdict(lesson)))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f'Vocabulary {list(VOCABULARY)}, training sequence "{SEQUENCE}".', markup=False)
+    console.print(f"Elman network, {HIDDEN} hidden units, {lesson.parameters} parameters:")
+    console.print("  h_t = tanh(W_hh h_{t-1} + W_xh x_t + b)      y_t = W_hy h_t + b_y\n")
+    console.print(_table("Before training", lesson.before))
+    console.print(f"loss {lesson.loss_before:.3f} nats\n")
+    console.print(_table(f"After {UPDATES} updates of full backpropagation through time", lesson.after))
+    console.print(f"loss {lesson.loss_after:.3f} nats\n")
+    console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
+    console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{lesson.written}[/bold]')
+
+
+def _table(title: str, steps: list[Any]) -> Any:
+    """Time runs from left to right, and the network upwards, as in the lecture's figure."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for t, _ in enumerate(steps, start=1):
+        table.add_column(f"t = {t}", justify="right")
+
+    def vector(values: list[float], places: int) -> str:
+        return "\n".join(f"{value:.{places}f}" for value in values)
+
+    rows = [
+        ("input", [step.input for step in steps]),
+        ("one-hot x\n(h e l o)", [vector(step.one_hot, 0) for step in steps]),
+        ("hidden h", [vector(step.hidden, 2) for step in steps]),
+        ("scores y\n(h e l o)", [vector(step.scores, 2) for step in steps]),
+        ("target", [step.target for step in steps]),
+        ("p(target)", [f"{step.probability:.3f}" for step in steps]),
+    ]
+    for k, (name, cells) in enumerate(rows):
+        table.add_row(name, *cells, end_section=k < len(rows) - 1)
+    return table

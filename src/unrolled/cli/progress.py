@@ -1,0 +1,216 @@
+"""What ``train`` shows: live in a terminal, plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+Event = dict[str, Any]
+
+_LIVE_EVERY = 0.25
+
+
+def listener(as_json: bool) -> PlainLines:
+    """The way to show events that fits where the output goes."""
+    if as_json:
+        return JsonLines()
+    return LiveLine() if sys.stdout.isatty() else PlainLines()
+
+
+class PlainLines:
+    """A line for each report; a subclass may do more with the time between."""
+
+    def __init__(self) -> None:
+        self.units = "characters"
+        self.unit = "character"
+        self.seconds_left = math.inf
+
+    def __call__(self, event: Event) -> None:
+        method = getattr(self, "_" + event["event"].replace(" ", "_"), None)
+        if method is not None:
+            method(event)
+
+    def close(self) -> None:
+        """Training has ended, one way or another."""
+
+    def write(self, text: str) -> None:
+        """One finished line or block."""
+        print(text, flush=True)
+
+    # -- events
+
+    def _started(self, e: Event) -> None:
+        s, d = e["settings"], e["data"]
+        self.units = s["units"]
+        self.unit = self.units[:-1]
+        if e["from_update"]:
+            self.write(f"Going on with {e['run']} after update {e['from_update']:,}.")
+        for name, text in _introduction(e, s, d):
+            self.write(f"{name:<10} {text}")
+        if e["chosen"] and not e["from_update"]:
+            self.write("           * chosen from the data and the time; name any to set it yourself")
+        self.write("")
+
+    def _already_finished(self, e: Event) -> None:
+        self.write(f"{e['run']} is finished: there is nothing to go on with.")
+
+    def _update(self, e: Event) -> None:
+        self.seconds_left = e["seconds_left"]
+
+    def _train(self, e: Event) -> None:
+        self.write(self._report(e))
+
+    def _report(self, e: Event) -> str:
+        line = (
+            f"update {e['update']:>6,}  loss {e['loss']:.3f}  {self._bits(e['loss'])}"
+            f"|g| {e['gradient_norm']:.2f}  clipped {e['clipped']:.0%}  {_thousands(e['per_second'])}/s"
+            f"  {duration(self.seconds_left)} left"
+        )
+        return line + (f"  skipped {e['skipped']}" if e["skipped"] else "")
+
+    def _bits(self, loss: float) -> str:
+        return f"bpc {loss / math.log(2):.2f}  " if self.unit == "character" else ""
+
+    def _validation(self, e: Event) -> None:
+        best = "  best so far" if e["best"] else ""
+        self.write(
+            f"validation {e['update']:>6,}  loss {e['loss']:.4f}  bpc {e['bits_per_character']:.3f}"
+            f"  accuracy {e['accuracy']:.1%}{best}"
+        )
+
+    def _sample(self, e: Event) -> None:
+        shown = "\n".join("  | " + line for line in e["text"].splitlines()[:6])
+        self.write(f"{shown}")
+
+    def _skip(self, e: Event) -> None:
+        self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")
+
+    def _finished(self, e: Event) -> None:
+        clipped = f"{e['clipped']:.1%} of the updates were clipped, {e['skipped']} skipped"
+        self.write("")
+        self.write(f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}.")
+        if (v := e.get("validation")) is not None:
+            self.write(
+                f"Best weights (update {e['best_update']:,}) on the whole validation part: loss {v['loss']:.4f} nats,\n"
+                f"{v['bits_per_character']:.3f} bits per character, perplexity {v['perplexity']:.2f}, "
+                f"accuracy {v['accuracy']:.1%}."
+            )
+
+
+class LiveLine(PlainLines):
+    """As plain lines for what stays; reports go into one line that is always up to date."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.console = Console(highlight=False)
+        self.line = ""
+        self.shown_at = 0.0
+        self.live: Any = None
+
+    def write(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def _update(self, e: Event) -> None:
+        super()._update(e)
+        now = time.monotonic()
+        if now - self.shown_at < _LIVE_EVERY:
+            return
+        self.shown_at = now
+        if not self.line:
+            self.line = f"loss {e['loss']:.3f}"
+        self._draw(e["share"])
+
+    def _draw(self, share: float) -> None:
+        from rich.live import Live
+
+        if self.live is None:
+            self.live = Live(console=self.console, auto_refresh=False, transient=True)
+            self.live.start()
+        table = Table.grid(padding=(0, 1), expand=False)
+        table.add_row(ProgressBar(100, share * 100, width=14), f"{share:.0%}", self.line, f"{duration(self.seconds_left)} left")
+        self.live.update(table, refresh=True)
+
+    def _train(self, e: Event) -> None:
+        self.line = (
+            f"loss {e['loss']:.3f} {self._bits(e['loss']).strip()} |g| {e['gradient_norm']:.2f} "
+            f"clip {e['clipped']:.0%} {_thousands(e['per_second'])}/s"
+        )
+
+    def _sample(self, e: Event) -> None:
+        from rich.markup import escape
+
+        lines = e["text"].splitlines()[:6]
+        self.console.print("\n".join(f"  [dim]│[/dim] [cyan]{escape(line)}[/cyan]" for line in lines), soft_wrap=False, overflow="ellipsis", no_wrap=True)
+
+    def _finished(self, e: Event) -> None:
+        self.close()
+        super()._finished(e)
+
+
+class JsonLines(PlainLines):
+    """Every event but the single updates, as one JSON object a line."""
+
+    def __call__(self, event: Event) -> None:
+        if event["event"] != "update":
+            print(json.dumps(event), flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> duration(192.4), duration(7300)
+    ('3:12', '2:01:40')
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _thousands(number: float) -> str:
+    return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
+
+
+def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
+    """What is about to happen, in a few lines; a star marks what the program chose."""
+
+    def star(name: str) -> str:
+        return "*" if name in e["chosen"] else ""
+
+    layers = f"{s['layers']}{star('layers')} layer{'s' if s['layers'] > 1 else ''}"
+    window = f"bptt {s['bptt'] or 'all'}"
+    if s.get("update_every"):
+        window += f", update every {s['update_every']}"
+    if not s["carry"]:
+        window += ", state not carried"
+    budget = f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
+    lines = [
+        ("text", f"{d['symbols']:,} {s['units']}, {d['vocabulary']:,} different"),
+        ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),
+        ("model", f"{s['cell']}, {layers} of {s['hidden']}{star('hidden')}, {e['parameters']:,} parameters"),
+        ("", f"dropout {s['dropout']:g}{star('dropout')}, averaging {s['ema']:g}{star('ema')}"),
+        ("training", f"{s['optimizer']}, learning rate {s['lr']:g}{star('lr')}, clip {s['clip']}"),
+        ("", f"batch {s['batch']}{star('batch')}, {window}, seed {s['seed']}, {s['threads']} threads"),
+        ("budget", budget),
+    ]
+    if d.get("unigram_loss") is not None:
+        pairs = "" if d.get("bigram_loss") is None else f", of pairs {d['bigram_loss']:.3f}"
+        lines.append(("to beat", f"table of frequencies {d['unigram_loss']:.3f}{pairs} nats (validation)"))
+    if d["skipped_files"]:
+        lines.append(("skipped", f"{d['skipped_files']:,} files that are not text"))
+    if d["unknown_in_validation"]:
+        lines.append(("unknown", f"{d['unknown_in_validation']:,} {s['units']} of the validation part"))
+    return lines

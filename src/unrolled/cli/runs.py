@@ -1,0 +1,55 @@
+"""The verb ``runs``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+EXAMPLE = "Example: unrolled runs runs"
+
+
+def runs(
+    folder: Annotated[str, typer.Argument(help="Where to look, two levels deep.")] = ".",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
+) -> None:
+    """List the runs of a folder: what they are, how far they came, how good they are."""
+    from unrolled.runs.folder import find_runs
+
+    rows = [_row(run) for run in find_runs(folder)]
+    if json:
+        from json import dumps
+
+        for row in rows:
+            print(dumps(row))
+        return
+    if not rows:
+        print(f"There are no runs in {folder}.")
+        return
+    width = max(len("run"), *(len(row["run"]) for row in rows))
+    print(f"{'run':<{width}}  {'model':<18} {'state':<12} {'validation':>10}")
+    for row in rows:
+        loss = "" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
+        print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<12} {loss:>10}")
+
+
+def _row(run: Any) -> dict[str, Any]:
+    from unrolled.errors import RunError
+
+    row = {"run": str(run.path), "task": None, "model": "", "state": "damaged", "update": 0, "validation_loss": None}
+    try:
+        config = run.config()
+        task = config.get(config["task"], {})
+        cell = str(task.get("cell", "?")).rpartition(":")[2]
+        row |= {"task": config["task"], "model": f"{cell} {task.get('layers', '?')} x {task.get('hidden', '?')}"}
+        if not run.has_checkpoint:
+            return row | {"state": "begun"}
+        about = run.checkpoint_about()
+        state = "finished" if about["finished"] else f"{about['share']:.0%}"
+        row |= {"state": state, "update": about["update"], "validation_loss": about["best_loss"]}
+        for event in run.history():
+            if event["event"] == "finished" and "validation" in event:
+                row["validation_loss"] = event["validation"]["loss"]
+    except (RunError, KeyError, TypeError):
+        row["state"] = "damaged"
+    return row

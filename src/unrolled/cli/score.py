@@ -1,0 +1,61 @@
+"""The verb ``score``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from unrolled.cli.sample import AllowCode, OwnCell, Run
+
+EXAMPLE = 'Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"'
+
+
+def score(
+    run: Run,
+    text: Annotated[list[str], typer.Option(help="A text to score; may be given several times.")],
+    given: Annotated[str, typer.Option(help="What comes before it.")] = "",
+    each: Annotated[bool, typer.Option("--each", help="The probability of each symbol, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    cell: OwnCell = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """The probability of a text. The first symbol's is its frequency in training, unless --given."""
+    import math
+
+    from unrolled.tasks.load import load
+
+    model = load(run, cell, allow_code)
+    for scored in [model.score(one, given) for one in text]:
+        if json:
+            from json import dumps
+
+            content = {
+                "text": scored.text,
+                "probability": scored.probability,
+                "log_probability": scored.log_probability,
+                "unknown": scored.unknown,
+                "symbols": scored.symbols,
+                "log_probabilities": scored.log_probabilities,
+            }
+            print(dumps(content))
+            continue
+        bits = -scored.log_probability / math.log(2)
+        print(
+            f"p = {_power(scored.log_probability)}  log p = {scored.log_probability:.3f} nats  "
+            f"{bits / len(scored.text):.3f} bits per character  {scored.text!r}"
+        )
+        if scored.unknown:
+            print(f"    {scored.unknown} symbols that the model never saw are scored as unknown")
+        if each:
+            for symbol, log in zip(scored.symbols, scored.log_probabilities, strict=True):
+                print(f"    {symbol!r:<16} {math.exp(log):.6f}")
+
+
+def _power(log_probability: float) -> str:
+    """A probability from its logarithm, however small."""
+    import math
+
+    exponent = math.floor(log_probability / math.log(10))
+    mantissa = math.exp(log_probability - exponent * math.log(10))
+    return f"{mantissa:.3f}e{exponent:+03d}"

@@ -1,0 +1,60 @@
+"""The unroll in plain torch: the equation, step by step. The truth beside every faster path."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unrolled.cells.cell import Cell
+
+State = tuple[Tensor, ...]
+
+
+def scan(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    reverse: bool = False,
+    constants: State = (),
+) -> tuple[Tensor, State]:
+    """Run ``cell`` over all steps of ``x``.
+
+    Equation::
+
+        s_t = step(x_t, s_{t-1})      where t < length; elsewhere s_t = s_{t-1} and the output is zero
+        s_{t-1} = initial             where resets[t]: a new sequence begins at t
+
+    In reverse, t runs downwards, and a sequence that begins at t ends the state's way there.
+
+    Shapes:
+        x (T, N, D); each state (N, width); lengths (N,) whole numbers; resets (T, N) bool.
+
+    Returns:
+        The outputs (T, N, width of the first state) and the states after the last step.
+    """
+    T, N, _ = x.shape
+    initial = cell.initial_state(N, like=x) if resets is not None else ()
+    outputs: list[Tensor] = [x] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        if resets is not None:
+            begins = t + 1 if reverse else t
+            if begins < T:
+                state = _select(resets[begins], initial, state)
+        new = cell.checked(cell.step(x[t], *state, *constants), state)
+        if lengths is None:
+            outputs[t] = new[0]
+        else:
+            running = t < lengths
+            outputs[t] = _select(running, new[:1], (torch.zeros_like(new[0]),))[0]
+            new = _select(running, new, state)
+        state = new
+    return torch.stack(outputs), state
+
+
+def _select(rows: Tensor, yes: State, no: State) -> State:
+    """``yes`` in the rows (N,) that are true, ``no`` in the others."""
+    return tuple(
+        torch.where(rows.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)
+    )

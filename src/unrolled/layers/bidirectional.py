@@ -1,0 +1,79 @@
+"""Bidirectional: the past and the future of each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells.cell import Cell
+from unrolled.layers.recurrent import Recurrent
+
+
+class Bidirectional(nn.Module):
+    """Two cells, one running forward in time and one backward, side by side.
+
+    Equation::
+
+        y_t = [forward_t ; backward_t]
+
+    Shapes:
+        x (T, N, D); output (T, N, 2*H); state: a pair, the forward layer's tuple and the backward layer's.
+
+    Arguments:
+        forward_cell, backward_cell: two cells of the same input width, with weights of their own.
+        backend: as in `Recurrent`.
+
+    Source:
+        M. Schuster & K. Paliwal, "Bidirectional recurrent neural networks" (1997).
+
+    >>> layer = Bidirectional(unrolled.GRUCell(4, 3), unrolled.GRUCell(4, 3))
+    >>> layer(torch.zeros(5, 2, 4))[0].shape
+    torch.Size([5, 2, 6])
+    """
+
+    def __init__(self, forward_cell: Cell, backward_cell: Cell, backend: str = "auto") -> None:
+        super().__init__()
+        self.forward_layer = Recurrent(forward_cell, backend=backend)
+        self.backward_layer = Recurrent(backward_cell, reverse=True, backend=backend)
+        if forward_cell is backward_cell:
+            raise ValueError("Bidirectional: each direction needs a cell of its own, got the same twice")
+        if forward_cell.input_size != backward_cell.input_size:
+            raise ValueError(
+                f"Bidirectional: the cells take inputs of width {forward_cell.input_size} "
+                f"and {backward_cell.input_size}, expected the same"
+            )
+
+    @property
+    def input_size(self) -> int:
+        return self.forward_layer.input_size
+
+    @property
+    def output_size(self) -> int:
+        return self.forward_layer.output_size + self.backward_layer.output_size
+
+    def initial_state(self, batch: int, like: Tensor | None = None) -> tuple:
+        """The states of both directions before their first steps."""
+        return self.forward_layer.initial_state(batch, like), self.backward_layer.initial_state(batch, like)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, tuple]:
+        """Both directions over ``x``; the arguments are those of `Recurrent`."""
+        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
+            raise ValueError("Bidirectional: state must be a pair: the forward states, the backward states")
+        first, second = state if state is not None else (None, None)
+        ahead, first = self.forward_layer(x, first, lengths, resets)
+        back, second = self.backward_layer(x, second, lengths, resets)
+        return torch.cat([ahead, back], dim=2), (first, second)
+
+    def gates(self, x: Tensor, state: Any = None) -> dict[str, Tensor]:
+        """The names of both equations at every step, those of the backward cell with ``_back`` behind."""
+        first, second = state if state is not None else (None, None)
+        ahead, back = self.forward_layer.gates(x, first), self.backward_layer.gates(x, second)
+        return ahead | {f"{name}_back": value for name, value in back.items()}

@@ -1,0 +1,125 @@
+"""Recurrent: one unroll for every cell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells.cell import Cell
+from unrolled.engine import eager
+from unrolled.layers import torch_kernels
+from unrolled.layers.checks import check_input, check_lengths, check_resets, check_state
+
+State = tuple[Tensor, ...]
+BACKENDS = ("auto", "torch", "eager")
+
+
+class Recurrent(nn.Module):
+    """A layer: one cell, unrolled over time.
+
+    Equation::
+
+        s_t = step(x_t, s_{t-1})        y_t = the first state of s_t
+
+    Shapes:
+        x (T, N, D); each state (N, width); lengths (N,); resets (T, N); output (T, N, width of the first
+        state), zero from each sequence's end on.
+
+    Arguments:
+        cell: the equation.
+        reverse: run from the last step to the first.
+        backend: ``"eager"``, the equation step by step; ``"torch"``, torch.nn's kernel, for the cells it
+            has; ``"auto"``, the faster of those that can run the call.
+
+    Raises:
+        ValueError: an argument does not fit; it is named, with what was expected.
+
+    >>> layer = Recurrent(unrolled.GRUCell(4, 3))
+    >>> output, (h,) = layer(torch.zeros(5, 2, 4), lengths=torch.tensor([5, 3]))
+    >>> output.shape, h.shape
+    (torch.Size([5, 2, 3]), torch.Size([2, 3]))
+    """
+
+    def __init__(self, cell: Cell, reverse: bool = False, backend: str = "auto") -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise ValueError(f"Recurrent: cell must be an unrolled.Cell, got {type(cell).__name__}")
+        if backend not in BACKENDS:
+            raise ValueError(f"Recurrent: backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend == "torch" and not torch_kernels.has_kernel(cell):
+            raise ValueError(
+                f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'"
+            )
+        self.cell = cell
+        self.reverse = reverse
+        self.backend = backend
+
+    @property
+    def input_size(self) -> int:
+        return self.cell.input_size
+
+    @property
+    def output_size(self) -> int:
+        return self.cell.output_size
+
+    def initial_state(self, batch: int, like: Tensor | None = None) -> State:
+        """The states before the first step, (N, width) each."""
+        return self.cell.initial_state(batch, like)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        constants: State = (),
+    ) -> tuple[Tensor, State]:
+        """Unroll the cell over ``x``.
+
+        Arguments:
+            x: inputs (T, N, D).
+            state: one (N, width) tensor a state; None for the cell's initial state.
+            lengths: steps of each sequence, in any order: states freeze at their own end, outputs after
+                it are zero.
+            resets: true where a new sequence begins: the state goes back to the initial one before that
+                step.
+            constants: what the cell needs beside x and the states, the same at every step.
+        """
+        name = f"Recurrent({type(self.cell).__name__})"
+        check_input(name, x, self.input_size)
+        lengths = check_lengths(name, lengths, x)
+        resets = check_resets(name, resets, x)
+        if state is None:
+            state = self.initial_state(x.shape[1], like=x)
+        else:
+            state = check_state(name, state, self.cell, x)
+        if len(constants) != len(self.cell.constants):
+            wanted = ", ".join(self.cell.constants) or "none"
+            raise ValueError(f"{name}: {len(constants)} constants were given, the cell has: {wanted}")
+        if self._by_torch(lengths, resets):
+            return torch_kernels.scan(self.cell, x, state, lengths, resets, self.reverse)
+        return eager.scan(self.cell, x, state, lengths, resets, self.reverse, constants)
+
+    def _by_torch(self, lengths: Tensor | None, resets: Tensor | None) -> bool:
+        """torch.nn's kernels take no empty sequence, and no resets together with lengths."""
+        if self.backend == "eager" or not torch_kernels.has_kernel(self.cell):
+            return False
+        return lengths is None or (resets is None and bool((lengths > 0).all()))
+
+    @torch.no_grad()
+    def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Every tensor that the cell's equation names, at every step: name -> (T, N, width)."""
+        check_input(f"Recurrent({type(self.cell).__name__})", x, self.input_size)
+        state = self.initial_state(x.shape[1], like=x) if state is None else state
+        steps: list[dict[str, Tensor]] = []
+        for x_t in x.flip(0) if self.reverse else x:
+            steps.append(self.cell.gates(x_t, *state))
+            state = tuple(steps[-1][name] for name in self.cell.state)
+        if self.reverse:
+            steps.reverse()
+        return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+
+    def extra_repr(self) -> str:
+        return ", ".join(
+            [*(["reverse=True"] if self.reverse else []), *([f"backend={self.backend!r}"] if self.backend != "auto" else [])]
+        )

@@ -1,0 +1,271 @@
+"""LSTM, GRU and Elman as users of torch.nn know them: one call for layers, directions and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.recurrent import Recurrent
+from unrolled.layers.stack import Stack
+
+
+class _Standard(nn.Module):
+    """What the three share: layers and directions, torch.nn's shapes at the border, `Stack` inside."""
+
+    def __init__(
+        self,
+        make_cell: Callable[[int], Cell],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        backend: str,
+    ) -> None:
+        super().__init__()
+        if not isinstance(num_layers, int) or num_layers < 1:
+            raise ValueError(f"{self._name}: num_layers must be a whole number from 1, got {num_layers!r}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional = bidirectional
+        layers: list[Recurrent | Bidirectional] = []
+        width = input_size
+        for _ in range(num_layers):
+            if bidirectional:
+                layers.append(Bidirectional(make_cell(width), make_cell(width), backend=backend))
+            else:
+                layers.append(Recurrent(make_cell(width), backend=backend))
+            width = layers[-1].output_size
+        self.stack = Stack(layers, dropout=self.dropout)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def output_size(self) -> int:
+        return self.stack.output_size
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """Run all layers; see the class for shapes, and `Recurrent` for lengths and resets."""
+        if not isinstance(x, Tensor):
+            raise ValueError(
+                f"{self._name}: x must be a tensor, got {type(x).__name__}. "
+                "For sequences of different lengths pass the padded tensor and lengths=."
+            )
+        if x.dim() not in (2, 3):
+            raise ValueError(f"{self._name}: x has shape {tuple(x.shape)}, expected 3 dimensions, or 2 for one sequence")
+        alone = x.dim() == 2
+        batch_first = self.batch_first and not alone
+        if alone:
+            x = x.unsqueeze(1)
+        elif batch_first:
+            x = x.transpose(0, 1)
+            resets = resets.transpose(0, 1) if isinstance(resets, Tensor) and resets.dim() == 2 else resets
+        nested = None if state is None else self._nested(state, x.shape[1], alone)
+        output, last = self.stack(x, nested, lengths, resets)
+        stacked = self._stacked(last)
+        if alone:
+            stacked = tuple(s.squeeze(1) for s in stacked)
+            output = output.squeeze(1)
+        elif batch_first:
+            output = output.transpose(0, 1)
+        return output, stacked if len(stacked) > 1 else stacked[0]
+
+    def _nested(self, state: Any, N: int, alone: bool) -> tuple:
+        """torch.nn's (L * directions, N, H) tensors as one tuple a layer."""
+        names = self._cell_state()
+        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        if len(given) != len(names):
+            raise ValueError(f"{self._name}: state has {len(given)} tensors, expected ({', '.join(names)})")
+        rows = self.num_layers * (2 if self.bidirectional else 1)
+        for label, s in zip(names, given, strict=True):
+            expected = (rows, self.hidden_size) if alone else (rows, N, self.hidden_size)
+            if tuple(s.shape) != expected:
+                raise ValueError(
+                    f"{self._name}: {label}0 has shape {tuple(s.shape)}, expected "
+                    f"(num_layers * directions, {'' if alone else 'N, '}H) = {expected}. "
+                    "Pass None for a fresh start, or one state per layer and direction."
+                )
+        if alone:
+            given = tuple(s.unsqueeze(1) for s in given)
+        flat = [tuple(s[k] for s in given) for k in range(rows)]
+        if self.bidirectional:
+            return tuple(zip(flat[::2], flat[1::2], strict=True))
+        return tuple(flat)
+
+    def _stacked(self, state: tuple) -> tuple[Tensor, ...]:
+        """One tuple a layer as torch.nn's (L * directions, N, H) tensors."""
+        flat = [s for layer in state for s in layer] if self.bidirectional else state
+        return tuple(torch.stack(same) for same in zip(*flat, strict=True))
+
+    def _cell_state(self) -> tuple[str, ...]:
+        layer = self.stack.layers[0]
+        return (layer.forward_layer if self.bidirectional else layer).cell.state
+
+    def extra_repr(self) -> str:
+        shown = [str(self.input_size), str(self.hidden_size)]
+        for name, usual in (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0), ("bidirectional", False)):
+            if (value := getattr(self, name)) != usual:
+                shown.append(f"{name}={value}")
+        return ", ".join(shown)
+
+    def __repr__(self) -> str:
+        return f"{self._name}({self.extra_repr()})"
+
+
+class Elman(_Standard):
+    """Elman network of one or more layers, called as ``torch.nn.RNN`` is.
+
+    Equation::
+
+        h_t = tanh(W_hh h_{t-1} + W_xh x_t + b)
+
+    Shapes:
+        x (T, N, D), or (N, T, D) with ``batch_first``, or (T, D) for one sequence; output (T, N, H), twice
+        as wide if bidirectional; state h (L * directions, N, H).
+
+    Arguments:
+        input_size, hidden_size: D, H.
+        num_layers: L.
+        bias: whether there is a b.
+        batch_first: x and output are (N, T, ...).
+        dropout: between layers, in training.
+        bidirectional: a second cell in each layer runs backward.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        backend: as in `Recurrent`.
+
+    Source:
+        J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+
+    >>> output, h = Elman(4, 3)(torch.zeros(5, 2, 4))
+    >>> output.shape, h.shape
+    (torch.Size([5, 2, 3]), torch.Size([1, 2, 3]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        nonlinearity: str = "tanh",
+        backend: str = "auto",
+    ) -> None:
+        def cell(width: int) -> Cell:
+            return ElmanCell(width, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
+
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(_Standard):
+    """Long short-term memory of one or more layers, called as ``torch.nn.LSTM`` is.
+
+    Equation::
+
+        i, f, o = s(W [h; x] + b)    g = tanh(W [h; x] + b)    c_t = f*c_{t-1} + i*g    h_t = o*tanh(c_t)
+
+    Shapes:
+        as in `Elman`; the state is a pair h, c, each (L * directions, N, H).
+
+    Arguments:
+        as in `Elman`, and
+        forget_bias: of every layer and direction at the start; 1 keeps the gate open.
+
+    Source:
+        see `LSTMCell`.
+
+    >>> output, (h, c) = LSTM(4, 3, num_layers=2, bidirectional=True)(torch.zeros(5, 2, 4))
+    >>> output.shape, c.shape
+    (torch.Size([5, 2, 6]), torch.Size([4, 2, 3]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        forget_bias: float = 1.0,
+        backend: str = "auto",
+    ) -> None:
+        def cell(width: int) -> Cell:
+            return LSTMCell(width, hidden_size, bias, forget_bias, device=device, dtype=dtype)
+
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+        )
+
+
+class GRU(_Standard):
+    """Gated recurrent units of one or more layers, called as ``torch.nn.GRU`` is.
+
+    Equation::
+
+        r, z = s(W [h; x] + b)    n = tanh(W_xn x + W_hn (r*h) + b_n)    h_t = z*h_{t-1} + (1 - z)*n
+
+    Shapes:
+        as in `Elman`; state h (L * directions, N, H).
+
+    Arguments:
+        as in `Elman`, and
+        reset: ``"before"`` the recurrent matrix (the lecture), or ``"after"`` it (torch.nn.GRU).
+
+    Source:
+        see `GRUCell`.
+
+    >>> output, h = GRU(4, 3, batch_first=True)(torch.zeros(2, 5, 4))
+    >>> output.shape, h.shape
+    (torch.Size([2, 5, 3]), torch.Size([1, 2, 3]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset: str = "before",
+        backend: str = "auto",
+    ) -> None:
+        def cell(width: int) -> Cell:
+            return GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
+
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+        )
+        self.reset = reset

@@ -1,0 +1,83 @@
+"""Encoders: from what a person has (symbols, measurements) to the vectors x_t of a recurrent layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class OneHot(nn.Module):
+    """Symbol k as the k-th unit vector: the lecture's input layer.
+
+    Equation::
+
+        x_t = e_k        so that W_xh x_t is column k of W_xh
+
+    Shapes:
+        symbols (...) whole numbers below V; output (..., V).
+
+    >>> OneHot(4)(torch.tensor([2])).tolist()
+    [[0.0, 0.0, 1.0, 0.0]]
+    """
+
+    unit: Tensor
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.input_kind = "symbols"
+        self.output_size = vocabulary_size
+        self.register_buffer("unit", torch.eye(vocabulary_size), persistent=False)
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return F.embedding(symbols, self.unit)
+
+    def extra_repr(self) -> str:
+        return str(self.output_size)
+
+
+class Embedding(nn.Module):
+    """A learned vector for each symbol; for vocabularies too large for one-hot vectors.
+
+    Shapes:
+        symbols (...) whole numbers below V; output (..., D).
+
+    >>> Embedding(1000, 16)(torch.tensor([2, 7])).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, vocabulary_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_kind = "symbols"
+        self.output_size = output_size
+        self.weight = nn.Parameter(torch.randn(vocabulary_size, output_size) / output_size**0.5)
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return F.embedding(symbols, self.weight)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.weight.shape))
+
+
+class Linear(nn.Module):
+    """Measurements through one linear map.
+
+    Equation::
+
+        x_t = W v_t + b
+
+    Shapes:
+        v (..., width); output (..., D).
+
+    >>> Linear(3, 8)(torch.zeros(5, 2, 3)).shape
+    torch.Size([5, 2, 8])
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_kind = "numbers"
+        self.output_size = output_size
+        self.map = nn.Linear(input_size, output_size)
+
+    def forward(self, v: Tensor) -> Tensor:
+        return self.map(v)

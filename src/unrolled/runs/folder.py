@@ -1,0 +1,229 @@
+"""A run: one folder that a person can read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from unrolled.errors import RunError, UsageError
+from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
+from unrolled.runs.files import append_line, write_atomically, write_error
+from unrolled.version import __version__
+
+FORMAT = 1
+
+
+class RunFolder:
+    """A run folder::
+
+        config.toml          what was asked and what was chosen
+        vocabulary.json      (and whatever else the task keeps)
+        model.safetensors    the best weights by validation loss, averaged if averaging is on
+        history.jsonl        one JSON object a line: training, validation, the end
+        samples/             what the model wrote as it learnt
+        resume.safetensors   everything to go on; its JSON part is in the header
+        cell.py              the source of a person's own cell
+
+    Arguments:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+
+    # -- being there
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a run here."""
+        return (self.path / "config.toml").is_file()
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether training can go on from here."""
+        return (self.path / "resume.safetensors").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.has_checkpoint and bool(read_about(self.path / "resume.safetensors").get("finished"))
+
+    def check_free(self) -> None:
+        """RunError if the folder holds a run; UsageError if it holds something else."""
+        if self.exists:
+            kind = "a finished run" if self.finished else "a run that is not finished"
+            advice = "" if self.finished else ", or go on with --resume"
+            raise RunError(f"{self.path} holds {kind}: name another folder{advice}")
+        if self.path.is_dir() and any(not p.name.startswith(".") for p in self.path.iterdir()):
+            raise UsageError(f"--run {self.path}: the folder holds other files; name a new or empty one")
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Make the folder and write its configuration."""
+        try:
+            (self.path / "samples").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        head = {"format": FORMAT, "unrolled": __version__}
+        write_atomically(self.path / "config.toml", tomli_w.dumps(head | _without_none(config)).encode())
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that two processes do not train in it at once; an empty one goes again."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"--run {self.path}: this is a file, expected a folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        try:
+            with self._lock():
+                yield
+        finally:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()  # fails, as it should, unless nothing came into it
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise RunError(f"{self.path}: another process is training in this folder") from error
+        finally:
+            os.close(handle)
+
+    # -- its files
+
+    def config(self, task: str | None = None) -> dict[str, Any]:
+        """The configuration.
+
+        Arguments:
+            task: the task it must be of; None for any.
+
+        Raises:
+            RunError: no run here, a damaged or newer one, or one of another task.
+        """
+        file = self.path / "config.toml"
+        try:
+            config = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunError(f"{self.path} is no run folder: it has no config.toml") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise RunError(f"{file} is damaged: {error}") from error
+        version = config.get("format")
+        if not isinstance(version, int) or not isinstance(config.get("task"), str):
+            raise RunError(f"{file} is damaged: it names no format or no task")
+        if version > FORMAT:
+            raise RunError(
+                f"{self.path} was written by a newer unrolled ({config.get('unrolled')}, format {version}); "
+                f"this one ({__version__}) reads format {FORMAT}: update unrolled"
+            )
+        if task is not None and config["task"] != task:
+            raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
+        return config
+
+    def write_json(self, name: str, content: Any) -> None:
+        """A side file of the task."""
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        write_atomically(self.path / name, text.encode("utf-8"))
+
+    def read_json(self, name: str) -> Any:
+        """A side file of the task; RunError if it is missing or damaged."""
+        file = self.path / name
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{file} is missing") from error
+        except (ValueError, OSError) as error:
+            raise RunError(f"{file} is damaged: {error}") from error
+
+    def write_text(self, name: str, text: str) -> None:
+        """A text file, such as the source of a cell."""
+        write_atomically(self.path / name, text.encode("utf-8"))
+
+    def write_model(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        """The weights for use, and where they come from."""
+        write_arrays(self.path / "model.safetensors", arrays, about)
+
+    def read_model(self) -> tuple[Arrays, dict[str, Any]]:
+        """The weights for use; RunError if they are missing or damaged."""
+        if not (self.path / "model.safetensors").is_file():
+            raise RunError(f"{self.path} has no weights yet: training has not come to its first validation")
+        return read_arrays(self.path / "model.safetensors")
+
+    def write_checkpoint(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        """Everything to go on, in one file: one rename is one commit."""
+        write_arrays(self.path / "resume.safetensors", arrays, about)
+
+    def read_checkpoint(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything to go on; RunError if it is missing or damaged."""
+        return read_arrays(self.path / "resume.safetensors")
+
+    def checkpoint_about(self) -> dict[str, Any]:
+        """The JSON part of the checkpoint alone."""
+        return read_about(self.path / "resume.safetensors")
+
+    def write_sample(self, update: int, text: str) -> None:
+        """What the model wrote after ``update`` updates."""
+        write_atomically(self.path / "samples" / f"{update:08d}.txt", text.encode("utf-8"))
+
+    # -- history
+
+    @property
+    def history_size(self) -> int:
+        """The size of the history, in bytes: a place to cut it at."""
+        file = self.path / "history.jsonl"
+        return file.stat().st_size if file.is_file() else 0
+
+    def append_history(self, event: Mapping[str, Any]) -> None:
+        """One more line."""
+        append_line(self.path / "history.jsonl", json.dumps(event))
+
+    def cut_history(self, size: int) -> None:
+        """Drop what was written after a checkpoint."""
+        if self.history_size > size:
+            write_atomically(self.path / "history.jsonl", (self.path / "history.jsonl").read_bytes()[:size])
+
+    def history(self) -> list[dict[str, Any]]:
+        """The events in order; a last line that was cut short is left out."""
+        file = self.path / "history.jsonl"
+        if not file.is_file():
+            return []
+        *lines, _ = file.read_bytes().split(b"\n")  # the rest is empty, or a line cut short
+        events = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                events.append(json.loads(line))
+            except ValueError as error:
+                raise RunError(f"{file} is damaged at line {number}: {error}") from error
+        return events
+
+
+def find_runs(folder: str | os.PathLike) -> list[RunFolder]:
+    """The run folders at and below ``folder``, two levels deep, by name."""
+    here = Path(folder)
+    if not here.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    configs = [file for pattern in ("", "*/", "*/*/") for file in here.glob(pattern + "config.toml")]
+    return [RunFolder(file.parent) for file in sorted(configs)]
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is left out."""
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

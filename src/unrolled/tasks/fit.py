@@ -1,0 +1,195 @@
+"""fit: train a model on data, into a run folder."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unrolled.cells import Cell
+from unrolled.cells.source import source_of
+from unrolled.errors import RunError, UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.load import cell_of_run, load, resolve_cell
+from unrolled.tasks.registry import task_class
+from unrolled.tasks.text.build import CELLS
+from unrolled.training.loop import Trainer, set_threads
+from unrolled.training.options import TrainingOptions, flag, option_names
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+def fit(
+    data: str | os.PathLike | None,
+    run: str | os.PathLike,
+    *,
+    task: str = "text",
+    resume: bool = False,
+    allow_code: bool = False,
+    listen: Listener | None = None,
+    **options: Any,
+) -> Any:
+    """Train a model on ``data`` and keep it in the folder ``run``; the trained model.
+
+    Arguments:
+        data: a file or folder; None when resuming on the same one.
+        run: a new folder.
+        task: ``"text"``.
+        resume: go on with an unfinished run from its last checkpoint, as if it had not stopped. Its
+            settings are its own; options given again must be the same.
+        allow_code: when resuming a run with a cell of your own, run the source that it keeps.
+        listen: called with each event, a dictionary; see `training.loop.Trainer`.
+        options: the settings of ``unrolled train``, with underscores: ``minutes``, ``epochs``, ``hidden``,
+            ``cell`` (also a class), and so on.
+
+    Raises:
+        UsageError: a setting is wrong. DataError: the data cannot be used. RunError: the folder cannot.
+        KeyboardInterrupt: on Ctrl-C, after everything was saved.
+
+    >>> unrolled.fit(None, "somewhere", sizes=3)
+    Traceback (most recent call last):
+    unrolled.errors.UsageError: there is no option 'sizes'
+    """
+    folder = RunFolder(run)
+    listen = listen or _ignore
+    given = {name: value for name, value in options.items() if value is not None}
+    _check_names(task, given)
+    with folder.locked():
+        if resume and folder.exists and folder.has_checkpoint:
+            return _resume(folder, data, task, given, allow_code, listen)
+        if not (resume and folder.exists):
+            folder.check_free()
+        if data is None:
+            raise UsageError("name the data: there is no checkpoint to go on from")
+        return _start(folder, str(data), task, given, listen)
+
+
+def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], listen: Listener) -> Any:
+    kind = task_class(task)
+    given = dict(given)
+    name, cell = resolve_cell(given.pop("cell", "lstm"))
+    text = kind.options_class(cell=name, **_of(kind.options_class, given))
+    training = TrainingOptions(**_of(TrainingOptions, given))
+    _check_device(training.device)
+    training = replace(training, threads=set_threads(training.threads))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        job = kind(data, text, training)
+        model = job.build(cell).to(training.device)
+        config = {"task": task, **job.config(), "training": asdict(job.training)}
+        folder.create(config)
+        folder.cut_history(0)
+        job.save(folder)
+        if name not in CELLS and (source := source_of(cell)):
+            folder.write_text("cell.py", source)
+        trainer = Trainer(job, model, job.training, folder, listen)
+        listen(_started(job, model, config, given, trainer))
+        trainer.run()
+    return load(folder.path, cell=cell)
+
+
+def _resume(
+    folder: RunFolder,
+    data: str | os.PathLike | None,
+    task: str,
+    given: dict[str, Any],
+    allow_code: bool,
+    listen: Listener,
+) -> Any:
+    config = folder.config(task)
+    own = given.get("cell")
+    cell = cell_of_run(folder, config, own if own not in CELLS else None, allow_code)
+    if folder.finished:
+        listen({"event": "already finished", "run": str(folder.path)})
+        return load(folder.path, cell=cell)
+    kind = task_class(task)
+    _check_same(folder, config, task, data, given, cell)
+    training = TrainingOptions(**config["training"])
+    _check_device(training.device)
+    set_threads(training.threads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        job = kind(config["data"]["path"], kind.options_class(**config[task]), training)
+        if job.config()["data"]["sha256"] != config["data"]["sha256"]:
+            raise RunError(
+                f"{config['data']['path']} has changed since {folder.path} was begun: the run cannot go on as it was"
+            )
+        model = job.build(cell).to(training.device)
+        trainer = Trainer(job, model, training, folder, listen)
+        trainer.restore()
+        listen(_started(job, model, config, {}, trainer))
+        trainer.run()
+    return load(folder.path, cell=cell)
+
+
+def _started(job: Any, model: Any, config: dict[str, Any], given: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
+    """The first event: what is trained on what, and which settings were chosen for the person."""
+    settings = config[config["task"]] | config["training"]
+    kinds = ("hidden", "layers", "dropout", "batch", "lr", "ema")
+    return {
+        "event": "started",
+        "run": str(trainer.run_folder.path),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "settings": {name: value for name, value in settings.items() if value is not None},
+        "chosen": [name for name in kinds if name not in given],
+        "updates": trainer.budget.updates,
+        "from_update": trainer.progress.update,
+        "data": config["data"] | job.describe(),
+    }
+
+
+def _check_names(task: str, given: dict[str, Any]) -> None:
+    known = option_names(TrainingOptions) | option_names(task_class(task).options_class)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _of(kind: type, given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in option_names(kind)}
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device}: torch cannot use it here ({str(error).splitlines()[0]})") from error
+
+
+def _check_same(
+    folder: RunFolder,
+    config: dict[str, Any],
+    task: str,
+    data: str | os.PathLike | None,
+    given: dict[str, Any],
+    cell: type[Cell],
+) -> None:
+    """A resumed run keeps its settings; what is given again must agree."""
+    if data is not None and str(Path(data).resolve()) != config["data"]["path"]:
+        raise UsageError(f"{folder.path} was begun on {config['data']['path']}, not on {data}")
+    kept = config[task] | config["training"]
+    for name, value in given.items():
+        if name == "cell":
+            if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
+                raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
+        elif kept.get(name) != value:
+            raise UsageError(
+                f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "
+                "a resumed run keeps its settings"
+            )
+    source = folder.path / "cell.py"
+    if kept["cell"] not in CELLS and source.is_file() and source_of(cell) not in (None, source.read_text("utf-8")):
+        raise RunError(
+            f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
+            f"{source}: go on with --cell {source}:{cell.__name__}, or begin a new run"
+        )
+
+
+def _ignore(event: dict[str, Any]) -> None:
+    pass

@@ -1,0 +1,61 @@
+"""load: a trained model from its run folder."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from unrolled.cells import Cell
+from unrolled.cells.source import class_from_source, load_cell
+from unrolled.errors import RunError
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.registry import trained_class
+from unrolled.tasks.text.build import CELLS
+
+
+def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_code: bool = False) -> Any:
+    """The trained model of a run folder.
+
+    Arguments:
+        run: the folder.
+        cell: for a run with a cell of your own: the class, or ``FILE.py:Class``.
+        allow_code: run the cell's source that the folder keeps. Only for folders you trust.
+
+    Returns:
+        For text a `TrainedText`, with ``sample``, ``stream``, ``score`` and ``evaluate``.
+
+    Raises:
+        RunError: no run there, a damaged or newer one, or one that needs ``cell`` or ``allow_code``.
+    """
+    folder = RunFolder(run)
+    config = folder.config()
+    make = trained_class(config["task"], str(folder.path))
+    return make(folder, cell_of_run(folder, config, cell, allow_code))
+
+
+def cell_of_run(
+    folder: RunFolder, config: dict[str, Any], cell: str | type[Cell] | None, allow_code: bool
+) -> type[Cell]:
+    """The class of a run's cell; see `load`."""
+    name = config.get(config["task"], {}).get("cell", "")
+    if name in CELLS:
+        return CELLS[name]
+    if cell is not None:
+        return load_cell(cell) if isinstance(cell, str) else cell
+    class_name = name.rpartition(":")[2]
+    source = folder.path / "cell.py"
+    if allow_code and source.is_file():
+        return class_from_source(source.read_text(encoding="utf-8"), class_name, source)
+    raise RunError(
+        f"{folder.path} has a cell of its own, {class_name}, and its code is not run unasked: give "
+        f"--cell FILE.py:{class_name}" + (", or --allow-code if you trust the folder" if source.is_file() else "")
+    )
+
+
+def resolve_cell(cell: str | type[Cell]) -> tuple[str, type[Cell]]:
+    """A cell's name for the configuration, and its class."""
+    if isinstance(cell, type):
+        return f"{cell.__module__}:{cell.__name__}", cell
+    if cell in CELLS:
+        return cell, CELLS[cell]
+    return cell, load_cell(cell)

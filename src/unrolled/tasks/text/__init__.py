@@ -1,0 +1,1 @@
+"""Text: characters, bytes or words; the language model of the lecture."""

@@ -1,0 +1,108 @@
+"""Text files, read a block at a time."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from unrolled.errors import DataError, UsageError
+
+BLOCK = 1 << 20
+"""Bytes in memory at once."""
+
+
+class TextFiles:
+    """One UTF-8 file, or those of a folder in the order of their names, as one text.
+
+    Arguments:
+        path: a file or a folder.
+        include: which files of a folder, as a glob pattern; hidden ones are left out.
+        raw: any bytes will do (units are bytes).
+
+    Raises:
+        UsageError: there is no such file or folder.
+        DataError: nothing in it is text.
+    """
+
+    def __init__(self, path: str | Path, include: str = "**/*", raw: bool = False) -> None:
+        self.path = Path(path)
+        self.raw = raw
+        self.skipped: list[Path] = []
+        self._digest = hashlib.sha256()
+        if self.path.is_dir():
+            self.files = self._of_folder(include)
+        elif self.path.exists():
+            self.files = [self.path]
+        else:
+            raise UsageError(f"there is no file or folder {path}")
+
+    @property
+    def sha256(self) -> str:
+        """Of all bytes that `blocks` or `texts` has read."""
+        return self._digest.hexdigest()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of all files."""
+        for file in self.files:
+            yield from self._blocks(file)
+
+    def texts(self) -> Iterator[str]:
+        """The characters of all files, as they stand there, but for a byte order mark."""
+        for file in self.files:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            position = 0
+            for block in self._blocks(file):
+                pending = len(decoder.getstate()[0])
+                text = self._decoded(decoder, block, file, position - pending)
+                yield text.removeprefix("\ufeff") if position == 0 else text
+                position += len(block)
+            self._decoded(decoder, b"", file, position - len(decoder.getstate()[0]), final=True)
+
+    def _blocks(self, file: Path) -> Iterator[bytes]:
+        try:
+            with open(file, "rb") as stream:
+                while block := stream.read(BLOCK):
+                    self._digest.update(block)
+                    yield block
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+
+    @staticmethod
+    def _decoded(
+        decoder: codecs.IncrementalDecoder, block: bytes, file: Path, position: int, final: bool = False
+    ) -> str:
+        try:
+            return decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise DataError(
+                f"{file} is not UTF-8 text: byte {position + error.start:,} is 0x{byte:02x}. "
+                "Convert the file to UTF-8, or train on --units bytes"
+            ) from error
+
+    def _of_folder(self, include: str) -> list[Path]:
+        try:
+            found = sorted(p for p in self.path.glob(include) if p.is_file() and not self._hidden(p))
+        except (ValueError, NotImplementedError, IndexError) as error:
+            raise UsageError(f"--include {include!r}: {error}") from error
+        files = [p for p in found if self.raw or _begins_as_text(p)]
+        self.skipped = sorted(set(found) - set(files))
+        if not files:
+            what = f"{len(found)} files, none of them UTF-8 text" if found else f"no file that fits {include!r}"
+            raise DataError(f"{self.path} has {what}")
+        return files
+
+    def _hidden(self, file: Path) -> bool:
+        return any(part.startswith(".") for part in file.relative_to(self.path).parts)
+
+
+def _begins_as_text(file: Path) -> bool:
+    try:
+        with open(file, "rb") as stream:
+            block = stream.read(1 << 16)
+        codecs.getincrementaldecoder("utf-8")().decode(block)
+    except (UnicodeDecodeError, OSError):
+        return False
+    return b"\0" not in block

@@ -1,0 +1,54 @@
+"""What a person can say about a text and its model. No torch here, so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unrolled.errors import UsageError
+
+UNITS = ("characters", "bytes", "words")
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """Settings of the text task; None where the program is to choose.
+
+    ``cell`` is ``lstm``, ``gru``, ``elman`` or ``FILE.py:Class``. ``include`` picks files of a folder.
+    ``split`` is the training, validation and test part in percent, in the order of the text.
+    ``vocabulary_size`` is the most words that a vocabulary of words has; the rarer ones are unknown.
+    """
+
+    cell: str = "lstm"
+    hidden: int | None = None
+    layers: int | None = None
+    dropout: float | None = None
+    units: str = "characters"
+    split: str = "90/5/5"
+    include: str = "**/*"
+    vocabulary_size: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name}: must be a whole number from 1, got {value}")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout: must lie in [0, 1), got {self.dropout}")
+        if self.units not in UNITS:
+            raise UsageError(f"--units: must be one of {', '.join(UNITS)}, got {self.units!r}")
+        if self.vocabulary_size < 2:
+            raise UsageError(f"--vocabulary-size: must be at least 2, got {self.vocabulary_size}")
+        self.shares()
+
+    def shares(self) -> tuple[int, int, int]:
+        """The split as three whole percentages."""
+        try:
+            training, validation, test = (int(part) for part in self.split.split("/"))
+        except ValueError:
+            training = validation = test = -1
+        if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
+            raise UsageError(
+                f"--split: expected training/validation/test in percent with the sum 100, such as 90/5/5, "
+                f"got {self.split!r}"
+            )
+        return training, validation, test

@@ -1,0 +1,173 @@
+"""From files to numbers: one pass, a block at a time, at the size of the encoded text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.errors import DataError
+from unrolled.tasks.text.files import TextFiles
+from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, split
+
+_SLICE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """A consecutive part of a text.
+
+    Fields:
+        numbers: its symbols.
+        characters: how many characters its symbols but the first have.
+        unknown: which symbols it has that the vocabulary lacks, with their counts.
+    """
+
+    numbers: np.ndarray
+    characters: int
+    unknown: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in numbers, with its vocabulary and its split."""
+
+    vocabulary: Vocabulary
+    training: Part
+    validation: Part
+    test: Part
+    sha256: str
+    skipped: int
+
+    @property
+    def symbols(self) -> int:
+        """The length of the whole text."""
+        return sum(len(part.numbers) for part in (self.training, self.validation, self.test))
+
+
+def read_text(path: str, options: TextOptions) -> Text:
+    """Read a file or folder, make the vocabulary of its training part, and split it.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is empty, or no text.
+    """
+    files = TextFiles(path, options.include, raw=options.units == "bytes")
+    numbers, symbols = _number(files, options.units)
+    training, validation, _ = options.shares()
+    cuts = [0, len(numbers) * training // 100, len(numbers) * (training + validation) // 100, len(numbers)]
+    counts = _count(numbers[: cuts[1]], len(symbols))
+    vocabulary = _vocabulary(options, symbols, counts)
+    parts = _parts(numbers, symbols, cuts, vocabulary)
+    return Text(vocabulary, *parts, sha256=files.sha256, skipped=len(files.skipped))
+
+
+def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:
+    """Read a whole file or folder with a vocabulary that exists."""
+    files = TextFiles(path, options.include, raw=vocabulary.units == "bytes")
+    numbers, symbols = _number(files, vocabulary.units, len(vocabulary))
+    return _parts(numbers, symbols, [0, len(numbers)], vocabulary)[0]
+
+
+def _vocabulary(options: TextOptions, symbols: list[str], counts: np.ndarray) -> Vocabulary:
+    """What the training part has: all characters by code point, or the frequent words."""
+    if options.units == "bytes":
+        return Vocabulary("bytes", symbols, counts)
+    if options.units == "characters":
+        kept = sorted((k for k in range(len(symbols)) if counts[k]), key=symbols.__getitem__)
+    else:  # a word that stands once only teaches what an unknown word is like
+        often = (k for k in range(len(symbols)) if counts[k] > 1)
+        kept = sorted(often, key=lambda k: (-counts[k], symbols[k]))[: options.vocabulary_size - 1]
+    unknown = int(counts.sum() - counts[kept].sum())
+    return Vocabulary(options.units, ["", *(symbols[k] for k in kept)], [unknown, *counts[kept].tolist()])
+
+
+def _parts(numbers: np.ndarray, symbols: list[str], cuts: list[int], vocabulary: Vocabulary) -> list[Part]:
+    """Cut, measure, and renumber in place from order of appearance to the vocabulary's numbers."""
+    if vocabulary.units == "bytes":
+        widths = np.array([(b & 0xC0) != 0x80 for b in range(256)], dtype=np.int64)
+        renumber = np.arange(256)
+    else:
+        widths = np.array([len(symbol) for symbol in symbols], dtype=np.int64)
+        renumber = np.array([vocabulary.numbers.get(symbol, UNKNOWN) for symbol in symbols], dtype=np.int64)
+    odd = np.flatnonzero(renumber == UNKNOWN) if vocabulary.has_unknown else np.empty(0, dtype=np.int64)
+    parts = []
+    for start, stop in zip(cuts, cuts[1:], strict=False):
+        part = numbers[start:stop]
+        counts = _count(part, len(symbols))
+        characters = int(counts @ widths) - (int(widths[part[0]]) if len(part) else 0)
+        parts.append(Part(part, characters, {symbols[k]: int(counts[k]) for k in odd if counts[k]}))
+    for s in _slices(numbers):
+        numbers[s] = renumber[numbers[s]]
+    return parts
+
+
+def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray, list[str]]:
+    """The whole text in numbers, in order of first appearance, and the symbols they stand for.
+
+    The numbers have room for as many symbols and an unknown one, and for a vocabulary of ``at_least``.
+    """
+    if units == "bytes":
+        symbols = byte_symbols()
+        blocks = [np.frombuffer(block, dtype=np.uint8) for block in files.blocks()]
+    else:
+        symbols = []
+        number = _number_characters if units == "characters" else _number_words
+        blocks = list(number(files.texts(), symbols))
+    length = sum(map(len, blocks))
+    if not length:
+        raise DataError(f"{files.path} is empty: there is no text to learn from")
+    kind = np.min_scalar_type(max(len(symbols), at_least - 1) if units != "bytes" else 255)
+    numbers = np.empty(length, dtype=kind)
+    end = length
+    while blocks:  # from the end, giving each block back as it is copied
+        block = blocks.pop()
+        numbers[end - len(block) : end] = block
+        end -= len(block)
+    return numbers, symbols
+
+
+def _number_characters(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarray]:
+    table = np.full(0x110000, -1, dtype=np.int32)
+    for text in texts:
+        points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        numbers = table[points]
+        if (numbers < 0).any():
+            for point in dict.fromkeys(points[numbers < 0].tolist()):
+                table[point] = len(symbols)
+                symbols.append(chr(point))
+            numbers = table[points]
+        yield numbers.astype(np.min_scalar_type(len(symbols)))
+
+
+def _number_words(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarray]:
+    table: dict[str, int] = {}
+    for words in _words(texts):
+        numbers = [table.setdefault(word, len(table)) for word in words]
+        symbols.extend(list(table)[len(symbols) :])
+        yield np.array(numbers, dtype=np.min_scalar_type(len(symbols)))
+
+
+def _words(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The words of each block; the last one waits for the next block, which may continue it."""
+    rest = ""
+    for text in texts:
+        words = split(rest + text, "words")
+        rest = words.pop() if words else ""
+        yield words
+    yield [rest] if rest else []
+
+
+def _count(numbers: np.ndarray, size: int) -> np.ndarray:
+    counts = np.zeros(size, dtype=np.int64)
+    for s in _slices(numbers):
+        counts += np.bincount(numbers[s], minlength=size)
+    return counts
+
+
+def _slices(numbers: np.ndarray) -> Iterator[slice]:
+    """Stretches that are short enough to widen in memory."""
+    for start in range(0, len(numbers), _SLICE):
+        yield slice(start, start + _SLICE)

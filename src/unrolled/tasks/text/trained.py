@@ -1,0 +1,193 @@
+"""A trained text model, from its run folder: write, score, evaluate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unrolled.cells import Cell
+from unrolled.errors import DataError, UsageError
+from unrolled.models import Model
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
+from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.reading import Part, read_part, read_text
+from unrolled.tasks.text.scoring import log_probabilities, score
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
+from unrolled.tasks.text.writing import write
+from unrolled.training.checkpoints import load_weights
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A text and its probability.
+
+    Units: ``log_probability`` and ``log_probabilities`` in nats.
+    """
+
+    text: str
+    symbols: list[str]
+    log_probabilities: list[float]
+    unknown: int
+
+    @property
+    def log_probability(self) -> float:
+        """log of the probability of the whole."""
+        return sum(self.log_probabilities)
+
+    @property
+    def probability(self) -> float:
+        """The product of the probabilities; 0.0 where it is too small for a float."""
+        return math.exp(self.log_probability)
+
+
+class TrainedText:
+    """A trained language model.
+
+    Attributes:
+        model: the `Model`, with its best weights, in evaluation mode.
+        vocabulary: its symbols.
+        config: what ``config.toml`` says.
+        run: the folder.
+    """
+
+    def __init__(self, run: RunFolder, cell: type[Cell]) -> None:
+        self.run = run
+        self.config: dict[str, Any] = run.config("text")
+        self.options = TextOptions(**self.config["text"])
+        where = str(run.path / "vocabulary.json")
+        self.vocabulary = Vocabulary.from_json(run.read_json("vocabulary.json"), where)
+        hidden, layers, dropout = self.options.hidden, self.options.layers, self.options.dropout
+        assert hidden is not None and layers is not None and dropout is not None
+        self.model: Model = build_model(cell, len(self.vocabulary), hidden, layers, dropout)
+        arrays, self.about = run.read_model()
+        load_weights(self.model, arrays, str(run.path / "model.safetensors"))
+        self.model.eval()
+
+    def sample(self, length: int = 500, prime: str = "", **settings: Any) -> str:
+        """Text of the model's own, after the prime.
+
+        Arguments:
+            length: symbols after the prime.
+            prime: text to go on from; it begins the result.
+            settings: temperature, top_k, top_p, stop, seed; see `stream`.
+        """
+        return "".join(self.stream(length, prime, **settings))
+
+    def stream(
+        self,
+        length: int = 500,
+        prime: str = "",
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop: str | None = None,
+        seed: int = 1,
+    ) -> Iterator[str]:
+        """As `sample`, piece by piece as it is made.
+
+        Arguments:
+            temperature: below 1 safer, above 1 bolder, 0 always the most likely symbol.
+            top_k: choose among the k most likely symbols only.
+            top_p: choose among the fewest symbols whose probabilities reach p.
+            stop: end before this text.
+            seed: the same seed gives the same text.
+
+        Raises:
+            UsageError: the prime has symbols that the model does not know.
+            ValueError: a setting out of range.
+        """
+        return write(
+            self.model,
+            self.vocabulary,
+            length,
+            prime=prime,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            stop=stop,
+            seed=seed,
+        )
+
+    def score(self, text: str, given: str = "") -> ScoredText:
+        """The probability of a text.
+
+        Equation::
+
+            p(text) = p(s_1) p(s_2 | s_1) p(s_3 | s_1 s_2) ...
+
+        with p(s_1) its frequency in the training text, or, after ``given``, the model's.
+
+        Raises:
+            UsageError: the text is empty.
+        """
+        numbers = self.vocabulary.encode(text)
+        if not len(numbers):
+            raise UsageError("score: the text is empty")
+        before = self.vocabulary.encode(given)
+        logs = log_probabilities(self.model, np.concatenate([before, numbers]))
+        if len(before):
+            logs = logs[len(before) - 1 :]
+        else:
+            counts = self.vocabulary.counts
+            logs = [math.log(max(counts[numbers[0]], 1) / max(counts.sum(), 1)), *logs]
+        unknown = int((numbers == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
+        return ScoredText(text, self._names(text, numbers), logs, unknown)
+
+    def evaluate(self, data: str | None = None, on: str = "validation") -> dict[str, Any]:
+        """Scores on a part of the run's own text, or on another one.
+
+        One stream from the zero state; each symbol but the first is scored once.
+
+        Arguments:
+            data: a file or folder; None for the run's own.
+            on: ``"validation"`` or ``"test"``, of the run's own text.
+
+        Returns:
+            loss (nats a symbol), bits_per_character, perplexity, accuracy, characters, symbols, unknown
+            (symbols that the model never saw, counted by symbol), on, and for the run's own text the losses
+            of tables of frequencies.
+
+        Raises:
+            UsageError: no such file or part.
+            DataError: nothing to score, or the run's text has changed.
+        """
+        baselines: dict[str, float] = {}
+        if data is not None:
+            part, name = read_part(data, self.options, self.vocabulary), data
+        else:
+            part, baselines = self._own_part(on)
+            name = on
+        scored = score(self.model, part)
+        if scored is None:
+            raise DataError(f"{name}: {len(part.numbers)} {self.options.units}, nothing to score: it takes 2")
+        return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
+
+    def _own_part(self, on: str) -> tuple[Part, dict[str, float]]:
+        if on not in ("validation", "test"):
+            raise UsageError(f"--on: must be validation or test, got {on!r}")
+        data = self.config["data"]
+        text = read_text(data["path"], self.options)
+        if text.sha256 != data["sha256"]:
+            raise DataError(f"{data['path']} has changed since this run was trained: its {on} part is another")
+        part: Part = getattr(text, on)
+        if len(part.numbers) < 2:
+            return part, {}
+        numbers = text.training.numbers, part.numbers, len(self.vocabulary)
+        pairs = bigram_loss(*numbers)
+        return part, {"unigram_loss": unigram_loss(*numbers)} | ({"bigram_loss": pairs} if pairs else {})
+
+    def _names(self, text: str, numbers: np.ndarray) -> list[str]:
+        if self.vocabulary.units == "bytes":
+            return [self.vocabulary.symbols[n] for n in numbers]
+        return split(text, self.vocabulary.units)
+
+    def __repr__(self) -> str:
+        o = self.options
+        return f"TrainedText({str(self.run.path)!r}, {o.cell}, {o.layers} x {o.hidden}, {o.units})"

@@ -1,0 +1,112 @@
+"""The vocabulary: symbols and their numbers."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import RunError, UsageError
+
+UNKNOWN = 0
+"""The number of the unknown symbol, where a vocabulary has one."""
+
+_WORD = re.compile(r" ?\w{1,64}| ?[^\w\s]|\s")
+"""A word with the blank before it, a mark with the blank before it, or one white space; together, the text."""
+
+
+class Vocabulary:
+    """Symbols by number. Characters and words have number 0 for what is unknown; bytes know everything.
+
+    Arguments:
+        units: ``characters``, ``bytes`` or ``words``.
+        symbols: by number; the unknown symbol is the empty string.
+        counts: how often each stands in the training part.
+
+    >>> v = Vocabulary("characters", ["", "e", "h", "l", "o"], [0, 1, 1, 2, 1])
+    >>> v.encode("hello").tolist(), v.decode([2, 1, 3, 3, 4])
+    ([2, 1, 3, 3, 4], 'hello')
+    """
+
+    def __init__(self, units: str, symbols: list[str], counts: Iterable[int]) -> None:
+        self.units = units
+        self.symbols = symbols
+        self.counts = np.asarray(list(counts), dtype=np.int64)
+        self.numbers = {symbol: number for number, symbol in enumerate(symbols) if symbol}
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether number 0 stands for what is unknown."""
+        return self.units != "bytes"
+
+    @property
+    def unknown(self) -> tuple[int, ...]:
+        """The numbers that must never be written."""
+        return (UNKNOWN,) if self.has_unknown else ()
+
+    def encode(self, text: str) -> np.ndarray:
+        """The numbers of the symbols of a text; what is unknown becomes 0."""
+        if self.units == "bytes":
+            return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int64)
+        return np.array([self.numbers.get(s, UNKNOWN) for s in split(text, self.units)], dtype=np.int64)
+
+    def encode_known(self, text: str, what: str) -> np.ndarray:
+        """As `encode`; UsageError that names the unknown symbols if there are any."""
+        numbers = self.encode(text)
+        if self.has_unknown and (numbers == UNKNOWN).any():
+            odd = dict.fromkeys(s for s in split(text, self.units) if s not in self.numbers)
+            names = ", ".join(repr(s) for s in odd)
+            raise UsageError(f"{what}: the model does not know the {self.units} {names}: they are not in its training text")
+        return numbers
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text of these symbols."""
+        return "".join(self.decode_stream(numbers))
+
+    def decode_stream(self, numbers: Iterable[int]) -> Iterator[str]:
+        """The text piece by piece; bytes come as whole characters, broken ones as U+FFFD."""
+        if self.units != "bytes":
+            for number in numbers:
+                yield self.symbols[number]
+            return
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for number in numbers:
+            yield decoder.decode(bytes([number]))
+        yield decoder.decode(b"", final=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``vocabulary.json``."""
+        symbols = [] if self.units == "bytes" else self.symbols
+        return {"units": self.units, "symbols": symbols, "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> Vocabulary:
+        """From ``vocabulary.json``; RunError if it does not hold together."""
+        try:
+            units, symbols, counts = content["units"], content["symbols"], content["counts"]
+            vocabulary = cls(units, byte_symbols() if units == "bytes" else symbols, counts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{where} is damaged: {error!r}") from error
+        if len(vocabulary.counts) != len(vocabulary):
+            raise RunError(f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts")
+        return vocabulary
+
+
+def byte_symbols() -> list[str]:
+    """A readable name for each of the 256 bytes."""
+    return [chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in range(256)]
+
+
+def split(text: str, units: str) -> list[str]:
+    """The symbols of a text; joined they are the text.
+
+    >>> split("To be, or not", "words")
+    ['To', ' be', ',', ' or', ' not']
+    """
+    return _WORD.findall(text) if units == "words" else list(text)

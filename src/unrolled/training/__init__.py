@@ -1,0 +1,1 @@
+"""Training: streams, backpropagation through time, the loop, checkpoints."""

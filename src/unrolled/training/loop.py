@@ -1,0 +1,277 @@
+"""The training loop: stream, unroll, backpropagate, clip, step; report, validate, keep."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from unrolled.errors import RunError
+from unrolled.layers.state import is_finite
+from unrolled.models.model import Model
+from unrolled.runs.folder import RunFolder
+from unrolled.training import checkpoints
+from unrolled.training.averaging import Average
+from unrolled.training.gradient import Gradient, backward
+from unrolled.training.optimizers import make_optimizer
+from unrolled.training.options import TrainingOptions
+from unrolled.training.progress import Progress, Since
+from unrolled.training.schedule import Budget, cosine, passed
+from unrolled.training.stopping import StopRequest
+from unrolled.training.task import Task
+
+Listener = Callable[[dict[str, Any]], None]
+
+REPORTS, VALIDATIONS, SAMPLES = 100, 10, 5
+"""How often in a budget; marks of progress, so that a resumed run has the same ones."""
+
+SKIPS_IN_A_ROW = 10
+"""So many steps in a row without a finite gradient stop the run."""
+
+WALL_CLOCK_FIELDS = ("seconds", "per_second", "seconds_left")
+"""Fields of the history that differ between two runs of the same command."""
+
+
+class Trainer:
+    """Trains one model of one task in one run folder.
+
+    Arguments:
+        task: see `training.task`.
+        model: what to train.
+        options: with every choice made.
+        run: where to keep it.
+        listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
+            one, not kept), ``train``, ``validation``, ``sample``, ``skip``, ``finished``.
+    """
+
+    def __init__(
+        self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener
+    ) -> None:
+        self.task, self.model, self.options, self.run_folder = task, model, options, run
+        self.listen = listen
+        self.streams = task.streams()
+        self.progress = Progress()
+        self.state: Any = None
+        assert options.lr is not None and options.ema is not None
+        self.lr, self.clip = options.lr, options.clipping()
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, options.weight_decay)
+        self.average = Average(model, options.ema)
+        updates = None
+        if options.epochs is not None:
+            updates = max(1, round(options.epochs * self.streams.updates_per_epoch))
+        self.budget = Budget(updates, options.minutes)
+
+    # -- the way through
+
+    def run(self) -> Progress:
+        """Train until the budget is used.
+
+        Raises:
+            KeyboardInterrupt: the person, or the system, asked to stop; everything is saved.
+            RunError: the gradient was not finite several times in a row, or a file cannot be written.
+        """
+        self._clock = time.monotonic() - self.progress.seconds
+        self._saved_at = time.monotonic()
+        with StopRequest() as stop:
+            while self.progress.share < 1:
+                self.model.train()
+                self._update()
+                if stop.requested or time.monotonic() - self._saved_at >= self.options.save_every:
+                    self.save()
+                if stop.requested:
+                    raise KeyboardInterrupt
+            if not self.progress.finished:
+                self._finish()
+        return self.progress
+
+    def restore(self) -> None:
+        """Go back to the run folder's checkpoint; history written after it is cut."""
+        arrays, about = self.run_folder.read_checkpoint()
+        where = str(self.run_folder.path / "resume.safetensors")
+        try:
+            self.progress = Progress.from_json(about)
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{where} is damaged: {error}") from error
+        fresh = self.model.initial_state(self.streams.batch)
+        self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
+        self.run_folder.cut_history(self.progress.history_size)
+
+    def save(self) -> None:
+        """Write the checkpoint. Not while the gradient is not finite: the last good one stays."""
+        if self.progress.skipped_in_a_row:
+            return
+        self.progress.history_size = self.run_folder.history_size
+        self.progress.seconds = self._seconds()
+        arrays = checkpoints.pack(self.model, self.average, self.optimizer, self.state)
+        self.run_folder.write_checkpoint(arrays, self.progress.as_json())
+        self._saved_at = time.monotonic()
+
+    # -- one update
+
+    def _update(self) -> None:
+        p = self.progress
+        began = self._seconds()
+        lr = self.lr * cosine(self.budget.progress(p.update, began), self.options.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        window = self.streams.window(p.update % self.streams.updates_per_epoch)
+        state = None if window.fresh or not self.options.carry else self.state
+        total, count, following = self.task.loss(self.model, window, state)
+        gradient = backward(total / count, self.parameters)
+        loss = float(total.detach())
+        p.update += 1
+        p.symbols += count
+        if math.isfinite(loss) and gradient.finite:
+            self._step(gradient, loss, count)
+            self.state = following
+        else:
+            self._skip(lr)
+            self.state = following if is_finite(following) else None
+        p.since.seconds += self._seconds() - began
+        before, p.seconds = p.share, self._seconds()
+        p.share = self.budget.progress(p.update, p.seconds)
+        self._tell_update(loss / count)
+        self._at_marks(before, lr)
+
+    def _step(self, gradient: Gradient, loss: float, count: int) -> None:
+        p, (kind, limit) = self.progress, self.clip
+        clipped = False
+        if kind == "norm":
+            clipped = gradient.clip_norm(limit)
+        elif kind == "value":
+            clipped = gradient.clip_value(limit)
+        self.optimizer.step()
+        self.average.update()
+        p.skipped_in_a_row = 0
+        p.clipped += clipped
+        s = p.since
+        s.updates += 1
+        s.clipped += clipped
+        s.loss += loss
+        s.count += count
+        s.symbols += count
+        s.norm += gradient.norm
+
+    def _skip(self, lr: float) -> None:
+        p = self.progress
+        p.skipped += 1
+        p.skipped_in_a_row += 1
+        self.listen({"event": "skip", "update": p.update, "lr": lr})
+        if p.skipped_in_a_row == SKIPS_IN_A_ROW:
+            good = f"{self.run_folder.path} keeps the last good state"
+            raise RunError(
+                f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update {p.update}, "
+                f"at learning rate {lr:.3g}: stopped. {good}. Start a new run with a smaller --lr, or with --clip 1"
+            )
+
+    # -- now and then
+
+    def _at_marks(self, before: float, lr: float) -> None:
+        p = self.progress
+        if passed(before, p.share, REPORTS) and p.since.updates:
+            self._report(lr)
+        if p.skipped_in_a_row:
+            return
+        if passed(before, p.share, SAMPLES):
+            self._sample()
+        if passed(before, p.share, VALIDATIONS):
+            self._validate()
+            self.save()
+
+    def _report(self, lr: float) -> None:
+        p, s = self.progress, self.progress.since
+        loss = s.loss / s.count
+        event = {
+            "event": "train",
+            "update": p.update,
+            "epoch": round(p.update / self.streams.updates_per_epoch, 4),
+            "symbols": p.symbols,
+            "loss": loss,
+            "gradient_norm": s.norm / s.updates,
+            "clipped": s.clipped / s.updates,
+            "skipped": p.skipped,
+            "lr": lr,
+            "seconds": round(p.seconds, 3),
+            "per_second": round(s.symbols / max(s.seconds, 1e-9)),
+        }
+        p.since = Since()
+        self._record(event)
+
+    def _validate(self) -> None:
+        p = self.progress
+        with self.average.in_place():
+            scores = self.task.validate(self.model, whole=False)
+            if scores is None or not p.best_loss <= scores["loss"]:
+                p.best_update = p.update
+                if scores is not None:
+                    p.best_loss = scores["loss"]
+                self._keep_model(scores)
+        if scores is not None:
+            best = p.best_update == p.update
+            self._record({"event": "validation", "update": p.update, **scores, "best": best})
+
+    def _sample(self) -> None:
+        p = self.progress
+        with self.average.in_place():
+            text = self.task.show(self.model, seed=self.options.seed)
+        self.run_folder.write_sample(p.update, text)
+        self.listen({"event": "sample", "update": p.update, "text": text})
+
+    def _finish(self) -> None:
+        """Score the best weights on the whole validation part, and say that the run is finished."""
+        p = self.progress
+        if not (self.run_folder.path / "model.safetensors").is_file():
+            self._validate()
+        arrays, about = self.run_folder.read_model()
+        best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
+        scores = self.task.validate(self.model, whole=True)
+        self.model.load_state_dict(best)
+        event = {
+            "event": "finished",
+            "update": p.update,
+            "symbols": p.symbols,
+            "best_update": about["update"],
+            "clipped": p.clipped / max(p.update - p.skipped, 1),
+            "skipped": p.skipped,
+            "seconds": round(self._seconds(), 3),
+        }
+        self._record(event | ({"validation": scores} if scores is not None else {}))
+        p.finished = True
+        p.skipped_in_a_row = 0
+        self.save()
+
+    def _keep_model(self, scores: dict[str, float] | None) -> None:
+        about = {"update": self.progress.update, "validation": scores}
+        self.run_folder.write_model(checkpoints.to_arrays(self.model.state_dict()), about)
+
+    def _record(self, event: dict[str, Any]) -> None:
+        self.run_folder.append_history(event)
+        self.listen(event)
+
+    def _tell_update(self, loss: float) -> None:
+        p = self.progress
+        self.listen(
+            {
+                "event": "update",
+                "update": p.update,
+                "loss": loss,
+                "share": p.share,
+                "seconds": p.seconds,
+                "seconds_left": self.budget.seconds_left(p.update, p.seconds),
+            }
+        )
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._clock
+
+
+def set_threads(threads: int | None) -> int:
+    """Let torch use so many threads; None leaves its own choice. The number in use."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()

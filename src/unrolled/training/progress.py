@@ -1,0 +1,53 @@
+"""Where training stands: the numbers that a checkpoint keeps beside the tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass
+class Since:
+    """Sums since the last report."""
+
+    updates: int = 0
+    loss: float = 0.0
+    count: int = 0
+    norm: float = 0.0
+    clipped: int = 0
+    symbols: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Progress:
+    """All that the loop knows of its way so far. Seconds are wall clock, earlier sessions included."""
+
+    update: int = 0
+    symbols: int = 0
+    seconds: float = 0.0
+    share: float = 0.0
+    clipped: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    best_loss: float = math.inf
+    best_update: int = 0
+    history_size: int = 0
+    finished: bool = False
+    since: Since = field(default_factory=Since)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the checkpoint. JSON has no infinity: no best loss yet is null."""
+        content = asdict(self)
+        content["best_loss"] = None if math.isinf(self.best_loss) else self.best_loss
+        return content
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Progress:
+        """From a checkpoint."""
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        known["since"] = Since(**content["since"])
+        if known.get("best_loss") is None:
+            known["best_loss"] = math.inf
+        return cls(**known)

@@ -1,0 +1,41 @@
+"""What a task is to the training loop: the protocol that every task meets."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from unrolled.models.model import Model
+from unrolled.training.streams import Streams, Window
+
+
+class Task(Protocol):
+    """One kind of sequence learning, with its data read and its sizes decided.
+
+    The loop knows nothing else of text, music or speech.
+    """
+
+    name: str
+    unit: str
+    """What a loss is counted over, in the plural: characters, words, steps."""
+
+    def streams(self) -> Streams:
+        """The training data, cut into windows."""
+        ...
+
+    def loss(self, model: Model, window: Window, state: Any) -> tuple[Tensor, int, Any]:
+        """The sum of the window's losses (nats), their number, and the states where the next window begins."""
+        ...
+
+    def validate(self, model: Model, whole: bool) -> dict[str, float] | None:
+        """Scores on the validation part, with ``loss`` among them; None if there is no such part.
+
+        Arguments:
+            whole: all of it; otherwise as much as training can wait for.
+        """
+        ...
+
+    def show(self, model: Model, seed: int) -> str:
+        """A sample for a person to read."""
+        ...
