@@ -16,7 +16,7 @@ class Gradient:
     do nothing.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], *, _token: object) -> None:
+    def __init__(self, parameters: list[nn.Parameter], *, _token: object = None) -> None:
         if _token is not _MADE_HERE:
             raise TypeError("Gradient: call unrolled.backward(loss, parameters), which returns one")
         self._grads = [p.grad for p in parameters if p.grad is not None]

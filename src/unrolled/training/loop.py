@@ -98,6 +98,7 @@ class Trainer:
             raise RunError(f"{where} is damaged: {error}") from error
         fresh = self.model.initial_state(self.streams.batch)
         self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
+        self.average.updates = self.progress.update - self.progress.skipped
         self.run_folder.cut_history(self.progress.history_size)
 
     def save(self) -> None:

@@ -1,0 +1,59 @@
+"""Cells from a person's own file."""
+
+import pytest
+
+import unrolled
+from unrolled.cells.source import load_cell, source_of
+from unrolled.errors import UsageError
+
+SOURCE = """
+import torch, unrolled
+
+class Leaky(unrolled.Cell):
+    state = ("h",)
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x = unrolled.Gates("a", input_size, hidden_size)
+        self.h = unrolled.Gates("a", hidden_size, hidden_size, bias=False)
+
+    def step(self, x, h):
+        return 0.5 * h + 0.5 * torch.tanh(self.x(x) + self.h(h))
+
+class NoCell:
+    pass
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_loads_the_class_and_its_source(file):
+    cell = load_cell(f"{file}:Leaky")
+    assert issubclass(cell, unrolled.Cell)
+    assert cell(3, 2).output_size == 2
+    assert source_of(cell) == SOURCE
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("leaky", "expected a name or FILE.py:Class, got 'leaky'"),
+        ("{file}:Missing", "has no class Missing; its cells: Leaky"),
+        ("{file}:NoCell", "no subclass of unrolled.Cell"),
+        ("{file}x:Leaky", "there is no file"),
+    ],
+)
+def test_says_what_is_wrong(file, spec, message):
+    with pytest.raises(UsageError, match=message):
+        load_cell(spec.format(file=file))
+
+
+def test_a_file_that_does_not_run(tmp_path):
+    (tmp_path / "bad.py").write_text("1 / 0")
+    with pytest.raises(UsageError, match="does not run: ZeroDivisionError"):
+        load_cell(f"{tmp_path / 'bad.py'}:Leaky")

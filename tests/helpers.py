@@ -1,0 +1,111 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+import unrolled
+
+TEXT = "".join(
+    f"{n} times {m} is {n * m}, and {n} and {m} are {n + m}.\n" for n in range(1, 13) for m in range(1, 13)
+)
+"""5,000 characters that a small network can learn something about."""
+
+TINY = {"hidden": 8, "batch": 4, "bptt": 20, "lr": 0.01, "threads": 1}
+"""Settings for runs of a second."""
+
+
+class PeepholeLSTM(unrolled.Cell):
+    """A person's own cell: the gates see the cell state (Gers & Schmidhuber 2000)."""
+
+    state = ("h", "c")
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x = unrolled.Gates("i f g o", input_size, hidden_size)
+        self.h = unrolled.Gates("i f g o", hidden_size, hidden_size, bias=False)
+        self.p = torch.nn.Parameter(torch.randn(3, hidden_size) / 10)
+
+    def step(self, x, h, c):
+        i = torch.sigmoid(self.x.i(x) + self.h.i(h) + self.p[0] * c)
+        f = torch.sigmoid(self.x.f(x) + self.h.f(h) + self.p[1] * c)
+        g = torch.tanh(self.x.g(x) + self.h.g(h))
+        c = f * c + i * g
+        o = torch.sigmoid(self.x.o(x) + self.h.o(h) + self.p[2] * c)
+        return o * torch.tanh(c), c
+
+
+class TwoWidths(unrolled.Cell):
+    """A cell whose states have different widths, and whose first state is learned."""
+
+    state = ("h", "m")
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x = unrolled.Gates("a", input_size, hidden_size)
+        self.h = unrolled.Gates("a", hidden_size, hidden_size, bias=False)
+        self.read = torch.nn.Linear(hidden_size, 2)
+        self.write = torch.nn.Linear(2, hidden_size)
+        self.h0 = torch.nn.Parameter(torch.randn(hidden_size))
+
+    def state_shapes(self):
+        return {"h": (self.hidden_size,), "m": (2,)}
+
+    def initial_state(self, batch, like=None):
+        h, m = super().initial_state(batch, like)
+        return h + self.h0, m
+
+    def step(self, x, h, m):
+        m = 0.5 * m + torch.tanh(self.read(h))
+        h = torch.tanh(self.x(x) + self.h(h) + self.write(m))
+        return h, m
+
+
+def cells(D: int, H: int) -> dict[str, unrolled.Cell]:
+    """Each built-in cell and some of a person's own, in double precision."""
+    made = {
+        "elman": unrolled.ElmanCell(D, H),
+        "elman-relu": unrolled.ElmanCell(D, H, nonlinearity="relu"),
+        "lstm": unrolled.LSTMCell(D, H),
+        "lstm-no-bias": unrolled.LSTMCell(D, H, bias=False),
+        "gru": unrolled.GRUCell(D, H),
+        "gru-after": unrolled.GRUCell(D, H, reset="after"),
+        "gru-after-no-bias": unrolled.GRUCell(D, H, reset="after", bias=False),
+        "peephole": PeepholeLSTM(D, H),
+        "two-widths": TwoWidths(D, H),
+    }
+    for cell in made.values():
+        for name, p in cell.named_parameters():
+            if "bias" in name or name == "d_n":
+                torch.nn.init.normal_(p)  # zero biases would hide a wrong one
+        cell.double()
+    return made
+
+
+KERNEL_CELLS = ("elman", "elman-relu", "lstm", "lstm-no-bias", "gru-after", "gru-after-no-bias")
+ALL_CELLS = (*KERNEL_CELLS, "gru", "peephole", "two-widths")
+
+
+def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess.CompletedProcess:
+    """The command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "unrolled", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80"},
+        timeout=120,
+        check=False,
+        **kwargs,
+    )
+
+
+def history(run: Path) -> list[dict]:
+    """The events of a run."""
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

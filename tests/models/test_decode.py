@@ -1,0 +1,197 @@
+"""Sampling, beam search, and the counted random numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import unrolled
+from unrolled.models import Chooser, Model, OneHot, Softmax
+from unrolled.models.philox import Philox
+
+V = 4
+
+
+def model(seed=0):
+    torch.manual_seed(seed)
+    made = Model(OneHot(V), unrolled.Stack([unrolled.GRUCell(V, 6)]), Softmax(6, V))
+    torch.nn.init.normal_(made.head.map.weight)
+    return made
+
+
+def philox_block(key, counter):
+    """Philox 4x64-10 from the paper's definition."""
+    m0, m1 = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+    w0, w1, mask = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B, 2**64 - 1
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p0, p1 = m0 * c[0], m1 * c[2]
+        c = [(p1 >> 64) ^ c[1] ^ k[0], p1 & mask, (p0 >> 64) ^ c[3] ^ k[1], p0 & mask]
+        k = [(k[0] + w0) & mask, (k[1] + w1) & mask]
+    return c
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**64 - 1), position=st.integers(0, 10_000))
+def test_philox_is_the_cipher_of_its_counter(seed, position):
+    block = philox_block((seed, 0), (position // 4 + 1, 0, 0, 0))
+    assert Philox(seed, position).uniform() == (block[position % 4] >> 11) * 2.0**-53
+
+
+def test_philox_known_answer():
+    """From the reference implementation's test vectors: counter 0, key 0."""
+    assert philox_block((0, 0), (0, 0, 0, 0))[0] == 0x16554D9ECA36314C
+
+
+def test_philox_goes_on_as_if_it_had_not_stopped():
+    numbers = Philox(7)
+    first = [numbers.uniform() for _ in range(11)]
+    assert [Philox(7, k).uniform() for k in range(11)] == first
+    assert all(0 <= u < 1 for u in first)
+
+
+def test_the_same_seed_gives_the_same_symbols_and_another_seed_others():
+    m, start = model(), torch.tensor([[1]])
+    one, two, other = (list(unrolled.sample(m, start, 60, seed=s)) for s in (3, 3, 4))
+    assert one == two
+    assert one != other
+
+
+def test_samples_have_the_models_probabilities():
+    m, start = model(), torch.tensor([[2], [0]])
+    p = torch.softmax(m.begin(start)[0][0], 0).detach().numpy()
+    firsts = [next(unrolled.sample(m, start, 1, seed=s)) for s in range(3000)]
+    counts = np.bincount(firsts, minlength=V)
+    sd = np.sqrt(3000 * p * (1 - p))
+    assert (abs(counts - 3000 * p) < 4.5 * sd).all()
+
+
+def test_each_symbol_is_fed_back():
+    m = model()
+    written = list(unrolled.sample(m, torch.tensor([[1]]), 8, temperature=0))
+    symbols = torch.tensor([[1], *([k] for k in written)])
+    expected = m(symbols[:-1])[0].argmax(2).flatten().tolist()
+    assert written == expected
+
+
+def test_sampling_leaves_the_models_mode_and_needs_no_gradient():
+    m = model()
+    m.dropout = 0.5
+    m.train()
+    one = list(unrolled.sample(m, torch.tensor([[1]]), 20, temperature=0))
+    assert m.training
+    m.eval()
+    assert one == list(unrolled.sample(m, torch.tensor([[1]]), 20, temperature=0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    scores=st.lists(st.floats(-5, 5), min_size=2, max_size=8),
+    u=st.floats(0, 1, exclude_max=True),
+    temperature=st.floats(0.1, 3),
+    top_k=st.none() | st.integers(1, 9),
+    top_p=st.none() | st.floats(0.05, 1),
+)
+def test_chooser_against_a_plain_definition(scores, u, temperature, top_k, top_p):
+    p = np.exp(np.array(scores) / temperature)
+    p /= p.sum()
+    order = sorted(range(len(p)), key=lambda k: (-scores[k], k))
+    kept = order[: top_k or len(order)]
+    if top_p is not None:
+        total, enough = 0.0, []
+        for k in order:
+            enough.append(k)
+            total += p[k]
+            if total >= top_p - 1e-12:
+                break
+        kept = [k for k in kept if k in enough]
+    chosen = Chooser(temperature, top_k, top_p)(np.array(scores), u)
+    near_ties = {k for k in range(len(p)) if any(abs(p[k] - p[j]) < 1e-9 for j in kept)}
+    assert chosen in set(kept) | near_ties
+    if top_k is None and top_p is None:
+        total = np.cumsum(p)
+        assert total[chosen] >= u - 1e-9
+        assert chosen == 0 or total[chosen - 1] <= u + 1e-9
+
+
+def test_chooser_excludes_and_is_greedy_at_zero():
+    scores = np.array([9.0, 1.0, 3.0])
+    assert Chooser(temperature=0)(scores, 0.9) == 0
+    assert Chooser(temperature=0, exclude=(0,))(scores, 0.9) == 2
+    assert all(Chooser(exclude=(0,))(scores, u) != 0 for u in np.linspace(0, 0.999, 50))
+    assert Chooser(top_k=1)(scores, 0.999999) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"temperature": -1}, "temperature must be 0 or more"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_k": 0}, "top_k must be a whole number"),
+        ({"top_p": 0}, "top_p must lie in"),
+        ({"top_p": 1.1}, "top_p must lie in"),
+    ],
+)
+def test_settings_out_of_range(settings_, message):
+    with pytest.raises(ValueError, match=message):
+        Chooser(**settings_)
+
+
+def test_scores_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        Chooser()(np.array([0.0, np.nan]), 0.5)
+
+
+def exhaustive(m, start, length, stop=None):
+    """Every sequence with its log probability, by the model's plain forward pass."""
+    found = {}
+    for symbols in itertools.product(range(V), repeat=length):
+        if stop in symbols:
+            symbols = symbols[: symbols.index(stop) + 1]
+        inputs = torch.tensor([*start.flatten().tolist(), *symbols])[:, None]
+        logs = torch.log_softmax(m(inputs[:-1])[0].detach().double(), 2)[len(start) - 1 :, 0]
+        found[symbols] = float(sum(logs[t, k] for t, k in enumerate(symbols)))
+    return sorted(found.items(), key=lambda item: -item[1])
+
+
+@pytest.mark.parametrize("stop", [None, 2])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_wide_beam_finds_what_exhaustive_search_finds(stop, seed):
+    m, start = model(seed), torch.tensor([[1], [3]])
+    best = exhaustive(m, start, 4, stop)
+    found = unrolled.beam_search(m, start, 4, width=V**4, stop=stop)
+    assert [h.symbols for h in found[:10]] == [symbols for symbols, _ in best[:10]]
+    np.testing.assert_allclose([h.log_probability for h in found[:10]], [p for _, p in best[:10]], atol=1e-5)
+
+
+def test_a_beam_of_one_is_greedy_and_a_wider_one_is_no_worse():
+    m, start = model(), torch.tensor([[1]])
+    greedy = tuple(unrolled.sample(m, start, 6, temperature=0))
+    (one,) = unrolled.beam_search(m, start, 6, width=1)
+    assert one.symbols == greedy
+    assert unrolled.beam_search(m, start, 6, width=8)[0].log_probability >= one.log_probability - 1e-9
+
+
+def test_beam_search_excludes():
+    found = unrolled.beam_search(model(), torch.tensor([[1]]), 3, width=4, exclude=(0, 1))
+    assert all(set(h.symbols) <= {2, 3} for h in found)
+    with pytest.raises(ValueError, match="width and length"):
+        unrolled.beam_search(model(), torch.tensor([[1]]), 0)
+
+
+def test_decoding_a_one_to_many_graph():
+    torch.manual_seed(0)
+    m = Model(
+        unrolled.Linear(2, 5),
+        unrolled.Stack([unrolled.LSTMCell(5, 6)]),
+        Softmax(6, V),
+        graph="one-to-many",
+        feedback=unrolled.Embedding(V, 5),
+    )
+    image = torch.randn(1, 2)
+    written = list(unrolled.sample(m, image, 5, temperature=0))
+    scores, _ = m(image, previous=torch.tensor(written[:-1])[:, None])
+    assert scores.argmax(2).flatten().tolist() == written

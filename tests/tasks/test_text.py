@@ -1,0 +1,408 @@
+"""The text task from Python: fit, sample, score, evaluate, resume."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers import TEXT, TINY, PeepholeLSTM, history
+
+import unrolled
+from unrolled.errors import DataError, RunError, UsageError
+from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
+from unrolled.tasks.text.reading import Part
+from unrolled.tasks.text.scoring import score
+from unrolled.tasks.text.writing import until
+from unrolled.training.loop import WALL_CLOCK_FIELDS
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "tables.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    """A small model that has learnt something."""
+    run = tmp_path_factory.mktemp("runs") / "tables"
+    options = TINY | {"hidden": 48, "batch": 4, "bptt": 25}
+    return unrolled.fit(text, run, epochs=12, **options)
+
+
+def test_it_learns_far_more_than_pairs_of_characters(trained):
+    figures = trained.evaluate()
+    assert figures["loss"] < 0.6 * figures["bigram_loss"] < figures["unigram_loss"]
+    assert figures["bits_per_character"] == pytest.approx(figures["loss"] / math.log(2))
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
+    assert 0.5 < figures["accuracy"] <= 1
+    assert figures["characters"] == len(TEXT) * 95 // 100 - len(TEXT) * 90 // 100 - 1
+
+
+def test_evaluation_is_one_stream_each_symbol_but_the_first(trained, tmp_path):
+    path = tmp_path / "other.txt"
+    path.write_text(TEXT[:5000])
+    figures = trained.evaluate(str(path))
+    numbers = torch.from_numpy(trained.vocabulary.encode(TEXT[:5000]))[:, None]
+    with torch.no_grad():
+        scores, _ = trained.model(numbers[:-1])
+    nats = trained.model.head.loss(scores, numbers[1:])[0].item()
+    assert figures["loss"] == pytest.approx(nats / (len(numbers) - 1), rel=1e-5)
+    assert figures["accuracy"] == pytest.approx((scores.argmax(2) == numbers[1:]).float().mean().item())
+    assert figures["unknown"] == {}
+
+
+def test_symbols_never_seen_are_counted_and_scored(trained, tmp_path):
+    path = tmp_path / "odd.txt"
+    path.write_text("2 times 3 is §§ 6Ω\n")
+    figures = trained.evaluate(str(path))
+    assert figures["unknown"] == {"§": 2, "Ω": 1}
+    assert math.isfinite(figures["loss"])
+
+
+def test_sampling_streams_what_it_returns(trained):
+    pieces = list(trained.stream(80, prime="3 times 4 is", seed=5))
+    whole = trained.sample(80, prime="3 times 4 is", seed=5)
+    assert "".join(pieces) == whole
+    assert whole.startswith("3 times 4 is")
+    assert len(whole) == len("3 times 4 is") + 80
+    assert len(pieces) > 60
+    assert trained.sample(40, seed=1) != trained.sample(40, seed=2)
+    assert trained.sample(40) == trained.sample(40)
+    assert len(trained.sample(40)) == 40
+    assert trained.sample(0, prime="12") == "12"
+
+
+def test_sampling_stops_before_the_stop_text(trained):
+    line = trained.sample(500, prime="2 times", stop="\n", temperature=0.5)
+    assert "\n" not in line
+    assert len(line) < 200
+    assert trained.sample(500, prime="2 times", temperature=0.5).startswith(line + "\n")
+
+
+@pytest.mark.parametrize("stop", ["b", "ab", "abab", "aab", "zz"])
+def test_until_is_exact_in_any_pieces(stop):
+    text_ = "xaabaababzzab"
+    end = text_.find(stop)
+    for size in (1, 2, 3, 20):
+        pieces = [text_[k : k + size] for k in range(0, len(text_), size)]
+        assert "".join(until(pieces, stop)) == (text_[:end] if end >= 0 else text_)
+
+
+def test_a_prime_with_unknown_characters_names_them(trained):
+    with pytest.raises(UsageError, match="does not know the characters '§', 'Q'"):
+        trained.sample(5, prime="2 § Q §")
+    with pytest.raises(ValueError, match="length must be 0 or more"):
+        trained.sample(-1)
+    with pytest.raises(ValueError, match="temperature"):
+        trained.sample(5, temperature=-1)
+
+
+def test_score_is_the_product_of_the_steps(trained):
+    whole = trained.score("7 times 8")
+    assert whole.log_probability == pytest.approx(
+        trained.score("7").log_probability + trained.score(" times 8", given="7").log_probability
+    )
+    counts = trained.vocabulary.counts
+    first = counts[trained.vocabulary.numbers["7"]] / counts.sum()
+    assert trained.score("7").probability == pytest.approx(first)
+    assert whole.symbols == list("7 times 8")
+    assert whole.log_probability > trained.score("7 tmies 8").log_probability
+    total = sum(trained.score(s, given="12 ti").probability for s in trained.vocabulary.symbols[1:])
+    assert 0.99 < total <= 1.0001  # the rest is the unknown symbol's
+    with pytest.raises(UsageError, match="empty"):
+        trained.score("")
+
+
+def test_loading_gives_the_same_model(trained):
+    again = unrolled.load(trained.run.path)
+    assert again.sample(30) == trained.sample(30)
+    assert not again.model.training
+
+
+@pytest.mark.parametrize("units", ["words", "bytes"])
+def test_words_and_bytes(text, tmp_path, units):
+    model = unrolled.fit(text, tmp_path / "run", epochs=1, units=units, **TINY)
+    figures = model.evaluate()
+    scored = figures["loss"] * figures["symbols"] / math.log(2)
+    assert figures["bits_per_character"] == pytest.approx(scored / figures["characters"])
+    assert figures["characters"] > figures["symbols"] or units == "bytes"
+    assert model.sample(20, prime="2 times")
+    assert model.score("2 times").log_probability < 0
+
+
+def test_accents_in_bytes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("é" * 2000)
+    model = unrolled.fit(path, tmp_path / "run", epochs=1, units="bytes", **TINY)
+    figures = model.evaluate()
+    assert figures["symbols"] == 199
+    assert figures["characters"] == 99
+    assert not {"\udcc3"} & set(model.sample(50))
+
+
+def test_own_cell_from_a_class(text, tmp_path):
+    model = unrolled.fit(text, tmp_path / "run", epochs=1, cell=PeepholeLSTM, **TINY)
+    assert isinstance(model.model.stack.layers[0].cell, PeepholeLSTM)
+    assert "class PeepholeLSTM" in (tmp_path / "run" / "cell.py").read_text()
+    with pytest.raises(RunError, match="not run unasked"):
+        unrolled.load(tmp_path / "run")
+    for how in ({"cell": PeepholeLSTM}, {"allow_code": True}):
+        assert unrolled.load(tmp_path / "run", **how).sample(20) == model.sample(20)
+
+
+@pytest.mark.parametrize("cell", ["gru", "elman"])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_cells_and_layers(text, tmp_path, cell, layers):
+    model = unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=cell, layers=layers, dropout=0.1, **TINY)
+    assert len(model.model.stack.layers) == layers
+    assert model.evaluate()["loss"] < math.log(30)
+
+
+def test_the_history_says_what_happened(trained):
+    events = history(trained.run.path)
+    kinds = [e["event"] for e in events]
+    assert kinds.count("train") == 100
+    assert kinds.count("validation") == 10
+    assert kinds[-1] == "finished"
+    updates = [e["update"] for e in events if e["event"] == "train"]
+    assert updates == sorted(set(updates))
+    last = events[-1]
+    assert last["update"] == updates[-1]
+    train = [e for e in events if e["event"] == "train"]
+    assert train[0]["lr"] < max(e["lr"] for e in train) <= 0.01
+    assert train[-1]["lr"] < 1e-5
+    validations = [e for e in events if e["event"] == "validation"]
+    best = min(validations, key=lambda e: e["loss"])
+    assert last["best_update"] == best["update"]
+    assert last["validation"] == pytest.approx(
+        {k: v for k, v in trained.evaluate().items() if k in last["validation"]}
+    )
+    assert 0 <= last["clipped"] <= 1
+    assert len(list((trained.run.path / "samples").iterdir())) == 5
+
+
+def test_the_best_weights_are_kept_not_the_last(text, tmp_path):
+    """With a rate that grows absurd the model gets worse; the folder keeps the good one."""
+    events = []
+    unrolled.fit(
+        text, tmp_path / "run", epochs=4, warmup=0.99, optimizer="sgd", ema=0.0, listen=events.append, **TINY | {"lr": 300.0}
+    )
+    losses = [e["loss"] for e in events if e["event"] == "validation"]
+    assert losses[-1] > min(losses) + 0.5
+    assert unrolled.load(tmp_path / "run").about["validation"]["loss"] == min(losses)
+
+
+def test_without_a_validation_part_the_last_weights_are_kept(text, tmp_path):
+    model = unrolled.fit(text, tmp_path / "run", epochs=1, split="100/0/0", **TINY)
+    assert model.about["update"] == history(tmp_path / "run")[-1]["update"]
+    with pytest.raises(DataError, match="nothing to score"):
+        model.evaluate()
+
+
+def test_clipping_and_its_share(text, tmp_path):
+    seen = {}
+    for clip in ("1e-3", "value:1e-9", "off"):
+        unrolled.fit(text, tmp_path / clip, epochs=1, clip=clip, **TINY)
+        seen[clip] = history(tmp_path / clip)[-1]["clipped"]
+    assert seen == {"1e-3": 1.0, "value:1e-9": 1.0, "off": 0.0}
+
+
+def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatch):
+    from unrolled.tasks.text.task import TextTask
+
+    plain = TextTask.loss
+    bad = set(range(30, 33))
+    calls = []
+
+    def loss(self, model, window, state):
+        calls.append(1)
+        total, count, following = plain(self, model, window, state)
+        return (total * math.nan if len(calls) in bad else total), count, following
+
+    monkeypatch.setattr(TextTask, "loss", loss)
+    unrolled.fit(text, tmp_path / "few", epochs=1, **TINY)
+    assert history(tmp_path / "few")[-1]["skipped"] == 3
+
+    calls.clear()
+    bad = set(range(100, 10_000))
+    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last being update 109") as stopped:
+        unrolled.fit(text, tmp_path / "many", epochs=4, save_every=0, **TINY)
+    assert "keeps the last good state" in str(stopped.value)
+    arrays, about = unrolled.load(tmp_path / "many").run.read_checkpoint()
+    assert about["update"] == 99
+    assert all(np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model."))
+
+
+def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
+    with pytest.raises(RunError, match="smaller --lr"):
+        unrolled.fit(
+            text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38}
+        )
+
+
+# -- resuming
+
+
+class Killed(Exception):
+    """Training stops here without saving, as after kill -9."""
+
+
+def comparable(run):
+    return [{k: v for k, v in e.items() if k not in WALL_CLOCK_FIELDS} for e in history(run)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "dropout": 0.3, "layers": 2},
+        {"cell": "gru", "optimizer": "rmsprop", "ema": 0.0},
+        {"update_every": 7, "optimizer": "sgd", "lr": 0.3},
+        {"carry": False, "optimizer": "adamw", "weight_decay": 0.1},
+    ],
+)
+def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):
+    settings = TINY | {"epochs": 1.5, "save_every": 0.0} | options
+    unrolled.fit(text, tmp_path / "whole", **settings)
+    run = tmp_path / "broken"
+    for stop_at in (17, 40, 41, 90, None):
+        settings["save_every"] = 0.0
+        seen = []
+
+        def listen(event, stop_at=stop_at, seen=seen):
+            if event["event"] == "update":
+                seen.append(event["update"])
+                if event["update"] == stop_at:
+                    raise Killed
+
+        try:
+            unrolled.fit(text, run, resume=True, listen=listen, **settings)
+        except Killed:
+            with open(run / "history.jsonl", "a") as file:
+                file.write('{"event": "train", "update": 100000}\n{"ev')
+        assert seen[0] != 1 or stop_at == 17
+    assert comparable(run) == comparable(tmp_path / "whole")
+    for name in ("model.safetensors", "resume.safetensors"):
+        a, b = (unrolled.runs.arrays.read_arrays(r / name)[0] for r in (run, tmp_path / "whole"))
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name}: {key}")
+    samples = [sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")]
+    assert samples[0] == samples[1]
+
+
+def test_resuming_a_finished_run_says_so(trained, text):
+    events = []
+    again = unrolled.fit(None, trained.run.path, resume=True, listen=events.append)
+    assert [e["event"] for e in events] == ["already finished"]
+    assert again.sample(10) == trained.sample(10)
+
+
+def test_resume_without_a_checkpoint_starts_afresh(text, tmp_path):
+    unrolled.fit(text, tmp_path / "new", resume=True, epochs=0.2, **TINY)
+    (tmp_path / "new" / "resume.safetensors").unlink()
+    unrolled.fit(text, tmp_path / "new", resume=True, epochs=0.2, **TINY)
+    assert history(tmp_path / "new")[-1]["event"] == "finished"
+    assert sum(e["event"] == "finished" for e in history(tmp_path / "new")) == 1
+
+
+@pytest.fixture
+def stopped(text, tmp_path):
+    """A run that was stopped half-way."""
+
+    def listen(event):
+        if event["event"] == "update" and event["update"] == 60:
+            raise Killed
+
+    with pytest.raises(Killed):
+        unrolled.fit(text, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
+    return tmp_path / "run"
+
+
+def test_a_resumed_run_keeps_its_settings(text, stopped, tmp_path):
+    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
+        unrolled.fit(text, stopped, resume=True, hidden=9)
+    with pytest.raises(UsageError, match="--cell: .* begun with lstm"):
+        unrolled.fit(text, stopped, resume=True, cell="gru")
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT)
+    with pytest.raises(UsageError, match="was begun on"):
+        unrolled.fit(other, stopped, resume=True)
+    with pytest.raises(RunError, match="go on with --resume"):
+        unrolled.fit(text, stopped, **TINY)
+    unrolled.fit(None, stopped, resume=True, hidden=8)
+    assert history(stopped)[-1]["event"] == "finished"
+
+
+def test_changed_data_is_noticed(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(TEXT)
+
+    def listen(event):
+        if event["event"] == "update" and event["update"] == 30:
+            raise Killed
+
+    with pytest.raises(Killed):
+        unrolled.fit(path, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
+    path.write_text(TEXT.replace("7", "8"))
+    with pytest.raises(RunError, match="has changed since"):
+        unrolled.fit(None, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"])
+def test_damage_is_one_sentence(trained, tmp_path, name):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained.run.path, run)
+    content = (run / name).read_bytes()
+    (run / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        if name == "resume.safetensors":
+            unrolled.fit(None, run, resume=True)
+        else:
+            unrolled.load(run)
+
+
+def test_unknown_options_are_named(text, tmp_path):
+    with pytest.raises(UsageError, match="no option 'hiden'; did you mean 'hidden'"):
+        unrolled.fit(text, tmp_path / "run", hiden=3)
+    with pytest.raises(UsageError, match="--task: must be one of text"):
+        unrolled.fit(text, tmp_path / "run", task="poker")
+    with pytest.raises(UsageError, match="--device"):
+        unrolled.fit(text, tmp_path / "run", device="toaster")
+    with pytest.raises(DataError, match="too few for --batch 400 streams"):
+        unrolled.fit(text, tmp_path / "run", **TINY | {"batch": 400})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_small_text_gets_small_sizes(tmp_path):
+    path = tmp_path / "small.txt"
+    path.write_text("hello world\n" * 20)
+    model = unrolled.fit(path, tmp_path / "run", epochs=2)
+    assert model.options.hidden == 64
+
+
+def test_baselines_against_counting_by_hand():
+    training, held_out = np.array([0, 1, 1, 0, 1]), np.array([1, 0, 1])
+    assert unigram_loss(training, held_out, 3) == pytest.approx(-(math.log(3 / 8) + math.log(4 / 8)) / 2)
+    # after 1: one 0, one 1; after 0: two 1
+    assert bigram_loss(training, held_out, 3) == pytest.approx(-(math.log(2 / 5) + math.log(3 / 5)) / 2)
+    assert bigram_loss(training, held_out, 5000) is None
+
+
+def test_nothing_to_score():
+    model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
+    assert score(model, Part(np.array([1]), 0, {})) is None
+
+
+def test_config_is_readable(trained):
+    import tomllib
+
+    config = tomllib.loads((trained.run.path / "config.toml").read_text())
+    assert config["task"] == "text"
+    assert config["text"]["hidden"] == 48
+    assert config["training"]["epochs"] == 12
+    assert json.loads((trained.run.path / "vocabulary.json").read_text())["units"] == "characters"
