@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import cells
 
 import unrolled
+from helpers import cells
 
 D, H, N = 5, 4, 3
 

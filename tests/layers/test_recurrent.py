@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from helpers import ALL_CELLS, KERNEL_CELLS, cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unrolled
+from helpers import ALL_CELLS, KERNEL_CELLS, cells
 from unrolled import Bidirectional, Recurrent
 from unrolled.engine import eager
 

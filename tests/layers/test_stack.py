@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from helpers import cells
 
 import unrolled
+from helpers import cells
 from unrolled import Bidirectional, Recurrent, Stack
 
 

@@ -27,7 +27,9 @@ def test_many_to_many_has_an_output_a_step():
 @pytest.mark.parametrize("both", [False, True])
 def test_many_to_one_reads_each_sequences_own_end(both):
     torch.manual_seed(0)
-    layers = [Bidirectional(unrolled.GRUCell(D, H), unrolled.GRUCell(D, H))] if both else [unrolled.GRUCell(D, H)]
+    layers = (
+        [Bidirectional(unrolled.GRUCell(D, H), unrolled.GRUCell(D, H))] if both else [unrolled.GRUCell(D, H)]
+    )
     model = Model(Linear(2, D), Stack(layers), Softmax(H * (1 + both), 3), graph="many-to-one")
     inputs = torch.randn(T, N, 2)
     scores, _ = model(inputs, lengths=torch.tensor([T, 2]))
@@ -110,14 +112,23 @@ def test_dropout_before_the_head_in_training_only():
         (lambda: Model(OneHot(V), stack(), Softmax(H, V)), "encoder has outputs of width 5, the stack takes"),
         (lambda: Model(OneHot(D), stack(), Softmax(V, V)), "head takes inputs of width 5, the stack has"),
         (lambda: Model(OneHot(D), stack(), Softmax(H, V), graph="all-to-all"), "graph must be one of"),
-        (lambda: Model(OneHot(D), stack(), Softmax(H, V), feedback=OneHot(D)), "feedback belongs to one-to-many"),
+        (
+            lambda: Model(OneHot(D), stack(), Softmax(H, V), feedback=OneHot(D)),
+            "feedback belongs to one-to-many",
+        ),
         (lambda: Model(OneHot(D), stack(), Softmax(H, V), dropout=1), "dropout"),
         (
             lambda: Model(Linear(2, D), stack(), Softmax(H, V), "one-to-many", OneHot(D))(torch.zeros(N, 2)),
             "takes previous=",
         ),
-        (lambda: Model(Linear(2, D), stack(), Softmax(H, V), "one-to-many")(torch.zeros(N, 2)), "takes steps="),
-        (lambda: Model(OneHot(D), stack(), Softmax(H, V))(torch.zeros(T, N).long(), steps=2), "belong to one-to-many"),
+        (
+            lambda: Model(Linear(2, D), stack(), Softmax(H, V), "one-to-many")(torch.zeros(N, 2)),
+            "takes steps=",
+        ),
+        (
+            lambda: Model(OneHot(D), stack(), Softmax(H, V))(torch.zeros(T, N).long(), steps=2),
+            "belong to one-to-many",
+        ),
         (lambda: Regression(H, 1).loss(torch.zeros(2, 1), torch.zeros(2)), r"targets have shape \(2,\)"),
     ],
 )

@@ -13,7 +13,11 @@ from unrolled.runs.arrays import read_about, read_arrays, write_arrays
 from unrolled.runs.files import append_line, write_atomically
 from unrolled.runs.folder import RunFolder, find_runs
 
-ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(3), "random": np.zeros(5, np.uint8)}
+ARRAYS = {
+    "w": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "n": np.array(3),
+    "random": np.zeros(5, np.uint8),
+}
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def test_every_cut_and_every_changed_byte_is_noticed(tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(RunError, match="damaged"):
             read_arrays(path)
-    for place in range(0, len(content)):
+    for place in range(len(content)):
         altered = bytearray(content)
         altered[place] ^= 1
         path.write_bytes(altered)

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import TEXT, TINY, PeepholeLSTM, history
 
 import unrolled
+from helpers import TEXT, TINY, PeepholeLSTM, history
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.reading import Part
@@ -188,7 +188,14 @@ def test_the_best_weights_are_kept_not_the_last(text, tmp_path):
     """With a rate that grows absurd the model gets worse; the folder keeps the good one."""
     events = []
     unrolled.fit(
-        text, tmp_path / "run", epochs=4, warmup=0.99, optimizer="sgd", ema=0.0, listen=events.append, **TINY | {"lr": 300.0}
+        text,
+        tmp_path / "run",
+        epochs=4,
+        warmup=0.99,
+        optimizer="sgd",
+        ema=0.0,
+        listen=events.append,
+        **TINY | {"lr": 300.0},
     )
     losses = [e["loss"] for e in events if e["event"] == "validation"]
     assert losses[-1] > min(losses) + 0.5
@@ -228,7 +235,9 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
 
     calls.clear()
     bad = set(range(100, 10_000))
-    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last being update 109") as stopped:
+    with pytest.raises(
+        RunError, match="not finite in 10 updates in a row, the last being update 109"
+    ) as stopped:
         unrolled.fit(text, tmp_path / "many", epochs=4, save_every=0, **TINY)
     assert "keeps the last good state" in str(stopped.value)
     arrays, about = unrolled.load(tmp_path / "many").run.read_checkpoint()
@@ -289,7 +298,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):
         assert a.keys() == b.keys()
         for key in a:
             np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name}: {key}")
-    samples = [sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")]
+    samples = [
+        sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")
+    ]
     assert samples[0] == samples[1]
 
 
@@ -351,7 +362,9 @@ def test_changed_data_is_noticed(tmp_path):
         unrolled.fit(None, tmp_path / "run", resume=True)
 
 
-@pytest.mark.parametrize("name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"])
+@pytest.mark.parametrize(
+    "name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"]
+)
 def test_damage_is_one_sentence(trained, tmp_path, name):
     import shutil
 
@@ -394,7 +407,9 @@ def test_baselines_against_counting_by_hand():
 
 
 def test_nothing_to_score():
-    model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
+    model = unrolled.Model(
+        unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3)
+    )
     assert score(model, Part(np.array([1]), 0, {})) is None
 
 

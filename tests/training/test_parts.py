@@ -99,7 +99,13 @@ def test_options_out_of_range_are_named(given_, message):
 
 @pytest.mark.parametrize(
     ("text", "meaning"),
-    [("1", ("norm", 1.0)), ("norm:0.5", ("norm", 0.5)), ("value:5", ("value", 5.0)), ("off", ("off", 0.0)), ("0", ("off", 0.0))],
+    [
+        ("1", ("norm", 1.0)),
+        ("norm:0.5", ("norm", 0.5)),
+        ("value:5", ("value", 5.0)),
+        ("off", ("off", 0.0)),
+        ("0", ("off", 0.0)),
+    ],
 )
 def test_clip_is_read(text, meaning):
     assert TrainingOptions(clip=text).clipping() == meaning

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from unrolled.cells.gates import Gates
@@ -66,7 +65,9 @@ class Cell(nn.Module):
         if isinstance(cls.state, str):
             cls.state = tuple(cls.state.split())
         if not cls.state or not all(isinstance(name, str) and name.isidentifier() for name in cls.state):
-            raise TypeError(f"{cls.__name__}: state must name the states, such as ('h', 'c'), got {cls.state!r}")
+            raise TypeError(
+                f"{cls.__name__}: state must name the states, such as ('h', 'c'), got {cls.state!r}"
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -128,9 +129,7 @@ class Cell(nn.Module):
         old = state or self.initial_state(x.shape[0], like=x)
         names, new = read_names(self.step, x, *old, *constants)
         inputs = {id(x), *map(id, old), *map(id, constants)}
-        named = {
-            k: v for k, v in names.items() if isinstance(v, Tensor) and v.dim() and id(v) not in inputs
-        }
+        named = {k: v for k, v in names.items() if isinstance(v, Tensor) and v.dim() and id(v) not in inputs}
         return named | dict(zip(self.state, self.checked(new, old), strict=True))
 
     def extra_repr(self) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-EXAMPLE = "Example: unrolled doctor"
+from unrolled.cli.shared import json_option
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """What this installation can do: versions, threads, and how each cell is run, and why."""
+@click.command(epilog="Example: unrolled doctor")
+@json_option
+def doctor(as_json: bool) -> None:
+    """What this installation can do.
+
+    Versions, threads, and how each cell is run, and why.
+    """
     import platform
 
     import torch
@@ -35,7 +38,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
         "cuda": torch.cuda.is_available(),
         "paths": paths,
     }
-    if json:
+    if as_json:
         from json import dumps
 
         print(dumps(facts))

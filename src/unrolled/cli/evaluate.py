@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from unrolled.cli.sample import AllowCode, OwnCell, Run
-
-EXAMPLE = "Example: unrolled evaluate runs/shakespeare --on test"
+from unrolled.cli.shared import json_option, trained_run
 
 
-def evaluate(
-    run: Run,
-    data: Annotated[str | None, typer.Argument(help="Another text; by default the run's own.")] = None,
-    on: Annotated[str, typer.Option(help="The part of the run's own text: validation or test.")] = "validation",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    cell: OwnCell = None,
-    allow_code: AllowCode = False,
-) -> None:
-    """How well a model predicts a text: one stream from the zero state, each symbol but the first."""
+@click.command(epilog="Example: unrolled evaluate runs/shakespeare --on test")
+@trained_run
+@click.argument("data", required=False)
+@click.option(
+    "--on", default="validation", show_default=True, help="Which part of the run's own text, or test."
+)
+@json_option
+def evaluate(run: str, data: str | None, on: str, as_json: bool, cell: str | None, allow_code: bool) -> None:
+    """How well the model of RUN predicts a text.
+
+    The text is DATA, or a part of the run's own. One stream from the zero state; each symbol but the first is scored once.
+    """
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code)
     figures = model.evaluate(data, on)
-    if json:
+    if as_json:
         from json import dumps
 
         print(dumps(figures))

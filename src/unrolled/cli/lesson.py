@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-app = typer.Typer(
-    help="Short lessons: the lecture's examples, with every number.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    epilog="Example: unrolled lesson hello",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+from unrolled.cli.shared import json_option
 
 
-@app.callback()
-def _lessons() -> None:
-    pass
+@click.group(epilog="Example: unrolled lesson hello")
+def lesson() -> None:
+    """Short lessons: the lecture's examples, with every number."""
 
 
-@app.command("hello", epilog="Example: unrolled lesson hello --seed 2")
-def hello(
-    seed: Annotated[int, typer.Option(help="Of the first weights.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """The smallest language model: four letters, one word, every number of the unrolled network."""
+@lesson.command(epilog="Example: unrolled lesson hello --seed 2")
+@click.option("--seed", default=1, show_default=True, help="Of the first weights.")
+@json_option
+def hello(seed: int, as_json: bool) -> None:
+    """The smallest language model: four letters, one word, every number."""
     from unrolled.lab.hello import HIDDEN, SEQUENCE, UPDATES, VOCABULARY, run
 
-    lesson = run(seed)
-    if json:
+    outcome = run(seed)
+    if as_json:
         from dataclasses import asdict
         from json import dumps
 
-        print(dumps(asdict(lesson)))
+        print(dumps(asdict(outcome)))
         return
     from rich.console import Console
 
     console = Console(highlight=False)
     console.print(f'Vocabulary {list(VOCABULARY)}, training sequence "{SEQUENCE}".', markup=False)
-    console.print(f"Elman network, {HIDDEN} hidden units, {lesson.parameters} parameters:")
+    console.print(f"Elman network, {HIDDEN} hidden units, {outcome.parameters} parameters:")
     console.print("  h_t = tanh(W_hh h_{t-1} + W_xh x_t + b)      y_t = W_hy h_t + b_y\n")
-    console.print(_table("Before training", lesson.before))
-    console.print(f"loss {lesson.loss_before:.3f} nats\n")
-    console.print(_table(f"After {UPDATES} updates of full backpropagation through time", lesson.after))
-    console.print(f"loss {lesson.loss_after:.3f} nats\n")
-    console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
-    console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{lesson.written}[/bold]')
+    console.print(_table("Before training", outcome.before))
+    console.print(f"loss {outcome.loss_before:.3f} nats\n")
+    console.print(_table(f"After {UPDATES} updates of full backpropagation through time", outcome.after))
+    console.print(f"loss {outcome.loss_after:.3f} nats\n")
+    console.print(
+        "The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n"
+    )
+    console.print(
+        f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]'
+    )
 
 
 def _table(title: str, steps: list[Any]) -> Any:

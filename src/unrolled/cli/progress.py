@@ -86,8 +86,7 @@ class PlainLines:
         )
 
     def _sample(self, e: Event) -> None:
-        shown = "\n".join("  | " + line for line in e["text"].splitlines()[:6])
-        self.write(f"{shown}")
+        self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
 
     def _skip(self, e: Event) -> None:
         self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")
@@ -95,7 +94,9 @@ class PlainLines:
     def _finished(self, e: Event) -> None:
         clipped = f"{e['clipped']:.1%} of the updates were clipped, {e['skipped']} skipped"
         self.write("")
-        self.write(f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}.")
+        self.write(
+            f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}."
+        )
         if (v := e.get("validation")) is not None:
             self.write(
                 f"Best weights (update {e['best_update']:,}) on the whole validation part: loss {v['loss']:.4f} nats,\n"
@@ -139,7 +140,8 @@ class LiveLine(PlainLines):
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
             self.live.start()
         table = Table.grid(padding=(0, 1), expand=False)
-        table.add_row(ProgressBar(100, share * 100, width=14), f"{share:.0%}", self.line, f"{duration(self.seconds_left)} left")
+        left = f"{duration(self.seconds_left)} left"
+        table.add_row(ProgressBar(100, share * 100, width=12), f"{share:.0%}", self.line, left)
         self.live.update(table, refresh=True)
 
     def _train(self, e: Event) -> None:
@@ -151,8 +153,8 @@ class LiveLine(PlainLines):
     def _sample(self, e: Event) -> None:
         from rich.markup import escape
 
-        lines = e["text"].splitlines()[:6]
-        self.console.print("\n".join(f"  [dim]│[/dim] [cyan]{escape(line)}[/cyan]" for line in lines), soft_wrap=False, overflow="ellipsis", no_wrap=True)
+        lines = (f"  [dim]│[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(e["text"]))
+        self.console.print("\n".join(lines), soft_wrap=True)
 
     def _finished(self, e: Event) -> None:
         self.close()
@@ -180,6 +182,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
+def _first_lines(text: str) -> list[str]:
+    """What of a sample fits a narrow terminal."""
+    return [line[:74] for line in text.splitlines()[:6]]
+
+
 def _thousands(number: float) -> str:
     return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
 
@@ -196,7 +203,9 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
         window += f", update every {s['update_every']}"
     if not s["carry"]:
         window += ", state not carried"
-    budget = f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
+    budget = (
+        f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
+    )
     lines = [
         ("text", f"{d['symbols']:,} {s['units']}, {d['vocabulary']:,} different"),
         ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-EXAMPLE = "Example: unrolled runs runs"
+from unrolled.cli.shared import json_option
 
 
-def runs(
-    folder: Annotated[str, typer.Argument(help="Where to look, two levels deep.")] = ".",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
-) -> None:
-    """List the runs of a folder: what they are, how far they came, how good they are."""
+@click.command(epilog="Example: unrolled runs runs")
+@click.argument("folder", default=".")
+@json_option
+def runs(folder: str, as_json: bool) -> None:
+    """List the runs in FOLDER, two levels deep.
+
+    What they are, how far they came, how good they are.
+    """
     from unrolled.runs.folder import find_runs
 
     rows = [_row(run) for run in find_runs(folder)]
-    if json:
+    if as_json:
         from json import dumps
 
         for row in rows:
@@ -36,12 +39,22 @@ def runs(
 def _row(run: Any) -> dict[str, Any]:
     from unrolled.errors import RunError
 
-    row = {"run": str(run.path), "task": None, "model": "", "state": "damaged", "update": 0, "validation_loss": None}
+    row = {
+        "run": str(run.path),
+        "task": None,
+        "model": "",
+        "state": "damaged",
+        "update": 0,
+        "validation_loss": None,
+    }
     try:
         config = run.config()
         task = config.get(config["task"], {})
         cell = str(task.get("cell", "?")).rpartition(":")[2]
-        row |= {"task": config["task"], "model": f"{cell} {task.get('layers', '?')} x {task.get('hidden', '?')}"}
+        row |= {
+            "task": config["task"],
+            "model": f"{cell} {task.get('layers', '?')} x {task.get('hidden', '?')}",
+        }
         if not run.has_checkpoint:
             return row | {"state": "begun"}
         about = run.checkpoint_about()

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
+import click
 
-EXAMPLE = 'Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8'
-
-Run = Annotated[str, typer.Argument(help="A run folder.")]
-OwnCell = Annotated[str | None, typer.Option("--cell", help="FILE.py:Class, for a run with a cell of your own.")]
-AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the cell's source that the run keeps.")]
+from unrolled.cli.shared import trained_run
 
 
+@click.command(epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8')
+@trained_run
+@click.option("--length", default=500, show_default=True, help="Symbols to write.")
+@click.option("--prime", default="", metavar="TEXT", help="Text to go on from.")
+@click.option(
+    "--temperature", default=1.0, show_default=True, help="Below 1 safer, above 1 bolder, 0 the most likely."
+)
+@click.option("--top-k", type=int, help="Only the k most likely symbols.")
+@click.option("--top-p", type=float, help="Only the likeliest symbols, up to probability p.")
+@click.option("--stop", metavar="TEXT", help="End before this text.")
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same text.")
 def sample(
-    run: Run,
-    length: Annotated[int, typer.Option(help="Symbols to write.")] = 500,
-    prime: Annotated[str, typer.Option(help="Text to go on from.")] = "",
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 bolder, 0 the most likely.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(help="Only the k most likely symbols.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Only the likeliest, up to probability p.")] = None,
-    stop: Annotated[str | None, typer.Option(help="End before this text.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed, the same text.")] = 1,
-    cell: OwnCell = None,
-    allow_code: AllowCode = False,
+    run: str,
+    cell: str | None,
+    allow_code: bool,
+    length: int,
+    prime: str,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    stop: str | None,
+    seed: int,
 ) -> None:
-    """Let a trained model write, one symbol at a time."""
+    """Let the model of RUN write, one symbol at a time."""
     from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
-from unrolled.cli.sample import AllowCode, OwnCell, Run
-
-EXAMPLE = 'Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"'
+from unrolled.cli.shared import json_option, trained_run
 
 
+@click.command(epilog='Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"')
+@trained_run
+@click.option("--text", multiple=True, required=True, help="A text to score; may be given several times.")
+@click.option("--given", default="", metavar="TEXT", help="What comes before it.")
+@click.option("--each", is_flag=True, help="The probability of each symbol, too.")
+@json_option
 def score(
-    run: Run,
-    text: Annotated[list[str], typer.Option(help="A text to score; may be given several times.")],
-    given: Annotated[str, typer.Option(help="What comes before it.")] = "",
-    each: Annotated[bool, typer.Option("--each", help="The probability of each symbol, too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
-    cell: OwnCell = None,
-    allow_code: AllowCode = False,
+    run: str, text: tuple[str, ...], given: str, each: bool, as_json: bool, cell: str | None, allow_code: bool
 ) -> None:
-    """The probability of a text. The first symbol's is its frequency in training, unless --given."""
+    """The probability of a text, by the model of RUN.
+
+    The first symbol's is its frequency in training, unless --given.
+    """
     import math
 
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code)
     for scored in [model.score(one, given) for one in text]:
-        if json:
+        if as_json:
             from json import dumps
 
             content = {

@@ -55,6 +55,4 @@ def scan(
 
 def _select(rows: Tensor, yes: State, no: State) -> State:
     """``yes`` in the rows (N,) that are true, ``no`` in the others."""
-    return tuple(
-        torch.where(rows.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True)
-    )
+    return tuple(torch.where(rows.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True))

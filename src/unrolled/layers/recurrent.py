@@ -121,5 +121,8 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(
-            [*(["reverse=True"] if self.reverse else []), *([f"backend={self.backend!r}"] if self.backend != "auto" else [])]
+            [
+                *(["reverse=True"] if self.reverse else []),
+                *([f"backend={self.backend!r}"] if self.backend != "auto" else []),
+            ]
         )

@@ -67,7 +67,9 @@ class _Standard(nn.Module):
                 "For sequences of different lengths pass the padded tensor and lengths=."
             )
         if x.dim() not in (2, 3):
-            raise ValueError(f"{self._name}: x has shape {tuple(x.shape)}, expected 3 dimensions, or 2 for one sequence")
+            raise ValueError(
+                f"{self._name}: x has shape {tuple(x.shape)}, expected 3 dimensions, or 2 for one sequence"
+            )
         alone = x.dim() == 2
         batch_first = self.batch_first and not alone
         if alone:
@@ -118,7 +120,13 @@ class _Standard(nn.Module):
 
     def extra_repr(self) -> str:
         shown = [str(self.input_size), str(self.hidden_size)]
-        for name, usual in (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0), ("bidirectional", False)):
+        for name, usual in (
+            ("num_layers", 1),
+            ("bias", True),
+            ("batch_first", False),
+            ("dropout", 0.0),
+            ("bidirectional", False),
+        ):
             if (value := getattr(self, name)) != usual:
                 shown.append(f"{name}={value}")
         return ", ".join(shown)

@@ -28,15 +28,19 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
     >>> layer.reset, layer.num_layers
     ('after', 2)
     """
-    options: dict[str, Any] = {
-        "num_layers": module.num_layers,
-        "bias": module.bias,
-        "batch_first": module.batch_first,
-        "dropout": module.dropout,
-        "bidirectional": module.bidirectional,
-        "device": module.weight_ih_l0.device,
-        "dtype": module.weight_ih_l0.dtype,
-    } if isinstance(module, nn.RNNBase) else {}
+    options: dict[str, Any] = (
+        {
+            "num_layers": module.num_layers,
+            "bias": module.bias,
+            "batch_first": module.batch_first,
+            "dropout": module.dropout,
+            "bidirectional": module.bidirectional,
+            "device": module.weight_ih_l0.device,
+            "dtype": module.weight_ih_l0.dtype,
+        }
+        if isinstance(module, nn.RNNBase)
+        else {}
+    )
     layer: LSTM | GRU | Elman
     if isinstance(module, nn.LSTM):
         if module.proj_size:
@@ -47,9 +51,7 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
     elif isinstance(module, nn.RNN):
         layer = Elman(module.input_size, module.hidden_size, nonlinearity=module.nonlinearity, **options)
     else:
-        raise ValueError(
-            f"from_torch: expected a torch.nn.LSTM, GRU or RNN, got {type(module).__name__}"
-        )
+        raise ValueError(f"from_torch: expected a torch.nn.LSTM, GRU or RNN, got {type(module).__name__}")
     for cell, suffix in _cells(layer):
         _load(cell, module, suffix)
     return layer.train(module.training)

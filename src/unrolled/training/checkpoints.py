@@ -30,7 +30,9 @@ def load_weights(model: nn.Module, arrays: Mapping[str, np.ndarray], where: str)
     target = model.state_dict()
     if set(arrays) != set(target):
         odd = sorted(set(arrays) ^ set(target))
-        raise RunError(f"{where}: its weights are not those of this model; they differ in {', '.join(odd[:4])}")
+        raise RunError(
+            f"{where}: its weights are not those of this model; they differ in {', '.join(odd[:4])}"
+        )
     for name, tensor in target.items():
         if tuple(tensor.shape) != arrays[name].shape:
             raise RunError(
@@ -78,7 +80,8 @@ def unpack(
         return None
     values = iter(range(len(kept)))
     return map_state(
-        lambda like: torch.from_numpy(_one(arrays, f"state.{next(values)}", where)).clone().to(like.device), fresh_state
+        lambda like: torch.from_numpy(_one(arrays, f"state.{next(values)}", where)).clone().to(like.device),
+        fresh_state,
     )
 
 

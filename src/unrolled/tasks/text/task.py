@@ -114,9 +114,7 @@ class TextTask:
     def _make_streams(self) -> Streams:
         t = self.training
         assert t.batch is not None
-        return Streams(
-            self.read.training.numbers, t.batch, t.bptt, t.update_every, self.unit, t.device
-        )
+        return Streams(self.read.training.numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
 
 
 def nats_to_bits(nats: float) -> float:

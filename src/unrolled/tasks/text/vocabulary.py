@@ -62,7 +62,9 @@ class Vocabulary:
         if self.has_unknown and (numbers == UNKNOWN).any():
             odd = dict.fromkeys(s for s in split(text, self.units) if s not in self.numbers)
             names = ", ".join(repr(s) for s in odd)
-            raise UsageError(f"{what}: the model does not know the {self.units} {names}: they are not in its training text")
+            raise UsageError(
+                f"{what}: the model does not know the {self.units} {names}: they are not in its training text"
+            )
         return numbers
 
     def decode(self, numbers: Iterable[int]) -> str:
@@ -94,7 +96,9 @@ class Vocabulary:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} is damaged: {error!r}") from error
         if len(vocabulary.counts) != len(vocabulary):
-            raise RunError(f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts")
+            raise RunError(
+                f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts"
+            )
         return vocabulary
 
 

@@ -1,0 +1,1 @@
+"""What happens inside a network: arrays, and the figures that draw them."""

@@ -1,0 +1,304 @@
+"""The command line: every verb, and every mistake a person can make."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unrolled
+from helpers import TEXT
+from unrolled.cli.main import main
+from unrolled.cli.progress import LiveLine, PlainLines
+
+TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
+VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello")
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch):
+    """Run a command in this process: exit status, what it printed, and its errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["unrolled", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "tables.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tables"
+    unrolled.fit(data, folder, epochs=2, hidden=8, batch=4, bptt=20, threads=1)
+    return folder
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example_that_names_it(cli, verb):
+    status, out, _ = cli(*verb.split(), "--help")
+    assert status == 0
+    assert f"unrolled {verb.split()[0]}" in out.split("Example:")[1]
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; sys.argv = ['unrolled', '{}', '--help']\ntry:\n import unrolled.cli.main as m; m.main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules, 'torch'\nassert 'numpy' not in sys.modules, 'numpy'"
+    for verb in VERBS[:7]:
+        subprocess.run([sys.executable, "-c", code.format(verb)], check=True, capture_output=True)
+
+
+def test_help_is_instant():
+    """Under 0.3 s of processor time, which a busy machine stretches less than the clock."""
+    code = "import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'unrolled', 'train', '--help']); u = resource.getrusage(resource.RUSAGE_CHILDREN); print(u.ru_utime + u.ru_stime)"
+    seconds = []
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        seconds.append(float(done.stdout.splitlines()[-1]))
+    assert min(seconds) < 0.3
+
+
+def test_train_in_plain_lines(cli, data, tmp_path):
+    status, out, err = cli("train", data, "--run", tmp_path / "run", "--epochs", 1, *TINY)
+    assert (status, err) == (0, "")
+    assert re.search(r"text +[\d,]+ characters, \d+ different", out)
+    assert "lstm, 1* layer of 8, " in out
+    assert "* chosen from the data" in out
+    assert re.search(
+        r"update +\d+  loss \d\.\d+  bpc \d\.\d+  \|g\| [\d.]+  clipped \d+%  [\d.]+k?/s  \d:\d\d left", out
+    )
+    assert re.search(r"validation +\d+  loss .* best so far", out)
+    assert "  | " in out
+    assert "whole validation part: loss" in out
+    assert out.rstrip().endswith(f"Now: unrolled sample {tmp_path / 'run'}")
+    assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 100
+
+
+def test_train_for_programs(cli, data, tmp_path):
+    status, out, _ = cli("train", data, "--run", tmp_path / "run", "--epochs", 1, "--json", *TINY)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert events[0]["event"] == "started"
+    assert events[0]["settings"]["hidden"] == 8
+    assert events[-1]["event"] == "finished"
+    assert {"train", "validation", "sample"} <= {e["event"] for e in events}
+
+
+def test_live_display_keeps_reports_in_one_line(monkeypatch):
+    show = LiveLine()
+    from rich.console import Console
+
+    show.console = Console(force_terminal=True, width=80, record=True, highlight=False)
+    base = {"update": 5, "loss": 2.0, "share": 0.5, "seconds": 1.0, "seconds_left": 61.0}
+    show({"event": "update", **base})
+    show(
+        {
+            "event": "train",
+            "update": 5,
+            "loss": 2.0,
+            "gradient_norm": 0.5,
+            "clipped": 0.25,
+            "per_second": 24_000,
+            "skipped": 0,
+        }
+    )
+    show.shown_at = 0
+    show({"event": "update", **base})
+    show({"event": "sample", "update": 5, "text": "[bold]to be[/bold]\nor " + "x" * 200})
+    show(
+        {
+            "event": "validation",
+            "update": 5,
+            "loss": 2.0,
+            "bits_per_character": 2.9,
+            "accuracy": 0.4,
+            "best": True,
+        }
+    )
+    show.close()
+    text = show.console.export_text()
+    assert "50%" in text
+    assert "24.0k/s" in text
+    assert "1:01 left" in text
+    assert "[bold]to be[/bold]" in text
+    assert "x" * 60 in text
+    assert "x" * 80 not in text
+    assert len(f"{'━' * 12} 100% {show.line} 10:01:01 left") <= 80
+
+
+def test_skips_are_shown(capsys):
+    show = PlainLines()
+    show({"event": "skip", "update": 7, "lr": 1.0})
+    assert "update 7 skipped: its loss or gradient is not finite" in capsys.readouterr().out
+
+
+def test_sample(cli, run):
+    status, out, err = cli("sample", run, "--length", 40, "--prime", "3 times", "--seed", 4)
+    assert (status, err) == (0, "")
+    assert out.startswith("3 times")
+    assert len(out) == len("3 times") + 40 + 1
+    assert cli("sample", run, "--length", 40, "--prime", "3 times", "--seed", 4)[1] == out
+    assert cli("sample", run, "--length", 40, "--prime", "3 times", "--seed", 5)[1] != out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--prime", "§Ω3"), "does not know the characters '§', 'Ω'"),
+        (("--temperature", -1), "temperature must be 0 or more"),
+        (("--top-k", 0), "top_k must be"),
+        (("--top-p", 2), "top_p must lie in"),
+        (("--length", -5), "length must be 0 or more"),
+    ],
+)
+def test_sample_mistakes(cli, run, options, message):
+    status, out, err = cli("sample", run, *options)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_evaluate(cli, run, tmp_path):
+    status, out, _ = cli("evaluate", run, "--on", "test", "--json")
+    figures = json.loads(out)
+    assert status == 0
+    assert {"loss", "bits_per_character", "accuracy", "characters"} <= figures.keys()
+    (tmp_path / "odd.txt").write_text("3 times 4§§\n")
+    status, out, _ = cli("evaluate", run, tmp_path / "odd.txt")
+    assert "2 characters that the model never saw, scored as unknown: '§'" in out
+    assert "bits per character" in out
+    status, _, err = cli("evaluate", run, "--on", "training")
+    assert (status, err) == (2, "unrolled: --on: must be validation or test, got 'training'\n")
+    status, _, err = cli("evaluate", run, tmp_path / "none.txt")
+    assert status == 2
+    assert "there is no file or folder" in err
+
+
+def test_score(cli, run):
+    status, out, _ = cli("score", run, "--text", "2 times", "--text", "2 tmies", "--json")
+    one, two = map(json.loads, out.splitlines())
+    assert status == 0
+    assert one["log_probability"] == pytest.approx(sum(one["log_probabilities"]))
+    assert one["text"] == "2 times"
+    assert two["text"] == "2 tmies"
+    _, out, _ = cli("score", run, "--text", "2 §", "--each")
+    assert re.search(r"^p = \d\.\d{3}e-\d+  log p = -[\d.]+ nats", out)
+    assert "1 symbols that the model never saw" in out
+    assert len(out.splitlines()) == 5
+    status, _, err = cli("score", run, "--text", "")
+    assert (status, err) == (2, "unrolled: score: the text is empty\n")
+
+
+def test_runs(cli, run, tmp_path):
+    status, out, _ = cli("runs", run.parent)
+    assert status == 0
+    assert re.search(r"tables +lstm 1 x 8 +finished +\d\.\d{4}", out)
+    (row,) = (json.loads(line) for line in cli("runs", run.parent, "--json")[1].splitlines())
+    assert row["state"] == "finished"
+    assert "There are no runs" in cli("runs", tmp_path)[1]
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.toml").write_text("nonsense")
+    assert "damaged" in cli("runs", tmp_path)[1]
+    assert cli("runs", tmp_path / "nowhere")[0] == 2
+
+
+def test_doctor(cli):
+    _, out, _ = cli("doctor")
+    assert re.search(r"lstm +torch +torch.nn's kernel", out)
+    assert re.search(r"gru +eager +the equation, step by step", out)
+    facts = json.loads(cli("doctor", "--json")[1])
+    assert facts["unrolled"] == unrolled.__version__
+    assert facts["paths"]["your own"] == "eager"
+
+
+def test_lesson_hello(cli):
+    status, out, _ = cli("lesson", "hello")
+    assert status == 0
+    assert "it writes: hello" in out
+    assert max(map(len, out.splitlines())) <= 80
+    lesson = json.loads(cli("lesson", "hello", "--json")[1])
+    assert [step["input"] for step in lesson["after"]] == list("hell")
+    assert [step["target"] for step in lesson["after"]] == list("ello")
+    assert min(step["probability"] for step in lesson["after"]) > 0.9
+    assert lesson["loss_before"] > 20 * lesson["loss_after"]
+
+
+def test_own_cell_file(cli, data, tmp_path):
+    source = Path(__file__).parents[2] / "examples" / "minimal_cell.py"
+    run = tmp_path / "run"
+    status, out, _ = cli(
+        "train", data, "--run", run, "--epochs", 0.3, "--cell", f"{source}:MinimalCell", *TINY
+    )
+    assert status == 0
+    assert f"--cell {source}:MinimalCell" in out.splitlines()[-1]
+    assert (run / "cell.py").read_text() == source.read_text()
+    status, _, err = cli("sample", run)
+    assert status == 1
+    assert "its code is not run unasked" in err
+    assert cli("sample", run, "--length", 5, "--allow-code")[0] == 0
+    assert cli("sample", run, "--length", 5, "--cell", f"{source}:MinimalCell")[0] == 0
+
+
+def train(data, run, *more):
+    return ("train", data, "--run", run, "--epochs", 1, *TINY, *more)
+
+
+def test_train_mistakes(cli, data, run, tmp_path):
+    empty, binary, small = tmp_path / "empty.txt", tmp_path / "a.bin", tmp_path / "small.txt"
+    empty.touch()
+    binary.write_bytes(b"text\xff")
+    small.write_text("too short")
+    (tmp_path / "folder").mkdir()
+    new = tmp_path / "new"
+    mistakes = [
+        (train(tmp_path / "none.txt", new), 2, "there is no file or folder"),
+        (train(empty, new), 1, "is empty"),
+        (train(tmp_path / "folder", new), 1, "no file that fits"),
+        (train(binary, new), 1, "byte 4 is 0xff"),
+        (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20: that takes 81"),
+        (train(data, run), 1, "holds a finished run"),
+        (train(data, data), 2, "this is a file, expected a folder"),
+        (train(data, new, "--cell", "lstmm"), 2, "expected a name or FILE.py:Class"),
+        (train(data, new, "--clip", "x"), 2, "--clip"),
+        (train(data, new, "--task", "go"), 2, "--task"),
+        (train(data, new, "--minutes", 1), 2, "not both"),
+        (("train", data), 2, "--run: name the folder"),
+        (("train", "--run", new), 2, "name a file or a folder"),
+        (("train", "--run", new, "--resume"), 2, "name the data"),
+        (("sample", tmp_path / "folder"), 1, "is no run folder"),
+    ]
+    for arguments, status, message in mistakes:
+        got, _, err = cli(*arguments)
+        assert (got, message in err, len(err.splitlines())) == (status, True, 1), (arguments, err)
+        assert not new.exists()
+
+
+def test_options_of_the_wrong_kind_are_usage_errors(cli):
+    for arguments in (("train", "x", "--hidden", "many"), ("train", "--no-such"), ("fly",)):
+        status, _, err = cli(*arguments)
+        assert status == 2
+        assert err
+
+
+def test_debug_shows_the_traceback(cli, tmp_path):
+    with pytest.raises(unrolled.errors.RunError):
+        cli("--debug", "sample", tmp_path)
+
+
+def test_version(cli):
+    assert cli("--version") == (0, f"unrolled {unrolled.__version__}\n", "")
