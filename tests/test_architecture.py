@@ -35,9 +35,7 @@ def imports(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= (
-                {node.module} if node.module != "unrolled" else {f"unrolled.{a.name}" for a in node.names}
-            )
+            found |= {node.module} if node.module != "unrolled" else {f"unrolled.{a.name}" for a in node.names}
     return found
 
 

@@ -56,13 +56,10 @@ def test_killed_at_random_moments(data, tmp_path):
     kills = 0
     for _ in range(3):
         process = start("train", data, "--run", run, *SETTINGS, "--resume")
-        before = (
-            (run / "resume.safetensors").stat().st_mtime_ns if (run / "resume.safetensors").exists() else 0
-        )
+        before = (run / "resume.safetensors").stat().st_mtime_ns if (run / "resume.safetensors").exists() else 0
         wait_for(
             lambda before=before: (
-                (run / "resume.safetensors").exists()
-                and (run / "resume.safetensors").stat().st_mtime_ns > before
+                (run / "resume.safetensors").exists() and (run / "resume.safetensors").stat().st_mtime_ns > before
             ),
             process,
         )

@@ -27,9 +27,7 @@ def test_many_to_many_has_an_output_a_step():
 @pytest.mark.parametrize("both", [False, True])
 def test_many_to_one_reads_each_sequences_own_end(both):
     torch.manual_seed(0)
-    layers = (
-        [Bidirectional(unrolled.GRUCell(D, H), unrolled.GRUCell(D, H))] if both else [unrolled.GRUCell(D, H)]
-    )
+    layers = [Bidirectional(unrolled.GRUCell(D, H), unrolled.GRUCell(D, H))] if both else [unrolled.GRUCell(D, H)]
     model = Model(Linear(2, D), Stack(layers), Softmax(H * (1 + both), 3), graph="many-to-one")
     inputs = torch.randn(T, N, 2)
     scores, _ = model(inputs, lengths=torch.tensor([T, 2]))

@@ -96,9 +96,7 @@ def test_what_is_no_text_is_named_at_its_byte(tmp_path, place):
     path.write_bytes(b"a" * place + b"\xff" + b"b" * 10)
     with pytest.raises(DataError, match=rf"not UTF-8 text: byte {place:,} is 0xff"):
         read_text(str(path), TextOptions())
-    assert (
-        len(read_text(str(path), TextOptions(units="bytes", split="100/0/0")).training.numbers) == place + 11
-    )
+    assert len(read_text(str(path), TextOptions(units="bytes", split="100/0/0")).training.numbers) == place + 11
 
 
 def test_a_character_cut_short_at_the_end(tmp_path):

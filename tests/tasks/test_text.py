@@ -235,9 +235,7 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
 
     calls.clear()
     bad = set(range(100, 10_000))
-    with pytest.raises(
-        RunError, match="not finite in 10 updates in a row, the last being update 109"
-    ) as stopped:
+    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last being update 109") as stopped:
         unrolled.fit(text, tmp_path / "many", epochs=4, save_every=0, **TINY)
     assert "keeps the last good state" in str(stopped.value)
     arrays, about = unrolled.load(tmp_path / "many").run.read_checkpoint()
@@ -247,15 +245,13 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
 
 def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
     with pytest.raises(RunError, match="smaller --lr"):
-        unrolled.fit(
-            text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38}
-        )
+        unrolled.fit(text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38})
 
 
 # -- resuming
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Training stops here without saving, as after kill -9."""
 
 
@@ -284,11 +280,11 @@ def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):
             if event["event"] == "update":
                 seen.append(event["update"])
                 if event["update"] == stop_at:
-                    raise Killed
+                    raise KilledError
 
         try:
             unrolled.fit(text, run, resume=True, listen=listen, **settings)
-        except Killed:
+        except KilledError:
             with open(run / "history.jsonl", "a") as file:
                 file.write('{"event": "train", "update": 100000}\n{"ev')
         assert seen[0] != 1 or stop_at == 17
@@ -298,9 +294,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):
         assert a.keys() == b.keys()
         for key in a:
             np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name}: {key}")
-    samples = [
-        sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")
-    ]
+    samples = [sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")]
     assert samples[0] == samples[1]
 
 
@@ -325,9 +319,9 @@ def stopped(text, tmp_path):
 
     def listen(event):
         if event["event"] == "update" and event["update"] == 60:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         unrolled.fit(text, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
     return tmp_path / "run"
 
@@ -353,18 +347,16 @@ def test_changed_data_is_noticed(tmp_path):
 
     def listen(event):
         if event["event"] == "update" and event["update"] == 30:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         unrolled.fit(path, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
     path.write_text(TEXT.replace("7", "8"))
     with pytest.raises(RunError, match="has changed since"):
         unrolled.fit(None, tmp_path / "run", resume=True)
 
 
-@pytest.mark.parametrize(
-    "name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"]
-)
+@pytest.mark.parametrize("name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"])
 def test_damage_is_one_sentence(trained, tmp_path, name):
     import shutil
 
@@ -372,11 +364,9 @@ def test_damage_is_one_sentence(trained, tmp_path, name):
     shutil.copytree(trained.run.path, run)
     content = (run / name).read_bytes()
     (run / name).write_bytes(content[: len(content) // 2])
+    use = unrolled.load if name != "resume.safetensors" else lambda run: unrolled.fit(None, run, resume=True)
     with pytest.raises(RunError, match=f"{name} is damaged"):
-        if name == "resume.safetensors":
-            unrolled.fit(None, run, resume=True)
-        else:
-            unrolled.load(run)
+        use(run)
 
 
 def test_unknown_options_are_named(text, tmp_path):
@@ -407,9 +397,7 @@ def test_baselines_against_counting_by_hand():
 
 
 def test_nothing_to_score():
-    model = unrolled.Model(
-        unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3)
-    )
+    model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
     assert score(model, Part(np.array([1]), 0, {})) is None
 
 

@@ -148,9 +148,7 @@ def test_a_longer_window_reaches_further_back():
     for bptt, same in ((40, True), (5, False)):
         parts = [g for _, _, _, g in run_epoch(m, Streams(text, 1, bptt))]
         total = [sum(gs) for gs in zip(*parts, strict=True)]
-        assert (
-            all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(total, full, strict=True)) == same
-        )
+        assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(total, full, strict=True)) == same
 
 
 def rtrl(m, text):

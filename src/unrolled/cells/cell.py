@@ -65,9 +65,7 @@ class Cell(nn.Module):
         if isinstance(cls.state, str):
             cls.state = tuple(cls.state.split())
         if not cls.state or not all(isinstance(name, str) and name.isidentifier() for name in cls.state):
-            raise TypeError(
-                f"{cls.__name__}: state must name the states, such as ('h', 'c'), got {cls.state!r}"
-            )
+            raise TypeError(f"{cls.__name__}: state must name the states, such as ('h', 'c'), got {cls.state!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -38,12 +38,8 @@ def hello(seed: int, as_json: bool) -> None:
     console.print(f"loss {outcome.loss_before:.3f} nats\n")
     console.print(_table(f"After {UPDATES} updates of full backpropagation through time", outcome.after))
     console.print(f"loss {outcome.loss_after:.3f} nats\n")
-    console.print(
-        "The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n"
-    )
-    console.print(
-        f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]'
-    )
+    console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
+    console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]')
 
 
 def _table(title: str, steps: list[Any]) -> Any:

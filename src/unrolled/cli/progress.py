@@ -94,12 +94,11 @@ class PlainLines:
     def _finished(self, e: Event) -> None:
         clipped = f"{e['clipped']:.1%} of the updates were clipped, {e['skipped']} skipped"
         self.write("")
-        self.write(
-            f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}."
-        )
+        self.write(f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}.")
         if (v := e.get("validation")) is not None:
             self.write(
-                f"Best weights (update {e['best_update']:,}) on the whole validation part: loss {v['loss']:.4f} nats,\n"
+                f"Best weights (update {e['best_update']:,}) on the whole validation part: "
+                f"loss {v['loss']:.4f} nats,\n"
                 f"{v['bits_per_character']:.3f} bits per character, perplexity {v['perplexity']:.2f}, "
                 f"accuracy {v['accuracy']:.1%}."
             )
@@ -203,9 +202,7 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
         window += f", update every {s['update_every']}"
     if not s["carry"]:
         window += ", state not carried"
-    budget = (
-        f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
-    )
+    budget = f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
     lines = [
         ("text", f"{d['symbols']:,} {s['units']}, {d['vocabulary']:,} different"),
         ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),

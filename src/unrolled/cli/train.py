@@ -53,7 +53,8 @@ def train(
 ) -> None:
     """Train a recurrent network on a text.
 
-    DATA is a UTF-8 file or a folder of them. Sizes that are not given are chosen, and printed. With --resume, DATA is not needed.
+    DATA is a UTF-8 file or a folder of them. Sizes that are not given are chosen,
+    and printed. With --resume, DATA is not needed.
     """
     from unrolled.errors import UsageError
 

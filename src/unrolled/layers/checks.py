@@ -62,8 +62,8 @@ def check_state(name: str, state: Any, cell: Cell, x: Tensor) -> tuple[Tensor, .
     for (label, shape), tensor in zip(shapes.items(), state, strict=True):
         expected = (x.shape[1], *shape)
         if not isinstance(tensor, Tensor) or tuple(tensor.shape) != expected:
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ValueError(f"{name}: state {label} has shape {got}, expected (N, width) = {expected}")
+            came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ValueError(f"{name}: state {label} has shape {came}, expected (N, width) = {expected}")
         if tensor.dtype != x.dtype:
             raise ValueError(f"{name}: state {label} has dtype {tensor.dtype}, x has {x.dtype}")
     return tuple(state)

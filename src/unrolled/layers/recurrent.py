@@ -47,9 +47,7 @@ class Recurrent(nn.Module):
         if backend not in BACKENDS:
             raise ValueError(f"Recurrent: backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
         if backend == "torch" and not torch_kernels.has_kernel(cell):
-            raise ValueError(
-                f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'"
-            )
+            raise ValueError(f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'")
         self.cell = cell
         self.reverse = reverse
         self.backend = backend

@@ -50,7 +50,7 @@ class Stack(nn.Module):
                     f"Stack: layer {k} has outputs of width {lower.output_size}, "
                     f"layer {k + 1} takes inputs of width {upper.input_size}"
                 )
-        self.layers = nn.ModuleList(made)
+        self.layers: Any = nn.ModuleList(made)
         self.dropout = dropout
 
     @property

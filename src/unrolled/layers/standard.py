@@ -115,8 +115,7 @@ class _Standard(nn.Module):
         return tuple(torch.stack(same) for same in zip(*flat, strict=True))
 
     def _cell_state(self) -> tuple[str, ...]:
-        layer = self.stack.layers[0]
-        return (layer.forward_layer if self.bidirectional else layer).cell.state
+        return LSTMCell.state if isinstance(self, LSTM) else ("h",)
 
     def extra_repr(self) -> str:
         shown = [str(self.input_size), str(self.hidden_size)]

@@ -43,9 +43,7 @@ def scan(
     return _kernel(cell, x, None, state)
 
 
-def _scan_segments(
-    cell: Cell, x: Tensor, state: State, resets: Tensor, reverse: bool
-) -> tuple[Tensor, State]:
+def _scan_segments(cell: Cell, x: Tensor, state: State, resets: Tensor, reverse: bool) -> tuple[Tensor, State]:
     """One call for each stretch of time in which no sequence begins."""
     T, N, _ = x.shape
     initial = cell.initial_state(N, like=x)
@@ -63,9 +61,7 @@ def _scan_segments(
     return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
-def _scan_lengths(
-    cell: Cell, x: Tensor, state: State, lengths: Tensor, reverse: bool
-) -> tuple[Tensor, State]:
+def _scan_lengths(cell: Cell, x: Tensor, state: State, lengths: Tensor, reverse: bool) -> tuple[Tensor, State]:
     """Packed, which torch.nn needs to freeze each state at its own end."""
     order = _reversed_steps(x.shape[0], lengths) if reverse else None
     if order is not None:

@@ -96,7 +96,7 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
 
 def _cells(layer: LSTM | GRU | Elman) -> list[tuple[Any, str]]:
     """Each cell with the suffix that torch.nn gives its weights."""
-    cells = []
+    cells: list[tuple[Any, str]] = []
     for k, part in enumerate(layer.stack.layers):
         if isinstance(part, Bidirectional):
             cells += [(part.forward_layer.cell, f"l{k}"), (part.backward_layer.cell, f"l{k}_reverse")]

@@ -37,7 +37,14 @@ class OneHot(nn.Module):
 
 
 class Embedding(nn.Module):
-    """A learned vector for each symbol; for vocabularies too large for one-hot vectors.
+    """A learned vector for each symbol.
+
+    Vectors start normal with variance 1, so that a layer's input weights, which expect inputs of that size,
+    have an effect from the first step; one-hot vectors are shorter, and learn more slowly at the start.
+
+    Equation::
+
+        x_t = E[:, k]        for symbol k
 
     Shapes:
         symbols (...) whole numbers below V; output (..., D).
@@ -50,7 +57,7 @@ class Embedding(nn.Module):
         super().__init__()
         self.input_kind = "symbols"
         self.output_size = output_size
-        self.weight = nn.Parameter(torch.randn(vocabulary_size, output_size) / output_size**0.5)
+        self.weight = nn.Parameter(torch.randn(vocabulary_size, output_size))
 
     def forward(self, symbols: Tensor) -> Tensor:
         return F.embedding(symbols, self.weight)

@@ -69,9 +69,7 @@ class Regression(nn.Module):
     def loss(self, outputs: Tensor, targets: Tensor, counted: Tensor | None = None) -> tuple[Tensor, int]:
         """The sum of the losses, and how many there are; ``counted`` (bool) picks those that count."""
         if outputs.shape != targets.shape:
-            raise ValueError(
-                f"Regression: targets have shape {tuple(targets.shape)}, outputs {tuple(outputs.shape)}"
-            )
+            raise ValueError(f"Regression: targets have shape {tuple(targets.shape)}, outputs {tuple(outputs.shape)}")
         if counted is not None:
             outputs, targets = outputs[counted], targets[counted]
         return (outputs - targets).square().sum() / 2, targets.numel() // self.output_size

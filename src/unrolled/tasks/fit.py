@@ -127,9 +127,7 @@ def _resume(
     return load(folder.path, cell=cell)
 
 
-def _started(
-    job: Any, model: Any, config: dict[str, Any], given: dict[str, Any], trainer: Trainer
-) -> dict[str, Any]:
+def _started(job: Any, model: Any, config: dict[str, Any], given: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
     """The first event: what is trained on what, and which settings were chosen for the person."""
     settings = config[config["task"]] | config["training"]
     kinds = ("hidden", "layers", "dropout", "batch", "lr", "ema")
@@ -150,9 +148,7 @@ def _check_names(task: str, given: dict[str, Any]) -> None:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(
-                f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
+            raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
 def _of(kind: type, given: dict[str, Any]) -> dict[str, Any]:
@@ -163,9 +159,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"--device {device}: torch cannot use it here ({str(error).splitlines()[0]})"
-        ) from error
+        raise UsageError(f"--device {device}: torch cannot use it here ({str(error).splitlines()[0]})") from error
 
 
 def _check_same(
@@ -183,20 +177,14 @@ def _check_same(
     for name, value in given.items():
         if name == "cell":
             if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
-                raise UsageError(
-                    f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell"
-                )
+                raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
         elif kept.get(name) != value:
             raise UsageError(
                 f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "
                 "a resumed run keeps its settings"
             )
     source = folder.path / "cell.py"
-    if (
-        kept["cell"] not in CELLS
-        and source.is_file()
-        and source_of(cell) not in (None, source.read_text("utf-8"))
-    ):
+    if kept["cell"] not in CELLS and source.is_file() and source_of(cell) not in (None, source.read_text("utf-8")):
         raise RunError(
             f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
             f"{source}: go on with --cell {source}:{cell.__name__}, or begin a new run"

@@ -48,8 +48,7 @@ def cell_of_run(
         return class_from_source(source.read_text(encoding="utf-8"), class_name, source)
     raise RunError(
         f"{folder.path} has a cell of its own, {class_name}, and its code is not run unasked: give "
-        f"--cell FILE.py:{class_name}"
-        + (", or --allow-code if you trust the folder" if source.is_file() else "")
+        f"--cell FILE.py:{class_name}" + (", or --allow-code if you trust the folder" if source.is_file() else "")
     )
 
 

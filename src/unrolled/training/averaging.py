@@ -26,7 +26,7 @@ class Average:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self._weights = list(model.parameters())
+        self._weights: list[Tensor] = list(model.parameters())
         self.values: list[Tensor] = [w.detach().clone() for w in self._weights] if decay else []
 
     def update(self) -> None:

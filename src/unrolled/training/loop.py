@@ -47,9 +47,7 @@ class Trainer:
             one, not kept), ``train``, ``validation``, ``sample``, ``skip``, ``finished``.
     """
 
-    def __init__(
-        self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener
-    ) -> None:
+    def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
         self.listen = listen
         self.streams = task.streams()
@@ -165,8 +163,9 @@ class Trainer:
         if p.skipped_in_a_row == SKIPS_IN_A_ROW:
             good = f"{self.run_folder.path} keeps the last good state"
             raise RunError(
-                f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update {p.update}, "
-                f"at learning rate {lr:.3g}: stopped. {good}. Start a new run with a smaller --lr, or with --clip 1"
+                f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update "
+                f"{p.update}, at learning rate {lr:.3g}: stopped. {good}. "
+                f"Start a new run with a smaller --lr, or with --clip 1"
             )
 
     # -- now and then

@@ -20,7 +20,5 @@ def make_optimizer(
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, alpha=0.95, foreach=True)
     if name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True
-        )
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True)
     raise ValueError(f"make_optimizer: there is no optimizer {name!r}")

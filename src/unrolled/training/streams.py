@@ -65,8 +65,9 @@ class Streams:
         self.update_every = min(update_every or self.bptt, self.bptt)
         if self.length < max(self.bptt, 1):
             raise DataError(
-                f"the training part has {len(symbols):,} {unit}, too few for --batch {batch} streams of one chunk "
-                f"of --bptt {bptt}: that takes {batch * max(bptt, 1) + 1:,}. Use more data, or a smaller --batch or --bptt"
+                f"the training part has {len(symbols):,} {unit}, too few for --batch {batch} streams of one "
+                f"chunk of --bptt {bptt}: that takes {batch * max(bptt, 1) + 1:,}. "
+                "Use more data, or a smaller --batch or --bptt"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)
         self.device = device

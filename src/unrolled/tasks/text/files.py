@@ -90,9 +90,7 @@ class TextFiles:
         files = [p for p in found if self.raw or _begins_as_text(p)]
         self.skipped = sorted(set(found) - set(files))
         if not files:
-            what = (
-                f"{len(found)} files, none of them UTF-8 text" if found else f"no file that fits {include!r}"
-            )
+            what = f"{len(found)} files, none of them UTF-8 text" if found else f"no file that fits {include!r}"
             raise DataError(f"{self.path} has {what}")
         return files
 

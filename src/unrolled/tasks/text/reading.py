@@ -61,7 +61,7 @@ def read_text(path: str, options: TextOptions) -> Text:
     counts = _count(numbers[: cuts[1]], len(symbols))
     vocabulary = _vocabulary(options, symbols, counts)
     parts = _parts(numbers, symbols, cuts, vocabulary)
-    return Text(vocabulary, *parts, sha256=files.sha256, skipped=len(files.skipped))
+    return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped))
 
 
 def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:

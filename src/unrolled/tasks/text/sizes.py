@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from unrolled.tasks.text.options import TextOptions
@@ -10,13 +11,11 @@ from unrolled.training.options import TrainingOptions
 MINUTES = 3.0
 """The budget when a person names none."""
 
-_SPEED = 30_000 * 192**2
-"""Characters a second on two cores at one layer of 192, times the weights of a gate: a guess at any width."""
+_SPEED = 25_000 * 256**2
+"""Characters a second on two cores at one layer of 256, times the weights of a gate: a guess at any width."""
 
 
-def choose_sizes(
-    text: TextOptions, training: TrainingOptions, symbols: int
-) -> tuple[TextOptions, TrainingOptions]:
+def choose_sizes(text: TextOptions, training: TrainingOptions, symbols: int) -> tuple[TextOptions, TrainingOptions]:
     """Fill in what was left open.
 
     The width grows with the number of symbols that the budget can read, since a larger network needs more
@@ -49,31 +48,31 @@ def symbols_in_budget(training: TrainingOptions, symbols: int, hidden: int, laye
 
 
 def _hidden(training: TrainingOptions, symbols: int) -> int:
-    """A multiple of 32 from 64 to 1024."""
+    """A multiple of 32 from 64 to 1024: 256 for three minutes, or for 3.4 million symbols."""
     if training.epochs is not None:
-        work = (training.epochs * symbols / 5.4e6) ** 0.5
+        width = 256 * (training.epochs * symbols / 3.4e6) ** 0.6
     else:
         assert training.minutes is not None
-        work = (training.minutes / MINUTES) ** 0.3
-    fits = (symbols / 10_000) ** 0.5  # a small text is learnt by heart by a large network
-    return 32 * round(min(max(192 * work, 64), max(64 * fits, 64), 1024) / 32)
+        width = 256 * (training.minutes / MINUTES) ** 0.3
+    fits = 64 * (symbols / 10_000) ** 0.5  # a small text is learnt by heart by a large network
+    return 32 * round(min(max(min(width, fits), 64), 1024) / 32)
 
 
 def _batch(training: TrainingOptions, symbols: int, seen: int) -> int:
-    """A power of two that leaves some thousand updates and at least eight chunks a stream."""
+    """A power of two that leaves 1,500 updates, and at least eight chunks a stream."""
     chunk = training.update_every or training.bptt or 100
     batch = 1
-    while batch < 64 and seen / (2 * batch * chunk) > 5_000 and symbols / (2 * batch) > 8 * chunk:
+    while batch < 64 and seen / (2 * batch * chunk) > 1_500 and symbols / (2 * batch) > 8 * chunk:
         batch *= 2
     return batch
 
 
 def _dropout(epochs: float) -> float:
-    """None while the text is read a few times, then more with each reading."""
-    return round(min(0.5, max(0.0, 0.1 * (epochs / 10) ** 0.5 if epochs > 10 else 0.0)), 2)
+    """None while the text is read a few times, then a tenth more with each doubling."""
+    return round(min(0.5, max(0.0, 0.1 * math.log2(max(epochs, 1) / 4))), 2)
 
 
 def _learning_rate(optimizer: str, hidden: int) -> float:
     """Peak learning rates that were measured to work, smaller for wider networks."""
-    scale = (192 / hidden) ** 0.5
-    return float(f"{ {'adam': 4e-3, 'adamw': 4e-3, 'rmsprop': 2e-3, 'sgd': 0.5}[optimizer] * scale:.2g}")
+    peak = {"adam": 1e-2, "adamw": 1e-2, "rmsprop": 3e-3, "sgd": 1.0}[optimizer]
+    return float(f"{peak * (256 / max(hidden, 128)) ** 0.5:.2g}")

@@ -175,9 +175,7 @@ class TrainedText:
         data = self.config["data"]
         text = read_text(data["path"], self.options)
         if text.sha256 != data["sha256"]:
-            raise DataError(
-                f"{data['path']} has changed since this run was trained: its {on} part is another"
-            )
+            raise DataError(f"{data['path']} has changed since this run was trained: its {on} part is another")
         part: Part = getattr(text, on)
         if len(part.numbers) < 2:
             return part, {}

@@ -96,9 +96,7 @@ class Vocabulary:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} is damaged: {error!r}") from error
         if len(vocabulary.counts) != len(vocabulary):
-            raise RunError(
-                f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts"
-            )
+            raise RunError(f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts")
         return vocabulary
 
 
