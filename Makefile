@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TEXT ?= $(error give the text: make bench TEXT=tinyshakespeare/input.txt)
 STDLIB = $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('stdlib'))")
 
 .PHONY: demo test lint bench docs clean
@@ -30,7 +31,8 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 
 bench: $(VENV)/dev
-	$(BIN)/python benchmarks/shakespeare.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/shakespeare.py $(TEXT)
 
 docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py

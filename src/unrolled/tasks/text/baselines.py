@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from unrolled.tasks.text.counting import count, count_pairs
+
 _LARGEST_TABLE = 1024
 
 
@@ -13,8 +15,8 @@ def unigram_loss(training: np.ndarray, held_out: np.ndarray, size: int) -> float
     >>> round(unigram_loss(np.array([0, 1, 0, 1]), np.array([0, 1, 0]), 2), 4)  # log 2
     0.6931
     """
-    counts = np.bincount(training, minlength=size) + 1
-    return float(-np.log(counts[held_out[1:]] / counts.sum()).mean())
+    p = count(training, size) + 1
+    return _mean(count(held_out[1:], size), p / p.sum())
 
 
 def bigram_loss(training: np.ndarray, held_out: np.ndarray, size: int) -> float | None:
@@ -26,11 +28,10 @@ def bigram_loss(training: np.ndarray, held_out: np.ndarray, size: int) -> float 
     """
     if size > _LARGEST_TABLE:
         return None
-    pairs = np.zeros(size * size, dtype=np.int64)
-    step = 1 << 20
-    for start in range(0, len(training) - 1, step):
-        part = training[start : start + step + 1].astype(np.int64)
-        pairs += np.bincount(part[:-1] * size + part[1:], minlength=size * size)
-    table = pairs.reshape(size, size) + 1
-    before, after = held_out[:-1].astype(np.int64), held_out[1:].astype(np.int64)
-    return float(-np.log(table[before, after] / table.sum(axis=1)[before]).mean())
+    p = count_pairs(training, size) + 1
+    return _mean(count_pairs(held_out, size), p / p.sum(axis=1, keepdims=True))
+
+
+def _mean(counts: np.ndarray, p: np.ndarray) -> float:
+    """-log p, averaged over what was counted."""
+    return float(-(counts * np.log(p)).sum() / counts.sum())

@@ -43,6 +43,11 @@ class TextFiles:
         """Of all bytes that `blocks` or `texts` has read."""
         return self._digest.hexdigest()
 
+    @property
+    def size(self) -> int:
+        """Bytes in all files."""
+        return sum(file.stat().st_size for file in self.files)
+
     def blocks(self) -> Iterator[bytes]:
         """The bytes of all files."""
         for file in self.files:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.errors import DataError
+from unrolled.tasks.text.counting import count, stretches
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, split
-
-_SLICE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def read_text(path: str, options: TextOptions) -> Text:
     numbers, symbols = _number(files, options.units)
     training, validation, _ = options.shares()
     cuts = [0, len(numbers) * training // 100, len(numbers) * (training + validation) // 100, len(numbers)]
-    counts = _count(numbers[: cuts[1]], len(symbols))
+    counts = count(numbers[: cuts[1]], len(symbols))
     vocabulary = _vocabulary(options, symbols, counts)
     parts = _parts(numbers, symbols, cuts, vocabulary)
     return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped))
@@ -96,10 +95,10 @@ def _parts(numbers: np.ndarray, symbols: list[str], cuts: list[int], vocabulary:
     parts = []
     for start, stop in zip(cuts, cuts[1:], strict=False):
         part = numbers[start:stop]
-        counts = _count(part, len(symbols))
+        counts = count(part, len(symbols))
         characters = int(counts @ widths) - (int(widths[part[0]]) if len(part) else 0)
         parts.append(Part(part, characters, {symbols[k]: int(counts[k]) for k in odd if counts[k]}))
-    for s in _slices(numbers):
+    for s in stretches(len(numbers)):
         numbers[s] = renumber[numbers[s]]
     return parts
 
@@ -109,24 +108,51 @@ def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray
 
     The numbers have room for as many symbols and an unknown one, and for a vocabulary of ``at_least``.
     """
+    kept = _Numbers(files.size)
     if units == "bytes":
         symbols = byte_symbols()
-        blocks = [np.frombuffer(block, dtype=np.uint8) for block in files.blocks()]
+        for block in files.blocks():
+            kept.append(np.frombuffer(block, dtype=np.uint8))
     else:
         symbols = []
         number = _number_characters if units == "characters" else _number_words
-        blocks = list(number(files.texts(), symbols))
-    length = sum(map(len, blocks))
-    if not length:
+        for numbers in number(files.texts(), symbols):
+            kept.append(numbers)
+        kept.widen(np.min_scalar_type(max(len(symbols), at_least - 1)))
+    if not kept.length:
         raise DataError(f"{files.path} is empty: there is no text to learn from")
-    kind = np.min_scalar_type(max(len(symbols), at_least - 1) if units != "bytes" else 255)
-    numbers = np.empty(length, dtype=kind)
-    end = length
-    while blocks:  # from the end, giving each block back as it is copied
-        block = blocks.pop()
-        numbers[end - len(block) : end] = block
-        end -= len(block)
-    return numbers, symbols
+    return kept.whole(), symbols
+
+
+class _Numbers:
+    """Numbers as they come, in one array from the start: no text has more symbols than bytes.
+
+    Memory that was never written to costs nothing.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.length = 0
+        self._array = np.empty(most, dtype=np.uint8)
+
+    def append(self, numbers: np.ndarray) -> None:
+        """Put these at the end."""
+        self.widen(numbers.dtype)
+        end = self.length + len(numbers)
+        if end > len(self._array):  # the file has grown since its size was asked for
+            self._array = np.concatenate([self._array, np.empty(end, self._array.dtype)])
+        self._array[self.length : end] = numbers
+        self.length = end
+
+    def widen(self, kind: np.dtype) -> None:
+        """Make room for larger numbers."""
+        if kind.itemsize > self._array.itemsize:
+            wide = np.empty(len(self._array), dtype=kind)
+            wide[: self.length] = self._array[: self.length]
+            self._array = wide
+
+    def whole(self) -> np.ndarray:
+        """All of them."""
+        return self._array[: self.length]
 
 
 def _number_characters(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarray]:
@@ -158,16 +184,3 @@ def _words(texts: Iterable[str]) -> Iterator[list[str]]:
         rest = words.pop() if words else ""
         yield words
     yield [rest] if rest else []
-
-
-def _count(numbers: np.ndarray, size: int) -> np.ndarray:
-    counts = np.zeros(size, dtype=np.int64)
-    for s in _slices(numbers):
-        counts += np.bincount(numbers[s], minlength=size)
-    return counts
-
-
-def _slices(numbers: np.ndarray) -> Iterator[slice]:
-    """Stretches that are short enough to widen in memory."""
-    for start in range(0, len(numbers), _SLICE):
-        yield slice(start, start + _SLICE)

@@ -69,7 +69,8 @@ def _batch(training: TrainingOptions, symbols: int, seen: int) -> int:
 
 def _dropout(epochs: float) -> float:
     """None while the text is read a few times, then a tenth more with each doubling."""
-    return round(min(0.5, max(0.0, 0.1 * math.log2(max(epochs, 1) / 4))), 2)
+    wanted = 0.1 * math.log2(max(epochs, 1) / 4)
+    return round(min(0.5, wanted), 2) if wanted >= 0.05 else 0.0
 
 
 def _learning_rate(optimizer: str, hidden: int) -> float:

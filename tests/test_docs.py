@@ -1,0 +1,92 @@
+"""The documentation says what is so: help, options, names, examples."""
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from unrolled.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*_to_*.py"))
+
+
+def commands(command=app, names=("unrolled",)):
+    yield names, command
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            yield from commands(sub, (*names, name))
+
+
+def test_what_is_generated_is_up_to_date():
+    done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_is_in_the_readme_and_every_option_in_the_docs():
+    readme = (ROOT / "README.md").read_text()
+    reference = (ROOT / "docs" / "cli.md").read_text()
+    for names, command in commands():
+        assert len(names) == 1 or f"unrolled {names[1]}" in readme
+        for parameter in command.params:
+            for option in parameter.opts if isinstance(parameter, click.Option) else ():
+                assert option in reference
+
+
+def test_every_public_name_is_in_the_docs():
+    text = "".join(page.read_text() for page in PAGES)
+    for name in set(unrolled.__all__) - {"__version__"}:
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def test_options_that_the_docs_name_exist():
+    known = {o for _, c in commands() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            if "unrolled " in line and "pip" not in line:
+                assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)) <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_examples_at_the_prompt_are_true(page):
+    namespace = {"unrolled": unrolled, "torch": torch, "np": np}
+    parsed = doctest.DocTestParser().get_doctest(page.read_text(), namespace, page.name, str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.REPORT_ONLY_FIRST_FAILURE)
+    runner.run(parsed)
+    assert runner.failures == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#.*?)?\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_linked_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme, page.name
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
+def test_examples_of_the_graphs_run_and_learn(example):
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    if example.stem == "many_to_many":
+        assert int(re.match(r"(\d+)% right", lines[-1])[1]) > 95
+    elif example.stem == "many_to_one":
+        assert float(re.match(r"([\d.]+)% of 1,000", lines[-1])[1]) > 95
+    elif example.stem == "one_to_many":
+        names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+        assert [line.split()[2] for line in lines] == names
+    else:
+        assert [line[-1] for line in lines] == list("0110")
