@@ -72,7 +72,7 @@ class TextTask:
         t = self.read
         facts: dict[str, Any] = {
             "symbols": t.symbols,
-            "vocabulary": len(t.vocabulary),
+            "vocabulary": len(t.vocabulary) - len(t.vocabulary.unknown),
             "training": len(t.training.numbers),
             "validation": len(t.validation.numbers),
             "test": len(t.test.numbers),
