@@ -12,7 +12,7 @@ from helpers import TEXT, TINY, PeepholeLSTM, history
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.reading import Part
-from unrolled.tasks.text.scoring import score
+from unrolled.tasks.text.scoring import estimate, score
 from unrolled.tasks.text.writing import until
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
@@ -399,6 +399,18 @@ def test_baselines_against_counting_by_hand():
 def test_nothing_to_score():
     model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
     assert score(model, Part(np.array([1]), 0, {})) is None
+
+
+def test_the_estimate_is_near_the_score_and_exact_for_small_parts(trained):
+    numbers = trained.vocabulary.encode(TEXT).astype(np.uint8)
+    part = Part(numbers, len(numbers) - 1, {})
+    whole = score(trained.model, part).figures()
+    assert estimate(trained.model, part, len(numbers)).figures() == whole
+    guess = estimate(trained.model, part, len(numbers) // 2)
+    assert guess.symbols == len(numbers) // 2 // 16 * 16 - 16
+    assert guess.characters == guess.symbols
+    # stretches of 160 characters that begin without knowing where they are score a little worse
+    assert -0.1 < guess.figures()["loss"] - whole["loss"] < 0.3
 
 
 def test_config_is_readable(trained):

@@ -92,9 +92,11 @@ class PlainLines:
         self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")
 
     def _finished(self, e: Event) -> None:
-        clipped = f"{e['clipped']:.1%} of the updates were clipped, {e['skipped']} skipped"
         self.write("")
-        self.write(f"{e['update']:,} updates, {e['symbols']:,} {self.units}, {duration(e['seconds'])}; {clipped}.")
+        self.write(
+            f"{e['update']:,} updates in {duration(e['seconds'])}, {e['symbols']:,} {self.units}; "
+            f"clipped {e['clipped']:.1%}, skipped {e['skipped']}."
+        )
         if (v := e.get("validation")) is not None:
             self.write(
                 f"Best weights (update {e['best_update']:,}) on the whole validation part: "

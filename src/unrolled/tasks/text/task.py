@@ -17,7 +17,7 @@ from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Text, read_text
-from unrolled.tasks.text.scoring import score
+from unrolled.tasks.text.scoring import estimate, score
 from unrolled.tasks.text.sizes import choose_sizes, symbols_in_budget
 from unrolled.tasks.text.writing import write
 from unrolled.training.bptt import window_loss
@@ -96,15 +96,15 @@ class TextTask:
         return window_loss(model, window, state)
 
     def validate(self, model: Model, whole: bool) -> dict[str, float] | None:
-        """Scores on the validation part, or on its beginning: about a twentieth of training's time."""
-        limit = None
-        if not whole:
-            assert self.text.hidden is not None and self.text.layers is not None
-            trained = symbols_in_budget(
-                self.training, len(self.read.training.numbers), self.text.hidden, self.text.layers
-            )
-            limit = max(_FEWEST_VALIDATED, trained // 200)
-        scored = score(model, self.read.validation, limit)
+        """Scores on the validation part; unless whole, an estimate at about a twentieth of training's time."""
+        if whole:
+            scored = score(model, self.read.validation)
+        else:
+            assert self.text.hidden is not None
+            assert self.text.layers is not None
+            training = len(self.read.training.numbers)
+            trained = symbols_in_budget(self.training, training, self.text.hidden, self.text.layers)
+            scored = estimate(model, self.read.validation, max(_FEWEST_VALIDATED, trained // 200))
         return None if scored is None else scored.figures()
 
     def show(self, model: Model, seed: int) -> str:
