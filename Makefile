@@ -23,7 +23,7 @@ demo: $(VENV)/pip
 	$(BIN)/unrolled sample demo-run --length 600 --temperature 0.6 --prime "def "
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
