@@ -291,7 +291,7 @@ def test_train_mistakes(cli, data, run, tmp_path):
         (train(data, new, "--minutes", 1), 2, "not both"),
         (("train", data), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
-        (("train", "--run", new, "--resume"), 2, "name the data"),
+        (("train", "--run", new, "--resume"), 2, "name the data: there is no run to go on with"),
         (("sample", tmp_path / "folder"), 1, "is no run folder"),
     ]
     for arguments, status, message in mistakes:

@@ -105,6 +105,19 @@ def test_configs_that_cannot_be_read(run, content, message):
         run.config()
 
 
+def test_sections_that_do_not_fit_are_damage(run):
+    from unrolled.training.options import TrainingOptions
+
+    assert run.options(TrainingOptions, "training").lr == 0.1
+    for content in ("lr = 'fast'", "lr = -1.0", "lrr = 0.1"):
+        text = f"format = 1\ntask = 'text'\n[training]\n{content}\n"
+        (run.path / "config.toml").write_text(text)
+        with pytest.raises(RunError, match=r"damaged: section \[training\]"):
+            run.options(TrainingOptions, "training")
+    with pytest.raises(RunError, match=r"damaged: section \[text\]"):
+        run.options(TrainingOptions, "text")
+
+
 def test_no_run_folder(tmp_path):
     with pytest.raises(RunError, match="no run folder"):
         RunFolder(tmp_path).config()

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tomli_w
@@ -19,6 +19,8 @@ from unrolled.runs.files import append_line, write_atomically, write_error
 from unrolled.version import __version__
 
 FORMAT = 1
+
+T = TypeVar("T")
 
 
 class RunFolder:
@@ -135,6 +137,13 @@ class RunFolder:
         if task is not None and config["task"] != task:
             raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
         return config
+
+    def options(self, kind: type[T], section: str) -> T:
+        """One section of the configuration as its options class; RunError if it does not fit."""
+        try:
+            return kind(**self.config()[section])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'config.toml'} is damaged: section [{section}]: {error}") from error
 
     def write_json(self, name: str, content: Any) -> None:
         """A side file of the task."""

@@ -64,8 +64,10 @@ def fit(
             return _resume(folder, data, task, given, allow_code, listen)
         if not (resume and folder.exists):
             folder.check_free()
+        if resume and folder.exists and data is None:
+            data, given = _as_begun(folder, task, given)
         if data is None:
-            raise UsageError("name the data: there is no checkpoint to go on from")
+            raise UsageError("name the data: there is no run to go on with")
         return _start(folder, str(data), task, given, listen)
 
 
@@ -93,6 +95,15 @@ def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], liste
     return load(folder.path, cell=cell)
 
 
+def _as_begun(folder: RunFolder, task: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The data and the settings of a run that never came to a checkpoint."""
+    config = folder.config(task)
+    settings = config[task] | config["training"] | given
+    if settings["cell"] not in CELLS and "cell" not in given:
+        raise UsageError(f"--cell: name the cell again: {folder.path} was begun with {settings['cell']}")
+    return config["data"]["path"], settings
+
+
 def _resume(
     folder: RunFolder,
     data: str | os.PathLike | None,
@@ -109,12 +120,12 @@ def _resume(
         return load(folder.path, cell=cell)
     kind = task_class(task)
     _check_same(folder, config, task, data, given, cell)
-    training = TrainingOptions(**config["training"])
+    training = folder.options(TrainingOptions, "training")
     _check_device(training.device)
     set_threads(training.threads)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        job = kind(config["data"]["path"], kind.options_class(**config[task]), training)
+        job = kind(config["data"]["path"], folder.options(kind.options_class, task), training)
         if job.config()["data"]["sha256"] != config["data"]["sha256"]:
             raise RunError(
                 f"{config['data']['path']} has changed since {folder.path} was begun: the run cannot go on as it was"

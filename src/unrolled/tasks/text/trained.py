@@ -59,7 +59,7 @@ class TrainedText:
     def __init__(self, run: RunFolder, cell: type[Cell]) -> None:
         self.run = run
         self.config: dict[str, Any] = run.config("text")
-        self.options = TextOptions(**self.config["text"])
+        self.options = run.options(TextOptions, "text")
         where = str(run.path / "vocabulary.json")
         self.vocabulary = Vocabulary.from_json(run.read_json("vocabulary.json"), where)
         hidden, layers, dropout = self.options.hidden, self.options.layers, self.options.dropout
