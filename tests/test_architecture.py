@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "cells": {"errors"},
     "engine": {"cells"},
     "layers": {"cells", "engine"},
-    "models": {"cells", "engine", "layers"},
+    "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
     "tasks": {"cells", "engine", "layers", "models", "runs", "training", "errors"},

@@ -39,6 +39,16 @@ def test_loads_the_class_and_its_source(file):
     assert source_of(cell) == SOURCE
 
 
+def test_two_files_of_one_name_and_a_file_that_changes(tmp_path):
+    cells = []
+    for folder, factor in (("a", "0.5"), ("b", "0.25")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(SOURCE.replace("0.5", factor))
+        cells.append(load_cell(f"{tmp_path / folder / 'mine.py'}:Leaky"))
+    (tmp_path / "a" / "mine.py").write_text("changed")
+    assert [source_of(cell) for cell in cells] == [SOURCE, SOURCE.replace("0.5", "0.25")]
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

@@ -225,7 +225,7 @@ def test_runs(cli, run, tmp_path):
     assert row["state"] == "finished"
     assert "There are no runs" in cli("runs", tmp_path)[1]
     broken = tmp_path / "broken"
-    broken.mkdir()
+    (broken / "samples").mkdir(parents=True)
     (broken / "config.toml").write_text("nonsense")
     assert "damaged" in cli("runs", tmp_path)[1]
     assert cli("runs", tmp_path / "nowhere")[0] == 2
@@ -310,6 +310,19 @@ def test_options_of_the_wrong_kind_are_usage_errors(cli):
 def test_debug_shows_the_traceback(cli, tmp_path):
     with pytest.raises(unrolled.errors.RunError):
         cli("--debug", "sample", tmp_path)
+
+
+def test_what_the_system_refuses_is_one_sentence(cli, data, tmp_path):
+    status, _, err = cli(*train(data, tmp_path / ("x" * 300)))
+    assert status == 1
+    assert "File name too long" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_control_characters_do_not_reach_a_terminal():
+    from unrolled.cli.sample import _harmless
+
+    assert _harmless("a\x1b]0;owned\x07\tb\n\x9bé字") == "a\ufffd]0;owned\ufffd\tb\n\ufffdé字"
 
 
 def test_version(cli):

@@ -52,7 +52,13 @@ def test_killed_at_random_moments(data, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "killed"
     done = run_cli("train", data, "--run", whole, *SETTINGS)
     assert done.returncode == 0, done.stderr
-    dice = random.Random()
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # shown if the test fails
+    dice = random.Random(seed)
+    process = start("train", data, "--run", run, *SETTINGS)
+    wait_for(lambda: (run / "config.toml").exists(), process)
+    process.send_signal(signal.SIGKILL)  # perhaps before the first checkpoint
+    process.communicate()
     kills = 0
     for _ in range(3):
         process = start("train", data, "--run", run, *SETTINGS, "--resume")

@@ -111,20 +111,22 @@ def test_gradients_of_the_unroll_against_finite_differences(name, reverse):
 @pytest.mark.parametrize("name", ALL_CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
 @settings(max_examples=15, deadline=None)
-@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=5), seed=st.integers(0, 1000))
-def test_lengths_equal_one_by_one_runs(name, reverse, lengths, seed):
+@given(lengths=st.lists(st.integers(0, 5), min_size=1, max_size=5), seed=st.integers(0, 1000), reset=st.booleans())
+def test_lengths_equal_one_by_one_runs(name, reverse, lengths, seed, reset):
     torch.manual_seed(seed)
     T, N = 5, len(lengths)
     cell = cells(D, H)[name]
     layer = Recurrent(cell, reverse=reverse)
     x = torch.randn(T, N, D, dtype=torch.float64)
     state = some_state(cell, N)
-    output, last = layer(x, state, lengths=torch.tensor(lengths))
+    resets = torch.rand(T, N) < 0.4 if reset else None
+    output, last = layer(x, state, torch.tensor(lengths), resets)
     for n, length in enumerate(lengths):
         assert not output[length:, n].any()
         alone = tuple(s[n : n + 1] for s in state)
         if length:
-            y, alone = layer(x[:length, n : n + 1], alone)
+            own_resets = None if resets is None else resets[:length, n : n + 1]
+            y, alone = layer(x[:length, n : n + 1], alone, resets=own_resets)
             torch.testing.assert_close(output[:length, n : n + 1], y, rtol=1e-11, atol=1e-11)
         for a, b in zip(last, alone, strict=True):
             torch.testing.assert_close(a[n : n + 1], b, rtol=1e-11, atol=1e-11)
@@ -142,6 +144,18 @@ def test_resets_equal_separate_sequences(name, reverse):
     for n, cut in enumerate((3, 5)):
         parts = [layer(part, None)[0] for part in (x[:cut, n : n + 1], x[cut:, n : n + 1])]
         torch.testing.assert_close(output[:, n : n + 1], torch.cat(parts), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ALL_CELLS)
+def test_what_stands_in_the_padding_has_no_effect(name):
+    layer = Recurrent(cells(D, H)[name])
+    x = torch.randn(4, 2, D, dtype=torch.float64)
+    lengths = torch.tensor([4, 2])
+    outcomes = []
+    for filler in (0.0, torch.nan):
+        x[2:, 1] = filler
+        outcomes.append(results(layer, x, lengths=lengths))
+    assert_same(*outcomes)
 
 
 def test_no_gradient_crosses_a_reset():

@@ -141,7 +141,7 @@ def test_settings_out_of_range(settings_, message):
 
 
 def test_scores_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(unrolled.errors.RunError, match="not finite"):
         Chooser()(np.array([0.0, np.nan]), 0.5)
 
 
@@ -180,6 +180,24 @@ def test_beam_search_excludes():
     assert all(set(h.symbols) <= {2, 3} for h in found)
     with pytest.raises(ValueError, match="width and length"):
         unrolled.beam_search(model(), torch.tensor([[1]]), 0)
+
+
+def test_what_cannot_go_on_step_by_step_is_refused():
+    both = unrolled.Bidirectional(unrolled.GRUCell(V, 3), unrolled.GRUCell(V, 3))
+    with pytest.raises(ValueError, match="bidirectional"):
+        next(unrolled.sample(Model(OneHot(V), unrolled.Stack([both]), Softmax(6, V)), torch.tensor([[0]]), 3))
+    stack = unrolled.Stack([unrolled.GRUCell(V, 3)])
+    for graph in ("one-to-many", "many-to-one", "one-to-one"):
+        with pytest.raises(ValueError, match=f"{graph} without feedback"):
+            unrolled.beam_search(Model(OneHot(V), stack, Softmax(3, V), graph), torch.tensor([0]), 3)
+
+
+def test_beam_search_keeps_double_precision():
+    m, start = model(), torch.tensor([[1]])
+    (found,) = unrolled.beam_search(m, start, 300, width=1)
+    numbers = torch.tensor([1, *found.symbols])[:, None]
+    logs = torch.log_softmax(m(numbers[:-1])[0].detach().double(), 2)
+    assert found.log_probability == pytest.approx(logs.gather(2, numbers[1:, :, None]).sum().item(), rel=1e-7)
 
 
 def test_decoding_a_one_to_many_graph():

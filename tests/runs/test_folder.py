@@ -20,10 +20,13 @@ ARRAYS = {
 }
 
 
+CONFIG = {"task": "text", "text": {}, "training": {}, "data": {"path": "input.txt"}}
+
+
 @pytest.fixture
 def run(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.create({"task": "text", "training": {"lr": 0.1, "epochs": None}})
+    folder.create(CONFIG | {"training": {"lr": 0.1, "epochs": None}})
     return folder
 
 
@@ -34,7 +37,7 @@ def test_arrays_and_json_come_back(tmp_path):
     assert about == {"update": 3, "loss": 0.1 + 0.2}
     assert read_about(path) == about
     for name, array in ARRAYS.items():
-        assert arrays[name].dtype == array.dtype
+        assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(arrays[name], array)
 
 
@@ -96,6 +99,7 @@ def test_config(run):
         ("format = 99\nunrolled = '9.0'\ntask = 'text'", "written by a newer unrolled"),
         ("format = ", "damaged"),
         ("task = 'text'", "names no format"),
+        ("format = 1\ntask = 'text'", "a section is missing"),
         ("\udcff", "damaged"),
     ],
 )
@@ -110,7 +114,7 @@ def test_sections_that_do_not_fit_are_damage(run):
 
     assert run.options(TrainingOptions, "training").lr == 0.1
     for content in ("lr = 'fast'", "lr = -1.0", "lrr = 0.1"):
-        text = f"format = 1\ntask = 'text'\n[training]\n{content}\n"
+        text = f"format = 1\ntask = 'text'\n[text]\nwidth = 3\n[data]\npath = 'a'\n[training]\n{content}\n"
         (run.path / "config.toml").write_text(text)
         with pytest.raises(RunError, match=r"damaged: section \[training\]"):
             run.options(TrainingOptions, "training")
@@ -185,7 +189,9 @@ def test_an_empty_folder_goes_again(tmp_path):
 
 def test_find_runs(run, tmp_path):
     deep = RunFolder(tmp_path / "more" / "deep")
-    deep.create({"task": "text"})
+    deep.create(CONFIG)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "config.toml").write_text("title = 'no run'")
     assert [r.path for r in find_runs(tmp_path)] == [deep.path, run.path]
     with pytest.raises(UsageError, match="there is no folder"):
         find_runs(tmp_path / "nowhere")
@@ -199,3 +205,21 @@ def test_files_are_readable_by_others(run):
     assert set(load_file(run.path / "model.safetensors")) == set(ARRAYS)
     run.append_history({"update": 1})
     assert json.loads((run.path / "history.jsonl").read_text()) == {"update": 1}
+
+
+def test_links_in_a_folder_from_elsewhere_are_not_written_through(run, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (run.path / "history.jsonl").symlink_to(victim)
+    with pytest.raises(RunError, match="cannot write"):
+        run.append_history({"update": 1})
+    for name in (".model.safetensors.part", "model.safetensors"):
+        (run.path / name).symlink_to(victim)
+    run.write_model(ARRAYS, {})
+    assert not (run.path / "model.safetensors").is_symlink()
+    assert victim.read_text() == "precious"
+
+
+def test_history_is_json_whatever_the_numbers(run):
+    run.append_history({"loss": float("nan"), "validation": {"loss": float("inf")}})
+    assert run.history() == [{"loss": None, "validation": {"loss": None}}]

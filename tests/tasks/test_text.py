@@ -140,7 +140,8 @@ def test_accents_in_bytes(tmp_path):
     figures = model.evaluate()
     assert figures["symbols"] == 199
     assert figures["characters"] == 99
-    assert not {"\udcc3"} & set(model.sample(50))
+    assert model.vocabulary.decode([0xC3, 0xA9, 0xC3, 65]) == "é\ufffdA"
+    assert len(model.sample(50).encode()) >= 50
 
 
 def test_own_cell_from_a_class(text, tmp_path):
@@ -243,6 +244,107 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
     assert all(np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model."))
 
 
+def test_not_finite_from_the_first_update(text, tmp_path):
+    class NaNCell(unrolled.ElmanCell):
+        def step(self, x, h):
+            return super().step(x, h) * math.nan
+
+    with pytest.raises(RunError, match="keeps the last good state"):
+        unrolled.fit(text, tmp_path / "run", epochs=1, cell=NaNCell, **TINY)
+    assert unrolled.runs.folder.RunFolder(tmp_path / "run").checkpoint_about()["update"] == 0
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(text, tmp_path, monkeypatch):
+    from unrolled.tasks.text.task import TextTask
+
+    plain, calls = TextTask.validate, []
+
+    def validate(self, model, whole):
+        calls.append(1)
+        scores = plain(self, model, whole)
+        return scores | {"loss": math.nan} if len(calls) == 4 else scores
+
+    monkeypatch.setattr(TextTask, "validate", validate)
+    unrolled.fit(text, tmp_path / "run", epochs=2, **TINY)
+    validations = [e for e in history(tmp_path / "run") if e["event"] == "validation"]
+    assert validations[3]["loss"] is None
+    assert [e["best"] for e in validations[:5]] == [True, True, True, False, True]
+
+
+def test_a_sample_that_cannot_be_made_does_not_stop_training(text, tmp_path, monkeypatch):
+    from unrolled.models.decode import Chooser
+
+    def refuse(self, scores, u):
+        raise RunError("the model's scores are not finite")
+
+    monkeypatch.setattr(Chooser, "__call__", refuse)
+    events = []
+    unrolled.fit(text, tmp_path / "run", epochs=0.3, listen=events.append, **TINY)
+    assert [e["reason"] for e in events if e["event"] == "no sample"]
+    assert events[-1]["event"] == "finished"
+
+
+def test_a_cell_with_a_scalar_parameter(text, tmp_path):
+    class Scaled(unrolled.ElmanCell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.alpha = torch.nn.Parameter(torch.tensor(0.5))
+
+        def step(self, x, h):
+            return self.alpha * super().step(x, h)
+
+    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=Scaled, **TINY)
+    assert unrolled.load(tmp_path / "run", cell=Scaled).sample(5)
+
+
+def test_mistakes_in_a_cell_show_before_anything_is_written(text, tmp_path):
+    class Wide(unrolled.Cell):
+        def step(self, x, h):
+            return torch.cat([h, h], dim=1)
+
+    class Empty(unrolled.Cell):
+        pass
+
+    class Odd(unrolled.Cell):
+        def __init__(self, input_size, hidden_size, more):
+            super().__init__(input_size, hidden_size)
+
+    for cell, message in ((Wide, "returned h with shape"), (Empty, "has no step"), (Odd, "missing 1 required")):
+        with pytest.raises(UsageError, match=f"--cell .*{cell.__name__}: .*{message}"):
+            unrolled.fit(text, tmp_path / "run", epochs=1, cell=cell, **TINY)
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_callers_threads_and_random_numbers_are_left_alone(text, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    unrolled.fit(text, tmp_path / "run", epochs=0.3, **TINY)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_a_run_inside_its_own_data_folder(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    model = unrolled.fit(tmp_path, tmp_path / "run", epochs=0.3, **TINY)
+    assert model.evaluate()["loss"] > 0
+
+
+def test_evaluating_many_words_takes_little_memory():
+    """20,000 words in 16 streams: 2,048 steps at once would be 2.6 GB of scores."""
+    import resource
+
+    model = unrolled.Model(
+        unrolled.Embedding(20_000, 4), unrolled.Stack([unrolled.ElmanCell(4, 2)]), unrolled.Softmax(2, 20_000)
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert estimate(model, Part(np.arange(40_000) % 20_000, 39_999, {}), 1_600)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
+
+
 def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
     with pytest.raises(RunError, match="smaller --lr"):
         unrolled.fit(text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38})
@@ -308,7 +410,9 @@ def test_resuming_a_finished_run_says_so(trained, text):
 def test_resume_without_a_checkpoint_starts_afresh(text, tmp_path):
     unrolled.fit(text, tmp_path / "new", resume=True, epochs=0.2, **TINY)
     (tmp_path / "new" / "resume.safetensors").unlink()
-    unrolled.fit(None, tmp_path / "new", resume=True)
+    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
+        unrolled.fit(text, tmp_path / "new", resume=True, hidden=9)
+    unrolled.fit(text, tmp_path / "new", resume=True)
     assert unrolled.load(tmp_path / "new").config["training"]["epochs"] == 0.2
     assert history(tmp_path / "new")[-1]["event"] == "finished"
     assert sum(e["event"] == "finished" for e in history(tmp_path / "new")) == 1

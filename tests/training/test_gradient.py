@@ -47,6 +47,19 @@ def test_clip_by_value(values, limit):
     assert ws[0].grad.tolist() == [min(max(v, -limit), limit) for v in values]
 
 
+def test_clipping_twice_is_clipping_once():
+    ws = weights([3.0], [4.0])
+    gradient = unrolled.backward(half_square(ws), ws)
+    assert gradient.clip_norm(1)
+    assert not gradient.clip_norm(1.0001)
+    assert [round(float(w.grad), 12) for w in ws] == [0.6, 0.8]
+    gradient = unrolled.backward(half_square(ws), ws)
+    assert gradient.clip_value(0.5)
+    assert not gradient.clip_norm(1)
+    assert [float(w.grad) for w in ws] == [0.5, 0.5]
+    assert gradient.norm == 5.0
+
+
 def test_there_is_no_clipping_before_a_gradient():
     """Only `backward` makes the object that clips, and there is no function that takes parameters."""
     with pytest.raises(TypeError, match=r"call unrolled\.backward"):

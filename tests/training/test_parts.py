@@ -89,6 +89,11 @@ def test_every_optimizer_goes_down(name):
         ({"clip": "-1"}, "--clip"),
         ({"clip": "value:0"}, "--clip"),
         ({"seed": -1}, "--seed"),
+        ({"seed": 2**63}, "--seed"),
+        ({"batch": "8"}, "--batch: expected a whole number, got '8'"),
+        ({"batch": True}, "--batch: expected a whole number"),
+        ({"lr": "fast"}, "--lr: expected a number"),
+        ({"carry": 1}, "--carry: expected true or false"),
         ({"save_every": -1}, "--save-every"),
     ],
 )
@@ -105,6 +110,8 @@ def test_options_out_of_range_are_named(given_, message):
         ("value:5", ("value", 5.0)),
         ("off", ("off", 0.0)),
         ("0", ("off", 0.0)),
+        (1, ("norm", 1.0)),
+        (0.5, ("norm", 0.5)),
     ],
 )
 def test_clip_is_read(text, meaning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from unrolled.cells.cell import Cell
 from unrolled.errors import UsageError
+
+_SOURCE = "__unrolled_source__"
 
 
 def load_cell(spec: str) -> type[Cell]:
@@ -28,11 +31,12 @@ def load_cell(spec: str) -> type[Cell]:
 
 def class_from_source(source: str, name: str, path: Path) -> type[Cell]:
     """Run ``source`` as a module of its own; the cell class called ``name`` in it."""
-    module_name = f"unrolled_cell_{path.stem}"
+    module_name = f"unrolled_cell_{hashlib.sha256(f'{path}{source}'.encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_loader(module_name, loader=None, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
+    module.__dict__[_SOURCE] = source
     sys.modules[module_name] = module  # dataclasses and inspect look a class's module up there
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
@@ -49,6 +53,9 @@ def class_from_source(source: str, name: str, path: Path) -> type[Cell]:
 
 def source_of(cell: type[Cell]) -> str | None:
     """The text of the file that defines ``cell``; None where there is none (typed at a prompt)."""
+    kept = getattr(sys.modules.get(cell.__module__), _SOURCE, None)
+    if kept is not None:  # what ran, whatever the file says now
+        return kept
     try:
         file = inspect.getsourcefile(cell)
         return Path(file).read_text(encoding="utf-8") if file else None

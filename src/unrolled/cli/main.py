@@ -37,3 +37,8 @@ def main() -> None:
             raise
         print(f"unrolled: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        if "--debug" in sys.argv[1:2]:
+            raise
+        print(f"unrolled: {error.filename or 'cannot go on'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

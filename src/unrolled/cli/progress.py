@@ -54,7 +54,7 @@ class PlainLines:
             self.write(f"Going on with {e['run']} after update {e['from_update']:,}.")
         for name, text in _introduction(e, s, d):
             self.write(f"{name:<10} {text}")
-        if e["chosen"] and not e["from_update"]:
+        if e["chosen"]:
             self.write("           * chosen from the data and the time; name any to set it yourself")
         self.write("")
 
@@ -87,6 +87,9 @@ class PlainLines:
 
     def _sample(self, e: Event) -> None:
         self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
+
+    def _no_sample(self, e: Event) -> None:
+        self.write(f"update {e['update']:,}: no sample, {e['reason']}")
 
     def _skip(self, e: Event) -> None:
         self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")

@@ -44,8 +44,13 @@ def sample(
         raise UsageError(str(error)) from error
     try:
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
             sys.stdout.flush()
     except KeyboardInterrupt:
         pass
     sys.stdout.write("\n")
+
+
+def _harmless(text: str) -> str:
+    """A terminal obeys control characters; a model's text must not give it orders."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -26,7 +26,8 @@ def scan(
         s_t = step(x_t, s_{t-1})      where t < length; elsewhere s_t = s_{t-1} and the output is zero
         s_{t-1} = initial             where resets[t]: a new sequence begins at t
 
-    In reverse, t runs downwards, and a sequence that begins at t ends the state's way there.
+    In reverse, t runs downwards, and a sequence that begins at t ends the state's way there. Resets and
+    inputs from a sequence's end on have no effect.
 
     Shapes:
         x (T, N, D); each state (N, width); lengths (N,) whole numbers; resets (T, N) bool.
@@ -36,12 +37,16 @@ def scan(
     """
     T, N, _ = x.shape
     initial = cell.initial_state(N, like=x) if resets is not None else ()
+    if lengths is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
+        inside = torch.arange(T, device=x.device)[:, None] < lengths
+        x = torch.where(inside[..., None], x, torch.zeros_like(x))
     outputs: list[Tensor] = [x] * T
     for t in reversed(range(T)) if reverse else range(T):
         if resets is not None:
             begins = t + 1 if reverse else t
             if begins < T:
-                state = _select(resets[begins], initial, state)
+                fresh = resets[begins] if lengths is None else resets[begins] & (begins < lengths)
+                state = _select(fresh, initial, state)
         new = cell.checked(cell.step(x[t], *state, *constants), state)
         if lengths is None:
             outputs[t] = new[0]

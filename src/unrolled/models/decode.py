@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.errors import RunError
 from unrolled.layers.state import select
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
@@ -28,7 +29,7 @@ class Chooser:
     lower symbol. Symbols in ``exclude`` are never chosen.
 
     Raises:
-        ValueError: a setting out of range, or scores that are not finite.
+        ValueError: a setting out of range. RunError: scores that are not finite.
 
     Source:
         top-p: A. Holtzman et al., "The curious case of neural text degeneration" (2020).
@@ -53,7 +54,7 @@ class Chooser:
     def __call__(self, scores: np.ndarray, u: float) -> int:
         scores = scores.astype(np.float64)
         if not np.isfinite(scores).all():
-            raise ValueError("the model's scores are not finite: its weights are not usable")
+            raise RunError("the model's scores are not finite: its weights are not usable")
         scores[list(self.exclude)] = -np.inf
         if self.temperature == 0:
             return int(scores.argmax())
@@ -159,7 +160,7 @@ def beam_search(
     for _ in range(length):
         logs = torch.log_softmax(scores.double(), dim=1)
         logs[:, list(exclude)] = -torch.inf
-        logs += torch.tensor([[beam.log_probability] for beam in beams], device=logs.device)
+        logs += torch.tensor([[beam.log_probability] for beam in beams], dtype=logs.dtype, device=logs.device)
         best = logs.flatten().topk(min(width, logs.numel()))
         rows, grown = [], []
         for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):

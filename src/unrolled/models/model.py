@@ -123,20 +123,31 @@ class Model(nn.Module):
         """Read what precedes generation: the outputs (N, V) at its last step, and the states.
 
         ``inputs`` are (T, N) where the graph has one a step, and (N,) where it has one.
+
+        Raises:
+            ValueError: the model cannot go on step by step: it is bidirectional, or its outputs are not fed back.
         """
+        self._check_generates()
         x = self.encoder(inputs)
         h, state = self.unroll(x if self._input_a_step else x.unsqueeze(0), state)
         return self.read(h[-1]), state
 
     def step(self, symbols: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One more step: symbols (N,) and states to outputs (N, V) and states."""
-        encoder = self.feedback or self.encoder
+        self._check_generates()
+        encoder = self.encoder if self.feedback is None else self.feedback
         h, state = self.unroll(encoder(symbols).unsqueeze(0), state)
         return self.read(h[0]), state
 
     def initial_state(self, batch: int) -> Any:
         """The states before the first step."""
         return self.stack.initial_state(batch, next(self.parameters()))
+
+    def _check_generates(self) -> None:
+        if any(isinstance(layer, Bidirectional) for layer in self.stack.layers):
+            raise ValueError("Model: a bidirectional layer needs the whole sequence, and cannot go on step by step")
+        if self.graph != "many-to-many" and self.feedback is None:
+            raise ValueError(f"Model: {self.graph} without feedback has no next input to go on with")
 
     @property
     def _input_a_step(self) -> bool:

@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Replace ``path`` by these arrays and this JSON object, in one step."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(about, sort_keys=True)
     metadata = {"json": text, "sha256": _digest(contiguous, text)}
     write_atomically(path, save(contiguous, metadata=metadata))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from unrolled.errors import RunError
@@ -18,17 +19,20 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: the disk is full, or the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
+    beside = None
     try:
-        with open(beside, "wb") as file:
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with open(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
         _sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
         raise write_error(path, error) from error
 
 
@@ -39,8 +43,17 @@ def append_line(path: Path, line: str) -> None:
         RunError: the disk is full, or the file cannot be written.
     """
     try:
-        with open(path, "ab") as file:
+        with open(path, "ab", opener=_no_link) as file:
             file.write(line.encode("utf-8") + b"\n")
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def sync(path: Path) -> None:
+    """See that what was appended to a file survives a loss of power."""
+    try:
+        with open(path, "ab", opener=_no_link) as file:
+            os.fsync(file.fileno())
     except OSError as error:
         raise write_error(path, error) from error
 
@@ -53,6 +66,17 @@ def write_error(path: Path, error: OSError) -> RunError:
             "make room, and go on with --resume"
         )
     return RunError(f"cannot write {path}: {error.strerror or error}")
+
+
+def _no_link(name: str, flags: int) -> int:
+    """Open, but not through a symbolic link, which a folder from elsewhere could hold."""
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _sync_folder(folder: Path) -> None:

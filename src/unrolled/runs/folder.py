@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import tomli_w
 
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
-from unrolled.runs.files import append_line, write_atomically, write_error
+from unrolled.runs.files import append_line, sync, write_atomically, write_error
 from unrolled.version import __version__
 
 FORMAT = 1
@@ -101,10 +102,11 @@ class RunFolder:
             return
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"{self.path}: another process is training in this folder") from error
             yield
-        except BlockingIOError as error:
-            raise RunError(f"{self.path}: another process is training in this folder") from error
         finally:
             os.close(handle)
 
@@ -134,6 +136,9 @@ class RunFolder:
                 f"{self.path} was written by a newer unrolled ({config.get('unrolled')}, format {version}); "
                 f"this one ({__version__}) reads format {FORMAT}: update unrolled"
             )
+        parts = config.get(config["task"]), config.get("data"), config.get("training")
+        if not all(isinstance(part, dict) for part in parts) or "path" not in config["data"]:
+            raise RunError(f"{file} is damaged: a section is missing")
         if task is not None and config["task"] != task:
             raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
         return config
@@ -198,9 +203,15 @@ class RunFolder:
         file = self.path / "history.jsonl"
         return file.stat().st_size if file.is_file() else 0
 
+    def sync_history(self) -> int:
+        """See that the history is on the disk; its size."""
+        if self.history_size:
+            sync(self.path / "history.jsonl")
+        return self.history_size
+
     def append_history(self, event: Mapping[str, Any]) -> None:
         """One more line."""
-        append_line(self.path / "history.jsonl", json.dumps(event))
+        append_line(self.path / "history.jsonl", json.dumps(_finite(event)))
 
     def cut_history(self, size: int) -> None:
         """Drop what was written after a checkpoint."""
@@ -228,7 +239,19 @@ def find_runs(folder: str | os.PathLike) -> list[RunFolder]:
     if not here.is_dir():
         raise UsageError(f"there is no folder {folder}")
     configs = [file for pattern in ("", "*/", "*/*/") for file in here.glob(pattern + "config.toml")]
-    return [RunFolder(file.parent) for file in sorted(configs)]
+    return [RunFolder(file.parent) for file in sorted(configs) if is_run(file.parent)]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder looks like a run, even a damaged one."""
+    return (folder / "config.toml").is_file() and (folder / "samples").is_dir()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become null."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_none(value: Any) -> Any:

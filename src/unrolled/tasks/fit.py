@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import torch
 from unrolled.cells import Cell
 from unrolled.cells.source import source_of
 from unrolled.errors import RunError, UsageError
+from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, load, resolve_cell
 from unrolled.tasks.registry import task_class
 from unrolled.tasks.text.build import CELLS
-from unrolled.training.loop import Trainer, set_threads
+from unrolled.training.loop import Trainer, torch_threads
 from unrolled.training.options import TrainingOptions, flag, option_names
 
 Listener = Callable[[dict[str, Any]], None]
@@ -64,8 +66,8 @@ def fit(
             return _resume(folder, data, task, given, allow_code, listen)
         if not (resume and folder.exists):
             folder.check_free()
-        if resume and folder.exists and data is None:
-            data, given = _as_begun(folder, task, given)
+        if resume and folder.exists:
+            data, given = _as_begun(folder, data, task, given)
         if data is None:
             raise UsageError("name the data: there is no run to go on with")
         return _start(folder, str(data), task, given, listen)
@@ -78,11 +80,9 @@ def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], liste
     text = kind.options_class(cell=name, **_of(kind.options_class, given))
     training = TrainingOptions(**_of(TrainingOptions, given))
     _check_device(training.device)
-    training = replace(training, threads=set_threads(training.threads))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        job = kind(data, text, training)
-        model = job.build(cell).to(training.device)
+    with _setting(training) as threads:
+        job = kind(data, text, replace(training, threads=threads))
+        model = _built(job, cell, name)
         config = {"task": task, **job.config(), "training": asdict(job.training)}
         folder.create(config)
         folder.cut_history(0)
@@ -90,17 +90,23 @@ def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], liste
         if name not in CELLS and (source := source_of(cell)):
             folder.write_text("cell.py", source)
         trainer = Trainer(job, model, job.training, folder, listen)
-        listen(_started(job, model, config, given, trainer))
+        chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
+        listen(_started(job, model, config, chosen, trainer))
         trainer.run()
     return load(folder.path, cell=cell)
 
 
-def _as_begun(folder: RunFolder, task: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _as_begun(
+    folder: RunFolder, data: str | os.PathLike | None, task: str, given: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
     """The data and the settings of a run that never came to a checkpoint."""
     config = folder.config(task)
-    settings = config[task] | config["training"] | given
-    if settings["cell"] not in CELLS and "cell" not in given:
-        raise UsageError(f"--cell: name the cell again: {folder.path} was begun with {settings['cell']}")
+    settings = config[task] | config["training"]
+    if settings["cell"] not in CELLS:
+        if "cell" not in given:
+            raise UsageError(f"--cell: name the cell again: {folder.path} was begun with {settings['cell']}")
+        settings["cell"] = given["cell"]
+    _check_same(folder, config, task, data, given, resolve_cell(settings["cell"])[1])
     return config["data"]["path"], settings
 
 
@@ -122,32 +128,49 @@ def _resume(
     _check_same(folder, config, task, data, given, cell)
     training = folder.options(TrainingOptions, "training")
     _check_device(training.device)
-    set_threads(training.threads)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    with _setting(training):
         job = kind(config["data"]["path"], folder.options(kind.options_class, task), training)
-        if job.config()["data"]["sha256"] != config["data"]["sha256"]:
+        if job.config()["data"]["sha256"] != config["data"].get("sha256"):
             raise RunError(
                 f"{config['data']['path']} has changed since {folder.path} was begun: the run cannot go on as it was"
             )
-        model = job.build(cell).to(training.device)
-        trainer = Trainer(job, model, training, folder, listen)
+        trainer = Trainer(job, _built(job, cell, config[task]["cell"]), training, folder, listen)
         trainer.restore()
-        listen(_started(job, model, config, {}, trainer))
+        listen(_started(job, trainer.model, config, [], trainer))
         trainer.run()
     return load(folder.path, cell=cell)
 
 
-def _started(job: Any, model: Any, config: dict[str, Any], given: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
+@contextmanager
+def _setting(training: TrainingOptions) -> Iterator[int]:
+    """Threads and random numbers as the run has them; the caller's are as before afterwards."""
+    with torch_threads(training.threads) as threads, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        yield threads
+
+
+def _built(job: Any, cell: type[Cell], name: str) -> Model:
+    """The model, tried for one step, so that a mistake in a cell shows before anything is written."""
+    try:
+        model = job.build(cell).to(job.training.device)
+        with torch.no_grad():
+            model(torch.zeros(1, 2, dtype=torch.long, device=job.training.device))
+    except Exception as error:
+        if name in CELLS:
+            raise
+        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}") from error
+    return model
+
+
+def _started(job: Any, model: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
     """The first event: what is trained on what, and which settings were chosen for the person."""
     settings = config[config["task"]] | config["training"]
-    kinds = ("hidden", "layers", "dropout", "batch", "lr", "ema")
     return {
         "event": "started",
         "run": str(trainer.run_folder.path),
         "parameters": sum(p.numel() for p in model.parameters()),
         "settings": {name: value for name, value in settings.items() if value is not None},
-        "chosen": [name for name in kinds if name not in given],
+        "chosen": chosen,
         "updates": trainer.budget.updates,
         "from_update": trainer.progress.update,
         "data": config["data"] | job.describe(),
@@ -189,7 +212,7 @@ def _check_same(
         if name == "cell":
             if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
                 raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
-        elif kept.get(name) != value:
+        elif kept.get(name) != value and str(kept.get(name)) != str(value):
             raise UsageError(
                 f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "
                 "a resumed run keeps its settings"

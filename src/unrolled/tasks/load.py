@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
+
 from unrolled.cells import Cell
 from unrolled.cells.source import class_from_source, load_cell
 from unrolled.errors import RunError
@@ -30,7 +32,8 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
     folder = RunFolder(run)
     config = folder.config()
     make = trained_class(config["task"], str(folder.path))
-    return make(folder, cell_of_run(folder, config, cell, allow_code))
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
+        return make(folder, cell_of_run(folder, config, cell, allow_code))
 
 
 def cell_of_run(

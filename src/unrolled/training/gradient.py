@@ -22,6 +22,7 @@ class Gradient:
         self._grads = [p.grad for p in parameters if p.grad is not None]
         self.norm = float(nn.utils.get_total_norm(self._grads))
         """The global norm, before clipping."""
+        self._norm_now = self.norm
 
     @property
     def finite(self) -> bool:
@@ -36,9 +37,10 @@ class Gradient:
             (2013).
         """
         _check_limit("clip_norm", limit)
-        if not self.norm > limit:
+        if not self._norm_now > limit:
             return False
-        torch._foreach_mul_(self._grads, limit / self.norm)
+        torch._foreach_mul_(self._grads, limit / self._norm_now)
+        self._norm_now = limit
         return True
 
     def clip_value(self, limit: float) -> bool:
@@ -49,6 +51,7 @@ class Gradient:
             return False
         torch._foreach_clamp_min_(self._grads, -limit)
         torch._foreach_clamp_max_(self._grads, limit)
+        self._norm_now = float(nn.utils.get_total_norm(self._grads))
         return True
 
 

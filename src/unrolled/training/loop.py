@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class Trainer:
         options: with every choice made.
         run: where to keep it.
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
-            one, not kept), ``train``, ``validation``, ``sample``, ``skip``, ``finished``.
+            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``finished``.
     """
 
     def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
@@ -103,7 +104,7 @@ class Trainer:
         """Write the checkpoint. Not while the gradient is not finite: the last good one stays."""
         if self.progress.skipped_in_a_row:
             return
-        self.progress.history_size = self.run_folder.history_size
+        self.progress.history_size = self.run_folder.sync_history()
         self.progress.seconds = self._seconds()
         arrays = checkpoints.pack(self.model, self.average, self.optimizer, self.state)
         self.run_folder.write_checkpoint(arrays, self.progress.as_json())
@@ -122,9 +123,12 @@ class Trainer:
         total, count, following = self.task.loss(self.model, window, state)
         gradient = backward(total / count, self.parameters)
         loss = float(total.detach())
+        finite = math.isfinite(loss) and gradient.finite
+        if not finite:
+            self.save()  # the last good state; no more saving until the gradient is finite again
         p.update += 1
         p.symbols += count
-        if math.isfinite(loss) and gradient.finite:
+        if finite:
             self._step(gradient, loss, count)
             self.state = following
         else:
@@ -205,19 +209,23 @@ class Trainer:
         p = self.progress
         with self.average.in_place():
             scores = self.task.validate(self.model, whole=False)
-            if scores is None or not p.best_loss <= scores["loss"]:
+            loss = math.inf if scores is None else scores["loss"]
+            best = math.isfinite(loss) and loss < p.best_loss
+            if best or scores is None or not p.best_update:
                 p.best_update = p.update
-                if scores is not None:
-                    p.best_loss = scores["loss"]
+                p.best_loss = loss if best else math.inf
                 self._keep_model(scores)
         if scores is not None:
-            best = p.best_update == p.update
             self._record({"event": "validation", "update": p.update, **scores, "best": best})
 
     def _sample(self) -> None:
         p = self.progress
-        with self.average.in_place():
-            text = self.task.show(self.model, seed=self.options.seed)
+        try:
+            with self.average.in_place():
+                text = self.task.show(self.model, seed=self.options.seed)
+        except RunError as error:  # training may still recover from it
+            self.listen({"event": "no sample", "update": p.update, "reason": str(error)})
+            return
         self.run_folder.write_sample(p.update, text)
         self.listen({"event": "sample", "update": p.update, "text": text})
 
@@ -227,10 +235,10 @@ class Trainer:
         if not (self.run_folder.path / "model.safetensors").is_file():
             self._validate()
         arrays, about = self.run_folder.read_model()
-        best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
         scores = self.task.validate(self.model, whole=True)
-        self.model.load_state_dict(best)
+        self.model.load_state_dict(latest)
         event = {
             "event": "finished",
             "update": p.update,
@@ -270,8 +278,13 @@ class Trainer:
         return time.monotonic() - self._clock
 
 
-def set_threads(threads: int | None) -> int:
-    """Let torch use so many threads; None leaves its own choice. The number in use."""
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[int]:
+    """Inside, torch uses so many threads; None leaves its own choice. The number in use."""
+    before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
-    return torch.get_num_threads()
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)

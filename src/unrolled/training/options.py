@@ -29,7 +29,7 @@ class TrainingOptions:
     lr: float | None = None
     weight_decay: float = 0.0
     warmup: float = 0.02
-    clip: str = "1"
+    clip: str | float = "1"
     ema: float | None = None
     seed: int = 1
     threads: int | None = None
@@ -37,6 +37,8 @@ class TrainingOptions:
     save_every: float = 30.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", f"{self.clip:g}" if isinstance(self.clip, int | float) else self.clip)
+        check_types(self)
         _check(self.minutes is None or self.epochs is None, "minutes", "give minutes or epochs, not both")
         for name in ("minutes", "epochs", "lr"):
             value = getattr(self, name)
@@ -61,12 +63,13 @@ class TrainingOptions:
         _check(self.weight_decay >= 0, "weight_decay", f"must be 0 or more, got {self.weight_decay}")
         decays = self.ema is None or 0 <= self.ema < 1
         _check(decays, "ema", f"must lie in [0, 1), got {self.ema}")
-        _check(self.seed >= 0, "seed", f"must be 0 or more, got {self.seed}")
+        _check(0 <= self.seed < 2**63, "seed", f"must lie in [0, 2^63), got {self.seed}")
         _check(self.save_every >= 0, "save_every", f"must be 0 or more seconds, got {self.save_every}")
         self.clipping()
 
     def clipping(self) -> tuple[str, float]:
         """``("norm", 1.0)``, ``("value", 5.0)`` or ``("off", 0.0)`` from ``"1"``, ``"value:5"``, ``"off"``."""
+        assert isinstance(self.clip, str)
         kind, _, number = self.clip.rpartition(":")
         if self.clip in ("off", "0"):
             return "off", 0.0
@@ -89,6 +92,28 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _check(holds: bool, name: str, problem: str, **_: Any) -> None:
+def check_types(options: Any) -> None:
+    """UsageError where a setting of a dataclass is not of the kind that its annotation says."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        allowed = {_KINDS[kind] for kind in str(field.type).split(" | ")}
+        known = tuple(kind for kind, _ in allowed)
+        if float in known:
+            known += (int,)
+        if not isinstance(value, known) or (isinstance(value, bool) and bool not in known):
+            expected = " or ".join(sorted(text for kind, text in allowed if kind is not type(None)))
+            raise UsageError(f"{flag(field.name)}: expected {expected}, got {value!r}")
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+    "None": (type(None), ""),
+}
+
+
+def _check(holds: bool, name: str, problem: str) -> None:
     if not holds:
         raise UsageError(f"{flag(name)}: {problem}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
+from unrolled.runs.folder import is_run
 
 BLOCK = 1 << 20
 """Bytes in memory at once."""
@@ -18,7 +19,7 @@ class TextFiles:
 
     Arguments:
         path: a file or a folder.
-        include: which files of a folder, as a glob pattern; hidden ones are left out.
+        include: which files of a folder, as a glob pattern; hidden ones and run folders are left out.
         raw: any bytes will do (units are bytes).
 
     Raises:
@@ -92,6 +93,8 @@ class TextFiles:
             found = sorted(p for p in self.path.glob(include) if p.is_file() and not self._hidden(p))
         except (ValueError, NotImplementedError, IndexError) as error:
             raise UsageError(f"--include {include!r}: {error}") from error
+        runs = {p.parent for p in self.path.rglob("config.toml") if is_run(p.parent)}
+        found = [p for p in found if not runs & set(p.parents)]
         files = [p for p in found if self.raw or _begins_as_text(p)]
         self.skipped = sorted(set(found) - set(files))
         if not files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unrolled.errors import UsageError
+from unrolled.training.options import check_types
 
 UNITS = ("characters", "bytes", "words")
 
@@ -28,6 +29,7 @@ class TextOptions:
     vocabulary_size: int = 20_000
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("hidden", "layers"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -59,6 +59,8 @@ def read_text(path: str, options: TextOptions) -> Text:
     cuts = [0, len(numbers) * training // 100, len(numbers) * (training + validation) // 100, len(numbers)]
     counts = count(numbers[: cuts[1]], len(symbols))
     vocabulary = _vocabulary(options, symbols, counts)
+    if not vocabulary.numbers:
+        raise DataError(f"{path}: no {options.units[:-1]} stands twice in the training part: nothing to learn from")
     parts = _parts(numbers, symbols, cuts, vocabulary)
     return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped))
 

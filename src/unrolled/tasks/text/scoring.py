@@ -16,6 +16,8 @@ from unrolled.models.model import Model
 from unrolled.tasks.text.reading import Part
 
 _CHUNK = 2048
+_SCORES = 1 << 22
+"""Steps, and scores of all streams, in memory at once."""
 _STRETCHES = 16
 
 
@@ -89,8 +91,9 @@ def _run(model: Model, numbers: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
     """Log probabilities (T, N, V) and targets (T, N), chunk by chunk, with the state carried on."""
     device = next(model.parameters()).device
     state = None
+    steps = max(1, min(_CHUNK, _SCORES // (numbers.shape[1] * model.head.output_size)))
     with evaluating(model):
-        for start in range(0, len(numbers) - 1, _CHUNK):
-            stretch = torch.from_numpy(numbers[start : start + _CHUNK + 1].astype(np.int64)).to(device)
+        for start in range(0, len(numbers) - 1, steps):
+            stretch = torch.from_numpy(numbers[start : start + steps + 1].astype(np.int64)).to(device)
             scores, state = model(stretch[:-1], state)
             yield F.log_softmax(scores, dim=2), stretch[1:]

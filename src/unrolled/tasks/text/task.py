@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unrolled.cells import Cell
@@ -115,13 +113,3 @@ class TextTask:
         t = self.training
         assert t.batch is not None
         return Streams(self.read.training.numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
-
-
-def nats_to_bits(nats: float) -> float:
-    """From natural to binary logarithms."""
-    return nats / math.log(2)
-
-
-def parameter_count(model: torch.nn.Module) -> int:
-    """How many numbers training adjusts."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

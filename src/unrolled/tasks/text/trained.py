@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
@@ -63,7 +63,8 @@ class TrainedText:
         where = str(run.path / "vocabulary.json")
         self.vocabulary = Vocabulary.from_json(run.read_json("vocabulary.json"), where)
         hidden, layers, dropout = self.options.hidden, self.options.layers, self.options.dropout
-        assert hidden is not None and layers is not None and dropout is not None
+        if hidden is None or layers is None or dropout is None:
+            raise RunError(f"{run.path / 'config.toml'} is damaged: it does not say how large the model is")
         self.model: Model = build_model(cell, len(self.vocabulary), hidden, layers, dropout)
         arrays, self.about = run.read_model()
         load_weights(self.model, arrays, str(run.path / "model.safetensors"))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import RunError, UsageError
+from unrolled.tasks.text.options import UNITS
 
 UNKNOWN = 0
 """The number of the unknown symbol, where a vocabulary has one."""
@@ -53,7 +54,7 @@ class Vocabulary:
     def encode(self, text: str) -> np.ndarray:
         """The numbers of the symbols of a text; what is unknown becomes 0."""
         if self.units == "bytes":
-            return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int64)
+            return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8).astype(np.int64)
         return np.array([self.numbers.get(s, UNKNOWN) for s in split(text, self.units)], dtype=np.int64)
 
     def encode_known(self, text: str, what: str) -> np.ndarray:
@@ -92,6 +93,8 @@ class Vocabulary:
         """From ``vocabulary.json``; RunError if it does not hold together."""
         try:
             units, symbols, counts = content["units"], content["symbols"], content["counts"]
+            if not all(isinstance(symbol, str) for symbol in symbols) or units not in UNITS:
+                raise ValueError("a symbol is no text, or the units are unknown")
             vocabulary = cls(units, byte_symbols() if units == "bytes" else symbols, counts)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} is damaged: {error!r}") from error
