@@ -29,6 +29,7 @@ def command_line() -> str:
 
     def add(command, names: tuple[str, ...]) -> None:
         context = Context(command, info_name=" ".join(names), max_content_width=80, terminal_width=80)
+        context.help_option_names = ["-h", "--help"]
         pages.append(f"## {' '.join(names)}\n\n```\n{command.get_help(context)}\n```\n")
         if isinstance(command, Group):
             for name, sub in sorted(command.commands.items()):

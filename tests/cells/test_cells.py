@@ -136,6 +136,12 @@ def test_wrong_new_states_are_named():
         def step(self, x, h):
             return torch.cat([h, h], dim=1)
 
+    class Numpy(unrolled.Cell):
+        def step(self, x, h):
+            return h.numpy()
+
+    with pytest.raises(ValueError, match="step returned ndarray, expected a tensor"):
+        Numpy(D, H)(torch.zeros(N, D))
     assert One.state == ("h", "c")
     one, wide = One(D, H), Wide(D, H)
     with pytest.raises(ValueError, match="returned 1 states, expected 2"):

@@ -285,9 +285,10 @@ def test_train_mistakes(cli, data, run, tmp_path):
         (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20: that takes 81"),
         (train(data, run), 1, "holds a finished run"),
         (train(data, data), 2, "this is a file, expected a folder"),
-        (train(data, new, "--cell", "lstmm"), 2, "expected a name or FILE.py:Class"),
+        (train(data, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
         (train(data, new, "--clip", "x"), 2, "--clip"),
         (train(data, new, "--task", "go"), 2, "--task"),
+        (train(data, new, "--hidden", 1_000_000), 2, "does not fit into memory"),
         (train(data, new, "--minutes", 1), 2, "not both"),
         (("train", data), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
@@ -323,6 +324,11 @@ def test_control_characters_do_not_reach_a_terminal():
     from unrolled.cli.sample import _harmless
 
     assert _harmless("a\x1b]0;owned\x07\tb\n\x9bé字") == "a\ufffd]0;owned\ufffd\tb\n\ufffdé字"
+
+
+def test_seeds_out_of_range(cli, run):
+    for command in (("lesson", "hello"), ("sample", run)):
+        assert cli(*command, "--seed", 2**64)[0] == 2
 
 
 def test_version(cli):

@@ -245,6 +245,7 @@ X = torch.zeros(4, 2, D)
         ({"x": X[:0]}, "no steps or no sequences"),
         ({"x": X[:, :0]}, "no steps or no sequences"),
         ({"x": X.long()}, "dtype torch.int64, expected a floating type"),
+        ({"x": X.double()}, r"x has dtype torch.float64, the weights have torch.float32"),
         ({"x": X, "state": torch.zeros(2, H)}, r"state must be a tuple \(h, c,\), got Tensor"),
         ({"x": X, "state": (torch.zeros(2, H),)}, "got 1 entries"),
         ({"x": X, "state": (torch.zeros(2, H), torch.zeros(3, H))}, r"state c has shape \(3, 4\)"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -504,6 +505,30 @@ def test_baselines_against_counting_by_hand():
 def test_nothing_to_score():
     model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
     assert score(model, Part(np.array([1]), 0, {})) is None
+
+
+def test_a_built_in_cell_given_as_its_class_is_the_built_in_cell(text, tmp_path):
+    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=unrolled.ElmanCell, **TINY)
+    assert unrolled.load(tmp_path / "run").options.cell == "elman"
+    assert not (tmp_path / "run" / "cell.py").exists()
+
+
+def test_a_short_budget_is_not_spent_on_validation_twice(text, tmp_path, monkeypatch):
+    """A validation that takes as long as three marks is followed by training, and the last weights are validated."""
+    from unrolled.tasks.text.task import TextTask
+
+    plain = TextTask.validate
+
+    def slow(self, model, whole):
+        time.sleep(0.3)
+        return plain(self, model, whole)
+
+    monkeypatch.setattr(TextTask, "validate", slow)
+    unrolled.fit(text, tmp_path / "run", minutes=1 / 60, **TINY)
+    events = history(tmp_path / "run")
+    at = [k for k, e in enumerate(events) if e["event"] == "validation"]
+    assert all(b - a > 1 for a, b in zip(at, at[1:-1], strict=False))
+    assert events[at[-1]]["update"] == events[-1]["update"]
 
 
 def test_the_estimate_is_near_the_score_and_exact_for_small_parts(trained):

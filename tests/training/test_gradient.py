@@ -68,6 +68,8 @@ def test_there_is_no_clipping_before_a_gradient():
         Gradient(weights([1.0]), _token=object())
     with pytest.raises(ValueError, match="depends on none of the parameters"):
         unrolled.backward(torch.tensor(1.0), weights([1.0]))
+    with pytest.raises(ValueError, match=r"loss has shape \(2,\), expected one number"):
+        unrolled.backward(weights([1.0, 2.0])[0] * 2, weights([1.0]))
     assert not [name for name in unrolled.__all__ if "clip" in name.lower()]
 
 

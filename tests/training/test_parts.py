@@ -75,8 +75,8 @@ def test_every_optimizer_goes_down(name):
     ("given_", "message"),
     [
         ({"minutes": 1, "epochs": 1}, "--minutes: give minutes or epochs, not both"),
-        ({"minutes": 0}, "--minutes: must be more than 0"),
-        ({"epochs": -1}, "--epochs: must be a number from 0"),
+        ({"minutes": 0}, "--minutes: must be a number above 0"),
+        ({"epochs": -1}, "--epochs: must be a number above 0"),
         ({"lr": math.nan}, "--lr"),
         ({"batch": 0}, "--batch: must be a whole number from 1"),
         ({"bptt": -1}, "--bptt"),

@@ -105,7 +105,9 @@ class Cell(nn.Module):
     def checked(self, new: Tensor | tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """What ``step`` returned, as a tuple; ValueError if it does not fit the states."""
         name = type(self).__name__
-        states = (new,) if isinstance(new, Tensor) else tuple(new)
+        states = (new,) if isinstance(new, Tensor) else new
+        if not isinstance(states, tuple | list) or not all(isinstance(s, Tensor) for s in states):
+            raise ValueError(f"{name}: step returned {type(new).__name__}, expected a tensor or a tuple of tensors")
         if len(states) != len(self.state):
             raise ValueError(
                 f"{name}: step returned {len(states)} states, expected {len(self.state)}: {', '.join(self.state)}"
@@ -115,7 +117,7 @@ class Cell(nn.Module):
                 raise ValueError(
                     f"{name}: step returned {label} with shape {tuple(a.shape)}, expected {tuple(b.shape)} as before"
                 )
-        return states
+        return tuple(states)
 
     def gates(self, x: Tensor, *state: Tensor, constants: tuple[Tensor, ...] = ()) -> dict[str, Tensor]:
         """Every tensor that the equation names, by its name: gates, candidates and the new states.

@@ -22,7 +22,7 @@ def load_cell(spec: str) -> type[Cell]:
     """
     file, colon, name = spec.rpartition(":")
     if not colon or not file or not name.isidentifier():
-        raise UsageError(f"cell: expected a name or FILE.py:Class, got {spec!r}")
+        raise UsageError(f"--cell: expected lstm, gru, elman or FILE.py:Class, got {spec!r}")
     path = Path(file)
     if not path.is_file():
         raise UsageError(f"cell: there is no file {file}")

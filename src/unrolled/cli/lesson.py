@@ -15,7 +15,7 @@ def lesson() -> None:
 
 
 @lesson.command(epilog="Example: unrolled lesson hello --seed 2")
-@click.option("--seed", default=1, show_default=True, help="Of the first weights.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
 @json_option
 def hello(seed: int, as_json: bool) -> None:
     """The smallest language model: four letters, one word, every number."""

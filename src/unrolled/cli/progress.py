@@ -88,6 +88,9 @@ class PlainLines:
     def _sample(self, e: Event) -> None:
         self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
 
+    def _scoring(self, e: Event) -> None:
+        self.write("scoring the best weights on the whole validation part ...")
+
     def _no_sample(self, e: Event) -> None:
         self.write(f"update {e['update']:,}: no sample, {e['reason']}")
 
@@ -160,9 +163,9 @@ class LiveLine(PlainLines):
         lines = (f"  [dim]│[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(e["text"]))
         self.console.print("\n".join(lines), soft_wrap=True)
 
-    def _finished(self, e: Event) -> None:
+    def _scoring(self, e: Event) -> None:
         self.close()
-        super()._finished(e)
+        super()._scoring(e)
 
 
 class JsonLines(PlainLines):

@@ -19,7 +19,9 @@ from unrolled.cli.shared import trained_run
 @click.option("--top-k", type=int, help="Only the k most likely symbols.")
 @click.option("--top-p", type=float, help="Only the likeliest symbols, up to probability p.")
 @click.option("--stop", metavar="TEXT", help="End before this text.")
-@click.option("--seed", default=1, show_default=True, help="The same seed, the same text.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="The same seed, the same text."
+)
 def sample(
     run: str,
     cell: str | None,

@@ -85,6 +85,9 @@ class Recurrent(nn.Module):
         """
         name = f"Recurrent({type(self.cell).__name__})"
         check_input(name, x, self.input_size)
+        weight = next(self.cell.parameters(), None)
+        if weight is not None and weight.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"{name}: x has dtype {x.dtype}, the weights have {weight.dtype}")
         lengths = check_lengths(name, lengths, x)
         resets = check_resets(name, resets, x)
         if state is None:

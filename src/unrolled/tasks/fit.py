@@ -156,6 +156,8 @@ def _built(job: Any, cell: type[Cell], name: str) -> Model:
         with torch.no_grad():
             model(torch.zeros(1, 2, dtype=torch.long, device=job.training.device))
     except Exception as error:
+        if "allocate memory" in str(error):
+            raise UsageError("the model does not fit into memory: choose a smaller --hidden or --layers") from error
         if name in CELLS:
             raise
         raise UsageError(f"--cell {name}: {type(error).__name__}: {error}") from error
@@ -193,7 +195,8 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device}: torch cannot use it here ({str(error).splitlines()[0]})") from error
+        reason = str(error).splitlines()[0][:60]
+        raise UsageError(f"--device {device}: torch cannot use it here ({reason})") from error
 
 
 def _check_same(

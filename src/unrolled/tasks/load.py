@@ -58,6 +58,9 @@ def cell_of_run(
 def resolve_cell(cell: str | type[Cell]) -> tuple[str, type[Cell]]:
     """A cell's name for the configuration, and its class."""
     if isinstance(cell, type):
+        built_in = [name for name, known in CELLS.items() if cell is known]
+        if built_in:
+            return built_in[0], cell
         return f"{cell.__module__}:{cell.__name__}", cell
     if cell in CELLS:
         return cell, CELLS[cell]

@@ -66,13 +66,15 @@ def backward(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Gradient:
         parameters: what to differentiate with respect to; earlier gradients are dropped.
 
     Raises:
-        ValueError: no parameter, or none that the loss depends on.
+        ValueError: the loss is not one number, or depends on none of the parameters.
 
     >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     >>> gradient = unrolled.backward(w.square().sum() / 2, [w])
     >>> gradient.norm, gradient.clip_norm(1.0), w.grad
     (5.0, True, tensor([0.6000, 0.8000]))
     """
+    if loss.numel() != 1:
+        raise ValueError(f"backward: loss has shape {tuple(loss.shape)}, expected one number")
     wanted = [p for p in parameters if p.requires_grad]
     for p in wanted:
         p.grad = None

@@ -45,7 +45,8 @@ class Trainer:
         options: with every choice made.
         run: where to keep it.
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
-            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``finished``.
+            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``,
+            ``scoring``, ``finished``.
     """
 
     def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
@@ -139,6 +140,8 @@ class Trainer:
         p.share = self.budget.progress(p.update, p.seconds)
         self._tell_update(loss / count)
         self._at_marks(before, lr)
+        if self.budget.minutes is not None:  # a mark that passes while another is attended to is not one more
+            p.share = self.budget.progress(p.update, self._seconds())
 
     def _step(self, gradient: Gradient, loss: float, count: int) -> None:
         p, (kind, limit) = self.progress, self.clip
@@ -207,6 +210,7 @@ class Trainer:
 
     def _validate(self) -> None:
         p = self.progress
+        p.validated_update = p.update
         with self.average.in_place():
             scores = self.task.validate(self.model, whole=False)
             loss = math.inf if scores is None else scores["loss"]
@@ -232,8 +236,9 @@ class Trainer:
     def _finish(self) -> None:
         """Score the best weights on the whole validation part, and say that the run is finished."""
         p = self.progress
-        if not (self.run_folder.path / "model.safetensors").is_file():
+        if p.validated_update != p.update:
             self._validate()
+        self.listen({"event": "scoring", "update": p.update})
         arrays, about = self.run_folder.read_model()
         latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))

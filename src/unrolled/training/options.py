@@ -40,11 +40,12 @@ class TrainingOptions:
         object.__setattr__(self, "clip", f"{self.clip:g}" if isinstance(self.clip, int | float) else self.clip)
         check_types(self)
         _check(self.minutes is None or self.epochs is None, "minutes", "give minutes or epochs, not both")
-        for name in ("minutes", "epochs", "lr"):
-            value = getattr(self, name)
-            _check(value is None or 0 <= value < math.inf, name, f"must be a number from 0, got {value}")
         for name in ("minutes", "epochs"):
-            _check(getattr(self, name) != 0, name, "must be more than 0")
+            value = getattr(self, name)
+            _check(value is None or 0 <= value < math.inf, name, f"must be a number above 0, got {value}")
+        for name in ("minutes", "epochs"):
+            _check(getattr(self, name) != 0, name, "must be a number above 0, got 0")
+        _check(self.lr is None or 0 <= self.lr < math.inf, "lr", f"must be a number from 0, got {self.lr}")
         for name in ("batch", "update_every", "threads"):
             value = getattr(self, name)
             _check(value is None or value >= 1, name, f"must be a whole number from 1, got {value}")

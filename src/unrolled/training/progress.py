@@ -33,6 +33,7 @@ class Progress:
     skipped_in_a_row: int = 0
     best_loss: float = math.inf
     best_update: int = 0
+    validated_update: int = 0
     history_size: int = 0
     finished: bool = False
     since: Since = field(default_factory=Since)

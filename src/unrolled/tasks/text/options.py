@@ -50,7 +50,8 @@ class TextOptions:
             training = validation = test = -1
         if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
             raise UsageError(
-                f"--split: expected training/validation/test in percent with the sum 100, such as 90/5/5, "
+                "--split: expected training/validation/test in percent, with the sum 100 and training above 0, "
+                f"such as 90/5/5; "
                 f"got {self.split!r}"
             )
         return training, validation, test

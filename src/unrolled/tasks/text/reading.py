@@ -122,7 +122,7 @@ def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray
             kept.append(numbers)
         kept.widen(np.min_scalar_type(max(len(symbols), at_least - 1)))
     if not kept.length:
-        raise DataError(f"{files.path} is empty: there is no text to learn from")
+        raise DataError(f"{files.path} is empty: there is no text in it")
     return kept.whole(), symbols
 
 

@@ -70,7 +70,7 @@ class TextTask:
         t = self.read
         facts: dict[str, Any] = {
             "symbols": t.symbols,
-            "vocabulary": len(t.vocabulary) - len(t.vocabulary.unknown),
+            "vocabulary": int((t.vocabulary.counts[len(t.vocabulary.unknown) :] > 0).sum()),
             "training": len(t.training.numbers),
             "validation": len(t.validation.numbers),
             "test": len(t.test.numbers),

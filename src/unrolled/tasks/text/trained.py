@@ -25,7 +25,7 @@ from unrolled.training.checkpoints import load_weights
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A text and its probability.
+    """A text and its probability; ``unknown`` symbols in it and before it were never seen in training.
 
     Units: ``log_probability`` and ``log_probabilities`` in nats.
     """
@@ -138,7 +138,7 @@ class TrainedText:
         else:
             counts = self.vocabulary.counts
             logs = [math.log(max(counts[numbers[0]], 1) / max(counts.sum(), 1)), *logs]
-        unknown = int((numbers == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
+        unknown = int((np.concatenate([before, numbers]) == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
         return ScoredText(text, self._names(text, numbers), logs, unknown)
 
     def evaluate(self, data: str | None = None, on: str = "validation") -> dict[str, Any]:
@@ -167,7 +167,8 @@ class TrainedText:
             name = on
         scored = score(self.model, part)
         if scored is None:
-            raise DataError(f"{name}: {len(part.numbers)} {self.options.units}, nothing to score: it takes 2")
+            what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
+            raise DataError(what if data is not None else f"{what}: the split is {self.options.split}")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
 
     def _own_part(self, on: str) -> tuple[Part, dict[str, float]]:

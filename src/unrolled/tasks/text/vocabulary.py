@@ -64,7 +64,7 @@ class Vocabulary:
             odd = dict.fromkeys(s for s in split(text, self.units) if s not in self.numbers)
             names = ", ".join(repr(s) for s in odd)
             raise UsageError(
-                f"{what}: the model does not know the {self.units} {names}: they are not in its training text"
+                f"{what}: the model does not know the {self.units} {names}: they are not in its vocabulary"
             )
         return numbers
 
