@@ -51,7 +51,6 @@ class TextOptions:
         if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
             raise UsageError(
                 "--split: expected training/validation/test in percent, with the sum 100 and training above 0, "
-                f"such as 90/5/5; "
-                f"got {self.split!r}"
+                f"such as 90/5/5; got {self.split!r}"
             )
         return training, validation, test
