@@ -22,7 +22,7 @@ class Since:
 
 @dataclass
 class Progress:
-    """All that the loop knows of its way so far. Seconds are wall clock, earlier sessions included."""
+    """All that the loop knows of its way so far. Seconds are wall clock, those before a stop included."""
 
     update: int = 0
     symbols: int = 0
