@@ -245,6 +245,33 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
     assert all(np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model."))
 
 
+def test_stopped_where_the_gradient_was_not_finite_and_resumed(text, tmp_path, monkeypatch):
+    """Dropout is drawn in the skipped update, too; the resumed run draws the same."""
+    from unrolled.tasks.text.task import TextTask
+
+    plain = TextTask.loss
+
+    def loss(self, model, window, state):
+        total, count, following = plain(self, model, window, state)
+        bad = int(window.inputs.sum()) % 7 == 0
+        return (total * math.nan if bad else total), count, following
+
+    monkeypatch.setattr(TextTask, "loss", loss)
+    settings = TINY | {"epochs": 3, "dropout": 0.3, "save_every": 1000.0}
+    skips = []
+    unrolled.fit(text, tmp_path / "whole", listen=lambda e: skips.append(e["event"] == "skip"), **settings)
+    assert any(skips)
+
+    def listen(event):
+        if event["event"] == "skip":
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        unrolled.fit(text, tmp_path / "broken", listen=listen, **settings)
+    unrolled.fit(None, tmp_path / "broken", resume=True)
+    assert comparable(tmp_path / "broken") == comparable(tmp_path / "whole")
+
+
 def test_not_finite_from_the_first_update(text, tmp_path):
     class NaNCell(unrolled.ElmanCell):
         def step(self, x, h):

@@ -64,10 +64,10 @@ def fit(
     with folder.locked():
         if resume and folder.exists and folder.has_checkpoint:
             return _resume(folder, data, task, given, allow_code, listen)
-        if not (resume and folder.exists):
-            folder.check_free()
         if resume and folder.exists:
             data, given = _as_begun(folder, data, task, given)
+        else:
+            folder.check_free()
         if data is None:
             raise UsageError("name the data: there is no run to go on with")
         return _start(folder, str(data), task, given, listen)

@@ -121,12 +121,15 @@ class Trainer:
             group["lr"] = lr
         window = self.streams.window(p.update % self.streams.updates_per_epoch)
         state = None if window.fresh or not self.options.carry else self.state
+        random = torch.get_rng_state()
         total, count, following = self.task.loss(self.model, window, state)
         gradient = backward(total / count, self.parameters)
         loss = float(total.detach())
         finite = math.isfinite(loss) and gradient.finite
         if not finite:
-            self.save()  # the last good state; no more saving until the gradient is finite again
+            with torch.random.fork_rng(devices=[]):  # as before this update, which a resumed run makes again
+                torch.set_rng_state(random)
+                self.save()  # the last good state; no more saving until the gradient is finite again
         p.update += 1
         p.symbols += count
         if finite:
@@ -172,7 +175,7 @@ class Trainer:
             raise RunError(
                 f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update "
                 f"{p.update}, at learning rate {lr:.3g}: stopped. {good}. "
-                f"Start a new run with a smaller --lr, or with --clip 1"
+                "Start a new run with a smaller --lr, or with --clip 1"
             )
 
     # -- now and then
