@@ -4,15 +4,29 @@ BIN := $(VENV)/bin
 TEXT ?= $(error give the text: make bench TEXT=tinyshakespeare/input.txt)
 STDLIB = $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('stdlib'))")
 
-.PHONY: demo test lint bench docs clean
+BUILD := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/unrolled/engine/csrc/*)
+INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
 
-$(VENV)/pip: pyproject.toml constraints.txt
+SANITIZE := .venv-sanitize
+ASAN = $$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)
+
+.PHONY: demo test lint bench docs sanitize clean
+
+$(VENV)/pip: $(BUILD)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/$(INSTALL) -e .
 	touch $@
 
-$(VENV)/dev: $(VENV)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+# What is tested is the compiled engine. Without a C++ compiler: make test UNROLLED_ENGINE=OFF
+$(VENV)/dev: $(BUILD)
+	$(PYTHON) -m venv $(VENV)
+	UNROLLED_ENGINE=$${UNROLLED_ENGINE:-ON} $(BIN)/$(INSTALL) -e ".[dev]"
+	touch $(VENV)/pip $@
+
+$(SANITIZE)/dev: $(BUILD)
+	$(PYTHON) -m venv $(SANITIZE)
+	UNROLLED_ENGINE=ON $(SANITIZE)/bin/$(INSTALL) --config-settings=install.strip=false \
+		--config-settings=cmake.define.UNROLLED_SANITIZE=address,undefined -e ".[dev]"
 	touch $@
 
 # Two minutes on the Python standard library's own source, then a sample of it.
@@ -34,8 +48,13 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/shakespeare.py $(TEXT)
 
+# The compiled engine's tests, with every access to memory checked.
+sanitize: $(SANITIZE)/dev
+	LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=2 \
+		$(SANITIZE)/bin/python -m pytest -p no:xdist tests/engine
+
 docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) demo-run .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SANITIZE) build demo-run .pytest_cache .hypothesis .mypy_cache .ruff_cache

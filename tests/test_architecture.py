@@ -13,15 +13,16 @@ SOURCE = Path(unrolled.__file__).parent
 
 MAY_IMPORT = {
     "cells": {"errors"},
-    "engine": {"cells"},
-    "layers": {"cells", "engine"},
+    "compiler": {"cells"},
+    "engine": {"cells", "compiler"},
+    "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
     "tasks": {"cells", "engine", "layers", "models", "runs", "training", "errors"},
     "insight": {"cells", "engine", "layers", "models", "runs"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "errors"},
-    "cli": {"cells", "layers", "runs", "training", "tasks", "lab", "insight", "errors", "version"},
+    "cli": {"cells", "engine", "layers", "runs", "training", "tasks", "lab", "insight", "errors", "version"},
 }
 """Which rooms a room may look into, besides itself."""
 

@@ -233,11 +233,12 @@ def test_runs(cli, run, tmp_path):
 
 def test_doctor(cli):
     _, out, _ = cli("doctor")
-    assert re.search(r"lstm +torch +torch.nn's kernel", out)
-    assert re.search(r"gru +eager +the equation, step by step", out)
+    assert re.search(r"lstm +engine +compiled from the equation", out)
+    assert re.search(r"your own +engine", out)
     facts = json.loads(cli("doctor", "--json")[1])
     assert facts["unrolled"] == unrolled.__version__
-    assert facts["paths"]["your own"] == "eager"
+    assert facts["paths"]["your own"] == "engine"
+    assert facts["engine"]["path"] in facts["engine"]["paths"]
 
 
 def test_lesson_hello(cli):

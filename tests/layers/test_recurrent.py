@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 import unrolled
 from helpers import ALL_CELLS, KERNEL_CELLS, cells
 from unrolled import Bidirectional, Recurrent
-from unrolled.engine import eager
+from unrolled.engine import eager, native
+from unrolled.layers import torch_kernels
 
 D, H = 3, 4
 
@@ -66,17 +67,26 @@ def test_torchs_kernel_computes_the_equation(name, reverse, T, N, D, H, extra, s
     assert_same(*(results(layer, x, state, lengths, resets) for layer in (fast, slow)))
 
 
-def test_auto_uses_the_kernel_where_there_is_one(monkeypatch):
+def test_auto_uses_the_engine_then_torch_then_the_equation(monkeypatch):
     calls = []
-    scan = eager.scan
-    monkeypatch.setattr(eager, "scan", lambda *a, **k: calls.append(1) or scan(*a, **k))
+    scan, kernel = eager.scan, torch_kernels.scan
+    monkeypatch.setattr(eager, "scan", lambda *a, **k: calls.append("eager") or scan(*a, **k))
+    monkeypatch.setattr(torch_kernels, "scan", lambda *a, **k: calls.append("torch") or kernel(*a, **k))
     x = torch.randn(4, 2, D, dtype=torch.float64)
-    for name in KERNEL_CELLS:
+    for name in ALL_CELLS:
         Recurrent(cells(D, H)[name])(x)
     assert not calls
+    monkeypatch.setattr(native, "module", None)
+    monkeypatch.setattr(native, "missing", "as if there were no compiler")
+    for name in KERNEL_CELLS:
+        Recurrent(cells(D, H)[name])(x)
+    assert set(calls) == {"torch"}
+    calls.clear()
     Recurrent(cells(D, H)["gru"])(x)
     Recurrent(cells(D, H)["lstm"])(x, lengths=[4, 0])
-    assert len(calls) == 2
+    assert calls == ["eager", "eager"]
+    with pytest.raises(ValueError, match="no compiler"):
+        Recurrent(cells(D, H)["gru"], backend="engine")(x)
 
 
 def test_a_subclass_of_a_built_in_cell_runs_its_own_step():
@@ -266,7 +276,7 @@ def test_what_does_not_fit_is_named(arguments, message):
 def test_construction_errors():
     with pytest.raises(ValueError, match=r"must be an unrolled\.Cell"):
         Recurrent(torch.nn.LSTMCell(2, 2))
-    with pytest.raises(ValueError, match="backend must be one of auto, torch, eager"):
+    with pytest.raises(ValueError, match="backend must be one of auto, engine, torch, eager"):
         Recurrent(unrolled.GRUCell(2, 2), backend="cudnn")
     with pytest.raises(ValueError, match=r"torch\.nn has no kernel"):
         Recurrent(unrolled.GRUCell(2, 2), backend="torch")

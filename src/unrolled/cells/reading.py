@@ -20,15 +20,21 @@ def read_names(function: Callable[..., Any], *args: Any) -> tuple[dict[str, Any]
     code = getattr(function, "__func__", function).__code__
     names: dict[str, Any] = {}
 
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event == "return" and frame.f_code is code:
-            names.update(frame.f_locals)
+    def watch(frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code is code:
+            if event == "return":
+                names.update(frame.f_locals)
+            return watch
+        return None
 
-    before = sys.getprofile()
-    sys.setprofile(watch)
+    # cProfile cannot be put back by setprofile; the other hook is free then
+    profiler = sys.getprofile()
+    put: Any = sys.setprofile if profiler is None or callable(profiler) else sys.settrace
+    before = profiler if put is sys.setprofile else sys.gettrace()
+    put(watch)
     try:
         returned = function(*args)
     finally:
-        sys.setprofile(before)
+        put(before)
     names.pop("self", None)
     return names, returned

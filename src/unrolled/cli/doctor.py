@@ -19,16 +19,14 @@ def doctor(as_json: bool) -> None:
     import torch
 
     from unrolled.cells import ElmanCell, GRUCell, LSTMCell
-    from unrolled.layers.torch_kernels import has_kernel
+    from unrolled.engine import native
+    from unrolled.layers.paths import usual
     from unrolled.version import __version__
 
-    cells = [
-        ("lstm", LSTMCell(1, 1)),
-        ("elman", ElmanCell(1, 1)),
-        ("gru", GRUCell(1, 1)),
-        ("gru, reset after", GRUCell(1, 1, reset="after")),
-    ]
-    paths = {name: "torch" if has_kernel(cell) else "eager" for name, cell in cells} | {"your own": "eager"}
+    cells = {"lstm": LSTMCell(1, 1), "elman": ElmanCell(1, 1), "gru": GRUCell(1, 1)}
+    cells["gru, reset after"] = GRUCell(1, 1, reset="after")
+    built = native.available()
+    paths = {name: usual(cell) for name, cell in cells.items()} | {"your own": "engine" if built else "eager"}
     facts = {
         "unrolled": __version__,
         "python": platform.python_version(),
@@ -36,6 +34,13 @@ def doctor(as_json: bool) -> None:
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.is_available(),
+        "engine": {
+            "built": built,
+            "path": native.path(),
+            "paths": native.paths(),
+            "threads": native.threads(),
+            "missing": native.missing,
+        },
         "paths": paths,
     }
     if as_json:
@@ -43,13 +48,23 @@ def doctor(as_json: bool) -> None:
 
         print(dumps(facts))
         return
-    why = {
-        "torch": "torch.nn's kernel, checked against the equation",
-        "eager": "the equation, step by step: torch.nn has no kernel for it",
-    }
     for name, fact in facts.items():
-        if name != "paths":
+        if not isinstance(fact, dict):
             print(f"{name:<18} {fact}")
-    print("\nHow cells are run")
+    if built:
+        others = [p for p in native.paths() if p != native.path()]
+        print(f"{'engine':<18} {native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}")
+        print(f"{'engine threads':<18} {native.threads()}")
+    else:
+        print(f"{'engine':<18} not built: {native.missing}")
+        print(f"{'':<18} install a C++ compiler, then install unrolled again")
+    print("\nHow cells are run on the CPU")
     for name, path in paths.items():
-        print(f"  {name:<16} {path:<6} {why[path]}")
+        print(f"  {name:<16} {path:<6} {_WHY[path]}")
+
+
+_WHY = {
+    "engine": "compiled from the equation",
+    "torch": "torch.nn's kernel, checked against the equation",
+    "eager": "the equation, step by step: many times slower",
+}

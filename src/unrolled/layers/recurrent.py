@@ -6,12 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import eager
-from unrolled.layers import torch_kernels
+from unrolled.layers import paths, torch_kernels
 from unrolled.layers.checks import check_input, check_lengths, check_resets, check_state
 
 State = tuple[Tensor, ...]
-BACKENDS = ("auto", "torch", "eager")
 
 
 class Recurrent(nn.Module):
@@ -28,8 +26,9 @@ class Recurrent(nn.Module):
     Arguments:
         cell: the equation.
         reverse: run from the last step to the first.
-        backend: ``"eager"``, the equation step by step; ``"torch"``, torch.nn's kernel, for the cells it
-            has; ``"auto"``, the faster of those that can run the call.
+        backend: ``"engine"``, the compiled engine, for every cell whose equation the compiler knows;
+            ``"torch"``, torch.nn's kernel, for the cells it has; ``"eager"``, the equation step by step;
+            ``"auto"``, the first of these that can run the call.
 
     Raises:
         ValueError: an argument does not fit; it is named, with what was expected.
@@ -44,8 +43,8 @@ class Recurrent(nn.Module):
         super().__init__()
         if not isinstance(cell, Cell):
             raise ValueError(f"Recurrent: cell must be an unrolled.Cell, got {type(cell).__name__}")
-        if backend not in BACKENDS:
-            raise ValueError(f"Recurrent: backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend not in paths.BACKENDS:
+            raise ValueError(f"Recurrent: backend must be one of {', '.join(paths.BACKENDS)}, got {backend!r}")
         if backend == "torch" and not torch_kernels.has_kernel(cell):
             raise ValueError(f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'")
         self.cell = cell
@@ -97,15 +96,7 @@ class Recurrent(nn.Module):
         if len(constants) != len(self.cell.constants):
             wanted = ", ".join(self.cell.constants) or "none"
             raise ValueError(f"{name}: {len(constants)} constants were given, the cell has: {wanted}")
-        if self._by_torch(lengths, resets):
-            return torch_kernels.scan(self.cell, x, state, lengths, resets, self.reverse)
-        return eager.scan(self.cell, x, state, lengths, resets, self.reverse, constants)
-
-    def _by_torch(self, lengths: Tensor | None, resets: Tensor | None) -> bool:
-        """torch.nn's kernels take no empty sequence, and no resets together with lengths."""
-        if self.backend == "eager" or not torch_kernels.has_kernel(self.cell):
-            return False
-        return lengths is None or (resets is None and bool((lengths > 0).all()))
+        return paths.scan(self.backend, self.cell, x, state, lengths, resets, self.reverse, constants)
 
     @torch.no_grad()
     def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""From an equation to a program, and from the program to what the engine runs. Each pass is a function."""

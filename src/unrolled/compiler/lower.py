@@ -1,0 +1,246 @@
+"""Lowering: a program with its values placed in arrays and scratch, as the plan that the engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from unrolled.compiler.builder import Builder
+from unrolled.compiler.differentiate import Backward
+from unrolled.compiler.fuse import fuse
+from unrolled.compiler.hoist import projections
+from unrolled.compiler.plan import Plan
+from unrolled.compiler.program import Input, Names, Op, Program, View
+from unrolled.compiler.schedule import FREE, levels
+from unrolled.compiler.tidy import sink_slices
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The forward plan, and where it leaves what the backward step needs.
+
+    The projections are in ``p``, the ``saved`` values with their columns in ``s``. Where ``in_place``,
+    both are one array: each saved value takes the place of a projection that is not needed any more.
+    """
+
+    plan: Plan
+    projected_width: int
+    saved: tuple[tuple[str, int], ...]
+    saved_width: int
+    in_place: bool
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """The backward plan, and the arrays in which it leaves gradients.
+
+    ``direct`` names sequences whose gradient is also, at each step, in columns of an array of the block;
+    ``sums`` are the arrays whose sum is the gradient of part of a parameter.
+    """
+
+    plan: Plan
+    direct: tuple[tuple[str, tuple[str, int]], ...]
+    sums: tuple[tuple[View, str], ...]
+
+
+def lower_forward(loop: Program, saved: Sequence[str] = (), keep_states: bool = True) -> Forward:
+    """The plan of the forward step of a merged loop, which keeps the values ``saved`` and all states.
+
+    Without ``keep_states``, only the first state is kept: it is the output.
+    """
+    first = projections(loop)
+    rest = _split_linears(loop, first)
+    outputs = dict(zip(loop.outputs, (f"new:{s.name}" for s in loop.of_role("state")), strict=True))
+    kept = [*loop.outputs, *saved]
+    ops = fuse(rest, set(kept))
+    column, projected = 0, []
+    for op in first:
+        projected.append((op, column))
+        column += op.width
+    width = column
+    home = _input_homes(loop) | {op.out: ("p", start) for op, start in projected}
+    placed = {value: (name, 0) for value, name in outputs.items()}
+    taken = _in_place(ops, saved, set(kept), home, loop.widths) if saved else None
+    if taken is None:
+        column = 0
+        for value in saved:
+            placed[value] = ("s", column)
+            column += loop.widths[value]
+    else:
+        placed |= {value: ("p", start) for value, start in taken.items()}
+        column = width
+    modes = {} if keep_states else {s.name: ("parity", "other") for s in loop.of_role("state")[1:]}
+    builder = Builder(loop.name, ops, home, placed, _widths(loop), modes)
+    builder.widths |= {"p": width, "s": column} | {f"new:{s.name}": s.width for s in loop.of_role("state")}
+    where = tuple((value, placed[value][1]) for value in saved)
+    for op, start in projected:
+        builder.product("before", op, (f"sequence:{op.values[0]}", 0), ("p", start))
+    return Forward(builder.plan(), width, where, column if saved else 0, taken is not None)
+
+
+def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Reverse:
+    """The plan of the backward step."""
+    states = loop.of_role("state")
+    ops = list(backward.program.ops)
+    widths = dict(backward.program.widths)
+    taken = Names(widths)
+    first = states[0]
+    d_first = f"d:{first.name}"
+    ops.insert(0, Op(d_first, first.width, "add", ("dy", f"carry:{first.name}")))
+    zero = {s.name for s in states} - {name for name, _ in backward.states}
+    returned = dict(backward.states)
+    for name in zero:
+        width = next(s.width for s in states if s.name == name)
+        returned[name] = taken.fresh()
+        ops.append(Op(returned[name], width, "number", (0.0,)))
+    made = {op.out: op for op in ops}
+    copied: dict[str, str] = {}
+
+    def own(value: str, left: bool = False) -> str:
+        """``value``, or a copy of it where it is only a view, or is gone after the step."""
+        free = value in made and made[value].kind in FREE
+        if not free and (value in made or left):
+            return value
+        if value not in copied:
+            copied[value] = taken.fresh()
+            ops.append(Op(copied[value], widths[value], "copy", (value,)))
+        return copied[value]
+
+    d_inputs = [(name, own(d)) for name, d in backward.inputs]
+    d_weights = [(view, own(left, left=True), own(d)) for view, left, d in backward.weights]
+    home = _input_homes(loop) | {value: ("s", column) for value, column in forward.saved}
+    home |= {out: (f"new:{s.name}", 0) for out, s in zip(loop.outputs, states, strict=True) if out not in home}
+    home |= {"dy": ("dy", 0)} | {f"carry:{s.name}": (f"carry:{s.name}", 0) for s in states}
+    home |= {f"d:{s.name}": (f"carry:{s.name}", 0) for s in states[1:]}
+    outer = [d for _, d in d_inputs] + [d for _, _, d in d_weights]
+    lefts = [left for _, left, _ in d_weights]
+    summed = [d for _, d in backward.rows]
+    kept = {*outer, *lefts, *summed, *returned.values()}
+    pieces = {v for op in ops if op.kind == "cat" for v in op.values}
+    fused = fuse(tuple(ops), kept | pieces)
+    widths |= {op.out: op.width for op in fused}
+    placed, copies = _place(fused, [*outer, *lefts], widths)
+    constants = {i.name for i in loop.of_role("constant")}
+    builder = Builder(backward.program.name, fused, home, placed, _widths(loop))
+    builder.widths |= copies | {"dy": first.width, "s": forward.saved_width}
+    for s in states:
+        builder.widths |= {f"carry:{s.name}": s.width, f"next:{s.name}": s.width, f"new:{s.name}": s.width}
+        builder.also(returned[s.name], (f"next:{s.name}", 0))
+    for name, d in d_inputs:
+        if name in constants:
+            builder.widths[f"total:{name}"] = widths[d]
+            builder.accumulate(d, f"total:{name}")
+    sums = []
+    for k, (view, d) in enumerate(backward.rows):
+        builder.widths[f"sum:{k}"] = view.shape[0]
+        builder.sum(d, f"sum:{k}")
+        sums.append((view, f"sum:{k}"))
+    first_maps = {op.out: op for op in projections(loop)}
+    done: set[str] = set()
+    direct = []
+    for name, d in d_inputs:
+        if name in first_maps:
+            op = first_maps[name]
+            assert op.view is not None
+            source = op.values[0]
+            turned = replace(op, view=replace(op.view, shape=op.view.shape[::-1], strides=op.view.strides[::-1]))
+            builder.widths |= {f"dx:{source}": loop.widths[source], f"sequence:{source}": loop.widths[source]}
+            builder.product("after", turned, placed[d], (f"dx:{source}", 0), add=source in done)
+            builder.outer(op.view, (f"sequence:{source}", 0), placed[d])
+            done.add(source)
+        elif name not in constants:
+            direct.append((name, placed[d]))
+    for view, left, d in d_weights:
+        builder.outer(view, placed.get(left) or home[left], placed[d])
+    return Reverse(builder.plan(), tuple(direct), tuple(sums))
+
+
+def _split_linears(loop: Program, first: tuple[Op, ...]) -> tuple[Op, ...]:
+    """The loop without its projections, and with merged maps gate by gate again: a tile holds one gate."""
+    inputs = loop.inputs + tuple(Input("sequence", op.out, op.width) for op in first)
+    return sink_slices(replace(loop, inputs=inputs, ops=tuple(op for op in loop.ops if op not in first))).ops
+
+
+def _input_homes(loop: Program) -> dict[str, tuple[str, int]]:
+    return {i.name: (f"{'old' if i.role == 'state' else i.role}:{i.name}", 0) for i in loop.inputs}
+
+
+def _widths(loop: Program) -> dict[str, int]:
+    return {f"{'old' if i.role == 'state' else i.role}:{i.name}": i.width for i in loop.inputs}
+
+
+def _in_place(
+    ops: Sequence[Op], saved: Sequence[str], kept: set[str], home: dict[str, tuple[str, int]], widths: dict[str, int]
+) -> dict[str, int] | None:
+    """For each saved value the columns of a projection that it may overwrite; None if that leaves gaps.
+
+    The value must come from the projection's columns, which nobody may read after it.
+    """
+    if sum(widths[v] for v in saved) != sum(widths[v] for v, (array, _) in home.items() if array == "p"):
+        return None
+    made = {op.out: op for op in ops}
+    readers: dict[tuple[int, int], list[Op]] = {}
+    for op in ops:
+        for v in op.values:
+            source = made.get(v)
+            if source is not None and source.kind == "slice" and home.get(source.values[0], ("", 0))[0] == "p":
+                start = home[source.values[0]][1] + source.start
+                readers.setdefault((start, source.width), []).append(op)
+            elif home.get(v, ("", 0))[0] == "p" and op.kind != "slice":
+                readers.setdefault((home[v][1], widths[v]), []).append(op)
+    level = levels(ops, set(home), kept)
+    order = {op.out: k for k, op in enumerate(ops)}
+    found: dict[str, int] = {}
+    for value in saved:
+        for (start, w), users in readers.items():
+            free = start not in found.values() and w == widths[value] and len(users) == 1
+            if free and order[users[0].out] <= order[value] and level[users[0].out] <= level[value]:
+                found[value] = start
+                break
+    return found if len(found) == len(saved) else None
+
+
+def _place(
+    ops: Sequence[Op], wanted: Sequence[str], widths: dict[str, int]
+) -> tuple[dict[str, tuple[str, int]], dict[str, int]]:
+    """Arrays ``b0``, ``b1``, ... for the values that leave a backward step or are multiplied by a matrix.
+
+    The pieces of a ``cat`` stand side by side in one array, so that the cat itself is free.
+    """
+    made = {op.out: op for op in ops}
+    for op in ops:
+        if op.kind == "linear":
+            wanted = [*wanted, op.values[0]]
+    wanted = [v for v in dict.fromkeys(wanted) if v in made]
+    placed: dict[str, tuple[str, int]] = {}
+    sizes: dict[str, int] = {}
+    for value in sorted(wanted, key=lambda v: -widths[v]):
+        op = made[value]
+        if value in placed:
+            continue
+        if op.kind == "cat":
+            spots = [placed.get(v) for v in op.values]
+            if None not in spots and _side_by_side(spots, [widths[v] for v in op.values]):
+                placed[value] = spots[0]  # type: ignore[assignment]
+                continue
+        name = f"b{len(sizes)}"
+        sizes[name] = widths[value]
+        placed[value] = (name, 0)
+        if op.kind == "cat":
+            column = 0
+            for v in op.values:
+                if v in made and made[v].kind not in FREE:
+                    placed.setdefault(v, (name, column))
+                column += widths[v]
+    return placed, sizes
+
+
+def _side_by_side(spots: Sequence[tuple[str, int] | None], widths: Sequence[int]) -> bool:
+    first = spots[0]
+    assert first is not None
+    column = first[1]
+    for spot, width in zip(spots, widths, strict=True):
+        if spot != (first[0], column):
+            return False
+        column += width
+    return True

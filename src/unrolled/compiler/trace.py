@@ -1,0 +1,330 @@
+"""From ``step`` to a program: run the equation once on tensors without data, and write down what it did."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from unrolled.cells.cell import Cell
+from unrolled.cells.reading import read_names
+from unrolled.compiler import aten
+from unrolled.compiler.program import Input, Names, Op, Program, View, check
+from unrolled.compiler.tidy import tidy
+
+_BATCHES = (10007, 10009)  # no width of a cell is like them; two, to see that the batch is in no number
+
+
+class UnsupportedError(Exception):
+    """The compiler cannot take this cell: which operation, and where it stands."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(f"{reason}{f' ({where})' if where else ''}")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A tensor computed from parameters alone, such as a masked matrix: made before the scan, by torch."""
+
+    name: str
+    function: Callable[..., Any]
+    args: tuple
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A cell's program, and what has to be computed from its parameters first."""
+
+    program: Program
+    derived: tuple[Derived, ...] = ()
+
+    def parameters(self, named: dict[str, Tensor]) -> list[Tensor]:
+        """The tensors of ``program.parameters``, from the cell's own by name."""
+        known: dict[str, Any] = dict(named)
+        for node in self.derived:
+            args, kwargs = tree_map(lambda a: known[a.name] if isinstance(a, _Ref) else a, (node.args, node.kwargs))
+            known[node.name] = node.function(*args, **kwargs)
+        return [known[name] for name, _ in self.program.parameters]
+
+
+@dataclass(frozen=True)
+class _Ref:
+    """A parameter, or a derived tensor, as an argument."""
+
+    name: str
+
+
+def trace(cell: Cell, constants: tuple[int, ...] = ()) -> Traced:
+    """The program of ``cell.step``.
+
+    Arguments:
+        cell: its parameters are read for their shapes only.
+        constants: the width of each of the cell's constants.
+
+    Raises:
+        UnsupportedError: the equation has an operation that programs do not have.
+    """
+    first, second = (_trace(cell, constants, batch) for batch in _BATCHES)
+    if first.program.text != second.program.text:
+        raise UnsupportedError(f"{type(cell).__name__}.step computes with the size of the batch")
+    return first
+
+
+def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
+    shapes = cell.state_shapes()
+    if any(len(shape) != 1 for shape in shapes.values()):
+        raise UnsupportedError(f"{type(cell).__name__} has a state that is no vector")
+    inputs = [Input("sequence", "x", cell.input_size)]
+    inputs += [Input("state", name, shape[0]) for name, shape in shapes.items()]
+    inputs += [Input("constant", name, width) for name, width in zip(cell.constants, constants, strict=True)]
+    if len({i.name for i in inputs}) != len(inputs):
+        raise UnsupportedError(f"{type(cell).__name__} has two inputs of one name")
+    own = dict(cell.named_parameters()) | dict(cell.named_buffers())
+    stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="meta") for name, p in own.items()}
+    recorder = Recorder(cell, batch, inputs, stand_ins)
+    tensors = [recorder.input(i) for i in inputs]
+    step = _Step(cell)
+    try:
+        with torch.no_grad(), recorder:
+            names, returned = torch.func.functional_call(
+                step, {f"cell.{name}": p for name, p in stand_ins.items()}, tuple(tensors)
+            )
+            new = cell.checked(returned, tuple(tensors[1 : 1 + len(shapes)]))
+            outputs = recorder.outputs(new)
+    except UnsupportedError:
+        raise
+    except Exception as error:
+        raise UnsupportedError(f"{type(error).__name__}: {error}".splitlines()[0], recorder.here()) from error
+    return _finish(cell, recorder, inputs, own, names, outputs)
+
+
+def _finish(
+    cell: Cell, recorder: Recorder, inputs: list[Input], own: dict[str, Tensor], local: dict, outputs: list[str]
+) -> Traced:
+    """The recording as a tidy program in the equation's own names."""
+    wished = dict(zip(outputs, (f"{s}'" for s in cell.state), strict=True))
+    for label, value in local.items():
+        known = recorder.name_of(value)
+        if known is not None:
+            wished.setdefault(known, label)
+    names = Names(i.name for i in inputs)
+    renamed = {i.name: i.name for i in inputs}
+    for op in recorder.ops:
+        wish = wished.get(op.out)
+        renamed[op.out] = names.fresh(None if wish is None or aten.is_number(wish) else wish)
+    ops = [Op(renamed[op.out], op.width, op.kind, op.renamed(renamed).args, op.view, op.start) for op in recorder.ops]
+    used = {op.view.parameter for op in ops if op.view is not None}
+    derived = recorder.needed(used)
+    shapes = [(name, tuple(p.shape)) for name, p in own.items() if name in used]
+    shapes += [(d.name, recorder.shapes[d.name]) for d in derived if d.name in used]
+    made = Program(type(cell).__name__, tuple(inputs), tuple(shapes), tuple(ops), tuple(renamed[o] for o in outputs))
+    check(made)
+    return Traced(tidy(made), derived)
+
+
+class _Step(nn.Module):
+    """``step`` as a forward, so that its parameters can be replaced."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, *args: Tensor) -> Any:
+        return read_names(self.cell.step, *args)
+
+
+class Recorder(TorchDispatchMode):
+    """Writes an `Op` for each ATen operation on the activations; `aten` says which."""
+
+    def __init__(self, cell: Cell, batch: int, inputs: list[Input], parameters: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.batch = batch
+        self.ops: list[Op] = []
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._names = Names(i.name for i in inputs)
+        self._values: dict[int, str] = {}
+        self._widths: dict[str, int] = {i.name: i.width for i in inputs}
+        self._dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), torch.get_default_dtype())
+        self._kept: list[Tensor] = []
+        self._storages = {_storage(p): name for name, p in parameters.items()}
+        self._refs = {id(p): _Ref(name) for name, p in parameters.items()}
+        self._derived: list[Derived] = []
+        self._kept += list(parameters.values())
+        code = getattr(cell.step, "__func__", cell.step).__code__
+        self._file, self._line = code.co_filename, code.co_firstlineno
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping imports torch._dynamo, which takes seconds
+
+    # What the recording is asked for
+
+    def input(self, given: Input) -> Tensor:
+        tensor = torch.empty(self.batch, given.width, dtype=self._dtype, device="meta")
+        self._bind(tensor, given.name)
+        return tensor
+
+    def outputs(self, new: tuple[Tensor, ...]) -> list[str]:
+        """Each new state as a value of its own."""
+        return [self.emit("copy", self.widened(s)) for s in new]
+
+    def name_of(self, tensor: Any) -> str | None:
+        return self._values.get(id(tensor)) if isinstance(tensor, Tensor) else None
+
+    def here(self) -> str:
+        text = linecache.getline(self._file, self._line).strip()
+        return f"line {self._line}: {text}" if text else ""
+
+    def needed(self, used: set[str]) -> tuple[Derived, ...]:
+        """The derived tensors that the program needs, in order."""
+        wanted, kept = set(used), []
+        for node in reversed(self._derived):
+            if node.name in wanted:
+                kept.append(node)
+                flat, _ = tree_flatten((node.args, node.kwargs))
+                wanted |= {a.name for a in flat if isinstance(a, _Ref)}
+        return tuple(reversed(kept))
+
+    # What the operations of `aten` are written with
+
+    def emit(self, kind: str, *args: Any, width: int | None = None, view: View | None = None, start: int = 0) -> str:
+        """One operation; its value's name."""
+        given = [self._widths[a] for a in args if isinstance(a, str)]
+        if width is None:
+            width = max(given)
+        if kind in aten.BROADCASTING:
+            args = tuple(self._expanded(a, width) for a in args)
+        out = self._names.fresh()
+        self.ops.append(Op(out, width, kind, tuple(args), view, start))
+        self._widths[out] = width
+        return out
+
+    def width(self, value: str) -> int:
+        return self._widths[value]
+
+    def operand(self, a: Any, width: int) -> str | float:
+        """An argument of an element-wise operation: a number, a value, or part of a parameter as a row."""
+        if isinstance(a, int | float):
+            return float(a)
+        if id(a) in self._values:
+            return self._values[id(a)]
+        name = self._storages.get(_storage(a))
+        if name is None:
+            if a.dim() == 0 and a.device.type == "cpu":
+                return float(a)
+            raise UnsupportedError("uses a tensor that is neither parameter nor buffer of the cell", self.here())
+        if a.dim() > 2 or (a.dim() == 2 and a.shape[0] != 1) or (a.dim() and a.shape[-1] not in (1, width)):
+            raise UnsupportedError(f"uses a parameter of shape {tuple(a.shape)} for each unit", self.here())
+        stride = a.stride(-1) if a.dim() and a.shape[-1] == width else 0
+        return self.emit("row", width=width, view=View(name, int(a.storage_offset()), (width,), (int(stride),)))
+
+    def matrix(self, a: Tensor) -> View:
+        """A parameter's part as the matrix of a linear map."""
+        name = self._storages.get(_storage(a))
+        if name is None or a.dim() != 2:
+            raise UnsupportedError("multiplies two values that both depend on the sequence", self.here())
+        return View(name, int(a.storage_offset()), tuple(a.shape), tuple(a.stride()))
+
+    def widened(self, tensor: Tensor) -> str:
+        """A tensor as a value, also where it is a number or a parameter for all sequences."""
+        width = tensor.shape[-1] if tensor.dim() else 1
+        made = self.operand(tensor, width)
+        return made if isinstance(made, str) else self.emit("number", made, width=width)
+
+    # The dispatch
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self._find_line()
+        flat, _ = tree_flatten((args, kwargs))
+        tensors = [a for a in flat if isinstance(a, Tensor)]
+        if any(id(t) in self._values for t in tensors) or not tensors or self._is_new(tensors):
+            return self._record(func, args, kwargs)
+        return self._derive(func, args, kwargs)
+
+    def _is_new(self, tensors: list[Tensor]) -> bool:
+        return not any(_storage(t) in self._storages for t in tensors if t.device.type == "meta")
+
+    def _record(self, func: Any, args: Any, kwargs: Any) -> Any:
+        handler = aten.HANDLERS.get(func.overloadpacket)
+        if handler is None:
+            raise UnsupportedError(
+                f"the operation {func.overloadpacket._qualified_op_name} is not known", self.here()
+            )
+        result = aten.result_of(func, args, kwargs)
+        values = handler(self, result, *args, **kwargs)
+        made = result if isinstance(result, tuple | list) else (result,)
+        for tensor, value in zip(made, values if isinstance(values, list) else [values], strict=False):
+            if value is not None:
+                self._check_shape(func, tensor, value)
+                self._bind(tensor, value)
+        return result
+
+    def _derive(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Parameters only: views are kept as views, the rest is computed before the scan."""
+        if func._schema.is_mutable:
+            raise UnsupportedError(f"{func.overloadpacket._qualified_op_name} changes a parameter", self.here())
+        result = func(*args, **kwargs)
+        refs = tree_map(lambda a: self._refs.get(id(a), a) if isinstance(a, Tensor) else a, (args, kwargs))
+        results = result if isinstance(result, tuple | list) else (result,)
+        for k, tensor in enumerate(results):
+            if not isinstance(tensor, Tensor):
+                continue
+            name = f"derived{len(self._derived)}"
+            pick = func if tensor is result else _Pick(func, k)
+            self._derived.append(Derived(name, pick, *refs))
+            self._refs[id(tensor)] = _Ref(name)
+            self._kept.append(tensor)
+            self.shapes[name] = tuple(tensor.shape)
+            self._storages.setdefault(_storage(tensor), name)
+        return result
+
+    def _check_shape(self, func: Any, tensor: Tensor, value: str) -> None:
+        width = self._widths[value]
+        if self.ops and self.ops[-1].out == value and self.ops[-1].kind == "number":
+            return  # the same number for all sequences, whatever the shape
+        if tuple(tensor.shape) not in ((self.batch, width), (self.batch,) if width == 1 else ()):
+            raise UnsupportedError(
+                f"{func.overloadpacket._qualified_op_name} makes a tensor of shape "
+                f"{tuple('N' if n == self.batch else n for n in tensor.shape)}, expected (N, width)",
+                self.here(),
+            )
+
+    def _bind(self, tensor: Tensor, value: str) -> None:
+        self._values[id(tensor)] = value
+        self._kept.append(tensor)
+
+    def _expanded(self, a: Any, width: int) -> Any:
+        if isinstance(a, str) and self._widths[a] == 1 and width > 1:
+            return self.emit("expand", a, width=width)
+        return a
+
+    def _find_line(self) -> None:
+        frame: Any = sys._getframe(2)
+        while frame is not None:
+            if frame.f_code.co_filename == self._file:
+                self._line = frame.f_lineno
+                return
+            frame = frame.f_back
+
+
+class _Pick:
+    """One of the results of a function that has several."""
+
+    def __init__(self, function: Callable[..., Any], index: int) -> None:
+        self._function, self._index = function, index
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)[self._index]
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

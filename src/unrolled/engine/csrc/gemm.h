@@ -1,0 +1,143 @@
+// The recurrent matmul: tiles of up to 6 rows by 2 vectors, from weights packed in the order of reading.
+#pragma once
+#include "plan.h"
+#include "vector.h"
+
+namespace {
+
+template <class T>
+constexpr int64_t PANEL = 2 * LANES<T>;
+constexpr int MOST_ROWS = 6;
+
+// packed[p][k][j] = source[(p PANEL + j) unit_stride + k depth_stride], zero beyond the last unit,
+// for the panels [first, last).
+template <class T>
+void pack(const unrolled::Pack& w, const char* source, char* packed, int64_t first, int64_t last) {
+  const T* W = reinterpret_cast<const T*>(source);
+  T* out = reinterpret_cast<T*>(packed) + w.offset + first * w.depth * PANEL<T>;
+  for (int64_t p = first; p < last; ++p) {
+    const int64_t u0 = p * PANEL<T>, units = w.units - u0 < PANEL<T> ? w.units - u0 : PANEL<T>;
+    if (w.unit_stride == 1) {
+      for (int64_t k = 0; k < w.depth; ++k, out += PANEL<T>) {
+        for (int64_t j = 0; j < units; ++j) out[j] = W[u0 + j + k * w.depth_stride];
+        for (int64_t j = units; j < PANEL<T>; ++j) out[j] = 0;
+      }
+      continue;
+    }
+    const int64_t STRIP = 64;  // short enough for the lines of all units to stay in the first cache
+    for (int64_t k0 = 0; k0 < w.depth; k0 += STRIP) {
+      const int64_t k1 = k0 + STRIP < w.depth ? k0 + STRIP : w.depth;
+      for (int64_t j = 0; j < PANEL<T>; ++j) {
+        const T* from = W + (u0 + j) * w.unit_stride;
+        for (int64_t k = k0; k < k1; ++k) out[k * PANEL<T> + j] = j < units ? from[k * w.depth_stride] : 0;
+      }
+    }
+    out += w.depth * PANEL<T>;
+  }
+}
+
+constexpr int AHEAD = 16;  // lines: a panel comes from an outer cache, in order
+
+// R rows of A (depth wide, `stride` apart) times one panel. For few rows, several independent sums keep
+// the multipliers busy. TURNED: A is packed by columns, MOST_ROWS numbers each.
+template <class T, int R, bool TURNED>
+INLINE void panel(const T* A, int64_t stride, const T* P, int64_t depth, Vec<T> (&out)[R][2]) {
+  constexpr int S = R == 1 ? 4 : (R <= 3 ? 2 : 1);
+  const int64_t L = LANES<T>;
+  Vec<T> sum[S][R][2] = {};
+  const T* rows[R];
+  for (int r = 0; r < R; ++r) rows[r] = A + r * stride;
+  const int64_t step = TURNED ? MOST_ROWS : 1;
+  int64_t k = 0;
+#pragma GCC unroll 2
+  for (; k + S <= depth; k += S) {
+#pragma GCC unroll 4
+    for (int s = 0; s < S; ++s) {
+      const T* p = P + (k + s) * PANEL<T>;
+      __builtin_prefetch(p + AHEAD * PANEL<T>);
+      Vec<T> w0 = load(p), w1 = load(p + L);
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+        Vec<T> x = all<T>(rows[r][(k + s) * step]);
+        sum[s][r][0] += x * w0;
+        sum[s][r][1] += x * w1;
+      }
+    }
+  }
+  for (; k < depth; ++k) {
+    Vec<T> w0 = load(P + k * PANEL<T>), w1 = load(P + k * PANEL<T> + L);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      Vec<T> x = all<T>(rows[r][k * step]);
+      sum[0][r][0] += x * w0;
+      sum[0][r][1] += x * w1;
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+    out[r][0] = sum[0][r][0];
+    out[r][1] = sum[0][r][1];
+#pragma GCC unroll 4
+    for (int s = 1; s < S; ++s) {
+      out[r][0] += sum[s][r][0];
+      out[r][1] += sum[s][r][1];
+    }
+  }
+}
+
+template <class T, int R, bool TURNED>
+__attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int64_t depth, T* out,
+                                     int64_t out_stride, int64_t units, bool whole, bool add) {
+  const int64_t L = LANES<T>;
+  Vec<T> y[R][2];
+  panel<T, R, TURNED>(A, stride, P, depth, y);
+  if (add) {
+    const bool full = whole || units >= PANEL<T>;
+    for (int r = 0; r < R; ++r) {
+      const T* o = out + r * out_stride;
+      y[r][0] += full || units >= L ? load(o) : load_part(o, units);
+      if (full || units > L) y[r][1] += full ? load(o + L) : load_part(o + L, units - L);
+    }
+  }
+  if (whole || units >= PANEL<T>) {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      store(out + r * out_stride, y[r][0]);
+      store(out + r * out_stride + L, y[r][1]);
+    }
+    return;
+  }
+  for (int r = 0; r < R; ++r) {
+    T* o = out + r * out_stride;
+    if (units >= L) {
+      store(o, y[r][0]);
+      store_part(o + L, y[r][1], units - L);
+    } else {
+      store_part(o, y[r][0], units);
+    }
+  }
+}
+
+// out (rows, units) = A (rows, depth) times the panels from unit `first` on; `first` is a multiple of PANEL.
+// `whole`: out has room for whole panels. `add`: out += instead. A panel stays in a cache while the rows pass.
+template <class T>
+void gemm(const T* A, int64_t stride, const T* packed, int64_t depth, int64_t first, T* out, int64_t out_stride,
+          int64_t rows, int64_t units, bool whole, bool add) {
+  const int64_t blocks = (rows + MOST_ROWS - 1) / MOST_ROWS;
+  for (int64_t u = 0; u < units; u += PANEL<T>) {
+    const T* P = packed + (first + u) / PANEL<T> * depth * PANEL<T>;
+    for (int64_t k = 0; k < blocks; ++k) {
+      const int64_t r = rows * k / blocks, R = rows * (k + 1) / blocks - r;
+      const T* a = A + r * stride;
+      T* o = out + r * out_stride + u;
+      switch (R) {
+#define ROWS(n) \
+  case n: block<T, n, false>(a, stride, P, depth, o, out_stride, units - u, whole, add); break;
+        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
+#undef ROWS
+      }
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,105 @@
+// What a path is given: a plan, the arrays of one call, and what each thread may write to.
+#pragma once
+#include <cstdint>
+
+namespace unrolled {
+
+// Array modes and operand kinds, in the order of compiler/plan.py.
+enum Mode : int32_t { TIME, PREVIOUS, PARITY, OTHER, FIXED, ROW, SUM };
+enum Where : int32_t { NONE, ARRAY, SCRATCH, NUMBER };
+
+struct Operand {
+  int32_t where, index;
+  int64_t column;
+};
+
+struct Instruction {
+  int32_t op, width, pack;
+  Operand out, a, b, c, sum;
+};
+
+struct Phase {
+  int32_t begin, end, width, barrier;
+};
+
+// One matrix, (units, depth), as panels [depth][2 vectors] from `offset` of the packed buffer on.
+struct Pack {
+  int64_t units, depth, unit_stride, depth_stride, offset;
+};
+
+// out (+)= left W^T for all rows of a stretch of steps at once; the arrays have mode TIME, without gaps.
+struct Product {
+  int32_t left, out, pack, add;
+  int64_t left_column, out_column;
+};
+
+// total (left width, right width) += left^T right, over all rows of a stretch of steps.
+struct Outer {
+  int32_t left, right;
+  int64_t left_column, left_width, right_column, right_width;
+  int64_t left_offset, right_offset;  // of the packed sides in `work`, elements
+  int32_t packs_left, packs_right;    // whether an earlier one has packed the same side
+  char* total;                        // rows rounded up to 6, columns to a panel; null: not wanted
+};
+
+// One array of a call. PREVIOUS reads `first` (N, width) before the first step.
+struct Array {
+  char *base, *first;
+  int64_t time_stride, row_stride, start;  // elements; `start`: the step that `base` holds first
+  int32_t mode;
+};
+
+// What masks need of one state: indices of its arrays in the plan, -1 where there is none, and the
+// tensors (N, width), contiguous, null where there is none.
+//   forward:  `initial`, `reset` are read, `last` is written.
+//   backward: `last` is the gradient of the final state, read; `d_initial`, `d_reset` are added to.
+struct State {
+  int64_t width;
+  int32_t old, out, carry, next;
+  char *initial, *reset, *last, *d_initial, *d_reset;
+};
+
+// Flags of a (step, sequence): it is inside its sequence; it begins one, from the initial state or from
+// the reset state; it ends one.
+enum Flag : uint8_t { INSIDE = 1, FROM_INITIAL = 2, FROM_RESET = 4, LAST = 8 };
+
+struct Call {
+  const Instruction* instructions;
+  const Phase* phases;
+  const Pack* packs;
+  int32_t phase_count, array_count, number_count, slots, whole;
+  const Array* arrays;
+  const State* states;
+  const Product *before, *after;  // what surrounds the steps
+  const Outer* outers;
+  int32_t before_count, after_count, outer_count;
+  char* work;                     // for packed sides
+  int32_t state_count, upstream;  // `upstream`: the array of dL/dy, -1 in a forward call
+  const char* packed;
+  const char* numbers;            // each repeated over `tile` units
+  const uint8_t* flags;           // (T, N), or null
+  char* scratch;                  // `scratch_bytes` for each thread
+  int64_t scratch_bytes;
+  int64_t T, N, begin, end;       // steps [begin, end) of T
+  int32_t direction;              // +1: upwards in time. The scan's own direction, also in a backward call
+  int32_t backward;               // whether steps are taken against it
+  int32_t by_rows, tile, block;   // how the work is split; units and rows of a tile
+};
+
+struct Barrier;
+
+// One instruction set and number type.
+struct Path {
+  const char* name;
+  int64_t lanes;                  // a panel is two vectors wide
+  void (*scan)(const Call&, int id, int threads, Barrier&);
+  void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);
+  void (*apply)(int op, int64_t n, const char* a, const char* b, const char* c, char* out);
+};
+
+const Path* path_scalar(bool is_double);
+const Path* path_avx2(bool is_double);
+const Path* path_avx512(bool is_double);
+const Path* path_neon(bool is_double);
+
+}  // namespace unrolled

@@ -1,0 +1,183 @@
+"""The scan as operators of torch: ``unrolled::scan`` and its gradient, known to autograd and torch.compile.
+
+The program's text is an argument, so that nothing but tensors and text has to be known to run, to give
+shapes, or to differentiate. The second derivative runs the program step by step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.engine import reference, scan
+from unrolled.engine.compiled import compiled
+from unrolled.engine.scan import Given, Needs
+
+_INPUTS = (
+    "str program, Tensor[] sequences, Tensor[] states, Tensor[] resets, Tensor[] constants, "
+    "Tensor[] parameters, Tensor? flags, bool reverse"
+)
+torch.library.define("unrolled::scan", f"({_INPUTS}, bool save) -> Tensor[]")
+torch.library.define(
+    "unrolled::scan_backward",
+    f"({_INPUTS}, Tensor[] results, Tensor[] upstream, bool[] needs) -> Tensor[]",
+)
+
+
+@torch.library.impl("unrolled::scan", "CPU")
+def _scan(
+    program: str, sequences: Any, states: Any, resets: Any, constants: Any, parameters: Any, flags: Any,
+    reverse: bool, save: bool,
+) -> list[Tensor]:  # fmt: skip
+    given = Given(sequences, states, resets, constants, parameters, flags, reverse)
+    return scan.forward(program, given, save)
+
+
+@torch.library.register_fake("unrolled::scan")
+def _scan_shapes(
+    program: str, sequences: Any, states: Any, resets: Any, constants: Any, parameters: Any, flags: Any,
+    reverse: bool, save: bool,
+) -> list[Tensor]:  # fmt: skip
+    made = compiled(program)
+    x = sequences[0]
+    T, N = x.shape[0], x.shape[1]
+    widths = [s.width for s in made.states]
+    shapes: list[tuple] = [(T, N, widths[0]), *((N, w) for w in widths)]
+    if save:
+        shapes += [(T, N, w) for w in widths[1:]]
+        if made.saving.saved_width:
+            shapes.append((T, N, made.saving.saved_width))
+    return [x.new_empty(shape) for shape in shapes]
+
+
+@torch.library.impl("unrolled::scan_backward", "CPU")
+def _scan_backward(
+    program: str, sequences: Any, states: Any, resets: Any, constants: Any, parameters: Any, flags: Any,
+    reverse: bool, results: Any, upstream: Any, needs: Any,
+) -> list[Tensor]:  # fmt: skip
+    given = Given(sequences, states, resets, constants, parameters, flags, reverse)
+    wanted = Needs(needs[: len(sequences)], needs[len(sequences) :])
+    return scan.backward(program, given, results, upstream, wanted)
+
+
+@torch.library.register_fake("unrolled::scan_backward")
+def _scan_backward_shapes(
+    program: str, sequences: Any, states: Any, resets: Any, constants: Any, parameters: Any, flags: Any,
+    reverse: bool, results: Any, upstream: Any, needs: Any,
+) -> list[Tensor]:  # fmt: skip
+    count = len(sequences)
+    made = [torch.empty_like(x, memory_format=torch.contiguous_format) if n else x.new_empty(0)
+            for x, n in zip(sequences, needs[:count], strict=True)]  # fmt: skip
+    made += [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (*states, *resets, *constants)]
+    made += [torch.empty_like(p, memory_format=torch.contiguous_format) if n else sequences[0].new_empty(0)
+             for p, n in zip(parameters, needs[count:], strict=True)]  # fmt: skip
+    return made
+
+
+def _keep_for_backward(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
+    program, sequences, states, resets, constants, parameters, flags, reverse, save = inputs
+    ctx.program, ctx.reverse, ctx.save = program, reverse, save
+    ctx.counts = [len(part) for part in (sequences, states, resets, constants, parameters)]
+    ctx.has_flags = flags is not None
+    kept = [*sequences, *states, *resets, *constants, *parameters, *([flags] if flags is not None else [])]
+    results = list(output)
+    ctx.shapes = [r.shape for r in results[: 1 + len(states)]]
+    count = len(states)
+    ctx.save_for_backward(*kept, results[0], *results[1 + count :])
+    ctx.set_materialize_grads(False)
+
+
+def _unpack(ctx: Any) -> tuple[list[list[Tensor]], Tensor | None, list[Tensor]]:
+    rest = list(ctx.saved_tensors)
+    parts = []
+    for count in ctx.counts:
+        parts.append(rest[:count])
+        rest = rest[count:]
+    flags = rest.pop(0) if ctx.has_flags else None
+    return parts, flags, rest
+
+
+def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
+    if not ctx.save:
+        raise RuntimeError("unrolled::scan: a gradient was asked for, but the scan ran with save=False")
+    (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
+    like = kept[0]
+    given = [like.new_zeros(1).expand(shape) if d is None else d
+             for d, shape in zip(upstream, ctx.shapes, strict=False)]  # fmt: skip
+    results = [kept[0], *given[1:], *kept[1:]]  # the final states' values are not read: anything of their shape
+    wanted = ctx.needs_input_grad
+    needs = [*_flat(wanted[1], len(sequences)), *_flat(wanted[5], len(parameters))]
+    made = torch.ops.unrolled.scan_backward(
+        ctx.program, sequences, states, resets, constants, parameters, flags, ctx.reverse, results, given, needs
+    )
+    groups = []
+    for part in (sequences, states, resets, constants, parameters):
+        groups.append([d if d.numel() or not t.numel() else None for d, t in zip(made, part, strict=False)])
+        made = made[len(part) :]
+    return None, *groups, None, None, None
+
+
+def _flat(wanted: Any, count: int) -> list[bool]:
+    return list(wanted) if isinstance(wanted, list | tuple) else [bool(wanted)] * count
+
+
+torch.library.register_autograd("unrolled::scan", _pass_back, setup_context=_keep_for_backward)
+
+
+def _keep_for_double(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
+    program, sequences, states, resets, constants, parameters, flags, reverse, results, upstream, needs = inputs
+    ctx.program, ctx.reverse, ctx.needs = program, reverse, needs
+    ctx.counts = [len(part) for part in (sequences, states, resets, constants, parameters, upstream)]
+    ctx.result_count = len(results)
+    ctx.has_flags = flags is not None
+    kept = [*sequences, *states, *resets, *constants, *parameters, *upstream]
+    ctx.save_for_backward(*kept, *([flags] if flags is not None else []))
+    ctx.set_materialize_grads(False)
+
+
+def _pass_back_twice(ctx: Any, d_gradients: list[Tensor | None]) -> tuple:
+    """The derivative of the gradients: the step-by-step scan, differentiated twice."""
+    parts, flags, _ = _unpack(ctx)
+    with torch.enable_grad():
+        leaves = [[t.detach().requires_grad_() for t in part] for part in parts]
+        x, h, resets, constants, parameters, upstream = leaves
+        flat = [t for part in leaves[:-1] for t in part]
+        given = Given(x, h, resets, constants, parameters, flags, ctx.reverse)
+        outputs = reference.scan(compiled(ctx.program), given)
+        first = torch.autograd.grad(outputs, flat, upstream, create_graph=True, allow_unused=True)
+        chosen = [(g, d) for g, d in zip(first, d_gradients, strict=True)
+                  if g is not None and g.requires_grad and d is not None and d.numel()]  # fmt: skip
+        everything = [*flat, *upstream]
+        second: Any = [None] * len(everything)
+        if chosen:
+            gradients, outer = zip(*chosen, strict=True)
+            second = torch.autograd.grad(gradients, everything, outer, allow_unused=True)
+    made, groups = list(second), []
+    for part in leaves:
+        groups.append(made[: len(part)])
+        made = made[len(part) :]
+    *groups, up = groups
+    return None, *groups, None, None, [None] * ctx.result_count, up, None
+
+
+torch.library.register_autograd("unrolled::scan_backward", _pass_back_twice, setup_context=_keep_for_double)
+
+
+def run(
+    program: str,
+    sequences: list[Tensor],
+    states: list[Tensor],
+    resets: list[Tensor],
+    constants: list[Tensor],
+    parameters: list[Tensor],
+    flags: Tensor | None,
+    reverse: bool,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The outputs and the final states, saving what a gradient needs where one may come."""
+    save = torch.is_grad_enabled() and any(
+        t.requires_grad for part in (sequences, states, resets, constants, parameters) for t in part
+    )
+    results = torch.ops.unrolled.scan(program, sequences, states, resets, constants, parameters, flags, reverse, save)
+    return results[0], tuple(results[1 : 1 + len(states)])

@@ -1,0 +1,130 @@
+"""A cell made ready for the engine: traced once, its parameters found again at every call."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells.cell import Cell
+from unrolled.compiler import evaluate
+from unrolled.compiler.hoist import Hoisted, hoist
+from unrolled.compiler.merge import merge
+from unrolled.compiler.trace import Traced, UnsupportedError, trace
+from unrolled.engine import ops
+
+_PLAIN = (int, float, bool, str, type(None), tuple)
+
+
+class Prepared:
+    """What the engine needs of one cell: the program of its loop, and how to get its inputs."""
+
+    def __init__(self, cell: Cell, constants: tuple[int, ...]) -> None:
+        self.traced: Traced = trace(cell, constants)
+        self.hoisted: Hoisted = hoist(self.traced.program)
+        self.loop = merge(self.hoisted.loop)
+        self.text = self.loop.text
+        self._outer_parameters = [name for name, _ in self.traced.program.parameters]
+        self._loop_parameters = [name for name, _ in self.loop.parameters]
+        self._simple = not self.traced.derived
+
+    def run(
+        self,
+        cell: Cell,
+        x: Tensor,
+        state: tuple[Tensor, ...],
+        initial: tuple[Tensor, ...],
+        flags: Tensor | None,
+        reverse: bool,
+        constants: tuple[Tensor, ...],
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The outputs and final states; ``initial`` are the states after a reset, or nothing."""
+        named = self._named(cell)
+        values = {"x": x} | dict(zip(cell.constants, constants, strict=True))
+        if self.hoisted.outer:
+            like, widths = x, self.traced.program.widths
+            contiguous = {name: p.contiguous() for name, p in named.items()}
+            evaluate.run(self.hoisted.outer, values, contiguous, like=x)
+            for i in self.loop.inputs:
+                if i.name in self.hoisted.values:
+                    lead = like.shape[:2] if i.role == "sequence" else like.shape[1:2]
+                    values[i.name] = values[i.name].expand(*lead, widths[i.name])
+        return ops.run(
+            self.text,
+            [values[i.name] for i in self.loop.of_role("sequence")],
+            list(state),
+            list(initial),
+            [values[i.name] for i in self.loop.of_role("constant")],
+            [named[name] for name in self._loop_parameters],
+            flags,
+            reverse,
+        )
+
+    def _named(self, cell: Cell) -> dict[str, Tensor]:
+        """The parameters of the program by name."""
+        if self._simple:
+            return {name: _tensor(cell, name) for name in self._outer_parameters}
+        own = dict(cell.named_parameters()) | dict(cell.named_buffers())
+        return dict(zip(self._outer_parameters, self.traced.parameters(own), strict=True))
+
+
+def _tensor(cell: nn.Module, name: str) -> Tensor:
+    *path, last = name.split(".")
+    for part in path:
+        cell = getattr(cell, part)
+    return getattr(cell, last)
+
+
+_known: weakref.WeakKeyDictionary[Cell, tuple[Any, dict]] = weakref.WeakKeyDictionary()
+_warned: set[str] = set()
+
+
+def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | UnsupportedError:
+    """The cell made ready, from memory while it is the same; or why the compiler cannot take it.
+
+    Numbers that the equation reads from the cell are part of the program: where one changes, the cell is
+    traced again.
+    """
+    mark = _fingerprint(cell)
+    known = _known.get(cell)
+    if known is None or known[0] != mark:
+        known = (mark, {})
+        _known[cell] = known
+    made = known[1].get(constants)
+    if made is None:
+        try:
+            made = Prepared(cell, constants)
+        except UnsupportedError as error:
+            made = error
+        known[1][constants] = made
+    return made
+
+
+def warn_once(cell: Cell, error: UnsupportedError) -> None:
+    """Say once why a cell runs step by step."""
+    message = f"{type(cell).__name__} runs step by step, many times slower: {error}"
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _fingerprint(cell: Cell) -> tuple:
+    """Everything that tracing may read of a cell: its plain attributes, and the shapes of its parameters."""
+    mark: list[Any] = []
+    for module in cell.modules():
+        mark += [v for v in module.__dict__.values() if isinstance(v, _PLAIN)]
+        mark += [None if p is None else (p.shape, p.dtype) for p in module._parameters.values()]
+        mark += [None if p is None else (p.shape, p.dtype) for p in module._buffers.values()]
+    return tuple(mark)
+
+
+def fits(x: Tensor) -> str:
+    """Why the engine cannot run on tensors like ``x``; empty if it can."""
+    if x.device.type != "cpu":
+        return f"it runs on the CPU, x is on {x.device}"
+    if x.dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 and float64, x has {x.dtype}"
+    return ""

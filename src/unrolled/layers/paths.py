@@ -1,0 +1,89 @@
+"""Which way a layer's call takes: the engine, torch.nn's kernel, or the equation step by step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unrolled.cells.cell import Cell
+from unrolled.engine import eager, flags, native
+from unrolled.engine.prepared import Prepared, fits, prepared, warn_once
+from unrolled.layers import torch_kernels
+
+State = tuple[Tensor, ...]
+BACKENDS = ("auto", "engine", "torch", "eager")
+
+
+def scan(
+    backend: str,
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    constants: State,
+) -> tuple[Tensor, State]:
+    """As `engine.eager.scan`, by the path that ``backend`` names, or the fastest that can run the call.
+
+    Raises:
+        ValueError: the path that was asked for cannot run this cell.
+    """
+    if backend in ("auto", "engine"):
+        why = unfit(cell, x, constants)
+        if not why:
+            return _by_engine(cell, x, state, lengths, resets, reverse, constants)
+        if backend == "engine":
+            raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {why}")
+    if backend != "eager" and _by_torch(cell, lengths, resets):
+        return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
+    return eager.scan(cell, x, state, lengths, resets, reverse, constants)
+
+
+def usual(cell: Cell) -> str:
+    """The path that ``backend="auto"`` takes on the CPU: engine, torch or eager."""
+    if not unfit(cell, torch.empty(0, dtype=next(cell.parameters()).dtype), warn=False):
+        return "engine"
+    return "torch" if torch_kernels.has_kernel(cell) else "eager"
+
+
+def unfit(cell: Cell, x: Tensor, constants: State = (), warn: bool = True) -> str:
+    """Why the engine cannot run a call; empty if it can."""
+    if not native.available():
+        return f"it was not built ({native.missing})"
+    if why := fits(x):
+        return why
+    if any(c.dim() != 2 or c.dtype != x.dtype or c.device != x.device for c in constants):
+        return "it takes constants (N, width) of the type of x"
+    made = prepared(cell, tuple(c.shape[1] for c in constants))
+    if isinstance(made, Prepared):
+        return ""
+    if warn:
+        warn_once(cell, made)
+    return str(made)
+
+
+def _by_engine(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    constants: State,
+) -> tuple[Tensor, State]:
+    T, N, _ = x.shape
+    marks = flags.flags(T, N, lengths, resets, reverse)
+    if lengths is not None and marks is not None:  # what stands in the padding must not reach a gradient
+        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
+    initial = cell.initial_state(N, like=x) if resets is not None else ()
+    made = prepared(cell, tuple(c.shape[1] for c in constants))
+    assert isinstance(made, Prepared)
+    return made.run(cell, x, state, initial, marks, reverse, constants)
+
+
+def _by_torch(cell: Cell, lengths: Tensor | None, resets: Tensor | None) -> bool:
+    """torch.nn's kernels take no empty sequence, and no resets together with lengths."""
+    if not torch_kernels.has_kernel(cell):
+        return False
+    return lengths is None or (resets is None and bool((lengths > 0).all()))
