@@ -35,7 +35,7 @@ def programs(draw) -> Program:
             return emit("expand", value, width=width)
         if n > width and draw(st.booleans()):
             return emit("slice", value, width=width, start=draw(st.integers(0, n - width)))
-        if n not in {shape[1]: name for name, shape in parameters[:-1]}:
+        if width > rows or n not in {shape[1] for _, shape in parameters[:-1]}:
             value, n = emit("slice", value, width=1, start=n - 1), 1
             return emit("expand", value, width=width)
         first = draw(st.integers(0, rows // width - 1)) * width if width <= rows else 0

@@ -38,7 +38,8 @@ def rewrite(program: Program, rule: Callable[[Op, Names], list[Op] | str | None]
         elif made is None or isinstance(made, str):
             ops.append(op)
         else:
-            ops += [*made[:-1], replace(made[-1], out=op.out)]
+            new = [o.renamed(same) for o in made]  # written in terms of the program before
+            ops += [*new[:-1], replace(new[-1], out=op.out)]
     return without_unused(replace(program, ops=tuple(ops)))
 
 

@@ -45,13 +45,12 @@ class Prepared:
         named = self._named(cell)
         values = {"x": x} | dict(zip(cell.constants, constants, strict=True))
         if self.hoisted.outer:
-            like, widths = x, self.traced.program.widths
             contiguous = {name: p.contiguous() for name, p in named.items()}
             evaluate.run(self.hoisted.outer, values, contiguous, like=x)
             for i in self.loop.inputs:
                 if i.name in self.hoisted.values:
-                    lead = like.shape[:2] if i.role == "sequence" else like.shape[1:2]
-                    values[i.name] = values[i.name].expand(*lead, widths[i.name])
+                    lead = x.shape[:2] if i.role == "sequence" else x.shape[1:2]
+                    values[i.name] = values[i.name].expand(*lead, i.width)
         return ops.run(
             self.text,
             [values[i.name] for i in self.loop.of_role("sequence")],
