@@ -77,7 +77,7 @@ def test_the_public_surface():
             *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "GRUCell"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),
-            *("backward", "fit", "load"),
+            *("backward", "explain", "fit", "load"),
         ]
     )
     for name in unrolled.__all__:

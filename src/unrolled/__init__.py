@@ -24,6 +24,7 @@ _HOME = {
     "Elman": "layers",
     "LSTM": "layers",
     "GRU": "layers",
+    "explain": "layers.explain",
     "from_torch": "layers",
     "to_torch": "layers",
     "Model": "models",

@@ -1,9 +1,8 @@
-"""Binding: which tensor stands behind each array of a plan, and running the plan over it."""
+"""Binding: which memory stands behind each array of a plan, and running the plan over it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,125 +11,146 @@ from unrolled.compiler.plan import Plan
 from unrolled.compiler.program import View
 from unrolled.engine import native
 
-_NONE = 0
+_ALIGN = 16  # elements: every part of the work space begins on a line of its own
+
+
+class Site:
+    """What is known of a plan before any call: its arrays by kind, its matrices, the engine's own object."""
+
+    def __init__(self, plan: Plan, parameters: Sequence[str], sums: Sequence[View] = ()) -> None:
+        self.plan = plan
+        self.native = native.encode(plan)
+        self.place = {array.name: k for k, array in enumerate(plan.arrays)}
+        self.rows: list[tuple[int, int, View]] = []
+        self.temps: list[tuple[int, int]] = []
+        for k, array in enumerate(plan.arrays):
+            role, _, rest = array.name.partition(":")
+            if role == "row":
+                view = View.parse(rest)
+                self.rows.append((k, parameters.index(view.parameter), view))
+            elif role == "temp":
+                self.temps.append((k, array.width))
+        self.packs = [(parameters.index(view.parameter), view.offset) for view in plan.packs]
+        self.blocks = [
+            (k, a.name, a.width) for k, a in enumerate(plan.arrays) if a.name[0] == "b" and ":" not in a.name
+        ]
+        self.sums = _side_by_side(sums)
+        self.sum_width = sum(view.shape[0] for view in sums)
+        self.panels = [native.module.panel(False), native.module.panel(True)] if plan.outers else [1, 1]
+
+    def totals(self, is_double: bool) -> list[tuple[int, int]]:
+        """Rows and columns of each outer product's sum."""
+        panel = self.panels[is_double]
+        return [(_round_up(o.view.shape[1], 6), _round_up(o.view.shape[0], panel)) for o in self.plan.outers]
 
 
 class Binding:
-    """One plan with its tensors, for one call.
+    """One plan with its memory, for one call.
 
-    ``row`` arrays and packed matrices come from ``parameters``; the caller sets the others by name, and
-    ``temp`` arrays are made here.
+    ``row`` arrays and matrices come from ``parameters``; the caller sets the others by name. ``extra`` parts
+    of the work space, in elements, are for the caller.
     """
 
-    def __init__(self, plan: Plan, made: Any, parameters: Mapping[str, Tensor], like: Tensor, T: int, N: int) -> None:
-        self.plan, self.native, self.parameters = plan, made, parameters
-        self.T, self.N, self.like = T, N, like
+    def __init__(
+        self, site: Site, parameters: Sequence[Tensor], like: Tensor, T: int, N: int, extra: Sequence[int] = ()
+    ) -> None:
+        self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
+        self.item = 8 if self.is_double else 4
         self.threads = torch.get_num_threads()
-        self.tensors: dict[str, Tensor] = {}
-        self._place = {array.name: k for k, array in enumerate(plan.arrays)}
-        self._numbers = [0] * (7 * len(plan.arrays))
+        self._numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []
-        self._flags: Tensor | None = None
+        self._flags = 0
         self._upstream = -1
-        self._totals: list[int] = [_NONE] * len(plan.outers)
-        self._work = like.new_empty(0)
-        for array in plan.arrays:
-            role, _, rest = array.name.partition(":")
-            if role == "row":
-                self._set_row(array.name, View.parse(rest))
-            elif role == "temp":
-                self.set(array.name, self.empty(2, N, array.width))
-        self._pack()
+        self._totals = [0] * len(site.plan.outers)
+        self._alive: list[Tensor] = []
+        packed = site.native.packed_size(self.is_double)
+        sizes = [packed, *(2 * N * width for _, width in site.temps), *extra]
+        self.starts = [0]
+        for size in sizes:
+            self.starts.append(self.starts[-1] + _round_up(size, _ALIGN))
+        self.space = like.new_empty(self.starts[-1] + _ALIGN)
+        self.base = self.space.data_ptr()
+        self._packed = (self.base, packed)
+        for j, (k, width) in enumerate(site.temps):
+            self.set_memory(k, self.base + self.starts[1 + j] * self.item, 2 * N * width, N * width, width)
+        self.extra = [self.base + start * self.item for start in self.starts[1 + len(site.temps) : -1]]
+        addresses = [p.data_ptr() for p in parameters]
+        self._set_rows(parameters, addresses)
+        if site.packs:
+            sources = []
+            for p, offset in site.packs:
+                sources += [addresses[p] + offset * self.item, parameters[p].numel() - offset]
+            site.native.pack(self.is_double, self.threads, sources, self.base, packed)
 
-    def empty(self, *shape: int) -> Tensor:
-        return self.like.new_empty(shape)
-
-    def index(self, name: str) -> int:
-        return self._place.get(name, -1)
+    def set_memory(self, k: int, address: int, size: int, time: int, row: int, start: int = 0) -> None:
+        """Array ``k``: address, elements, elements from step to step and row to row, the first step."""
+        self._numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
 
     def set(self, name: str, tensor: Tensor, start: int = 0, first: Tensor | None = None) -> None:
-        """The tensor of one array: (steps, N, width) from step ``start`` on, or (N, width); contiguous within a step.
+        """An array (steps, N, width) from step ``start`` on, or (N, width), dense within a step.
 
-        ``first`` (N, width) precedes the first step of the scan.
+        ``first`` (N, width) precedes the first step of the scan. The caller keeps the tensors alive.
         """
-        k = self._place.get(name)
+        k = self.site.place.get(name)
         if k is None:
             return
-        self.tensors[name] = tensor
-        self.tensors[f"first {name}"] = tensor if first is None else first
-        row, time = tensor.shape[-1], 0  # not tensor.stride(): it says anything where a dimension is 1
-        if tensor.dim() == 3 and (tensor.stride(0) or tensor.shape[0] == 1):
-            time = tensor.shape[1] * row
-        before = (_NONE, 0) if first is None else (first.data_ptr(), first.numel())
-        size = tensor.numel() if time or tensor.dim() < 3 else tensor[0].numel()
+        shape = tensor.shape
+        row, time, size = shape[-1], 0, tensor.numel()
+        if len(shape) == 3:  # not tensor.stride(1): it says anything where a dimension is 1
+            if tensor.stride(0) or shape[0] == 1:
+                time = shape[1] * row
+            else:
+                size = shape[1] * row
+        before = (0, 0) if first is None else (first.data_ptr(), first.numel())
         self._numbers[7 * k : 7 * k + 7] = [tensor.data_ptr(), size, time, row, start, *before]
 
-    def sums(self, names: list[str], widths: list[int]) -> Tensor:
-        """One row a thread for each of the arrays, side by side in one tensor of zeros, which is returned."""
-        total = self.like.new_zeros(self.threads, sum(widths))
-        column = 0
-        for name, width in zip(names, widths, strict=True):
-            k = self._place[name]
-            address = total.data_ptr() + column * total.element_size()
-            self._numbers[7 * k : 7 * k + 7] = [address, total.numel() - column, total.stride(0), 0, 0, 0, 0]
-            column += width
-        self.tensors["sums"] = total
-        return total
+    def index(self, name: str) -> int:
+        return self.site.place.get(name, -1)
 
-    def totals(self, wanted: list[bool]) -> list[Tensor | None]:
-        """Zeros for the sum of each outer product that is wanted: rows rounded up to 6, columns to a panel."""
-        made: list[Tensor | None] = []
-        panel = native.module.panel(self.is_double)
-        for outer, want in zip(self.plan.outers, wanted, strict=True):
-            across, down = outer.view.shape
-            made.append(self.like.new_zeros(_round_up(down, 6), _round_up(across, panel)) if want else None)
-        self._totals = [_NONE if t is None else t.data_ptr() for t in made]
-        return made
+    def set_totals(self, addresses: list[int]) -> None:
+        """Where each outer product adds its sum; 0 where it is not wanted."""
+        self._totals = addresses
 
-    def mask(self, flags: Tensor | None, states: list[list[int]], upstream: str = "") -> None:
+    def mask(self, flags: Tensor, states: list[list[int]], upstream: str = "") -> None:
         """Lengths and resets, as `engine.flags` makes them, and what they need of each state."""
-        self._flags = flags
-        self._upstream = self.index(upstream) if flags is not None else -1
-        self._states = [n for state in states for n in state] if flags is not None else []
+        self._flags = flags.data_ptr()
+        self._upstream = self.index(upstream)
+        self._states = [n for state in states for n in state]
 
-    def run(self, begin: int, end: int, direction: int) -> None:
+    def run(self, begin: int, end: int, direction: int, work: int = 0, work_size: int = 0) -> None:
         """Steps ``begin`` to ``end``; the sign of ``direction`` is the scan's, 2 means backward."""
-        flags = 0 if self._flags is None else self._flags.data_ptr()
-        self.native.run(
+        self.site.native.run(
             self.is_double,
             self.threads,
             self._numbers,
             self._states,
             [self.T, self.N, begin, end, direction, self._upstream],
-            flags,
-            self._packed.data_ptr() or 8,
-            self._packed.numel(),
+            self._flags,
+            *self._packed,
             self._totals,
-            self._work.data_ptr() or 8,
-            self._work.numel(),
+            work,
+            work_size,
         )
 
-    def work_for(self, steps: int) -> None:
-        """Room for the packed sides of the outer products of a block."""
-        self._work = self.empty(self.native.work_size(self.is_double, steps * self.N))
+    def _set_rows(self, parameters: Sequence[Tensor], addresses: list[int]) -> None:
+        for k, p, view in self.site.rows:
+            if view.strides == (1,):
+                self.set_memory(k, addresses[p] + view.offset * self.item, parameters[p].numel() - view.offset, 0, 0)
+            else:
+                row = view.of(parameters[p]).contiguous()
+                self._alive.append(row)
+                self.set_memory(k, row.data_ptr(), row.numel(), 0, 0)
 
-    def _pack(self) -> None:
-        self._packed = self.empty(self.native.packed_size(self.is_double))
-        if self.plan.packs:
-            sources = []
-            for view in self.plan.packs:
-                p = self.parameters[view.parameter]
-                sources += [p.data_ptr() + view.offset * p.element_size(), p.numel() - view.offset]
-            self.native.pack(self.is_double, self.threads, sources, self._packed.data_ptr(), self._packed.numel())
 
-    def _set_row(self, name: str, view: View) -> None:
-        row = view.of(self.parameters[view.parameter])
-        if view.strides != (1,):
-            row = row.contiguous()
-        self.tensors[name] = row
-        k = self._place[name]
-        self._numbers[7 * k : 7 * k + 7] = [row.data_ptr(), row.numel(), 0, 0, 0, 0, 0]
+def _side_by_side(views: Sequence[View]) -> list[tuple[View, str, int]]:
+    """The sums with their columns, in the order of the parameters' own parts."""
+    order = sorted(range(len(views)), key=lambda k: (views[k].parameter, views[k].offset))
+    made, column = [], 0
+    for k in order:
+        made.append((views[k], f"sum:{k}", column))
+        column += views[k].shape[0]
+    return made
 
 
 def _round_up(n: int, to: int) -> int:

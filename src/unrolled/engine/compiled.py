@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import Any
 
 from unrolled.compiler.differentiate import Backward, differentiate
 from unrolled.compiler.lower import Forward, Reverse, lower_backward, lower_forward
-from unrolled.compiler.program import Program, parse
+from unrolled.compiler.program import Program, View, parse
 from unrolled.engine import native
+from unrolled.engine.binding import Site
 
 
 class Compiled:
@@ -19,6 +19,7 @@ class Compiled:
         self.states = program.of_role("state")
         self.sequences = program.of_role("sequence")
         self.constants = program.of_role("constant")
+        self.parameters = [name for name, _ in program.parameters]
 
     @cached_property
     def backward(self) -> Backward:
@@ -39,19 +40,55 @@ class Compiled:
         return lower_backward(self.program, self.backward, self.saving)
 
     @cached_property
-    def native_saving(self) -> Any:
-        return native.encode(self.saving.plan)
+    def saving_site(self) -> Site:
+        return Site(self.saving.plan, self.parameters)
 
     @cached_property
-    def native_plain(self) -> Any:
-        return native.encode(self.plain.plan)
+    def plain_site(self) -> Site:
+        return Site(self.plain.plan, self.parameters)
 
     @cached_property
-    def native_reverse(self) -> Any:
-        return native.encode(self.reverse.plan)
+    def reverse_site(self) -> Site:
+        return Site(self.reverse.plan, self.parameters, [view for view, _ in self.reverse.sums])
+
+    @cached_property
+    def covered(self) -> list[bool]:
+        """For each parameter, whether the parts whose gradients are found are all of it, each once."""
+        views = [view for view, *_ in self.backward.weights]
+        views += [op.view for op in self.program.ops if op.kind == "linear" and self._is_projection(op.values[0])]  # type: ignore[misc]
+        views += [view for view, _ in self.backward.rows]
+        return [_cover(size, [v for v in views if v.parameter == name]) for name, size in self._sizes()]
+
+    def _is_projection(self, value: str) -> bool:
+        return any(i.name == value for i in self.sequences)
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        made = []
+        for name, shape in self.program.parameters:
+            size = 1
+            for n in shape:
+                size *= n
+            made.append((name, size))
+        return made
+
+
+def _cover(size: int, views: list[View]) -> bool:
+    """Whether dense parts cover ``size`` elements without overlap."""
+    end = 0
+    for view in sorted(views, key=lambda v: v.offset):
+        dense = view.strides[-1] == 1 and (len(view.shape) == 1 or view.strides[0] == view.shape[1])
+        if view.offset != end or not dense:
+            return False
+        count = view.shape[0] * (view.shape[1] if len(view.shape) == 2 else 1)
+        end += count
+    return end == size
+
+
+def compiled(text: str) -> Compiled:
+    """The plans of the loop program that ``text`` describes, for the engine's path in use."""
+    return _compiled(text, native.path())
 
 
 @lru_cache(maxsize=256)
-def compiled(text: str) -> Compiled:
-    """The plans of the loop program that ``text`` describes."""
+def _compiled(text: str, path: str) -> Compiled:
     return Compiled(parse(text))

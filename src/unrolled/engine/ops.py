@@ -90,11 +90,9 @@ def _keep_for_backward(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
 
 
 def _unpack(ctx: Any) -> tuple[list[list[Tensor]], Tensor | None, list[Tensor]]:
-    rest = list(ctx.saved_tensors)
-    parts = []
-    for count in ctx.counts:
-        parts.append(rest[:count])
-        rest = rest[count:]
+    saved = ctx.saved_tensors
+    parts = _parts(saved, ctx.counts)
+    rest = list(saved[sum(ctx.counts) :])
     flags = rest.pop(0) if ctx.has_flags else None
     return parts, flags, rest
 
@@ -165,6 +163,53 @@ def _pass_back_twice(ctx: Any, d_gradients: list[Tensor | None]) -> tuple:
 torch.library.register_autograd("unrolled::scan_backward", _pass_back_twice, setup_context=_keep_for_double)
 
 
+class _Direct(torch.autograd.Function):
+    """The same as the operators, without their dispatch, which takes longer than a small scan."""
+
+    @staticmethod
+    def forward(ctx: Any, program: str, counts: tuple[int, ...], flags: Any, reverse: bool, *tensors: Tensor) -> Any:
+        ctx.program, ctx.counts, ctx.reverse, ctx.has_flags = program, counts, reverse, flags is not None
+        parts = _parts(tensors, counts)
+        results = scan.forward(program, Given(*parts, flags, reverse), True)  # type: ignore[call-arg,arg-type]
+        states = counts[1]
+        ctx.shapes = [r.shape for r in results[: 1 + states]]
+        ctx.save_for_backward(*tensors, *([flags] if ctx.has_flags else []), results[0], *results[1 + states :])
+        ctx.set_materialize_grads(False)
+        return tuple(results[: 1 + states])
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> Any:
+        parts, flags, kept = _unpack(ctx)
+        like = kept[0]
+        given = [like.new_zeros(1).expand(shape) if d is None else d
+                 for d, shape in zip(upstream, ctx.shapes, strict=True)]  # fmt: skip
+        results = [kept[0], *given[1:], *kept[1:]]
+        wanted = ctx.needs_input_grad[4:]
+        first, others = ctx.counts[0], sum(ctx.counts[:4])
+        needs = [*wanted[:first], *wanted[others:]]
+        if torch.is_grad_enabled():  # to be differentiated again
+            made = torch.ops.unrolled.scan_backward(ctx.program, *parts, flags, ctx.reverse, results, given, needs)
+        else:
+            inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]
+            made = scan.backward(ctx.program, inputs, results, given, Needs(needs[:first], needs[first:]))
+        return None, None, None, None, *(d if w else None for d, w in zip(made, wanted, strict=True))
+
+
+def _parts(tensors: Any, counts: Any) -> list[list[Tensor]]:
+    parts, rest = [], list(tensors)
+    for count in counts:
+        parts.append(rest[:count])
+        rest = rest[count:]
+    return parts
+
+
+def _plain(tensors: list[Tensor]) -> bool:
+    """Whether nothing but autograd looks at these tensors: no compilation, no transformation, no subclass."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    return torch._C._len_torch_dispatch_stack() == 0 and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
+
+
 def run(
     program: str,
     sequences: list[Tensor],
@@ -176,8 +221,13 @@ def run(
     reverse: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The outputs and the final states, saving what a gradient needs where one may come."""
-    save = torch.is_grad_enabled() and any(
-        t.requires_grad for part in (sequences, states, resets, constants, parameters) for t in part
-    )
-    results = torch.ops.unrolled.scan(program, sequences, states, resets, constants, parameters, flags, reverse, save)
+    parts = (sequences, states, resets, constants, parameters)
+    tensors = [t for part in parts for t in part]
+    save = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    if not _plain(tensors):
+        results = torch.ops.unrolled.scan(program, *parts, flags, reverse, save)
+    elif save:
+        results = _Direct.apply(program, tuple(map(len, parts)), flags, reverse, *tensors)
+    else:
+        results = scan.forward(program, Given(*parts, flags, reverse), False)
     return results[0], tuple(results[1 : 1 + len(states)])

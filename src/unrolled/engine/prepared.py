@@ -16,8 +16,6 @@ from unrolled.compiler.merge import merge
 from unrolled.compiler.trace import Traced, UnsupportedError, trace
 from unrolled.engine import ops
 
-_PLAIN = (int, float, bool, str, type(None), tuple)
-
 
 class Prepared:
     """What the engine needs of one cell: the program of its loop, and how to get its inputs."""
@@ -77,7 +75,35 @@ def _tensor(cell: nn.Module, name: str) -> Tensor:
     return getattr(cell, last)
 
 
-_known: weakref.WeakKeyDictionary[Cell, tuple[Any, dict]] = weakref.WeakKeyDictionary()
+class _Known:
+    """What was made of a cell, and what tracing may have read of it: while that is the same, it holds."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.made: dict[tuple, Prepared | UnsupportedError] = {}
+        self._marks: list[tuple[dict, list[tuple[str, Any]]]] = []
+        for module in cell.modules():
+            for place in (module.__dict__, module._parameters, module._buffers, module._modules):
+                self._marks.append((place, [(k, _mark(v)) for k, v in place.items() if k not in _BOOKKEEPING]))
+
+    def holds(self) -> bool:
+        for place, entries in self._marks:
+            for name, mark in entries:
+                value = place.get(name, _GONE)
+                if value is not mark and _mark(value) != mark:
+                    return False
+        return True
+
+
+_GONE = object()
+_BOOKKEEPING = {name for name in nn.Module().__dict__ if name != "training"}
+
+
+def _mark(value: Any) -> Any:
+    """What stands for an attribute: shape and type of a tensor, whose numbers may change, or the thing itself."""
+    return (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else value
+
+
+_known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
 _warned: set[str] = set()
 
 
@@ -87,18 +113,17 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
     Numbers that the equation reads from the cell are part of the program: where one changes, the cell is
     traced again.
     """
-    mark = _fingerprint(cell)
     known = _known.get(cell)
-    if known is None or known[0] != mark:
-        known = (mark, {})
+    if known is None or not known.holds():
+        known = _Known(cell)
         _known[cell] = known
-    made = known[1].get(constants)
+    made = known.made.get(constants)
     if made is None:
         try:
             made = Prepared(cell, constants)
         except UnsupportedError as error:
             made = error
-        known[1][constants] = made
+        known.made[constants] = made
     return made
 
 
@@ -108,16 +133,6 @@ def warn_once(cell: Cell, error: UnsupportedError) -> None:
     if message not in _warned:
         _warned.add(message)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-def _fingerprint(cell: Cell) -> tuple:
-    """Everything that tracing may read of a cell: its plain attributes, and the shapes of its parameters."""
-    mark: list[Any] = []
-    for module in cell.modules():
-        mark += [v for v in module.__dict__.values() if isinstance(v, _PLAIN)]
-        mark += [None if p is None else (p.shape, p.dtype) for p in module._parameters.values()]
-        mark += [None if p is None else (p.shape, p.dtype) for p in module._buffers.values()]
-    return tuple(mark)
 
 
 def fits(x: Tensor) -> str:

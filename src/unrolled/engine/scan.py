@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unrolled.compiler.lower import Forward
+from unrolled.compiler.program import View
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.flags import INSIDE
@@ -38,8 +38,8 @@ class Given:
         return -1 if self.reverse else 1
 
     def contiguous(self) -> Given:
-        def each(tensors: Sequence[Tensor]) -> list[Tensor]:
-            return [t.contiguous() for t in tensors]
+        def each(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+            return tensors if all(t.is_contiguous() for t in tensors) else [t.contiguous() for t in tensors]
 
         return Given(
             each(self.sequences),
@@ -58,42 +58,37 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     given = given.contiguous()
     T, N = given.shape
     plan = program.saving if save else program.plain
-    b = _bind(program, plan, program.native_saving if save else program.native_plain, given)
-    stored = [b.empty(T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
+    like = given.sequences[0]
+    width = plan.projected_width
+    steps = _block_steps(T, N, width * like.element_size())
+    in_block = width and not (save and plan.in_place)
+    site = program.saving_site if save else program.plain_site
+    b = Binding(site, given.parameters, like, T, N, [steps * N * width] if in_block else [])
+    _set_inputs(b, program, given)
+    stored = [like.new_empty(T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
     first = 0 if given.direction > 0 else T - 1
     for k, s in enumerate(program.states):
-        if save or not k:
-            b.set(f"new:{s.name}", stored[k])
-            b.set(f"old:{s.name}", stored[k], first=given.states[k])
-        else:
+        b.set(f"new:{s.name}", stored[k])
+        b.set(f"old:{s.name}", stored[k], first=given.states[k])
+        if not save and k:
             stored[k][first % 2].copy_(given.states[k])
-            b.set(f"new:{s.name}", stored[k])
-            b.set(f"old:{s.name}", stored[k])
     kept: list[Tensor] = []
     if save and plan.saved_width:
-        kept = [b.empty(T, N, plan.saved_width)]
+        kept = [like.new_empty(T, N, plan.saved_width)]
         b.set("p" if plan.in_place else "s", kept[0])
-    final = [s.clone() for s in given.states] if given.flags is not None else []
-    b.mask(given.flags, _forward_states(b, program, given, final))
-    width = plan.projected_width
-    steps = _block_steps(T, N, width * b.like.element_size())
-    block = b.empty(steps, N, width) if width and not (save and plan.in_place) else None
+    final = []
+    if given.flags is not None:
+        final = [s.clone() for s in given.states]
+        b.mask(given.flags, _forward_states(b, program, given, final))
+    block = b.index("p") if in_block else -1
     for begin, end in _blocks(T, steps, given.direction):
-        if block is not None:
-            b.set("p", block, start=begin)
+        if block >= 0:
+            b.set_memory(block, b.extra[0], steps * N * width, N * width, width, begin)
         b.run(begin, end, given.direction)
     if not final:
         last = T - 1 if given.direction > 0 else 0
         final = [(s[last] if save or not k else s[(last + 1) % 2]).clone() for k, s in enumerate(stored)]
     return [stored[0], *final, *(stored[1:] + kept if save else [])]
-
-
-def _bind(program: Compiled, plan: Forward, native: object, given: Given) -> Binding:
-    T, N = given.shape
-    parameters = dict(zip((name for name, _ in program.program.parameters), given.parameters, strict=True))
-    b = Binding(plan.plan, native, parameters, given.sequences[0], T, N)
-    _set_inputs(b, program, given)
-    return b
 
 
 def _set_inputs(b: Binding, program: Compiled, given: Given) -> None:
@@ -104,8 +99,6 @@ def _set_inputs(b: Binding, program: Compiled, given: Given) -> None:
 
 
 def _forward_states(b: Binding, program: Compiled, given: Given, final: list[Tensor]) -> list[list[int]]:
-    if given.flags is None:
-        return []
     made = []
     for k, s in enumerate(program.states):
         reset = given.resets[k] if given.resets else given.states[k]
@@ -138,122 +131,176 @@ class _Backward:
         self, program: Compiled, given: Given, results: list[Tensor], upstream: list[Tensor], needs: Needs
     ) -> None:
         self.program, self.given, self.needs = program, given, needs
-        self.plan = program.reverse
-        T, N = self.T, self.N = given.shape
-        count = len(program.states)
-        names = [name for name, _ in program.program.parameters]
-        self.parameters = dict(zip(names, given.parameters, strict=True))
-        b = self.b = Binding(self.plan.plan, program.native_reverse, self.parameters, given.sequences[0], T, N)
+        T, N = given.shape
+        site = self.site = program.reverse_site
+        like = given.sequences[0]
+        self.is_double = like.dtype == torch.float64
+        widest = max((width for _, _, width in site.blocks), default=1)
+        self.steps = _block_steps(T, N, widest * like.element_size())
+        self.work_size = site.native.work_size(self.is_double, self.steps * N)
+        carries = [2 * N * s.width for s in program.states]
+        blocks = [self.steps * N * width for _, _, width in site.blocks]
+        extra = [*carries, *blocks, self.work_size]
+        b = self.b = Binding(site, given.parameters, like, T, N, extra)
+        self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra[len(carries) :], strict=False))
         _set_inputs(b, program, given)
-        self.stored = [results[0], *results[1 + count : 2 * count]]
-        self.saved = results[2 * count] if len(results) > 2 * count else None
-        if self.saved is not None:
-            b.set("s", self.saved)
+        count = len(program.states)
+        stored = [results[0], *results[1 + count : 2 * count]]
+        if len(results) > 2 * count:
+            b.set("s", results[2 * count])
         for k, s in enumerate(program.states):
-            b.set(f"new:{s.name}", self.stored[k])
-            b.set(f"old:{s.name}", self.stored[k], first=given.states[k])
-        b.set("dy", _steps_apart(upstream[0]))
+            b.set(f"new:{s.name}", stored[k])
+            b.set(f"old:{s.name}", stored[k], first=given.states[k])
+        dy = _steps_apart(upstream[0])
+        b.set("dy", dy)
+        self.kept = [dy, *results]  # alive as long as the binding
         self.first = T - 1 if given.direction > 0 else 0
-        self.last = T - 1 - self.first
-        self._carry(upstream[1:])
-        self.totals = {i.name: b.like.new_zeros(N, i.width) for i in program.constants}
-        for name, total in self.totals.items():
-            b.set(f"total:{name}", total)
-        self.sums = b.sums([name for _, name in self.plan.sums], [view.shape[0] for view, _ in self.plan.sums])
-        widths = {a.name: a.width for a in self.plan.plan.arrays if a.name.startswith("b")}
-        self.steps = _block_steps(T, N, max(widths.values(), default=1) * b.like.element_size())
-        self.blocks = {name: b.empty(self.steps, N, width) for name, width in widths.items()}
-        b.work_for(self.steps)
-        self.dx = []
-        for i, x, wanted in zip(program.sequences, given.sequences, needs.sequences, strict=True):
-            self.dx.append(self._room_for_dx(i.name, x) if wanted else x.new_empty(0))
-        self.dp = {
-            name: torch.zeros_like(p) if wanted else None
-            for (name, p), wanted in zip(self.parameters.items(), needs.parameters, strict=True)
-        }
-        self.totals_of = b.totals([self.dp[o.view.parameter] is not None for o in self.plan.plan.outers])
+        self._set_carry(upstream[1:])
+        self.constants = [like.new_zeros(N, i.width) for i in program.constants]
+        for i, total in zip(program.constants, self.constants, strict=True):
+            b.set(f"total:{i.name}", total)
+        self._set_sums(like)
+        self._set_gradients(like)
 
-    def _room_for_dx(self, name: str, x: Tensor) -> Tensor:
-        """The gradient of a sequence: the products write it, or begin with zeros where there are none."""
-        written = self.b.index(f"dx:{name}") >= 0
-        dx = torch.empty_like(x) if written else torch.zeros_like(x)
-        self.b.set(f"dx:{name}", dx)
-        return dx
-
-    def _carry(self, d_final: list[Tensor]) -> None:
-        given, b = self.given, self.b
-        masked = given.flags is not None
-        self.carry, self.d_initial, self.d_reset, rows = [], [], [], []
-        if given.flags is not None:  # a sequence without steps ends where it began
-            empty = ~(given.flags & INSIDE).bool().any(0)[:, None]
+    def _set_carry(self, d_final: list[Tensor]) -> None:
+        """The gradients that go from step to step: two slices a state, read and written in turn."""
+        given, b, N = self.given, self.b, self.b.N
+        flags, rows = given.flags, []
+        self.carry, self.d_initial, self.d_reset = [], [], []
+        if flags is not None:  # a sequence without steps ends where it began
+            empty = ~(flags & INSIDE).bool().any(0)[:, None]
         for k, s in enumerate(self.program.states):
-            carry = b.like.new_zeros(2, self.N, s.width)
-            d = d_final[k].contiguous()
-            if not masked:
-                carry[self.first % 2].copy_(d)
+            start = b.starts[1 + len(self.site.temps) + k]
+            carry = b.space[start : start + 2 * N * s.width].view(2, N, s.width)
             self.carry.append(carry)
             b.set(f"carry:{s.name}", carry)
             b.set(f"next:{s.name}", carry)
-            if masked:
-                self.d_initial.append(torch.where(empty, d, 0.0))
-                self.d_reset.append(torch.zeros_like(d))
-                reset = given.resets[k] if given.resets else given.states[k]
-                places = [b.index(f"{role}:{s.name}") for role in ("old", "new", "carry", "next")]
-                starts = [given.states[k].data_ptr(), reset.data_ptr()]
-                ends = [d.data_ptr(), self.d_initial[k].data_ptr(), self.d_reset[k].data_ptr()]
-                rows.append([s.width, *places, *starts, *ends])
-                b.tensors[f"d final {k}"] = d
-        b.mask(given.flags, rows, upstream="dy")
+            if flags is None:
+                carry[self.first % 2].copy_(d_final[k])
+                continue
+            d = d_final[k].contiguous()
+            carry.zero_()
+            self.d_initial.append(torch.where(empty, d, 0.0))
+            self.d_reset.append(torch.zeros_like(d))
+            self.kept.append(d)
+            reset = given.resets[k] if given.resets else given.states[k]
+            places = [b.index(f"{role}:{s.name}") for role in ("old", "new", "carry", "next")]
+            starts = [given.states[k].data_ptr(), reset.data_ptr()]
+            ends = [d.data_ptr(), self.d_initial[k].data_ptr(), self.d_reset[k].data_ptr()]
+            rows.append([s.width, *places, *starts, *ends])
+        if flags is not None:
+            b.mask(flags, rows, upstream="dy")
+
+    def _set_sums(self, like: Tensor) -> None:
+        """One row a thread for sums over rows, which are gradients of vectors."""
+        b, width = self.b, self.site.sum_width
+        self.sums = like.new_zeros(b.threads, width)
+        base = self.sums.data_ptr()
+        for _, name, column in self.site.sums:
+            b.set_memory(b.index(name), base + column * b.item, b.threads * width - column, width, 0)
+
+    def _set_gradients(self, like: Tensor) -> None:
+        program, needs, b = self.program, self.needs, self.b
+        self.dx = []
+        for i, x, wanted in zip(program.sequences, self.given.sequences, needs.sequences, strict=True):
+            if not wanted:
+                self.dx.append(like.new_empty(0))
+                continue
+            written = b.index(f"dx:{i.name}") >= 0  # by products; it begins with zeros where there are none
+            self.dx.append(torch.empty_like(x) if written else torch.zeros_like(x))
+            b.set(f"dx:{i.name}", self.dx[-1])
+        self.dp: dict[str, Tensor] = {}
+        for name, p, wanted, covered in zip(
+            program.parameters, self.given.parameters, needs.parameters, program.covered, strict=True
+        ):
+            if wanted:
+                self.dp[name] = torch.empty_like(p) if covered else torch.zeros_like(p)
+        shapes = self.site.totals(self.is_double)
+        wanted_sizes = [
+            down * across if o.view.parameter in self.dp else 0
+            for o, (down, across) in zip(self.site.plan.outers, shapes, strict=True)
+        ]
+        totals = like.new_zeros(sum(wanted_sizes))
+        self.totals, addresses, at = [], [], 0
+        for size, (down, across) in zip(wanted_sizes, shapes, strict=True):
+            addresses.append(totals.data_ptr() + at * b.item if size else 0)
+            self.totals.append(totals[at : at + size].view(down, across) if size else None)
+            at += size
+        b.set_totals(addresses)
 
     def run(self) -> list[Tensor]:
-        for begin, end in _blocks(self.T, self.steps, -self.given.direction):
-            for name, block in self.blocks.items():
-                self.b.set(name, block, start=begin)
-            self.b.run(begin, end, 2 * self.given.direction)
+        b, N = self.b, self.b.N
+        for begin, end in _blocks(b.T, self.steps, -self.given.direction):
+            for k, _, width in self.site.blocks:
+                b.set_memory(k, self.block_at[k], self.steps * N * width, N * width, width, begin)
+            b.run(begin, end, 2 * self.given.direction, b.extra[-1], self.work_size)
             self._add_direct(begin, end)
         self._add_totals()
         self._add_sums()
-        out = (self.last + 1) % 2
+        last = b.T - 1 - self.first
+        d_states = [c[(last + 1) % 2] for c in self.carry]
+        resets = [torch.zeros_like(r) for r in self.given.resets]
         if self.given.flags is None:
-            d_states = [c[out].clone() for c in self.carry]
+            d_states = [d.clone() for d in d_states]
         else:
-            d_states = [c[out] + d for c, d in zip(self.carry, self.d_initial, strict=True)]
-        resets = self.d_reset if self.given.flags is not None and self.given.resets else []
-        if self.given.resets and not resets:
-            resets = [torch.zeros_like(r) for r in self.given.resets]
-        constants = [self.totals[i.name] for i in self.program.constants]
-        parameters = [self.b.like.new_empty(0) if d is None else d for d in self.dp.values()]
-        return [*self.dx, *d_states, *resets, *constants, *parameters]
+            d_states = [d + more for d, more in zip(d_states, self.d_initial, strict=True)]
+            resets = self.d_reset if resets else []
+        empty = b.like.new_empty(0)
+        parameters = [self.dp.get(name, empty) for name in self.program.parameters]
+        return [*self.dx, *d_states, *resets, *self.constants, *parameters]
 
     def _add_direct(self, begin: int, end: int) -> None:
         """What came back to sequences that the loop reads without a matrix."""
-        for k, i in enumerate(self.program.sequences):
-            for name, (array, column) in self.plan.direct:
-                if name == i.name and self.needs.sequences[k]:
-                    d = self.blocks[array][: end - begin, :, column : column + i.width]
-                    self.dx[k][begin:end].add_(d)
+        b = self.b
+        for name, (array, column) in self.program.reverse.direct:
+            k = next(k for k, i in enumerate(self.program.sequences) if i.name == name)
+            if not self.needs.sequences[k]:
+                continue
+            place = b.index(array)
+            width = self.site.plan.arrays[place].width
+            start = (self.block_at[place] - b.base) // b.item
+            rows = b.space[start : start + (end - begin) * b.N * width].view(end - begin, b.N, width)
+            self.dx[k][begin:end].add_(rows[..., column : column + self.program.sequences[k].width])
 
     def _add_totals(self) -> None:
         """The sums of the outer products, turned, as gradients of the matrices."""
-        for outer, total in zip(self.plan.plan.outers, self.totals_of, strict=True):
-            dp = self.dp[outer.view.parameter]
-            if total is not None and dp is not None:
-                across, down = outer.view.shape
-                outer.view.of(dp).add_(total[:down, :across].t())
+        covered = dict(zip(self.program.parameters, self.program.covered, strict=True))
+        for outer, total in zip(self.site.plan.outers, self.totals, strict=True):
+            if total is None:
+                continue
+            view = outer.view
+            across, down = view.shape
+            target = view.of(self.dp[view.parameter])
+            turned = total[:down, :across].t()
+            target.copy_(turned) if covered[view.parameter] else target.add_(turned)
 
     def _add_sums(self) -> None:
+        if not self.site.sums:
+            return
         total = self.sums.sum(0)
-        column = 0
-        for view, _ in self.plan.sums:
-            part = total[column : column + view.shape[0]]
-            column += view.shape[0]
-            dp = self.dp[view.parameter]
-            if dp is None:
+        covered = dict(zip(self.program.parameters, self.program.covered, strict=True))
+        for name, views in self._sums_by_parameter().items():
+            if name not in self.dp:
                 continue
-            if view.strides == (0,):
-                dp.view(-1)[view.offset] += part.sum()
-            else:
-                view.of(dp).add_(part)
+            if covered[name] and len(views) == len({v.offset for v, _ in views}):
+                first, size = views[0][1], sum(v.shape[0] for v, _ in views)
+                if size == self.dp[name].numel():  # side by side, in its own order
+                    self.dp[name].view(-1).copy_(total[first : first + size])
+                    continue
+            for view, column in views:
+                part = total[column : column + view.shape[0]]
+                if view.strides == (0,):
+                    self.dp[name].view(-1)[view.offset] += part.sum()
+                elif covered[name]:
+                    view.of(self.dp[name]).copy_(part)
+                else:
+                    view.of(self.dp[name]).add_(part)
+
+    def _sums_by_parameter(self) -> dict[str, list[tuple[View, int]]]:
+        grouped: dict[str, list[tuple[View, int]]] = {}
+        for view, _, column in self.site.sums:
+            grouped.setdefault(view.parameter, []).append((view, column))
+        return grouped
 
 
 def _steps_apart(dy: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ def scan(
 
 def usual(cell: Cell) -> str:
     """The path that ``backend="auto"`` takes on the CPU: engine, torch or eager."""
-    if not unfit(cell, torch.empty(0, dtype=next(cell.parameters()).dtype), warn=False):
+    weight = next(cell.parameters(), torch.empty(0))
+    if not unfit(cell, torch.empty(0, dtype=weight.dtype), warn=False):
         return "engine"
     return "torch" if torch_kernels.has_kernel(cell) else "eager"
 
