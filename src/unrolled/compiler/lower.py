@@ -43,10 +43,10 @@ class Reverse:
     sums: tuple[tuple[View, str], ...]
 
 
-def lower_forward(loop: Program, saved: Sequence[str] = (), keep_states: bool = True) -> Forward:
+def lower_forward(loop: Program, saved: Sequence[str] = (), keep: str = "all") -> Forward:
     """The plan of the forward step of a merged loop, which keeps the values ``saved`` and all states.
 
-    Without ``keep_states``, only the first state is kept: it is the output.
+    With ``keep`` "output" the first state alone is kept for all steps, with "nothing" none is.
     """
     first = projections(loop)
     rest = _split_linears(loop, first)
@@ -69,7 +69,8 @@ def lower_forward(loop: Program, saved: Sequence[str] = (), keep_states: bool = 
     else:
         placed |= {value: ("p", start) for value, start in taken.items()}
         column = width
-    modes = {} if keep_states else {s.name: ("parity", "other") for s in loop.of_role("state")[1:]}
+    passing = () if keep == "all" else loop.of_role("state")[keep == "output" :]
+    modes = {s.name: ("parity", "other") for s in passing}
     builder = Builder(loop.name, ops, home, placed, _widths(loop), modes)
     builder.widths |= {"p": width, "s": column} | {f"new:{s.name}": s.width for s in loop.of_role("state")}
     where = tuple((value, placed[value][1]) for value in saved)

@@ -58,7 +58,7 @@ class Binding:
         self.is_double = like.dtype == torch.float64
         self.item = 8 if self.is_double else 4
         self.threads = torch.get_num_threads()
-        self._numbers = [0] * (7 * len(site.plan.arrays))
+        self.numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []
         self._flags = 0
         self._upstream = -1
@@ -71,7 +71,7 @@ class Binding:
             self.starts.append(self.starts[-1] + _round_up(size, _ALIGN))
         self.space = like.new_empty(self.starts[-1] + _ALIGN)
         self.base = self.space.data_ptr()
-        self._packed = (self.base, packed)
+        self.packed = (self.base, packed)
         for j, (k, width) in enumerate(site.temps):
             self.set_memory(k, self.base + self.starts[1 + j] * self.item, 2 * N * width, N * width, width)
         self.extra = [self.base + start * self.item for start in self.starts[1 + len(site.temps) : -1]]
@@ -85,7 +85,7 @@ class Binding:
 
     def set_memory(self, k: int, address: int, size: int, time: int, row: int, start: int = 0) -> None:
         """Array ``k``: address, elements, elements from step to step and row to row, the first step."""
-        self._numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
+        self.numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
 
     def set(self, name: str, tensor: Tensor, start: int = 0, first: Tensor | None = None) -> None:
         """An array (steps, N, width) from step ``start`` on, or (N, width), dense within a step.
@@ -103,7 +103,7 @@ class Binding:
             else:
                 size = shape[1] * row
         before = (0, 0) if first is None else (first.data_ptr(), first.numel())
-        self._numbers[7 * k : 7 * k + 7] = [tensor.data_ptr(), size, time, row, start, *before]
+        self.numbers[7 * k : 7 * k + 7] = [tensor.data_ptr(), size, time, row, start, *before]
 
     def index(self, name: str) -> int:
         return self.site.place.get(name, -1)
@@ -123,11 +123,11 @@ class Binding:
         self.site.native.run(
             self.is_double,
             self.threads,
-            self._numbers,
+            self.numbers,
             self._states,
             [self.T, self.N, begin, end, direction, self._upstream],
             self._flags,
-            *self._packed,
+            *self.packed,
             self._totals,
             work,
             work_size,

@@ -33,7 +33,12 @@ class Compiled:
     @cached_property
     def plain(self) -> Forward:
         """The forward plan that keeps the outputs alone."""
-        return lower_forward(self.program, keep_states=False)
+        return lower_forward(self.program, keep="output")
+
+    @cached_property
+    def passing(self) -> Forward:
+        """The forward plan of a stream, which keeps no step but the last."""
+        return lower_forward(self.program, keep="nothing")
 
     @cached_property
     def reverse(self) -> Reverse:
@@ -46,6 +51,10 @@ class Compiled:
     @cached_property
     def plain_site(self) -> Site:
         return Site(self.plain.plan, self.parameters)
+
+    @cached_property
+    def passing_site(self) -> Site:
+        return Site(self.passing.plan, self.parameters)
 
     @cached_property
     def reverse_site(self) -> Site:

@@ -60,6 +60,15 @@ class Prepared:
             reverse,
         )
 
+    def step_text(self) -> str:
+        """The whole step as one loop program, with nothing computed before it: for one step at a time."""
+        return merge(self.traced.program).text
+
+    def step_parameters(self, cell: Cell) -> list[Tensor]:
+        """The parameters of `step_text`."""
+        named = self._named(cell)
+        return [named[name].detach().contiguous() for name in self._outer_parameters]
+
     def _named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
         if self._simple:

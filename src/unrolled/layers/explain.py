@@ -63,7 +63,7 @@ def explain(cell: Cell) -> Explanation:
     Raises:
         ValueError: ``cell`` is no `Cell`.
 
-    >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[4])
+    >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[3])
     program ElmanCell
     """
     if not isinstance(cell, Cell):

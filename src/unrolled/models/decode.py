@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.engine.stream import Choice
 from unrolled.errors import RunError
 from unrolled.layers.state import select
+from unrolled.models import streaming
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
 
@@ -111,6 +113,12 @@ def sample(
     numbers = Philox(seed)
     with evaluating(model):
         scores, state = model.begin(start)
+        fast = streaming.stream(model, state, Choice(temperature, top_k, top_p, tuple(exclude), seed, position=1))
+    if fast is not None and length > 0:
+        first = choose(scores[0].numpy(force=True), numbers.uniform())
+        yield first
+        yield from streaming.symbols(fast, first, length - 1)
+        return
     for k in range(length):
         symbol = choose(scores[0].numpy(force=True), numbers.uniform())
         yield symbol

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "choose.h"
 #include "operations.h"
 #include "plan.h"
 #include "threads.h"
@@ -83,6 +84,17 @@ std::string choose(const std::string& name) {
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+// A call with the tables it points to.
+struct Bound {
+  Call call{};
+  std::vector<Array> arrays;
+  std::vector<State> states;
+  std::vector<Pack> packs;
+  std::vector<Outer> outers;
+};
+
+class Stream;
+
 class Plan {
  public:
   Plan(const Ints& instructions, const Ints& phases, const Ints& packs, const Ints& modes, std::vector<double> numbers,
@@ -123,10 +135,9 @@ class Plan {
 
   // Elements of the work space that `run` needs for a stretch of `rows` rows.
   int64_t work_size(bool is_double, int64_t rows) const {
-    int64_t left = 0;
     std::vector<Outer> outers = outers_;
     for (Outer& o : outers) o.total = reinterpret_cast<char*>(1);
-    return lay_out(outers, is_double, rows, left);
+    return lay_out(outers, is_double, rows, 0);
   }
 
   int64_t packed_size(bool is_double) const {
@@ -180,49 +191,16 @@ class Plan {
     require(states.size() % 10 == 0, "the states are cut off");
     require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
     if (begin == end) return;
-    Call c{};
-    c.T = T, c.N = N, c.begin = begin, c.end = end;
-    c.direction = shape[4] > 0 ? 1 : -1;
-    c.backward = shape[4] == 2 || shape[4] == -2;
-    c.upstream = static_cast<int32_t>(shape[5]);
-    const int wanted = count(threads);
-    std::vector<Array> bound = bind(arrays, c, wanted);
-    std::vector<State> kept = keep(states, flags != 0);
     require(totals.size() == outers_.size(), "a total is missing");
-    std::vector<Outer> outers = outers_;
-    for (size_t k = 0; k < outers.size(); ++k) outers[k].total = reinterpret_cast<char*>(totals[k]);
-    int64_t used = 0;
-    require(lay_out(outers, is_double, (end - begin) * N, used) <= work_elements, "the work space is too small");
-    c.before = before_.data(), c.before_count = static_cast<int32_t>(before_.size());
-    c.after = after_.data(), c.after_count = static_cast<int32_t>(after_.size());
-    c.outers = outers.data(), c.outer_count = static_cast<int32_t>(outers.size());
+    Bound bound;
+    bind(bound, is_double, count(threads), arrays, keep(states, flags != 0), shape, flags, packed);
+    Call& c = bound.call;
+    bound.outers = outers_;
+    for (size_t k = 0; k < totals.size(); ++k) bound.outers[k].total = reinterpret_cast<char*>(totals[k]);
+    require(lay_out(bound.outers, is_double, (end - begin) * N, 0) <= work_elements, "the work space is too small");
+    c.outers = bound.outers.data(), c.outer_count = static_cast<int32_t>(bound.outers.size());
     c.work = reinterpret_cast<char*>(work);
-    std::vector<Pack> packs = placed(is_double);
-    c.instructions = instructions_.data(), c.phases = phases_.data(), c.packs = packs.data();
-    c.phase_count = static_cast<int32_t>(phases_.size());
-    c.array_count = static_cast<int32_t>(bound.size());
-    c.number_count = static_cast<int32_t>(numbers_.size());
-    c.slots = static_cast<int32_t>(slots_), c.whole = whole_;
-    c.arrays = bound.data(), c.states = kept.data(), c.state_count = static_cast<int32_t>(kept.size());
-    c.packed = reinterpret_cast<const char*>(packed);
-    c.flags = reinterpret_cast<const uint8_t*>(flags);
-    split(c, is_double, wanted);
-    const size_t item = is_double ? 8 : 4;
-    int64_t patches = 0;
-    for (const State& s : kept) patches += s.width;
-    if (!kept.empty()) patches += kept[0].width;
-    const int64_t rows = c.by_rows ? N / wanted + 1 : N;
-    c.scratch_bytes = round_up(c.array_count * 16 + 64 + (slots_ * c.block * c.tile + (flags ? rows * patches : 0)) * item, 64);
-    const int64_t number_bytes = round_up(c.number_count * c.tile * item, 64);
-    char* memory = scratch(c.scratch_bytes * wanted + number_bytes);
-    c.scratch = memory + number_bytes;
-    for (size_t k = 0; k < numbers_.size(); ++k) {
-      if (is_double)
-        std::fill_n(reinterpret_cast<double*>(memory) + k * c.tile, c.tile, numbers_[k]);
-      else
-        std::fill_n(reinterpret_cast<float*>(memory) + k * c.tile, c.tile, static_cast<float>(numbers_[k]));
-    }
-    c.numbers = memory;
+    place_memory(bound, is_double, count(threads), scratch(memory_size(c, is_double, count(threads))));
     struct Job {
       const Call& call;
       const Path* path;
@@ -230,13 +208,15 @@ class Plan {
     } job{c, chosen[is_double], {}};
     nb::gil_scoped_release release;
     parallel(
-        wanted,
+        count(threads),
         [](void* data, int id, int all) {
           auto& j = *static_cast<Job*>(data);
           j.path->scan(j.call, id, all, j.barrier);
         },
         &job);
   }
+
+  friend class Stream;
 
  private:
   std::vector<Instruction> instructions_;
@@ -250,6 +230,55 @@ class Plan {
   std::vector<double> numbers_;
   int64_t slots_ = 0, widest_ = 1;
   bool whole_ = false;
+
+  // The call of a stretch of steps, without memory to work in.
+  void bind(Bound& bound, bool is_double, int threads, const Ints& arrays, std::vector<State> states, const Ints& shape,
+            int64_t flags, int64_t packed) const {
+    Call& c = bound.call;
+    c.T = shape[0], c.N = shape[1], c.begin = shape[2], c.end = shape[3];
+    c.direction = shape[4] > 0 ? 1 : -1;
+    c.backward = shape[4] == 2 || shape[4] == -2;
+    c.upstream = static_cast<int32_t>(shape[5]);
+    bound.arrays = addressed(arrays, c, threads);
+    bound.states = std::move(states);
+    bound.packs = placed(is_double);
+    c.before = before_.data(), c.before_count = static_cast<int32_t>(before_.size());
+    c.after = after_.data(), c.after_count = static_cast<int32_t>(after_.size());
+    c.instructions = instructions_.data(), c.phases = phases_.data(), c.packs = bound.packs.data();
+    c.phase_count = static_cast<int32_t>(phases_.size());
+    c.array_count = static_cast<int32_t>(bound.arrays.size());
+    c.number_count = static_cast<int32_t>(numbers_.size());
+    c.slots = static_cast<int32_t>(slots_), c.whole = whole_;
+    c.arrays = bound.arrays.data();
+    c.states = bound.states.data(), c.state_count = static_cast<int32_t>(bound.states.size());
+    c.packed = reinterpret_cast<const char*>(packed);
+    c.flags = reinterpret_cast<const uint8_t*>(flags);
+    split(c, is_double, threads);
+  }
+
+  // Bytes for the numbers, and for each thread's scratch: where arrays stand, slots, patched rows.
+  int64_t memory_size(Call& c, bool is_double, int threads) const {
+    const int64_t item = is_double ? 8 : 4;
+    int64_t patches = 0;
+    for (int k = 0; k < c.state_count; ++k) patches += c.states[k].width;
+    if (c.state_count) patches += c.states[0].width;
+    const int64_t patched = c.flags ? c.N * patches : 0;  // of all rows: fewer threads may come than were asked for
+    c.scratch_bytes = round_up(c.array_count * 16 + 64 + (slots_ * c.block * c.tile + patched) * item, 64);
+    return c.scratch_bytes * threads + round_up(c.number_count * c.tile * item, 64);
+  }
+
+  void place_memory(Bound& bound, bool is_double, int threads, char* memory) const {
+    Call& c = bound.call;
+    c.scratch = memory;
+    char* numbers = memory + c.scratch_bytes * threads;
+    c.numbers = numbers;
+    for (size_t k = 0; k < numbers_.size(); ++k) {
+      if (is_double)
+        std::fill_n(reinterpret_cast<double*>(numbers) + k * c.tile, c.tile, numbers_[k]);
+      else
+        std::fill_n(reinterpret_cast<float*>(numbers) + k * c.tile, c.tile, static_cast<float>(numbers_[k]));
+    }
+  }
 
   static int count(int64_t threads) { return static_cast<int>(std::clamp<int64_t>(threads, 1, 1024)); }
 
@@ -373,7 +402,7 @@ class Plan {
     c.block = c.tile < 128 ? 24 : 6;
   }
 
-  std::vector<Array> bind(const Ints& v, const Call& c, int threads) const {
+  std::vector<Array> addressed(const Ints& v, const Call& c, int threads) const {
     std::vector<Array> bound;
     for (size_t k = 0; k < modes_.size(); ++k) {
       const int64_t* a = &v[7 * k];
@@ -445,6 +474,113 @@ class Plan {
   }
 };
 
+// Symbol after symbol through a stack of layers, head and choice, in one loop.
+class Stream {
+ public:
+  Stream(bool is_double, int64_t threads) : is_double_(is_double), threads_(Plan::count(threads)) {
+    s_.lookups_of = nullptr;
+  }
+  Stream(const Stream&) = delete;
+
+  // The next layer: its plan, arrays as in Plan.run, packed matrices; `inputs` has three numbers for each
+  // array that changes with the symbol or with the layer below: its index, the address of a table (V, stride) or
+  // of the two slices of the state below, and the stride, negative for a state below.
+  void add_layer(const Plan& plan, const Ints& arrays, const Ints& inputs, int64_t packed, int64_t packed_elements) {
+    require(packed_elements >= plan.packed_size(is_double_), "the packed buffer is too small");
+    require(inputs.size() % 3 == 0 && arrays.size() == 7 * plan.modes_.size(), "a table is cut off");
+    layers_.push_back(std::make_unique<Held>());
+    Held& held = *layers_.back();
+    plan.bind(held.bound, is_double_, threads_, arrays, {}, {1, 1, 0, 1, 1, -1}, 0, packed);
+    Call& c = held.bound.call;
+    c.by_rows = threads_ == 1;
+    for (Array& a : held.bound.arrays)
+      if (a.mode == TIME) a.time_stride = 0;  // one step, again and again
+    held.memory.resize(plan.memory_size(c, is_double_, threads_) + 64);
+    char* memory = held.memory.data();
+    plan.place_memory(held.bound, is_double_, threads_, memory + (64 - reinterpret_cast<uintptr_t>(memory) % 64));
+    for (size_t k = 0; k < inputs.size(); k += 3) {
+      require(inputs[k] >= 0 && inputs[k] < c.array_count && inputs[k + 1] != 0, "there is no such array");
+      held.lookups.push_back({static_cast<int32_t>(inputs[k]), reinterpret_cast<const char*>(inputs[k + 1]), inputs[k + 2]});
+    }
+  }
+
+  // Scores = W h + b, W (V, H) packed, for h in the two slices of the last layer's state.
+  void set_head(int64_t weight, int64_t bias, int64_t state, int64_t V, int64_t H) {
+    require(weight != 0 && state != 0 && V > 0 && H > 0 && V < (1 << 28) && H < (1 << 24), "the head has no such shape");
+    const Path* path = chosen[is_double_];
+    const int64_t panel = 2 * path->lanes;
+    Pack w{V, H, H, 1, 0};
+    head_.resize((round_up(V, panel) * H + panel) * (is_double_ ? 8 : 4) + 64);
+    char* at = aligned(head_);
+    path->pack(w, reinterpret_cast<const char*>(weight), at, 0, round_up(V, panel) / panel);
+    scores_.resize(round_up(V, panel) * 8 + 64);
+    s_.head = w, s_.head_packed = at, s_.scores = aligned(scores_), s_.V = V;
+    s_.bias = reinterpret_cast<const char*>(bias), s_.state = reinterpret_cast<const char*>(state);
+  }
+
+  void set_choice(double temperature, int64_t top_k, double top_p, const Ints& exclude, uint64_t seed, uint64_t position) {
+    chooser_ = Chooser(temperature, top_k, top_p, exclude, seed, position);
+  }
+
+  // `count` symbols after `symbol`, which is read first.
+  std::vector<int64_t> run(int64_t symbol, int64_t count) {
+    require(!layers_.empty() && s_.V > 0, "there is no layer, or no head");
+    require(symbol >= 0 && symbol < s_.V && count >= 0 && count < (1 << 28), "there is no such symbol");
+    std::vector<int64_t> made(count);
+    std::vector<const Call*> calls;
+    std::vector<const Lookup*> lookups;
+    std::vector<int32_t> counts;
+    for (auto& held : layers_) {
+      calls.push_back(&held->bound.call);
+      lookups.push_back(held->lookups.data());
+      counts.push_back(static_cast<int32_t>(held->lookups.size()));
+    }
+    s_.layers = calls.data(), s_.layer_count = static_cast<int32_t>(calls.size());
+    s_.lookups_of = lookups.data(), s_.lookup_counts = counts.data();
+    s_.symbol = symbol, s_.count = count, s_.step = step_, s_.made = made.data();
+    s_.chooser = &chooser_;
+    s_.choose = [](void* chooser, const char* scores, int64_t V, bool is_double) {
+      return static_cast<Chooser*>(chooser)->choose(scores, V, is_double);
+    };
+    struct Job {
+      Streaming& streaming;
+      const Path* path;
+      Barrier barrier;
+    } job{s_, chosen[is_double_], {}};
+    {
+      nb::gil_scoped_release release;
+      parallel(
+          threads_,
+          [](void* data, int id, int all) {
+            auto& j = *static_cast<Job*>(data);
+            j.path->stream(j.streaming, id, all, j.barrier);
+          },
+          &job);
+    }
+    step_ += count;
+    if (s_.symbol < 0) throw std::domain_error("the model's scores are not finite: its weights are not usable");
+    return made;
+  }
+
+ private:
+  struct Held {
+    Bound bound;
+    std::vector<char> memory;
+    std::vector<Lookup> lookups;
+  };
+  bool is_double_;
+  int threads_;
+  int64_t step_ = 0;
+  std::vector<std::unique_ptr<Held>> layers_;
+  std::vector<char> head_, scores_;
+  Streaming s_{};
+  Chooser chooser_;
+
+  static char* aligned(std::vector<char>& bytes) {
+    return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64);
+  }
+};
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -481,4 +617,12 @@ NB_MODULE(_native, m) {
       .def("run", &Plan::run, nb::arg("is_double"), nb::arg("threads"), nb::arg("arrays"), nb::arg("states"),
            nb::arg("shape"), nb::arg("flags"), nb::arg("packed"), nb::arg("size"), nb::arg("totals"), nb::arg("work"),
            nb::arg("work_size"));
+  nb::class_<Stream>(m, "Stream")
+      .def(nb::init<bool, int64_t>(), nb::arg("is_double"), nb::arg("threads"))
+      .def("add_layer", &Stream::add_layer, nb::arg("plan"), nb::arg("arrays"), nb::arg("inputs"), nb::arg("packed"),
+           nb::arg("size"), nb::keep_alive<1, 2>())
+      .def("set_head", &Stream::set_head, nb::arg("weight"), nb::arg("bias"), nb::arg("state"), nb::arg("V"), nb::arg("H"))
+      .def("set_choice", &Stream::set_choice, nb::arg("temperature"), nb::arg("top_k"), nb::arg("top_p"),
+           nb::arg("exclude"), nb::arg("seed"), nb::arg("position"))
+      .def("run", &Stream::run, nb::arg("symbol"), nb::arg("count"));
 }

@@ -88,11 +88,36 @@ struct Call {
 
 struct Barrier;
 
+// An array of a layer that changes from symbol to symbol: a row of a table, or, with a negative stride,
+// the newer of the two slices of the state below.
+struct Lookup {
+  int32_t array;
+  const char* table;
+  int64_t stride;
+};
+
+// Symbols, one after the other, through layers with N = 1.
+struct Streaming {
+  const Call* const* layers;
+  const Lookup* const* lookups_of;
+  const int32_t* lookup_counts;
+  int32_t layer_count;
+  Pack head;
+  const char *head_packed, *bias, *state;
+  char* scores;
+  int64_t V, step, count;
+  int64_t symbol;  // what is read next; below 0 after scores that are not finite
+  int64_t* made;
+  void* chooser;
+  int64_t (*choose)(void* chooser, const char* scores, int64_t V, bool is_double);
+};
+
 // One instruction set and number type.
 struct Path {
   const char* name;
   int64_t lanes;                  // a panel is two vectors wide
   void (*scan)(const Call&, int id, int threads, Barrier&);
+  void (*stream)(Streaming&, int id, int threads, Barrier&);
   void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);
   void (*apply)(int op, int64_t n, const char* a, const char* b, const char* c, char* out);
 };

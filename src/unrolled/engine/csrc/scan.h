@@ -245,6 +245,61 @@ void scan(const Call& c, int id, int threads, Barrier& barrier) {
   }
 }
 
+// A product for one row: this thread's share of the panels.
+template <class T>
+void product_of_row(const T* left, const unrolled::Pack& w, const T* packed, T* out, bool add, int id, int threads) {
+  const int64_t panels = (w.units + PANEL<T> - 1) / PANEL<T>;
+  const int64_t u0 = panels * id / threads * PANEL<T>, u1 = panels * (id + 1) / threads * PANEL<T>;
+  if (u0 < u1) gemm<T>(left, 0, packed + w.offset, w.depth, u0, out + u0, 0, 1, (u1 < w.units ? u1 : w.units) - u0, false, add);
+}
+
+template <class T>
+void stream_layer(Thread<T>& t, const unrolled::Lookup* lookups, int count, int64_t symbol, int64_t step, Barrier& barrier) {
+  const Call& c = t.call;
+  resolve(t, step);
+  for (int k = 0; k < count; ++k) {
+    const unrolled::Lookup& l = lookups[k];
+    T* table = const_cast<T*>(reinterpret_cast<const T*>(l.table));
+    t.at[l.array] = table + (l.stride < 0 ? ((step + 1) & 1) * -l.stride : symbol * l.stride);
+  }
+  if (c.before_count) {
+    for (int k = 0; k < c.before_count; ++k) {
+      const unrolled::Product& p = c.before[k];
+      product_of_row<T>(t.at[p.left] + p.left_column, c.packs[p.pack], reinterpret_cast<const T*>(c.packed),
+                        t.at[p.out] + p.out_column, p.add, t.id, t.threads);
+    }
+    barrier.wait(t.threads);
+  }
+  for (int p = 0; p < c.phase_count; ++p) {
+    if (c.phases[p].barrier) barrier.wait(t.threads);
+    run_phase(t, c.phases[p]);
+  }
+  barrier.wait(t.threads);
+}
+
+template <class T>
+void stream(unrolled::Streaming& s, int id, int threads, Barrier& barrier) {
+  T* scores = reinterpret_cast<T*>(s.scores);
+  const T* bias = reinterpret_cast<const T*>(s.bias);
+  for (int64_t n = 0; n < s.count; ++n) {
+    const int64_t symbol = s.symbol, step = s.step + n;
+    if (symbol < 0) return;
+    for (int l = 0; l < s.layer_count; ++l) {
+      Thread<T> t = make_thread<T>(*s.layers[l], id, threads);
+      stream_layer(t, s.lookups_of[l], s.lookup_counts[l], symbol, step, barrier);
+    }
+    const T* h = reinterpret_cast<const T*>(s.state) + ((step + 1) & 1) * s.head.depth;
+    product_of_row<T>(h, s.head, reinterpret_cast<const T*>(s.head_packed), scores, false, id, threads);
+    barrier.wait(threads);
+    if (id == 0) {
+      for (int64_t k = 0; bias && k < s.V; ++k) scores[k] += bias[k];
+      s.symbol = s.choose(s.chooser, s.scores, s.V, sizeof(T) == 8);
+      if (s.symbol >= 0) s.made[n] = s.symbol;
+    }
+    barrier.wait(threads);
+  }
+}
+
 // One element-wise operation on n numbers: for tests of its accuracy.
 template <class T>
 void apply(int op, int64_t n, const char* a, const char* b, const char* c, char* out) {
@@ -256,7 +311,7 @@ void apply(int op, int64_t n, const char* a, const char* b, const char* c, char*
 
 template <class T>
 const unrolled::Path* path_of(const char* name) {
-  static const unrolled::Path path{name, LANES<T>, scan<T>, pack<T>, apply<T>};
+  static const unrolled::Path path{name, LANES<T>, scan<T>, stream<T>, pack<T>, apply<T>};
   return &path;
 }
 

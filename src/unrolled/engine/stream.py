@@ -1,0 +1,114 @@
+"""Streams: symbol after symbol through layers, head and choice, in one loop of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unrolled.cells.cell import Cell
+from unrolled.engine import native
+from unrolled.engine.binding import Binding
+from unrolled.engine.compiled import compiled
+from unrolled.engine.prepared import Prepared, prepared
+
+_ALONE_BYTES = 256 << 10  # below this, threads wait for one another longer than they work
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a symbol is chosen; the rule is that of `models.decode.Chooser`."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    exclude: tuple[int, ...]
+    seed: int
+    position: int
+
+
+class Stream:
+    """Layers with one sequence, fed with the symbols that the head's scores give.
+
+    Shapes:
+        inputs (V, D), what the first layer reads for each symbol; states (1, width) each; weight (V, H) and
+        bias (V,) of the head.
+
+    Arguments:
+        cells: the layers, from the bottom.
+        states: one tuple a cell, before the first symbol; they are copied.
+    """
+
+    def __init__(
+        self,
+        cells: list[Cell],
+        inputs: Tensor,
+        states: list[tuple[Tensor, ...]],
+        weight: Tensor,
+        bias: Tensor | None,
+        choice: Choice,
+    ) -> None:
+        like = inputs = inputs.detach().contiguous()
+        size = sum(p.numel() for cell in cells for p in cell.parameters()) * like.element_size()
+        threads = torch.get_num_threads() if size > _ALONE_BYTES else 1
+        is_double = like.dtype == torch.float64
+        self._native = native.module.Stream(is_double, threads)
+        self._alive: list[object] = [inputs]
+        below: Tensor | None = None
+        for cell, state in zip(cells, states, strict=True):
+            below = self._add(cell, state, inputs, below)
+        assert below is not None
+        weight = weight.detach().contiguous()
+        bias = None if bias is None else bias.detach().contiguous()
+        self._alive += [weight, bias]
+        address = 0 if bias is None else bias.data_ptr()
+        self._native.set_head(weight.data_ptr(), address, below.data_ptr(), *weight.shape)
+        self._native.set_choice(
+            choice.temperature,
+            choice.top_k or 0,
+            -1.0 if choice.top_p is None else choice.top_p,
+            list(choice.exclude),
+            choice.seed & (2**64 - 1),
+            choice.position,
+        )
+
+    def take(self, symbol: int, count: int) -> list[int]:
+        """The next ``count`` symbols, the first of them after ``symbol``.
+
+        Raises:
+            ValueError: scores that are not finite.
+        """
+        return self._native.run(symbol, count)
+
+    def _add(self, cell: Cell, state: tuple[Tensor, ...], inputs: Tensor, below: Tensor | None) -> Tensor:
+        """One layer; the memory of its first state, two slices, of which one is the newer."""
+        made = prepared(cell)
+        assert isinstance(made, Prepared)
+        program = compiled(made.step_text())
+        site, parameters = program.passing_site, made.step_parameters(cell)
+        width = program.passing.projected_width
+        b = Binding(site, parameters, inputs, 1, 1, [width])
+        memory = []
+        for s, old in zip(program.states, state, strict=True):
+            slices = inputs.new_zeros(2, 1, s.width)
+            slices[0].copy_(old)
+            b.set(f"old:{s.name}", slices)
+            b.set(f"new:{s.name}", slices)
+            memory.append(slices)
+        changing: list[int] = []
+        x = program.sequences[0]
+        table, p = inputs, b.index("p")
+        source = b.index(f"sequence:{x.name}")
+        if width:
+            b.set_memory(p, b.extra[0], width, width, width)
+        if below is not None:
+            b.set(f"sequence:{x.name}", below)
+            if source >= 0:
+                changing += [source, below.data_ptr(), -x.width]
+        elif source >= 0:
+            b.set(f"sequence:{x.name}", inputs[:1, None])
+            changing += [source, table.data_ptr(), x.width]
+        self._native.add_layer(site.native, b.numbers, changing, *b.packed)
+        self._alive += [b, parameters, memory]
+        return memory[0]
