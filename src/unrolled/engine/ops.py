@@ -205,8 +205,6 @@ def _parts(tensors: Any, counts: Any) -> list[list[Tensor]]:
 
 def _plain(tensors: list[Tensor]) -> bool:
     """Whether nothing but autograd looks at these tensors: no compilation, no transformation, no subclass."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
     return torch._C._len_torch_dispatch_stack() == 0 and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
 
 
@@ -224,7 +222,7 @@ def run(
     parts = (sequences, states, resets, constants, parameters)
     tensors = [t for part in parts for t in part]
     save = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if not _plain(tensors):
+    if torch.compiler.is_compiling() or not _plain(tensors):
         results = torch.ops.unrolled.scan(program, *parts, flags, reverse, save)
     elif save:
         results = _Direct.apply(program, tuple(map(len, parts)), flags, reverse, *tensors)

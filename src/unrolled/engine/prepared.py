@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -128,12 +129,17 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
         _known[cell] = known
     made = known.made.get(constants)
     if made is None:
-        try:
-            made = Prepared(cell, constants)
-        except UnsupportedError as error:
-            made = error
-        known.made[constants] = made
+        made = known.made[constants] = _prepare(cell, constants)
     return made
+
+
+def _prepare(cell: Cell, constants: tuple[int, ...]) -> Prepared | UnsupportedError:
+    """In a thread of its own, where no mode, transformation or profiler of the caller's is active."""
+    with ThreadPoolExecutor(1) as clean:
+        try:
+            return clean.submit(Prepared, cell, constants).result()
+        except UnsupportedError as error:
+            return error
 
 
 def warn_once(cell: Cell, error: UnsupportedError) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import eager, flags, native
+from unrolled.engine import eager, flags, native, ops
 from unrolled.engine.prepared import Prepared, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
@@ -29,6 +29,10 @@ def scan(
     Raises:
         ValueError: the path that was asked for cannot run this cell.
     """
+    if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
+        text = _program(cell, tuple(c.shape[1] for c in constants))
+        if text:
+            return _in_graph(text, cell, x, state, lengths, resets, reverse, constants)
     if backend in ("auto", "engine"):
         why = unfit(cell, x, constants)
         if not why:
@@ -54,6 +58,8 @@ def unfit(cell: Cell, x: Tensor, constants: State = (), warn: bool = True) -> st
         return f"it was not built ({native.missing})"
     if why := fits(x):
         return why
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func is transforming it"
     if any(c.dim() != 2 or c.dtype != x.dtype or c.device != x.device for c in constants):
         return "it takes constants (N, width) of the type of x"
     made = prepared(cell, tuple(c.shape[1] for c in constants))
@@ -81,6 +87,40 @@ def _by_engine(
     made = prepared(cell, tuple(c.shape[1] for c in constants))
     assert isinstance(made, Prepared)
     return made.run(cell, x, state, initial, marks, reverse, constants)
+
+
+@torch.compiler.assume_constant_result
+def _program(cell: Cell, constants: tuple[int, ...]) -> str:
+    """The cell's loop as text; empty where something has to be computed before the loop."""
+    made = prepared(cell, constants)
+    simple = isinstance(made, Prepared) and not made.hoisted.outer and not made.traced.derived
+    return made.text if simple else ""  # type: ignore[union-attr]
+
+
+def _in_graph(
+    text: str,
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    constants: State,
+) -> tuple[Tensor, State]:
+    """The operator alone, with nothing around it that torch.compile could not follow."""
+    T, N, _ = x.shape
+    marks = flags.flags(T, N, lengths, resets, reverse)
+    if lengths is not None and marks is not None:
+        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
+    initial = cell.initial_state(N, like=x) if resets is not None else ()
+    parameters = []
+    for line in text.splitlines():
+        if line.startswith("parameter "):
+            owner, names = cell, line.split(" ")[1].split(".")
+            for name in names[:-1]:
+                owner = getattr(owner, name)
+            parameters.append(getattr(owner, names[-1]))
+    return ops.run(text, [x], list(state), list(initial), list(constants), parameters, marks, reverse)
 
 
 def _by_torch(cell: Cell, lengths: Tensor | None, resets: Tensor | None) -> bool:
