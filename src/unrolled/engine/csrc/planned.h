@@ -1,0 +1,407 @@
+// A plan as the border holds it: checked when it is made, bound to memory at every call.
+#pragma once
+#include <nanobind/nanobind.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "paths.h"
+#include "threads.h"
+
+namespace unrolled {
+
+namespace nb = nanobind;
+
+// A call with the tables it points to.
+struct Bound {
+  Call call{};
+  std::vector<Array> arrays;
+  std::vector<State> states;
+  std::vector<Pack> packs;
+  std::vector<Outer> outers;
+};
+
+class Stream;
+
+class Plan {
+ public:
+  Plan(const Ints& instructions, const Ints& phases, const Ints& packs, const Ints& modes, std::vector<double> numbers,
+       int64_t slots, bool whole, const Ints& before, const Ints& after, const Ints& outers)
+      : numbers_(std::move(numbers)), slots_(slots), whole_(whole) {
+    require(instructions.size() % 18 == 0 && phases.size() % 4 == 0 && packs.size() % 4 == 0, "a table is cut off");
+    require(slots >= 0 && slots < 10000 && modes.size() < 10000, "too many slots or arrays");
+    for (int64_t m : modes) require(m >= TIME && m <= SUM, "an array has no such mode");
+    modes_.assign(modes.begin(), modes.end());
+    reach_.assign(modes.size(), 0);
+    for (size_t k = 0; k < packs.size(); k += 4) {
+      for (int j = 0; j < 4; ++j) require(packs[k + j] >= 0 && packs[k + j] < (1 << 30), "a matrix has no such shape");
+      require(packs[k] > 0 && packs[k + 1] > 0, "a matrix is empty");
+      packs_.push_back({packs[k], packs[k + 1], packs[k + 2], packs[k + 3], 0});
+    }
+    for (size_t k = 0; k < instructions.size(); k += 18) add(&instructions[k]);
+    int64_t at = 0;
+    for (size_t k = 0; k < phases.size(); k += 4) {
+      require(phases[k] == at && phases[k + 1] > at && phases[k + 1] <= static_cast<int64_t>(instructions_.size()),
+              "the phases do not cover the instructions");
+      at = phases[k + 1];
+      int64_t width = 0;
+      for (int64_t i = phases[k]; i < at; ++i) {
+        width = std::max<int64_t>(width, instructions_[i].width);
+        require(whole || instructions_[i].width == phases[k + 2], "a tiled phase has two widths");
+      }
+      require(phases[k + 2] == width, "a phase has another width than its instructions");
+      phases_.push_back({static_cast<int32_t>(phases[k]), static_cast<int32_t>(at), static_cast<int32_t>(width),
+                         phases[k + 3] != 0});
+      widest_ = std::max(widest_, width);
+    }
+    require(at == static_cast<int64_t>(instructions_.size()), "the phases do not cover the instructions");
+    before_ = products(before);
+    after_ = products(after);
+    require(outers.size() % 6 == 0, "a table is cut off");
+    for (size_t k = 0; k < outers.size(); k += 6) add_outer(&outers[k]);
+  }
+
+  // Elements of the work space that `run` needs for a stretch of `rows` rows.
+  int64_t work_size(bool is_double, int64_t rows) const {
+    std::vector<Outer> outers = outers_;
+    for (Outer& o : outers) o.total = reinterpret_cast<char*>(1);
+    return lay_out(outers, is_double, rows, 0);
+  }
+
+  int64_t packed_size(bool is_double) const {
+    int64_t panel = 2 * chosen[is_double]->lanes, total = 0;
+    for (const Pack& p : packs_) total += round_up(p.units, panel) * p.depth;
+    return total;
+  }
+
+  // Packs matrix k from sources[2k], an address, with sources[2k+1] elements, into `packed`.
+  void pack(bool is_double, int64_t threads, const Ints& sources, int64_t packed, int64_t size) const {
+    require(sources.size() == 2 * packs_.size(), "a matrix is missing");
+    require(size >= packed_size(is_double), "the packed buffer is too small");
+    std::vector<Pack> packs = placed(is_double);
+    for (size_t k = 0; k < packs.size(); ++k) {
+      const Pack& p = packs[k];
+      require(sources[2 * k] != 0, "a matrix has no address");
+      require((p.units - 1) * p.unit_stride + (p.depth - 1) * p.depth_stride < sources[2 * k + 1], "a matrix is too small");
+    }
+    struct Job {
+      const std::vector<Pack>& packs;
+      const Ints& sources;
+      char* packed;
+      const Path* path;
+    } job{packs, sources, reinterpret_cast<char*>(packed), chosen[is_double]};
+    nb::gil_scoped_release release;
+    parallel(
+        count(threads),
+        [](void* data, int id, int all) {
+          auto& j = *static_cast<Job*>(data);
+          for (size_t k = 0; k < j.packs.size(); ++k) {
+            const int64_t panels = round_up(j.packs[k].units, 2 * j.path->lanes) / (2 * j.path->lanes);
+            j.path->pack(j.packs[k], reinterpret_cast<const char*>(j.sources[2 * k]), j.packed, panels * id / all,
+                         panels * (id + 1) / all);
+          }
+        },
+        &job);
+  }
+
+  // One stretch of steps. `arrays` has 7 numbers an array: address, elements, time stride, row stride,
+  // first step, address and elements of what stands before the first step. `states` has 10 a state:
+  // width, arrays old, out, carry, next, addresses initial, reset, last, d_initial, d_reset.
+  // `totals` has the address of each outer product's sum, 0 where it is not wanted.
+  void run(bool is_double, int64_t threads, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
+           int64_t packed, int64_t packed_elements, const Ints& totals, int64_t work, int64_t work_elements) const {
+    require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
+    const int64_t T = shape[0], N = shape[1], begin = shape[2], end = shape[3];
+    require(T > 0 && N > 0 && begin >= 0 && begin <= end && end <= T, "there are no such steps");
+    require(shape[4] == 1 || shape[4] == -1 || shape[4] == 2 || shape[4] == -2, "there is no such direction");
+    require(shape[5] >= -1 && shape[5] < static_cast<int64_t>(modes_.size()), "there is no such array");
+    require(arrays.size() == 7 * modes_.size(), "an array is missing");
+    require(states.size() % 10 == 0, "the states are cut off");
+    require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
+    if (begin == end) return;
+    require(totals.size() == outers_.size(), "a total is missing");
+    Bound bound;
+    bind(bound, is_double, count(threads), arrays, keep(states, flags != 0), shape, flags, packed);
+    Call& c = bound.call;
+    bound.outers = outers_;
+    for (size_t k = 0; k < totals.size(); ++k) bound.outers[k].total = reinterpret_cast<char*>(totals[k]);
+    require(lay_out(bound.outers, is_double, (end - begin) * N, 0) <= work_elements, "the work space is too small");
+    c.outers = bound.outers.data(), c.outer_count = static_cast<int32_t>(bound.outers.size());
+    c.work = reinterpret_cast<char*>(work);
+    place_memory(bound, is_double, count(threads), scratch(memory_size(c, is_double, count(threads))));
+    struct Job {
+      const Call& call;
+      const Path* path;
+      Barrier barrier;
+    } job{c, chosen[is_double], {}};
+    nb::gil_scoped_release release;
+    parallel(
+        count(threads),
+        [](void* data, int id, int all) {
+          auto& j = *static_cast<Job*>(data);
+          j.path->scan(j.call, id, all, j.barrier);
+        },
+        &job);
+  }
+
+  friend class Stream;
+
+ private:
+  std::vector<Instruction> instructions_;
+  std::vector<Phase> phases_;
+  std::vector<Pack> packs_;
+  std::vector<Product> before_, after_;
+  std::vector<Outer> outers_;
+  std::vector<int32_t> modes_;
+  std::vector<int64_t> dense_;  // arrays without gaps between steps
+  std::vector<int64_t> reach_;  // columns that the instructions touch in each array
+  std::vector<double> numbers_;
+  int64_t slots_ = 0, widest_ = 1;
+  bool whole_ = false;
+
+  // The call of a stretch of steps, without memory to work in.
+  void bind(Bound& bound, bool is_double, int threads, const Ints& arrays, std::vector<State> states, const Ints& shape,
+            int64_t flags, int64_t packed) const {
+    Call& c = bound.call;
+    c.T = shape[0], c.N = shape[1], c.begin = shape[2], c.end = shape[3];
+    c.direction = shape[4] > 0 ? 1 : -1;
+    c.backward = shape[4] == 2 || shape[4] == -2;
+    c.upstream = static_cast<int32_t>(shape[5]);
+    bound.arrays = addressed(arrays, c, threads);
+    bound.states = std::move(states);
+    bound.packs = placed(is_double);
+    c.before = before_.data(), c.before_count = static_cast<int32_t>(before_.size());
+    c.after = after_.data(), c.after_count = static_cast<int32_t>(after_.size());
+    c.instructions = instructions_.data(), c.phases = phases_.data(), c.packs = bound.packs.data();
+    c.phase_count = static_cast<int32_t>(phases_.size());
+    c.array_count = static_cast<int32_t>(bound.arrays.size());
+    c.number_count = static_cast<int32_t>(numbers_.size());
+    c.slots = static_cast<int32_t>(slots_), c.whole = whole_;
+    c.arrays = bound.arrays.data();
+    c.states = bound.states.data(), c.state_count = static_cast<int32_t>(bound.states.size());
+    c.packed = reinterpret_cast<const char*>(packed);
+    c.flags = reinterpret_cast<const uint8_t*>(flags);
+    split(c, is_double, threads);
+  }
+
+  // Bytes for the numbers, and for each thread's scratch: where arrays stand, slots, patched rows.
+  int64_t memory_size(Call& c, bool is_double, int threads) const {
+    const int64_t item = is_double ? 8 : 4;
+    int64_t patches = 0;
+    for (int k = 0; k < c.state_count; ++k) patches += c.states[k].width;
+    if (c.state_count) patches += c.states[0].width;
+    const int64_t patched = c.flags ? c.N * patches : 0;  // of all rows: fewer threads may come than were asked for
+    c.scratch_bytes = round_up(c.array_count * 16 + 64 + (slots_ * c.block * c.tile + patched) * item, 64);
+    return c.scratch_bytes * threads + round_up(c.number_count * c.tile * item, 64);
+  }
+
+  void place_memory(Bound& bound, bool is_double, int threads, char* memory) const {
+    Call& c = bound.call;
+    c.scratch = memory;
+    char* numbers = memory + c.scratch_bytes * threads;
+    c.numbers = numbers;
+    for (size_t k = 0; k < numbers_.size(); ++k) {
+      if (is_double)
+        std::fill_n(reinterpret_cast<double*>(numbers) + k * c.tile, c.tile, numbers_[k]);
+      else
+        std::fill_n(reinterpret_cast<float*>(numbers) + k * c.tile, c.tile, static_cast<float>(numbers_[k]));
+    }
+  }
+
+  static int count(int64_t threads) { return static_cast<int>(std::clamp<int64_t>(threads, 1, 1024)); }
+
+  void add(const int64_t* v) {
+    Instruction i{};
+    require(v[0] >= 0 && v[0] <= COLSUM, "there is no such instruction");
+    require(v[1] > 0 && v[1] < (1 << 24), "an instruction has no such width");
+    i.op = static_cast<int32_t>(v[0]), i.width = static_cast<int32_t>(v[1]), i.pack = static_cast<int32_t>(v[2]);
+    int64_t left = i.width;
+    if (i.op == GEMM) {
+      require(v[2] >= 0 && v[2] < static_cast<int64_t>(packs_.size()), "there is no such matrix");
+      require(packs_[v[2]].units == i.width, "a matrix has another width than its instruction");
+      left = packs_[v[2]].depth;
+    } else if (i.op == ROWSUM || i.op == ROWMAX) {
+      require(v[2] > 0 && v[2] < (1 << 24) && whole_, "a row operation needs whole rows, and a width");
+      left = v[2];
+    } else if (i.op == EXPAND) {
+      require(whole_, "a row operation needs whole rows");
+      left = 1;
+    }
+    i.out = operand(v + 3, i.width, false);
+    i.a = operand(v + 6, left, false);
+    i.b = operand(v + 9, i.width, true);
+    i.c = operand(v + 12, i.width, true);
+    i.sum = operand(v + 15, i.width, true);
+    require(i.out.where != NUMBER && (i.sum.where == NONE || i.sum.where == ARRAY), "a number cannot be written to");
+    require(i.op != GEMM || i.a.where == ARRAY, "the left side of a matrix must be an array");
+    require(i.out.where != SCRATCH || i.op != GEMM || i.out.column == 0, "a product must begin its slot");
+    instructions_.push_back(i);
+  }
+
+  void touch(int64_t array, int64_t column, int64_t width) {
+    require(array >= 0 && array < static_cast<int64_t>(modes_.size()), "there is no such array");
+    require(column >= 0 && width > 0 && column < (1 << 24) && width < (1 << 24), "an array has no such columns");
+    reach_[array] = std::max(reach_[array], column + width);
+  }
+
+  std::vector<Product> products(const Ints& v) {
+    require(v.size() % 6 == 0, "a table is cut off");
+    std::vector<Product> made;
+    for (size_t k = 0; k < v.size(); k += 6) {
+      const int64_t* p = &v[k];
+      require(p[2] >= 0 && p[2] < static_cast<int64_t>(packs_.size()), "there is no such matrix");
+      touch(p[0], p[4], packs_[p[2]].depth);
+      touch(p[1], p[5], packs_[p[2]].units);
+      require(modes_[p[0]] == TIME && modes_[p[1]] == TIME, "a product needs all steps of its arrays");
+      made.push_back({static_cast<int32_t>(p[0]), static_cast<int32_t>(p[1]), static_cast<int32_t>(p[2]), p[3] != 0,
+                      p[4], p[5]});
+      dense_.push_back(p[0]);
+      dense_.push_back(p[1]);
+    }
+    return made;
+  }
+
+  void add_outer(const int64_t* v) {
+    touch(v[0], v[1], v[2]);
+    touch(v[3], v[4], v[5]);
+    for (int64_t k : {v[0], v[3]})
+      require(modes_[k] == TIME || modes_[k] == PREVIOUS || modes_[k] == FIXED, "an outer product needs rows for all steps");
+    outers_.push_back({static_cast<int32_t>(v[0]), static_cast<int32_t>(v[3]), v[1], v[2], v[4], v[5], 0, 0, 0, 0, nullptr});
+  }
+
+  // Places the packed sides of the outer products that are wanted, each side once; the elements they take.
+  int64_t lay_out(std::vector<Outer>& outers, bool is_double, int64_t rows, int64_t used) const {
+    const int64_t panel = 2 * chosen[is_double]->lanes;
+    for (size_t k = 0; k < outers.size(); ++k) {
+      Outer& o = outers[k];
+      if (!o.total) continue;
+      o.packs_left = o.packs_right = 1;
+      for (size_t j = 0; j < k; ++j) {
+        const Outer& e = outers[j];
+        if (!e.total) continue;
+        if (e.left == o.left && e.left_column == o.left_column && e.left_width == o.left_width)
+          o.left_offset = e.left_offset, o.packs_left = 0;
+        if (e.right == o.right && e.right_column == o.right_column && e.right_width == o.right_width)
+          o.right_offset = e.right_offset, o.packs_right = 0;
+      }
+      if (o.packs_right) o.right_offset = used, used += round_up(o.right_width, panel) * rows;
+      if (o.packs_left) o.left_offset = used, used += round_up(round_up(o.left_width, 6) * rows, panel);
+    }
+    return used;
+  }
+
+  Operand operand(const int64_t* v, int64_t width, bool optional) {
+    require(v[0] >= (optional ? 0 : 1) && v[0] <= NUMBER, "an operand is nowhere");
+    require(v[1] >= 0 && v[2] >= 0 && v[2] < (1 << 24), "an operand is nowhere");
+    if (v[0] == ARRAY) {
+      require(v[1] < static_cast<int64_t>(modes_.size()), "there is no such array");
+      reach_[v[1]] = std::max(reach_[v[1]], v[2] + width);
+    } else if (v[0] == SCRATCH) {
+      require(v[1] < slots_, "there is no such slot");
+      require(v[2] == 0 || whole_, "a slice of scratch needs whole rows");
+      widest_ = std::max(widest_, v[2] + width);
+    } else if (v[0] == NUMBER) {
+      require(v[1] < static_cast<int64_t>(numbers_.size()) && v[2] == 0, "there is no such number");
+    }
+    return {static_cast<int32_t>(v[0]), static_cast<int32_t>(v[1]), v[2]};
+  }
+
+  std::vector<Pack> placed(bool is_double) const {
+    std::vector<Pack> packs = packs_;
+    int64_t at = 0;
+    for (Pack& p : packs) {
+      p.offset = at;
+      at += round_up(p.units, 2 * chosen[is_double]->lanes) * p.depth;
+    }
+    return packs;
+  }
+
+  // Rows for the threads where there are enough: no thread ever waits. Units otherwise.
+  void split(Call& c, bool is_double, int threads) const {
+    const int64_t panel = 2 * chosen[is_double]->lanes;
+    c.by_rows = threads == 1 || c.N >= 8 || c.flags || whole_;
+    const int64_t width = round_up(widest_, panel);
+    if (whole_)
+      c.tile = static_cast<int32_t>(width);
+    else if (c.by_rows)
+      c.tile = static_cast<int32_t>(std::min<int64_t>(width, 256));
+    else
+      c.tile = static_cast<int32_t>(std::min<int64_t>(round_up((widest_ + threads - 1) / threads, panel), 256));
+    c.block = c.tile < 128 ? 24 : 6;
+  }
+
+  std::vector<Array> addressed(const Ints& v, const Call& c, int threads) const {
+    std::vector<Array> bound;
+    for (size_t k = 0; k < modes_.size(); ++k) {
+      const int64_t* a = &v[7 * k];
+      const int64_t mode = modes_[k], size = a[1], time = a[2], row = a[3];
+      if (a[0] == 0 && std::any_of(after_.begin(), after_.end(), [&](const Product& p) { return p.out == static_cast<int64_t>(k); })) {
+        bound.push_back({nullptr, nullptr, 0, 0, 0, TIME});  // a gradient that is not wanted
+        continue;
+      }
+      require(mode != TIME || std::find(dense_.begin(), dense_.end(), static_cast<int64_t>(k)) == dense_.end() ||
+                  time == c.N * row,
+              "an array has gaps between its steps");
+      require(a[0] != 0 && size >= 0 && time >= 0 && row >= 0 && time < (1LL << 40) && row < (1LL << 40),
+              "an array has no address, or a stride below 0");
+      const int64_t rows = mode == ROW || mode == SUM ? 0 : (c.N - 1) * row;
+      int64_t last = 0;
+      if (mode == TIME) {
+        require(a[4] >= 0 && c.begin >= a[4], "an array begins after the steps");
+        last = (c.end - 1 - a[4]) * time;
+      } else if (mode == PREVIOUS) {
+        const int64_t low = c.direction > 0 ? std::max<int64_t>(c.begin - 1, 0) : c.begin + 1;
+        const int64_t high = c.direction > 0 ? c.end - 2 : std::min(c.end, c.T - 1);
+        require(a[4] >= 0, "an array begins before the first step");
+        if (high >= low) {
+          require(low >= a[4], "an array begins after the steps");
+          last = (high - a[4]) * time;
+        }
+        require(a[5] != 0 && a[6] >= (c.N - 1) * row + reach_[k], "the state before the first step is too small");
+      } else if (mode == PARITY || mode == OTHER) {
+        last = time;
+      } else if (mode == SUM) {
+        last = (threads - 1) * time;
+      }
+      if (reach_[k]) require(last + rows + reach_[k] <= size, "an array is too small");
+      bound.push_back({reinterpret_cast<char*>(a[0]), reinterpret_cast<char*>(a[5]), time,
+                       mode == ROW || mode == SUM ? 0 : row, a[4], static_cast<int32_t>(mode)});
+    }
+    return bound;
+  }
+
+  std::vector<State> keep(const Ints& v, bool masked) const {
+    std::vector<State> kept;
+    for (size_t k = 0; masked && k < v.size(); k += 10) {
+      const int64_t* s = &v[k];
+      require(s[0] > 0 && s[0] < (1 << 24), "a state has no such width");
+      for (int j = 1; j < 5; ++j)
+        require(s[j] >= -1 && s[j] < static_cast<int64_t>(modes_.size()), "there is no such array");
+      auto p = [&](int j) { return reinterpret_cast<char*>(s[j]); };
+      kept.push_back({s[0], static_cast<int32_t>(s[1]), static_cast<int32_t>(s[2]), static_cast<int32_t>(s[3]),
+                      static_cast<int32_t>(s[4]), p(5), p(6), p(7), p(8), p(9)});
+    }
+    return kept;
+  }
+
+  // Memory of the calling thread, kept between calls.
+  static char* scratch(int64_t bytes) {
+    struct Free {
+      void operator()(char* p) const { std::free(p); }
+    };
+    static thread_local std::unique_ptr<char, Free> memory;
+    static thread_local int64_t held = 0;
+    if (held < bytes) {
+      memory.reset();
+      held = 0;
+      memory.reset(static_cast<char*>(std::aligned_alloc(64, round_up(bytes, 64))));
+      if (!memory) throw std::bad_alloc();
+      held = bytes;
+    }
+    return memory.get();
+  }
+};
+
+}  // namespace unrolled
