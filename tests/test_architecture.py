@@ -75,6 +75,7 @@ def test_the_public_surface():
     assert sorted(unrolled.__all__) == sorted(
         [
             *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "GRUCell"),
+            *("Zoneout", "VariationalDropout", "WeightDrop"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),
             *("backward", "explain", "fit", "load"),

@@ -103,7 +103,7 @@ def test_the_random_numbers_are_those_of_numpy(seed, position):
         model = model_of(unrolled.ElmanCell(5, 3))
         for p in model.head.parameters():
             p.zero_()
-        scores, state = model.begin(START)
+        _, state = model.begin(START)
         loop = streaming.stream(model, state, Choice(1.0, None, None, (), seed, position))
     numbers = decode.Philox(seed, position)
     choose = decode.Chooser()

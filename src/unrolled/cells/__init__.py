@@ -5,5 +5,15 @@ from unrolled.cells.elman import ElmanCell
 from unrolled.cells.gates import Gates
 from unrolled.cells.gru import GRUCell
 from unrolled.cells.lstm import LSTMCell
+from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Zoneout
 
-__all__ = ["Cell", "ElmanCell", "GRUCell", "Gates", "LSTMCell"]
+__all__ = [
+    "Cell",
+    "ElmanCell",
+    "GRUCell",
+    "Gates",
+    "LSTMCell",
+    "VariationalDropout",
+    "WeightDrop",
+    "Zoneout",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -32,6 +33,9 @@ class Cell(nn.Module):
     first of them is the output. It contains no loop over time, no lengths, no device: `Recurrent` has
     those. A cell with inputs that stay the same for a whole sequence (an image, a dropout mask) names
     them in ``constants``; they follow the states as arguments of ``step``.
+
+    What is random is drawn outside ``step``, once a call: `prepare` for each step, `draw_constants` for
+    all of them.
 
     `Gates` stored under the name of a state (``self.h`` above) map that state, so they are recurrent
     weights, and start orthogonal.
@@ -96,10 +100,52 @@ class Cell(nn.Module):
             like = next(self.parameters())
         return tuple(like.new_zeros(batch, *shape) for shape in self.state_shapes().values())
 
+    @property
+    def given_size(self) -> int:
+        """The width of x before `prepare`; behind it, and for ``step``, it is ``input_size``."""
+        return self.input_size
+
+    @property
+    def equation(self) -> Callable[..., Any]:
+        """The function whose names `gates` reads: ``step``, or that of the cell inside."""
+        return self.step
+
+    @property
+    def prepares(self) -> bool:
+        """Whether `prepare` does anything, in the mode that the cell is in."""
+        return type(self).prepare is not Cell.prepare
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """What the steps of one call read, (T, N, given_size) to (T, N, input_size): x itself.
+
+        Override it to draw random numbers for each step, as further columns of x, or anything else that
+        is drawn once a call.
+        """
+        return x
+
+    def draw_constants(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
+        """The last of the ``constants``, for callers that do not give them: none.
+
+        Override it for constants that are drawn anew at each call, such as a dropout mask.
+        """
+        return ()
+
+    def all_constants(self, given: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, ...]:
+        """The constants that the caller gave, and behind them those that are drawn.
+
+        Arguments:
+            given: all constants, or all but the drawn ones.
+            like: x, with N in its dimension before the last.
+        """
+        if len(given) == len(self.constants):
+            return tuple(given)
+        return (*given, *self.draw_constants(like.shape[-2], like))
+
     def forward(self, x: Tensor, *state: Tensor, constants: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
         """One step, checked: the new states as a tuple. Without states, from the initial ones."""
         old = state or self.initial_state(x.shape[0], like=x)
-        new = self.step(x, *old, *constants)
+        x = self.prepare(x.unsqueeze(0)).squeeze(0)
+        new = self.step(x, *old, *self.all_constants(constants, x))
         return self.checked(new, old)
 
     def checked(self, new: Tensor | tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -127,10 +173,16 @@ class Cell(nn.Module):
             state: the states before the step; without them, the initial ones.
         """
         old = state or self.initial_state(x.shape[0], like=x)
-        names, new = read_names(self.step, x, *old, *constants)
-        inputs = {id(x), *map(id, old), *map(id, constants)}
-        named = {k: v for k, v in names.items() if isinstance(v, Tensor) and v.dim() and id(v) not in inputs}
-        return named | dict(zip(self.state, self.checked(new, old), strict=True))
+        x = self.prepare(x.unsqueeze(0)).squeeze(0)
+        return self.read_step(x, old, self.all_constants(constants, x))
+
+    def read_step(
+        self, x: Tensor, state: tuple[Tensor, ...], constants: tuple[Tensor, ...] = ()
+    ) -> dict[str, Tensor]:
+        """As `gates`, of a step whose x and constants are drawn already."""
+        names, new = read_names(self.step, x, *state, *constants, equation=self.equation)
+        named = {k: v for k, v in names.items() if isinstance(v, Tensor) and v.dim()}
+        return named | dict(zip(self.state, self.checked(new, state), strict=True))
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"

@@ -8,22 +8,35 @@ from types import FrameType
 from typing import Any
 
 
-def read_names(function: Callable[..., Any], *args: Any) -> tuple[dict[str, Any], Any]:
-    """Call ``function``; its local variables as they stood at its return, and what it returned.
+def read_names(
+    function: Callable[..., Any], *args: Any, equation: Callable[..., Any] | None = None
+) -> tuple[dict[str, Any], Any]:
+    """Call ``function``; the local variables as they stood at its return, and what it returned.
+
+    The arguments themselves are left out, under whatever name.
+
+    Arguments:
+        function: what is called with ``args``.
+        equation: the function whose variables are read, if it is another, which ``function`` calls.
 
     >>> def equation(x):
     ...     r = x + 1
     ...     return 2 * r
     >>> read_names(equation, 1)
-    ({'x': 1, 'r': 2}, 4)
+    ({'r': 2}, 4)
     """
-    code = getattr(function, "__func__", function).__code__
+    read = function if equation is None else equation
+    code = getattr(read, "__func__", read).__code__
+    given: dict[str, Any] = {}
     names: dict[str, Any] = {}
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:
         if frame.f_code is code:
-            if event == "return":
-                names.update(frame.f_locals)
+            if event == "call":
+                given.update(frame.f_locals)
+            elif event == "return":
+                known = set(map(id, given.values()))
+                names.update((k, v) for k, v in frame.f_locals.items() if id(v) not in known)
             return watch
         return None
 
@@ -36,5 +49,4 @@ def read_names(function: Callable[..., Any], *args: Any) -> tuple[dict[str, Any]
         returned = function(*args)
     finally:
         put(before)
-    names.pop("self", None)
     return names, returned

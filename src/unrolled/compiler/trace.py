@@ -154,6 +154,7 @@ class Recorder(TorchDispatchMode):
         self._widths: dict[str, int] = {i.name: i.width for i in inputs}
         self._dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), torch.get_default_dtype())
         self._kept: list[Tensor] = []
+        self._numbers: set[int] = set()  # 0-d tensors that the equation itself makes
         self._storages = {_storage(p): name for name, p in parameters.items()}
         self._refs = {id(p): _Ref(name) for name, p in parameters.items()}
         self._derived: list[Derived] = []
@@ -218,9 +219,10 @@ class Recorder(TorchDispatchMode):
             return self._values[id(a)]
         name = self._storages.get(_storage(a))
         if name is None:
-            if a.dim() == 0 and a.device.type == "cpu":
+            if id(a) in self._numbers:
                 return float(a)
             raise UnsupportedError("uses a tensor that is neither parameter nor buffer of the cell", self.here())
+        self._check_type(a)
         if a.dim() > 2 or (a.dim() == 2 and a.shape[0] != 1) or (a.dim() and a.shape[-1] not in (1, width)):
             raise UnsupportedError(f"uses a parameter of shape {tuple(a.shape)} for each unit", self.here())
         stride = a.stride(-1) if a.dim() and a.shape[-1] == width else 0
@@ -231,6 +233,7 @@ class Recorder(TorchDispatchMode):
         name = self._storages.get(_storage(a))
         if name is None or a.dim() != 2:
             raise UnsupportedError("multiplies two values that both depend on the sequence", self.here())
+        self._check_type(a)
         return View(name, int(a.storage_offset()), tuple(a.shape), tuple(a.stride()))
 
     def widened(self, tensor: Tensor) -> str:
@@ -266,6 +269,9 @@ class Recorder(TorchDispatchMode):
             if value is not None:
                 self._check_shape(func, tensor, value)
                 self._bind(tensor, value)
+            elif isinstance(tensor, Tensor):
+                self._numbers.add(id(tensor))
+                self._kept.append(tensor)
         return result
 
     def _derive(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -297,6 +303,10 @@ class Recorder(TorchDispatchMode):
                 f"{tuple('N' if n == self.batch else n for n in tensor.shape)}, expected (N, width)",
                 self.here(),
             )
+
+    def _check_type(self, a: Tensor) -> None:
+        if a.dtype != self._dtype:
+            raise UnsupportedError(f"uses a tensor of {a.dtype} in a cell of {self._dtype}", self.here())
 
     def _bind(self, tensor: Tensor, value: str) -> None:
         self._values[id(tensor)] = value

@@ -90,13 +90,16 @@ class _Known:
 
     def __init__(self, cell: Cell) -> None:
         self.made: dict[tuple, Prepared | UnsupportedError] = {}
-        self._marks: list[tuple[dict, list[tuple[str, Any]]]] = []
+        self._marks: list[tuple[dict, int, list[tuple[str, Any]]]] = []
         for module in cell.modules():
             for place in (module.__dict__, module._parameters, module._buffers, module._modules):
-                self._marks.append((place, [(k, _mark(v)) for k, v in place.items() if k not in _BOOKKEEPING]))
+                entries = [(k, _mark(v)) for k, v in place.items() if k not in _BOOKKEEPING]
+                self._marks.append((place, len(place), entries))
 
     def holds(self) -> bool:
-        for place, entries in self._marks:
+        for place, size, entries in self._marks:
+            if len(place) != size:
+                return False
             for name, mark in entries:
                 value = place.get(name, _GONE)
                 if value is not mark and _mark(value) != mark:
@@ -110,7 +113,13 @@ _BOOKKEEPING = {name for name in nn.Module().__dict__ if name != "training"}
 
 def _mark(value: Any) -> Any:
     """What stands for an attribute: shape and type of a tensor, whose numbers may change, or the thing itself."""
-    return (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, list | tuple | set):
+        return type(value), *map(_mark, value)
+    if isinstance(value, dict):
+        return dict, *((k, _mark(v)) for k, v in value.items())
+    return value
 
 
 _known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
@@ -140,11 +149,14 @@ def _prepare(cell: Cell, constants: tuple[int, ...]) -> Prepared | UnsupportedEr
             return clean.submit(Prepared, cell, constants).result()
         except UnsupportedError as error:
             return error
+        except ValueError as error:
+            name = type(cell).__name__
+            raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
 
 
-def warn_once(cell: Cell, error: UnsupportedError) -> None:
+def warn_once(cell: Cell, why: str) -> None:
     """Say once why a cell runs step by step."""
-    message = f"{type(cell).__name__} runs step by step, many times slower: {error}"
+    message = f"{type(cell).__name__} runs step by step, many times slower: {why}"
     if message not in _warned:
         _warned.add(message)
         warnings.warn(message, RuntimeWarning, stacklevel=4)

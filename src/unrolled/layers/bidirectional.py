@@ -23,7 +23,7 @@ class Bidirectional(nn.Module):
 
     Arguments:
         forward_cell, backward_cell: two cells of the same input width, with weights of their own.
-        backend: as in `Recurrent`.
+        backend, checkpoint: as in `Recurrent`.
 
     Source:
         M. Schuster & K. Paliwal, "Bidirectional recurrent neural networks" (1997).
@@ -33,16 +33,18 @@ class Bidirectional(nn.Module):
     torch.Size([5, 2, 6])
     """
 
-    def __init__(self, forward_cell: Cell, backward_cell: Cell, backend: str = "auto") -> None:
+    def __init__(
+        self, forward_cell: Cell, backward_cell: Cell, backend: str = "auto", checkpoint: int | None = None
+    ) -> None:
         super().__init__()
-        self.forward_layer = Recurrent(forward_cell, backend=backend)
-        self.backward_layer = Recurrent(backward_cell, reverse=True, backend=backend)
+        self.forward_layer = Recurrent(forward_cell, backend=backend, checkpoint=checkpoint)
+        self.backward_layer = Recurrent(backward_cell, reverse=True, backend=backend, checkpoint=checkpoint)
         if forward_cell is backward_cell:
             raise ValueError("Bidirectional: each direction needs a cell of its own, got the same twice")
-        if forward_cell.input_size != backward_cell.input_size:
+        if forward_cell.given_size != backward_cell.given_size:
             raise ValueError(
-                f"Bidirectional: the cells take inputs of width {forward_cell.input_size} "
-                f"and {backward_cell.input_size}, expected the same"
+                f"Bidirectional: the cells take inputs of width {forward_cell.given_size} "
+                f"and {backward_cell.given_size}, expected the same"
             )
 
     @property

@@ -66,4 +66,25 @@ def check_state(name: str, state: Any, cell: Cell, x: Tensor) -> tuple[Tensor, .
             raise ValueError(f"{name}: state {label} has shape {came}, expected (N, width) = {expected}")
         if tensor.dtype != x.dtype:
             raise ValueError(f"{name}: state {label} has dtype {tensor.dtype}, x has {x.dtype}")
+        if tensor.device != x.device:
+            raise ValueError(f"{name}: state {label} is on {tensor.device}, x is on {x.device}")
     return tuple(state)
+
+
+def check_constants(name: str, constants: tuple, cell: Cell, x: Tensor) -> None:
+    """Each constant is a tensor (N, ...) on the device of ``x``, and of its type where it has a fraction."""
+    for label, constant in zip(cell.constants, constants, strict=True):
+        if not isinstance(constant, Tensor):
+            raise ValueError(f"{name}: constant {label} must be a tensor (N, ...), got {type(constant).__name__}")
+        if not constant.dim() or constant.shape[0] != x.shape[1]:
+            raise ValueError(
+                f"{name}: constant {label} has shape {tuple(constant.shape)}, expected (N, ...) with N = {x.shape[1]}"
+            )
+        if (
+            constant.is_floating_point()
+            and constant.dtype != x.dtype
+            and not torch.is_autocast_enabled(x.device.type)
+        ):
+            raise ValueError(f"{name}: constant {label} has dtype {constant.dtype}, x has {x.dtype}")
+        if constant.device != x.device:
+            raise ValueError(f"{name}: constant {label} is on {constant.device}, x is on {x.device}")

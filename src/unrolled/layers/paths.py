@@ -29,12 +29,19 @@ def scan(
     Raises:
         ValueError: the path that was asked for cannot run this cell.
     """
+    if torch.is_autocast_enabled("cpu") and backend in ("auto", "engine") and native.available():
+        weight = next(cell.parameters(), x)
+        if x.device.type == "cpu" and x.is_floating_point():  # the engine computes in the type of the weights
+            with torch.autocast("cpu", enabled=False):
+                x, *rest = (t.to(weight.dtype) for t in (x, *state, *constants))
+                state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
+                return scan(backend, cell, x, state, lengths, resets, reverse, constants)
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         text = _program(cell, tuple(c.shape[1] for c in constants))
         if text:
             return _in_graph(text, cell, x, state, lengths, resets, reverse, constants)
     if backend in ("auto", "engine"):
-        why = unfit(cell, x, constants)
+        why = unfit(cell, x, constants, warn=backend == "auto")
         if not why:
             return _by_engine(cell, x, state, lengths, resets, reverse, constants)
         if backend == "engine":
@@ -60,13 +67,20 @@ def unfit(cell: Cell, x: Tensor, constants: State = (), warn: bool = True) -> st
         return why
     if torch._C._are_functorch_transforms_active():
         return "torch.func is transforming it"
-    if any(c.dim() != 2 or c.dtype != x.dtype or c.device != x.device for c in constants):
-        return "it takes constants (N, width) of the type of x"
+    weight = next(cell.parameters(), x)
+    if weight.dtype != x.dtype or weight.device != x.device:
+        return f"the weights are {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
+    for name, c in zip(cell.constants, constants, strict=False):
+        if c.dim() != 2 or c.dtype != x.dtype:
+            why = f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"
+            if warn:
+                warn_once(cell, why)
+            return why
     made = prepared(cell, tuple(c.shape[1] for c in constants))
     if isinstance(made, Prepared):
         return ""
     if warn:
-        warn_once(cell, made)
+        warn_once(cell, str(made))
     return str(made)
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells.cell import Cell
-from unrolled.layers import paths, torch_kernels
-from unrolled.layers.checks import check_input, check_lengths, check_resets, check_state
+from unrolled.layers import checkpoint, paths, torch_kernels
+from unrolled.layers.checks import check_constants, check_input, check_lengths, check_resets, check_state
+from unrolled.layers.modes import evaluating
 
 State = tuple[Tensor, ...]
 
@@ -29,6 +30,8 @@ class Recurrent(nn.Module):
         backend: ``"engine"``, the compiled engine, for every cell whose equation the compiler knows;
             ``"torch"``, torch.nn's kernel, for the cells it has; ``"eager"``, the equation step by step;
             ``"auto"``, the first of these that can run the call.
+        checkpoint: K: keep what the backward pass needs for K steps at a time, and compute it again for
+            the others: one more forward pass, for memory that hardly grows with T. None: keep everything.
 
     Raises:
         ValueError: an argument does not fit; it is named, with what was expected.
@@ -39,7 +42,9 @@ class Recurrent(nn.Module):
     (torch.Size([5, 2, 3]), torch.Size([2, 3]))
     """
 
-    def __init__(self, cell: Cell, reverse: bool = False, backend: str = "auto") -> None:
+    def __init__(
+        self, cell: Cell, reverse: bool = False, backend: str = "auto", checkpoint: int | None = None
+    ) -> None:
         super().__init__()
         if not isinstance(cell, Cell):
             raise ValueError(f"Recurrent: cell must be an unrolled.Cell, got {type(cell).__name__}")
@@ -47,13 +52,16 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent: backend must be one of {', '.join(paths.BACKENDS)}, got {backend!r}")
         if backend == "torch" and not torch_kernels.has_kernel(cell):
             raise ValueError(f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'")
+        if checkpoint is not None and (type(checkpoint) is not int or checkpoint < 1):
+            raise ValueError(f"Recurrent: checkpoint must be None or a whole number from 1, got {checkpoint!r}")
         self.cell = cell
         self.reverse = reverse
         self.backend = backend
+        self.checkpoint = checkpoint
 
     @property
     def input_size(self) -> int:
-        return self.cell.input_size
+        return self.cell.given_size
 
     @property
     def output_size(self) -> int:
@@ -80,12 +88,16 @@ class Recurrent(nn.Module):
                 it are zero.
             resets: true where a new sequence begins: the state goes back to the initial one before that
                 step.
-            constants: what the cell needs beside x and the states, the same at every step.
+            constants: what the cell needs beside x and the states, the same at every step. Those that the
+                cell draws itself may be left out.
         """
         name = f"Recurrent({type(self.cell).__name__})"
         check_input(name, x, self.input_size)
         weight = next(self.cell.parameters(), None)
-        if weight is not None and weight.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        if weight is not None and weight.device != x.device:
+            raise ValueError(f"{name}: x is on {x.device}, the weights are on {weight.device}")
+        lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
+        if weight is not None and weight.dtype != x.dtype and not lowered:
             raise ValueError(f"{name}: x has dtype {x.dtype}, the weights have {weight.dtype}")
         lengths = check_lengths(name, lengths, x)
         resets = check_resets(name, resets, x)
@@ -93,20 +105,35 @@ class Recurrent(nn.Module):
             state = self.initial_state(x.shape[1], like=x)
         else:
             state = check_state(name, state, self.cell, x)
-        if len(constants) != len(self.cell.constants):
+        x = self.cell.prepare(x)
+        constants = self._constants(name, constants, x)
+        call = (self.backend, self.cell, x, state, lengths, resets, self.reverse, constants)
+        if self.checkpoint is not None and self.checkpoint < x.shape[0] and torch.is_grad_enabled():
+            return checkpoint.scan(self.checkpoint, *call)
+        return paths.scan(*call)
+
+    def _constants(self, name: str, given: State, x: Tensor) -> State:
+        """All constants: those given, and those that the cell draws."""
+        made = self.cell.all_constants(given, x)
+        if len(made) != len(self.cell.constants):
             wanted = ", ".join(self.cell.constants) or "none"
-            raise ValueError(f"{name}: {len(constants)} constants were given, the cell has: {wanted}")
-        return paths.scan(self.backend, self.cell, x, state, lengths, resets, self.reverse, constants)
+            raise ValueError(f"{name}: {len(given)} constants were given, the cell has: {wanted}")
+        check_constants(name, made, self.cell, x)
+        return made
 
     @torch.no_grad()
-    def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """Every tensor that the cell's equation names, at every step: name -> (T, N, width)."""
-        check_input(f"Recurrent({type(self.cell).__name__})", x, self.input_size)
+    def gates(self, x: Tensor, state: State | None = None, constants: State = ()) -> dict[str, Tensor]:
+        """Every tensor that the cell's equation names, at every step, in evaluation: name -> (T, N, width)."""
+        name = f"Recurrent({type(self.cell).__name__})"
+        check_input(name, x, self.input_size)
         state = self.initial_state(x.shape[1], like=x) if state is None else state
         steps: list[dict[str, Tensor]] = []
-        for x_t in x.flip(0) if self.reverse else x:
-            steps.append(self.cell.gates(x_t, *state))
-            state = tuple(steps[-1][name] for name in self.cell.state)
+        with evaluating(self):
+            x = self.cell.prepare(x)
+            constants = self._constants(name, constants, x)
+            for x_t in x.flip(0) if self.reverse else x:
+                steps.append(self.cell.read_step(x_t, state, constants))
+                state = tuple(steps[-1][name] for name in self.cell.state)
         if self.reverse:
             steps.reverse()
         return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
@@ -116,5 +143,6 @@ class Recurrent(nn.Module):
             [
                 *(["reverse=True"] if self.reverse else []),
                 *([f"backend={self.backend!r}"] if self.backend != "auto" else []),
+                *([f"checkpoint={self.checkpoint}"] if self.checkpoint is not None else []),
             ]
         )

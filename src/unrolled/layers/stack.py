@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from unrolled.cells.cell import Cell
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.modes import evaluating
 from unrolled.layers.recurrent import Recurrent
 
 
@@ -84,11 +85,12 @@ class Stack(nn.Module):
 
     @torch.no_grad()
     def gates(self, x: Tensor, state: Any = None) -> list[dict[str, Tensor]]:
-        """What the equation of each layer names, at every step, without dropout: one dictionary a layer."""
+        """What the equation of each layer names, at every step, in evaluation: one dictionary a layer."""
         named = []
-        for layer, layer_state in zip(self.layers, self._per_layer(state), strict=True):
-            named.append(layer.gates(x, layer_state))
-            x, _ = layer(x, layer_state)
+        with evaluating(self):
+            for layer, layer_state in zip(self.layers, self._per_layer(state), strict=True):
+                named.append(layer.gates(x, layer_state))
+                x, _ = layer(x, layer_state)
         return named
 
     def _per_layer(self, state: Any) -> Sequence[Any]:

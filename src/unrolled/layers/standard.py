@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, VariationalDropout, WeightDrop, Zoneout
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
+
+
+@dataclass(frozen=True)
+class _Running:
+    """How each layer is run in training: by which backend, with which random numbers, in which memory."""
+
+    backend: str
+    zoneout: float
+    variational_dropout: float
+    weight_drop: float
+    checkpoint: int | None
+
+    def wrapped(self, cell: Cell) -> Cell:
+        if self.zoneout:
+            cell = Zoneout(cell, self.zoneout)
+        if self.variational_dropout:
+            cell = VariationalDropout(cell, self.variational_dropout)
+        if self.weight_drop:
+            cell = WeightDrop(cell, self.weight_drop)
+        return cell
+
+    def one_way(self, cell: Cell) -> Recurrent:
+        return Recurrent(self.wrapped(cell), backend=self.backend, checkpoint=self.checkpoint)
+
+    def both_ways(self, ahead: Cell, back: Cell) -> Bidirectional:
+        return Bidirectional(self.wrapped(ahead), self.wrapped(back), self.backend, self.checkpoint)
 
 
 class _Standard(nn.Module):
@@ -27,7 +54,7 @@ class _Standard(nn.Module):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        backend: str,
+        running: _Running,
     ) -> None:
         super().__init__()
         if not isinstance(num_layers, int) or num_layers < 1:
@@ -35,13 +62,15 @@ class _Standard(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional = bidirectional
+        self.zoneout, self.variational_dropout = running.zoneout, running.variational_dropout
+        self.weight_drop, self.checkpoint = running.weight_drop, running.checkpoint
         layers: list[Recurrent | Bidirectional] = []
         width = input_size
         for _ in range(num_layers):
             if bidirectional:
-                layers.append(Bidirectional(make_cell(width), make_cell(width), backend=backend))
+                layers.append(running.both_ways(make_cell(width), make_cell(width)))
             else:
-                layers.append(Recurrent(make_cell(width), backend=backend))
+                layers.append(running.one_way(make_cell(width)))
             width = layers[-1].output_size
         self.stack = Stack(layers, dropout=self.dropout)
 
@@ -125,6 +154,10 @@ class _Standard(nn.Module):
             ("batch_first", False),
             ("dropout", 0.0),
             ("bidirectional", False),
+            ("zoneout", 0.0),
+            ("variational_dropout", 0.0),
+            ("weight_drop", 0.0),
+            ("checkpoint", None),
         ):
             if (value := getattr(self, name)) != usual:
                 shown.append(f"{name}={value}")
@@ -153,7 +186,10 @@ class Elman(_Standard):
         dropout: between layers, in training.
         bidirectional: a second cell in each layer runs backward.
         nonlinearity: ``"tanh"`` or ``"relu"``.
-        backend: as in `Recurrent`.
+        backend, checkpoint: as in `Recurrent`.
+        zoneout: of every state, as in `Zoneout`.
+        variational_dropout: on h, as in `VariationalDropout`.
+        weight_drop: of the recurrent matrices, as in `WeightDrop`.
 
     Source:
         J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
@@ -177,12 +213,17 @@ class Elman(_Standard):
         *,
         nonlinearity: str = "tanh",
         backend: str = "auto",
+        zoneout: float = 0.0,
+        variational_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        checkpoint: int | None = None,
     ) -> None:
         def cell(width: int) -> Cell:
             return ElmanCell(width, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
 
+        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
         )
         self.nonlinearity = nonlinearity
 
@@ -223,12 +264,17 @@ class LSTM(_Standard):
         *,
         forget_bias: float = 1.0,
         backend: str = "auto",
+        zoneout: float = 0.0,
+        variational_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        checkpoint: int | None = None,
     ) -> None:
         def cell(width: int) -> Cell:
             return LSTMCell(width, hidden_size, bias, forget_bias, device=device, dtype=dtype)
 
+        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
         )
 
 
@@ -268,11 +314,16 @@ class GRU(_Standard):
         *,
         reset: str = "before",
         backend: str = "auto",
+        zoneout: float = 0.0,
+        variational_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        checkpoint: int | None = None,
     ) -> None:
         def cell(width: int) -> Cell:
             return GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
 
+        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
         )
         self.reset = reset

@@ -61,7 +61,8 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
     """The ``torch.nn`` module that computes what ``layer`` computes.
 
     Raises:
-        ValueError: torch.nn has no such function: a GRU with ``reset="before"``, or another layer.
+        ValueError: torch.nn has no such function: a GRU with ``reset="before"``, a layer with zoneout,
+            variational dropout or weight drop, or another layer.
 
     >>> to_torch(LSTM(4, 3))
     LSTM(4, 3)
@@ -73,6 +74,12 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
             "to_torch: torch.nn.GRU resets after the recurrent matrix, this GRU before it; the values "
             "would change. Make it with GRU(..., reset='after')."
         )
+    for name in ("zoneout", "variational_dropout", "weight_drop"):
+        if rate := getattr(layer, name):
+            raise ValueError(
+                f"to_torch: this {type(layer).__name__} has {name}={rate}, which torch.nn does not know. For its "
+                f"weights alone, load the state of each cell into a layer made without {name}."
+            )
     weight = next(layer.parameters())
     options: dict[str, Any] = {
         "num_layers": layer.num_layers,

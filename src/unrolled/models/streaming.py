@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.cells.cell import Cell
 from unrolled.engine.stream import Choice, Stream
 from unrolled.errors import RunError
 from unrolled.layers import paths
@@ -53,8 +52,7 @@ def _streams(layer: Any, weight: Tensor) -> bool:
     if type(layer) is not Recurrent or layer.reverse or layer.backend not in ("auto", "engine"):
         return False
     cell = layer.cell
-    plain = not cell.constants and getattr(type(cell), "prepare", None) is getattr(Cell, "prepare", None)
-    return plain and not paths.unfit(cell, weight, warn=False)
+    return not cell.constants and not cell.prepares and not paths.unfit(cell, weight, warn=False)
 
 
 def _hooked(model: Model) -> bool:

@@ -15,6 +15,7 @@ using namespace unrolled;
 NB_MODULE(_native, m) {
   nb::set_leak_warnings(false);  // plans are kept until the process ends
   choose("");
+  thread_source();  // looked up now: a child that is forked later must know that it is one
   m.def("paths", [] {
     std::vector<std::string> names;
     for (const Named& path : all_paths())

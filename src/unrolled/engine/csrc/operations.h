@@ -19,7 +19,7 @@
   X(square, a * a)                                      \
   X(sqrt, sqrt_of<T>(a))                                \
   X(abs, a < 0 ? -a : a + 0)                            \
-  X(sign, a > 0 ? one : (a < 0 ? -one : a))             \
+  X(sign, a > 0 ? one : (a < 0 ? -one : zero))             \
   X(minimum, a < b ? a : (a != a ? a : b))              \
   X(maximum, a > b ? a : (a != a ? a : b))              \
   X(gt, a > b ? one : zero)                             \

@@ -69,6 +69,12 @@ inline std::string choose(const std::string& name) {
   refuse("there is no path " + name + "; this build has " + known);
 }
 
+inline int64_t times(int64_t a, int64_t b) {
+  int64_t product;
+  if (__builtin_mul_overflow(a, b, &product) || product > (1LL << 48)) refuse("a size is beyond any memory");
+  return product;
+}
+
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace unrolled

@@ -65,6 +65,7 @@ class Plan {
 
   // Elements of the work space that `run` needs for a stretch of `rows` rows.
   int64_t work_size(bool is_double, int64_t rows) const {
+    require(rows >= 0, "there are no such rows");
     std::vector<Outer> outers = outers_;
     for (Outer& o : outers) o.total = reinterpret_cast<char*>(1);
     return lay_out(outers, is_double, rows, 0);
@@ -72,7 +73,7 @@ class Plan {
 
   int64_t packed_size(bool is_double) const {
     int64_t panel = 2 * chosen[is_double]->lanes, total = 0;
-    for (const Pack& p : packs_) total += round_up(p.units, panel) * p.depth;
+    for (const Pack& p : packs_) total = checked(total + times(round_up(p.units, panel), p.depth));
     return total;
   }
 
@@ -84,7 +85,7 @@ class Plan {
     for (size_t k = 0; k < packs.size(); ++k) {
       const Pack& p = packs[k];
       require(sources[2 * k] != 0, "a matrix has no address");
-      require((p.units - 1) * p.unit_stride + (p.depth - 1) * p.depth_stride < sources[2 * k + 1], "a matrix is too small");
+      require(times(p.units - 1, p.unit_stride) + times(p.depth - 1, p.depth_stride) < sources[2 * k + 1], "a matrix is too small");
     }
     struct Job {
       const std::vector<Pack>& packs;
@@ -114,7 +115,7 @@ class Plan {
            int64_t packed, int64_t packed_elements, const Ints& totals, int64_t work, int64_t work_elements) const {
     require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
     const int64_t T = shape[0], N = shape[1], begin = shape[2], end = shape[3];
-    require(T > 0 && N > 0 && begin >= 0 && begin <= end && end <= T, "there are no such steps");
+    require(T > 0 && N > 0 && T < (1LL << 31) && N < (1LL << 31) && begin >= 0 && begin <= end && end <= T, "there are no such steps");
     require(shape[4] == 1 || shape[4] == -1 || shape[4] == 2 || shape[4] == -2, "there is no such direction");
     require(shape[5] >= -1 && shape[5] < static_cast<int64_t>(modes_.size()), "there is no such array");
     require(arrays.size() == 7 * modes_.size(), "an array is missing");
@@ -123,7 +124,7 @@ class Plan {
     if (begin == end) return;
     require(totals.size() == outers_.size(), "a total is missing");
     Bound bound;
-    bind(bound, is_double, count(threads), arrays, keep(states, flags != 0), shape, flags, packed);
+    bind(bound, is_double, count(threads), arrays, keep(states, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
     Call& c = bound.call;
     bound.outers = outers_;
     for (size_t k = 0; k < totals.size(); ++k) bound.outers[k].total = reinterpret_cast<char*>(totals[k]);
@@ -210,6 +211,8 @@ class Plan {
     }
   }
 
+  static int64_t checked(int64_t size) { return times(size, 1); }
+
   static int count(int64_t threads) { return static_cast<int>(std::clamp<int64_t>(threads, 1, 1024)); }
 
   void add(const int64_t* v) {
@@ -286,8 +289,8 @@ class Plan {
         if (e.right == o.right && e.right_column == o.right_column && e.right_width == o.right_width)
           o.right_offset = e.right_offset, o.packs_right = 0;
       }
-      if (o.packs_right) o.right_offset = used, used += round_up(o.right_width, panel) * rows;
-      if (o.packs_left) o.left_offset = used, used += round_up(round_up(o.left_width, 6) * rows, panel);
+      if (o.packs_right) o.right_offset = used, used = checked(used + times(round_up(o.right_width, panel), rows));
+      if (o.packs_left) o.left_offset = used, used = checked(used + round_up(times(round_up(o.left_width, 6), rows), panel));
     }
     return used;
   }
@@ -304,6 +307,7 @@ class Plan {
       widest_ = std::max(widest_, v[2] + width);
     } else if (v[0] == NUMBER) {
       require(v[1] < static_cast<int64_t>(numbers_.size()) && v[2] == 0, "there is no such number");
+      if (whole_) widest_ = std::max(widest_, width);
     }
     return {static_cast<int32_t>(v[0]), static_cast<int32_t>(v[1]), v[2]};
   }
@@ -313,7 +317,7 @@ class Plan {
     int64_t at = 0;
     for (Pack& p : packs) {
       p.offset = at;
-      at += round_up(p.units, 2 * chosen[is_double]->lanes) * p.depth;
+      at = checked(at + times(round_up(p.units, 2 * chosen[is_double]->lanes), p.depth));
     }
     return packs;
   }
@@ -342,28 +346,28 @@ class Plan {
         continue;
       }
       require(mode != TIME || std::find(dense_.begin(), dense_.end(), static_cast<int64_t>(k)) == dense_.end() ||
-                  time == c.N * row,
+                  time == times(c.N, row),
               "an array has gaps between its steps");
       require(a[0] != 0 && size >= 0 && time >= 0 && row >= 0 && time < (1LL << 40) && row < (1LL << 40),
               "an array has no address, or a stride below 0");
-      const int64_t rows = mode == ROW || mode == SUM ? 0 : (c.N - 1) * row;
+      const int64_t rows = mode == ROW || mode == SUM ? 0 : times(c.N - 1, row);
       int64_t last = 0;
       if (mode == TIME) {
         require(a[4] >= 0 && c.begin >= a[4], "an array begins after the steps");
-        last = (c.end - 1 - a[4]) * time;
+        last = times(c.end - 1 - a[4], time);
       } else if (mode == PREVIOUS) {
         const int64_t low = c.direction > 0 ? std::max<int64_t>(c.begin - 1, 0) : c.begin + 1;
         const int64_t high = c.direction > 0 ? c.end - 2 : std::min(c.end, c.T - 1);
         require(a[4] >= 0, "an array begins before the first step");
         if (high >= low) {
           require(low >= a[4], "an array begins after the steps");
-          last = (high - a[4]) * time;
+          last = times(high - a[4], time);
         }
-        require(a[5] != 0 && a[6] >= (c.N - 1) * row + reach_[k], "the state before the first step is too small");
+        require(a[5] != 0 && a[6] >= times(c.N - 1, row) + reach_[k], "the state before the first step is too small");
       } else if (mode == PARITY || mode == OTHER) {
         last = time;
       } else if (mode == SUM) {
-        last = (threads - 1) * time;
+        last = times(threads - 1, time);
       }
       if (reach_[k]) require(last + rows + reach_[k] <= size, "an array is too small");
       bound.push_back({reinterpret_cast<char*>(a[0]), reinterpret_cast<char*>(a[5]), time,
@@ -372,17 +376,24 @@ class Plan {
     return bound;
   }
 
-  std::vector<State> keep(const Ints& v, bool masked) const {
+  std::vector<State> keep(const Ints& v, bool masked, bool backward, int64_t upstream) const {
     std::vector<State> kept;
-    for (size_t k = 0; masked && k < v.size(); k += 10) {
+    if (!masked) return kept;
+    require(!v.empty(), "masks need the states");
+    for (size_t k = 0; k < v.size(); k += 10) {
       const int64_t* s = &v[k];
       require(s[0] > 0 && s[0] < (1 << 24), "a state has no such width");
-      for (int j = 1; j < 5; ++j)
+      for (int j = 1; j < 5; ++j) {
         require(s[j] >= -1 && s[j] < static_cast<int64_t>(modes_.size()), "there is no such array");
+        require(s[j] < 0 || reach_[s[j]] >= s[0] || j == 1, "a state is wider than its array");
+      }
+      require(s[backward ? 4 : 2] >= 0, "a state has no array to be written to");
+      for (int j = 5; j < (backward ? 10 : 8); ++j) require(s[j] != 0, "a state lacks an address");
       auto p = [&](int j) { return reinterpret_cast<char*>(s[j]); };
       kept.push_back({s[0], static_cast<int32_t>(s[1]), static_cast<int32_t>(s[2]), static_cast<int32_t>(s[3]),
                       static_cast<int32_t>(s[4]), p(5), p(6), p(7), p(8), p(9)});
     }
+    require(upstream < 0 || reach_[upstream] <= kept[0].width, "the gradient of the output is wider than the state");
     return kept;
   }
 
