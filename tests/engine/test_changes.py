@@ -188,3 +188,23 @@ def test_a_buffer_of_double_precision_is_not_read_as_single(place):
         except (ValueError, RuntimeError):
             continue  # torch multiplies no matrices of two number types
         assert place == "row" and y.dtype == torch.float64
+
+
+def test_a_cut_gradient_stays_cut():
+    class Stop(unrolled.Cell):
+        def __init__(self):
+            super().__init__(3, 4)
+            self.x = unrolled.Gates("a", 3, 4)
+            self.h = unrolled.Gates("a", 4, 4, bias=False)
+
+        def step(self, x, h):
+            return torch.tanh(self.x(x) + self.h(h.detach()))
+
+    cell = Stop().double()
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    with pytest.warns(RuntimeWarning, match="detach"):
+        Recurrent(cell)(x)[0].sum().backward()
+    found = cell.x.weight.grad.clone()
+    cell.zero_grad()
+    Recurrent(cell, backend="eager")(x)[0].sum().backward()
+    torch.testing.assert_close(found, cell.x.weight.grad)

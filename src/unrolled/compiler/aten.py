@@ -288,7 +288,7 @@ def _cat(r: Recorder, result: Tensor, parts: list[Tensor], dim: int = 0) -> str:
     return r.emit("cat", *[r.widened(p) for p in parts], width=result.shape[1])
 
 
-@_on("alias", "detach", "clone", "contiguous", "_to_copy", "lift_fresh", "view", "_unsafe_view", "reshape")
+@_on("alias", "clone", "contiguous", "_to_copy", "lift_fresh", "view", "_unsafe_view", "reshape")
 @_on("unsqueeze", "squeeze", "expand", "expand_as")
 def _same(r: Recorder, result: Tensor, a: Tensor, *args: Any, **kwargs: Any) -> str | None:
     if a.dim() == 0 and a.device.type == "cpu":
