@@ -41,7 +41,7 @@ def _on(*packets: str) -> Callable[[Callable], Callable]:
 
 _COMPARISONS = {getattr(_aten, name) for name in ("gt", "ge", "lt", "le", "eq")}
 _BY_TORCH = {
-    *("slice", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk", "select", "alias", "detach"),
+    *("slice", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk", "select", "alias"),
     *("view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "lift_fresh", "zeros", "ones", "full"),
     *("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
 }

@@ -93,7 +93,7 @@ def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
     tensors = [recorder.input(i) for i in inputs]
     step = _Step(cell)
     try:
-        with torch.no_grad(), recorder:
+        with torch.enable_grad(), recorder:
             names, returned = torch.func.functional_call(
                 step, {f"cell.{name}": p for name, p in stand_ins.items()}, tuple(tensors)
             )
@@ -138,7 +138,7 @@ class _Step(nn.Module):
         self.cell = cell
 
     def forward(self, *args: Tensor) -> Any:
-        return read_names(self.cell.step, *args)
+        return read_names(self.cell.step, *args, equation=self.cell.equation)
 
 
 class Recorder(TorchDispatchMode):
@@ -159,7 +159,7 @@ class Recorder(TorchDispatchMode):
         self._refs = {id(p): _Ref(name) for name, p in parameters.items()}
         self._derived: list[Derived] = []
         self._kept += list(parameters.values())
-        code = getattr(cell.step, "__func__", cell.step).__code__
+        code = getattr(cell.equation, "__func__", cell.equation).__code__
         self._file, self._line = code.co_filename, code.co_firstlineno
 
     @classmethod
@@ -247,6 +247,8 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._find_line()
+        if func.overloadpacket is torch.ops.aten.detach or not torch.is_grad_enabled():
+            raise UnsupportedError("cuts the gradient (detach, or torch.no_grad)", self.here())
         flat, _ = tree_flatten((args, kwargs))
         tensors = [a for a in flat if isinstance(a, Tensor)]
         if any(id(t) in self._values for t in tensors) or not tensors or self._is_new(tensors):

@@ -97,14 +97,18 @@ def _unpack(ctx: Any) -> tuple[list[list[Tensor]], Tensor | None, list[Tensor]]:
     return parts, flags, rest
 
 
+def _results_and_upstream(ctx: Any, kept: list[Tensor], upstream: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """What `scan.backward` reads: the results of the forward scan, and the gradients, zero where there is none."""
+    given = [kept[0].new_zeros(1).expand(shape) if d is None else d
+             for d, shape in zip(upstream, ctx.shapes, strict=False)]  # fmt: skip
+    return [kept[0], *given[1:], *kept[1:]], given  # of the final states only the shapes are read
+
+
 def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
     if not ctx.save:
         raise RuntimeError("unrolled::scan: a gradient was asked for, but the scan ran with save=False")
     (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
-    like = kept[0]
-    given = [like.new_zeros(1).expand(shape) if d is None else d
-             for d, shape in zip(upstream, ctx.shapes, strict=False)]  # fmt: skip
-    results = [kept[0], *given[1:], *kept[1:]]  # the final states' values are not read: anything of their shape
+    results, given = _results_and_upstream(ctx, kept, upstream)
     wanted = ctx.needs_input_grad
     needs = [*_flat(wanted[1], len(sequences)), *_flat(wanted[5], len(parameters))]
     made = torch.ops.unrolled.scan_backward(
@@ -180,10 +184,7 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         parts, flags, kept = _unpack(ctx)
-        like = kept[0]
-        given = [like.new_zeros(1).expand(shape) if d is None else d
-                 for d, shape in zip(upstream, ctx.shapes, strict=True)]  # fmt: skip
-        results = [kept[0], *given[1:], *kept[1:]]
+        results, given = _results_and_upstream(ctx, kept, upstream)
         wanted = ctx.needs_input_grad[4:]
         first, others = ctx.counts[0], sum(ctx.counts[:4])
         needs = [*wanted[:first], *wanted[others:]]

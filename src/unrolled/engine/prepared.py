@@ -73,12 +73,13 @@ class Prepared:
     def _named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
         if self._simple:
-            return {name: _tensor(cell, name) for name in self._outer_parameters}
+            return {name: tensor_of(cell, name) for name in self._outer_parameters}
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())
         return dict(zip(self._outer_parameters, self.traced.parameters(own), strict=True))
 
 
-def _tensor(cell: nn.Module, name: str) -> Tensor:
+def tensor_of(cell: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer of that name."""
     *path, last = name.split(".")
     for part in path:
         cell = getattr(cell, part)
@@ -122,7 +123,8 @@ def _mark(value: Any) -> Any:
     return value
 
 
-_known: weakref.WeakKeyDictionary[Cell, _Known] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Cell, dict[bool, _Known]] = weakref.WeakKeyDictionary()
+"""For each cell what was made of it in evaluation, and in training."""
 _warned: set[str] = set()
 
 
@@ -132,10 +134,12 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
     Numbers that the equation reads from the cell are part of the program: where one changes, the cell is
     traced again.
     """
-    known = _known.get(cell)
+    modes = _known.get(cell)
+    if modes is None:
+        modes = _known[cell] = {}
+    known = modes.get(cell.training)
     if known is None or not known.holds():
-        known = _Known(cell)
-        _known[cell] = known
+        known = modes[cell.training] = _Known(cell)
     made = known.made.get(constants)
     if made is None:
         made = known.made[constants] = _prepare(cell, constants)

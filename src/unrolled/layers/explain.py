@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import torch
+
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hoist import projections
 from unrolled.compiler.program import ELEMENTWISE, Op, View
@@ -69,7 +71,9 @@ def explain(cell: Cell) -> Explanation:
     if not isinstance(cell, Cell):
         raise ValueError(f"explain: cell must be an unrolled.Cell, got {type(cell).__name__}")
     name = f"{type(cell).__name__}({cell.extra_repr()})"
-    made = prepared(cell, tuple(cell.hidden_size for _ in cell.constants))
+    drawn = [c.shape[-1] for c in cell.draw_constants(1, torch.empty(1, cell.input_size))]
+    given = [cell.hidden_size] * (len(cell.constants) - len(drawn))
+    made = prepared(cell, (*given, *drawn))
     path = paths.usual(cell)
     if not isinstance(made, Prepared):
         return Explanation(name, path, str(made))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.engine import eager, flags, native, ops
-from unrolled.engine.prepared import Prepared, fits, prepared, warn_once
+from unrolled.engine.prepared import Prepared, fits, prepared, tensor_of, warn_once
 from unrolled.layers import torch_kernels
 
 State = tuple[Tensor, ...]
@@ -93,14 +93,21 @@ def _by_engine(
     reverse: bool,
     constants: State,
 ) -> tuple[Tensor, State]:
-    T, N, _ = x.shape
-    marks = flags.flags(T, N, lengths, resets, reverse)
-    if lengths is not None and marks is not None:  # what stands in the padding must not reach a gradient
-        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
-    initial = cell.initial_state(N, like=x) if resets is not None else ()
+    x, marks, initial = _marked(cell, x, lengths, resets, reverse)
     made = prepared(cell, tuple(c.shape[1] for c in constants))
     assert isinstance(made, Prepared)
     return made.run(cell, x, state, initial, marks, reverse, constants)
+
+
+def _marked(
+    cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor | None, State]:
+    """x without what stands in the padding, which must not reach a gradient; the flags; the states after a reset."""
+    T, N, _ = x.shape
+    marks = flags.flags(T, N, lengths, resets, reverse)
+    if lengths is not None and marks is not None:
+        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
+    return x, marks, cell.initial_state(N, like=x) if resets is not None else ()
 
 
 @torch.compiler.assume_constant_result
@@ -122,18 +129,9 @@ def _in_graph(
     constants: State,
 ) -> tuple[Tensor, State]:
     """The operator alone, with nothing around it that torch.compile could not follow."""
-    T, N, _ = x.shape
-    marks = flags.flags(T, N, lengths, resets, reverse)
-    if lengths is not None and marks is not None:
-        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
-    initial = cell.initial_state(N, like=x) if resets is not None else ()
-    parameters = []
-    for line in text.splitlines():
-        if line.startswith("parameter "):
-            owner, names = cell, line.split(" ")[1].split(".")
-            for name in names[:-1]:
-                owner = getattr(owner, name)
-            parameters.append(getattr(owner, names[-1]))
+    x, marks, initial = _marked(cell, x, lengths, resets, reverse)
+    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("parameter ")]
+    parameters = [tensor_of(cell, name) for name in names]
     return ops.run(text, [x], list(state), list(initial), list(constants), parameters, marks, reverse)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unrolled.engine.stream import Choice
 from unrolled.errors import RunError
+from unrolled.layers import modes
 from unrolled.layers.state import select
 from unrolled.models import streaming
 from unrolled.models.model import Model
@@ -195,13 +196,6 @@ def beam_search(
 
 @contextmanager
 def evaluating(model: Model) -> Iterator[None]:
-    """No gradient and no dropout inside; the model's mode is as before afterwards."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if training:
-            model.train()
+    """No gradient and no dropout inside; the modes are as before afterwards."""
+    with torch.no_grad(), modes.evaluating(model) if model.training else nullcontext():
+        yield
