@@ -92,6 +92,25 @@ KERNEL_CELLS = ("elman", "elman-relu", "lstm", "lstm-no-bias", "gru-after", "gru
 ALL_CELLS = (*KERNEL_CELLS, "gru", "peephole", "two-widths")
 
 
+def seeded_results(layer, x, seed=0, **given):
+    """Output, last states, and the gradients of a random function of them, by name, with these random numbers."""
+    x = x.clone().requires_grad_()
+    layer.zero_grad()
+    torch.manual_seed(seed)
+    output, last = layer(x, **given)
+    torch.manual_seed(1)
+    sum((part * torch.randn_like(part)).sum() for part in (output, *last)).backward()
+    found = {"y": output, "dx": x.grad} | {f"s{k}": s for k, s in enumerate(last)}
+    return found | {name: p.grad for name, p in layer.named_parameters() if p.grad is not None}
+
+
+def assert_all_close(a, b):
+    """Rounding of some hundred double-precision operations is below 1e-11."""
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-11, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess.CompletedProcess:
     """The command line in a process of its own."""
     return subprocess.run(

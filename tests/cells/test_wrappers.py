@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import unrolled
-from helpers import ALL_CELLS, cells
+from helpers import ALL_CELLS, assert_all_close, cells, seeded_results
 from unrolled import Recurrent, VariationalDropout, WeightDrop, Zoneout
 from unrolled.engine.prepared import Prepared, prepared
 
@@ -20,25 +20,6 @@ WRAPPED = {
     "all": lambda cell: WeightDrop(VariationalDropout(Zoneout(cell, 0.3), 0.4, p_x=0.2), 0.5),
     "all, the other way": lambda cell: Zoneout(VariationalDropout(WeightDrop(cell, 0.5), 0.4, p_x=0.2), 0.3),
 }
-
-
-def results(layer, x, seed, **given):
-    """Output, last states, and the gradients of a random function of them, by name, with these random numbers."""
-    x = x.clone().requires_grad_()
-    layer.zero_grad()
-    torch.manual_seed(seed)
-    output, last = layer(x, **given)
-    torch.manual_seed(1)
-    sum((part * torch.randn_like(part)).sum() for part in (output, *last)).backward()
-    found = {"y": output, "dx": x.grad} | {f"s{k}": s for k, s in enumerate(last)}
-    return found | {name: p.grad for name, p in layer.named_parameters() if p.grad is not None}
-
-
-def assert_same(a, b):
-    """Rounding of some hundred double-precision operations is below 1e-11."""
-    assert a.keys() == b.keys()
-    for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=1e-11, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def assert_rate(events, p):
@@ -60,10 +41,10 @@ def test_the_compiler_takes_every_wrapped_cell_and_computes_the_equation(name, w
         for reverse in (False, True):
             for more in ({}, given):
                 slow, fast = (
-                    results(Recurrent(cell, reverse=reverse, backend=backend), x, 5, **more)
+                    seeded_results(Recurrent(cell, reverse=reverse, backend=backend), x, 5, **more)
                     for backend in ("eager", "engine")
                 )
-                assert_same(slow, fast)
+                assert_all_close(slow, fast)
 
 
 @pytest.mark.parametrize("wrapped", WRAPPED)
@@ -264,7 +245,7 @@ def test_copies_and_state_dicts_after_a_training_call():
     layer(x)
     assert set(layer.state_dict()) == {f"cell.cell.cell.cell.{n}" for n in ("x.weight", "x.bias", "h.weight")}
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert_same(results(other, x, 3), results(layer, x, 3))
+        assert_all_close(seeded_results(other, x, 3), seeded_results(layer, x, 3))
         assert other.cell.innermost.h.weight is not layer.cell.innermost.h.weight
     layer.double()(x.double())
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import unrolled
 from helpers import PeepholeLSTM, TwoWidths, cells
+from unrolled.cells.source import load_cell
 
 
 class CoupledLSTM(unrolled.Cell):
@@ -29,18 +32,8 @@ class CoupledLSTM(unrolled.Cell):
         return o * torch.tanh(c), c
 
 
-class MinimalGatedUnit(unrolled.Cell):
-    """One gate (Zhou et al. 2016)."""
-
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.x = unrolled.Gates("f n", input_size, hidden_size)
-        self.h = unrolled.Gates("f n", hidden_size, hidden_size, bias=False)
-
-    def step(self, x, h):
-        f = torch.sigmoid(self.x.f(x) + self.h.f(h))
-        n = torch.tanh(self.x.n(x) + self.h.n(f * h))
-        return (1 - f) * h + f * n
+MinimalGatedUnit = load_cell(f"{Path(__file__).parents[2] / 'examples' / 'minimal_cell.py'}:MinimalCell")
+"""The cell of the documentation: one gate (Zhou et al. 2016)."""
 
 
 class LayerNormLSTM(unrolled.Cell):

@@ -1,5 +1,7 @@
 """A cell that changes after it has run runs as it is now."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -190,21 +192,40 @@ def test_a_buffer_of_double_precision_is_not_read_as_single(place):
         assert place == "row" and y.dtype == torch.float64
 
 
-def test_a_cut_gradient_stays_cut():
-    class Stop(unrolled.Cell):
-        def __init__(self):
-            super().__init__(3, 4)
-            self.x = unrolled.Gates("a", 3, 4)
-            self.h = unrolled.Gates("a", 4, 4, bias=False)
+class Cut(unrolled.Cell):
+    """A cell that keeps a gradient from passing, in one of three ways."""
 
-        def step(self, x, h):
-            return torch.tanh(self.x(x) + self.h(h.detach()))
+    def __init__(self, way):
+        super().__init__(3, 4)
+        self.x = unrolled.Gates("a", 3, 4)
+        self.h = unrolled.Gates("a", 4, 4, bias=False)
+        self.gain = torch.nn.Parameter(torch.ones(4))
+        self.way = way
 
-    cell = Stop().double()
+    def step(self, x, h):
+        if self.way == "state":
+            return torch.tanh(self.x(x) + self.h(h.detach()) * self.gain)
+        if self.way == "parameter":
+            return torch.tanh(self.x(x) + self.h(h) * self.gain.detach())
+        with torch.no_grad():
+            a = self.h(h) * self.gain
+        return torch.tanh(self.x(x) + a)
+
+
+@pytest.mark.parametrize("way", ["state", "parameter", "no_grad"])
+def test_a_cut_gradient_stays_cut(way):
+    torch.manual_seed(0)
+    cell = Cut(way).double()
     x = torch.randn(5, 2, 3, dtype=torch.float64)
-    with pytest.warns(RuntimeWarning, match="detach"):
-        Recurrent(cell)(x)[0].sum().backward()
-    found = cell.x.weight.grad.clone()
-    cell.zero_grad()
-    Recurrent(cell, backend="eager")(x)[0].sum().backward()
-    torch.testing.assert_close(found, cell.x.weight.grad)
+    found = []
+    for backend in ("auto", "eager"):
+        cell.zero_grad()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            Recurrent(cell, backend=backend)(x)[0].sum().backward()
+        assert any("cuts the gradient" in str(w.message) for w in said) == (backend == "auto")
+        found.append([p.grad for p in cell.parameters()])
+    for a, b in zip(*found, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b)

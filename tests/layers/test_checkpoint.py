@@ -1,32 +1,17 @@
 """Checkpointed unrolling: the same values and gradients, in less memory."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 import unrolled
-from helpers import ALL_CELLS, cells
+from helpers import ALL_CELLS, assert_all_close, cells, seeded_results
 from unrolled import Recurrent, VariationalDropout, WeightDrop, Zoneout
 
 D, H, T, N = 3, 4, 9, 3
-
-
-def results(layer, x, seed=0, **given):
-    """Output, last states, and the gradients of a random function of them, by name."""
-    x = x.clone().requires_grad_()
-    layer.zero_grad()
-    torch.manual_seed(seed)
-    output, last = layer(x, **given)
-    torch.manual_seed(1)
-    sum((part * torch.randn_like(part)).sum() for part in (output, *last)).backward()
-    found = {"y": output, "dx": x.grad} | {f"s{k}": s for k, s in enumerate(last)}
-    return found | {name: p.grad for name, p in layer.named_parameters() if p.grad is not None}
-
-
-def assert_same(a, b):
-    """Rounding of some hundred double-precision operations is below 1e-11."""
-    assert a.keys() == b.keys()
-    for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=1e-11, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def resets_at(*steps):
@@ -53,10 +38,10 @@ def test_values_and_gradients_are_those_of_the_whole_run(name, reverse, given):
     cell = cells(D, H)[name]
     x = torch.randn(T, N, D, dtype=torch.float64)
     state = tuple(torch.randn(N, *shape, dtype=torch.float64) for shape in cell.state_shapes().values())
-    whole = results(Recurrent(cell, reverse=reverse, backend="eager"), x, state=state, **GIVEN[given])
+    whole = seeded_results(Recurrent(cell, reverse=reverse, backend="eager"), x, state=state, **GIVEN[given])
     for steps, backend in ((4, "engine"), (4, "eager"), (1, "auto"), (T - 1, "auto")):
         layer = Recurrent(cell, reverse=reverse, backend=backend, checkpoint=steps)
-        assert_same(results(layer, x, state=state, **GIVEN[given]), whole)
+        assert_all_close(seeded_results(layer, x, state=state, **GIVEN[given]), whole)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -65,9 +50,9 @@ def test_torchs_kernels_can_be_checkpointed(reverse):
     cell = cells(D, H)["lstm"]
     x = torch.randn(T, N, D, dtype=torch.float64)
     for given in GIVEN.values():
-        whole = results(Recurrent(cell, reverse=reverse), x, **given)
+        whole = seeded_results(Recurrent(cell, reverse=reverse), x, **given)
         layer = Recurrent(cell, reverse=reverse, backend="torch", checkpoint=4)
-        assert_same(results(layer, x, **given), whole)
+        assert_all_close(seeded_results(layer, x, **given), whole)
 
 
 @pytest.mark.parametrize("backend", ["engine", "eager"])
@@ -76,7 +61,7 @@ def test_the_segments_are_computed_again_with_the_same_random_numbers(backend):
     cell = WeightDrop(VariationalDropout(Zoneout(cells(D, H)["lstm"], 0.3), 0.4, p_x=0.2), 0.5)
     x = torch.randn(T, N, D, dtype=torch.float64)
     plain, saving = Recurrent(cell, backend=backend), Recurrent(cell, backend=backend, checkpoint=2)
-    assert_same(results(saving, x, seed=7), results(plain, x, seed=7))
+    assert_all_close(seeded_results(saving, x, seed=7), seeded_results(plain, x, seed=7))
 
 
 @pytest.mark.parametrize("backend", ["engine", "eager"])
@@ -106,7 +91,7 @@ def test_a_cell_that_draws_in_its_step_draws_the_same_again():
     cell = Dropped(D, H).double()
     x = torch.randn(T, N, D, dtype=torch.float64)
     plain, saving = Recurrent(cell, backend="eager"), Recurrent(cell, backend="eager", checkpoint=4)
-    assert_same(results(saving, x, seed=7), results(plain, x, seed=7))
+    assert_all_close(seeded_results(saving, x, seed=7), seeded_results(plain, x, seed=7))
 
 
 def test_no_gradient_no_checkpoint(monkeypatch):
@@ -171,6 +156,34 @@ def test_a_gradient_can_be_asked_for_twice_and_for_some_alone():
     (only_c,) = torch.autograd.grad(layer(x.detach(), state)[1][1].sum(), state[0])
     plain = Recurrent(layer.cell)(x.detach(), state)[1][1].sum()
     torch.testing.assert_close(only_c, torch.autograd.grad(plain, state[0])[0], rtol=1e-11, atol=1e-11)
+
+
+PEAK = """
+import torch, unrolled
+def peak():
+    lines = open("/proc/self/status").read().splitlines()  # of this program alone; getrusage counts the parent's too
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+layer = unrolled.Recurrent(unrolled.LSTMCell(16, 128), backend={backend!r}, checkpoint={steps})
+def run(T): layer(torch.randn(T, 32, 16))[0][-1].sum().backward()
+run(30)
+before = peak()
+run({T})
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize(("backend", "T"), [("engine", 1200), ("eager", 600)])
+def test_peak_memory_falls(backend, T):
+    def peak(steps):
+        code = PEAK.format(backend=backend, steps=steps, T=T)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    saved = 6 * 4 * 32 * 128 * T / 2**20  # MiB: i, f, g, o, c, h for each unit and step
+    whole, parts = peak(None), peak(60)
+    assert whole > saved
+    assert parts < whole / 2
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True, "4"])

@@ -31,3 +31,8 @@ def test_a_cell_that_the_compiler_cannot_take():
     assert "cumsum" in str(made) and "torch.cumsum(x, 1)" in str(made)
     with pytest.raises(ValueError, match=r"explain: cell must be an unrolled\.Cell, got int"):
         unrolled.explain(3)
+
+
+def test_a_cell_with_constants_that_it_draws():
+    made = unrolled.explain(unrolled.VariationalDropout(unrolled.ElmanCell(4, 3), 0.2))
+    assert "constant m_h 3" in made.program

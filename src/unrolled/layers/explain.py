@@ -74,7 +74,7 @@ def explain(cell: Cell) -> Explanation:
     drawn = [c.shape[-1] for c in cell.draw_constants(1, torch.empty(1, cell.input_size))]
     given = [cell.hidden_size] * (len(cell.constants) - len(drawn))
     made = prepared(cell, (*given, *drawn))
-    path = paths.usual(cell)
+    path = paths.usual(cell, (*given, *drawn))
     if not isinstance(made, Prepared):
         return Explanation(name, path, str(made))
     reason = "" if native.available() else f"it was not built ({native.missing})"

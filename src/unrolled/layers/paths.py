@@ -51,10 +51,10 @@ def scan(
     return eager.scan(cell, x, state, lengths, resets, reverse, constants)
 
 
-def usual(cell: Cell) -> str:
-    """The path that ``backend="auto"`` takes on the CPU: engine, torch or eager."""
-    weight = next(cell.parameters(), torch.empty(0))
-    if not unfit(cell, torch.empty(0, dtype=weight.dtype), warn=False):
+def usual(cell: Cell, constants: tuple[int, ...] = ()) -> str:
+    """The path that ``backend="auto"`` takes on the CPU, for constants of these widths: engine, torch or eager."""
+    x = torch.empty(0, dtype=next(cell.parameters(), torch.empty(0)).dtype)
+    if not unfit(cell, x, tuple(x.new_empty(0, width) for width in constants), warn=False):
         return "engine"
     return "torch" if torch_kernels.has_kernel(cell) else "eager"
 
