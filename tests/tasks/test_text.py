@@ -1,4 +1,4 @@
-"""The text task from Python: fit, sample, score, evaluate, resume."""
+"""The text task from Python: fit, sample, score, evaluate."""
 
 import json
 import math
@@ -15,22 +15,6 @@ from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.reading import Part
 from unrolled.tasks.text.scoring import estimate, score
 from unrolled.tasks.text.writing import until
-from unrolled.training.loop import WALL_CLOCK_FIELDS
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "tables.txt"
-    path.write_text(TEXT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(text, tmp_path_factory):
-    """A small model that has learnt something."""
-    run = tmp_path_factory.mktemp("runs") / "tables"
-    options = TINY | {"hidden": 48, "batch": 4, "bptt": 25}
-    return unrolled.fit(text, run, epochs=12, **options)
 
 
 def test_it_learns_far_more_than_pairs_of_characters(trained):
@@ -245,33 +229,6 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
     assert all(np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model."))
 
 
-def test_stopped_where_the_gradient_was_not_finite_and_resumed(text, tmp_path, monkeypatch):
-    """Dropout is drawn in the skipped update, too; the resumed run draws the same."""
-    from unrolled.tasks.text.task import TextTask
-
-    plain = TextTask.loss
-
-    def loss(self, model, window, state):
-        total, count, following = plain(self, model, window, state)
-        bad = int(window.inputs.sum()) % 7 == 0
-        return (total * math.nan if bad else total), count, following
-
-    monkeypatch.setattr(TextTask, "loss", loss)
-    settings = TINY | {"epochs": 3, "dropout": 0.3, "save_every": 1000.0}
-    skips = []
-    unrolled.fit(text, tmp_path / "whole", listen=lambda e: skips.append(e["event"] == "skip"), **settings)
-    assert any(skips)
-
-    def listen(event):
-        if event["event"] == "skip":
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        unrolled.fit(text, tmp_path / "broken", listen=listen, **settings)
-    unrolled.fit(None, tmp_path / "broken", resume=True)
-    assert comparable(tmp_path / "broken") == comparable(tmp_path / "whole")
-
-
 def test_not_finite_from_the_first_update(text, tmp_path):
     class NaNCell(unrolled.ElmanCell):
         def step(self, x, h):
@@ -379,127 +336,6 @@ def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
 
 
 # -- resuming
-
-
-class KilledError(Exception):
-    """Training stops here without saving, as after kill -9."""
-
-
-def comparable(run):
-    return [{k: v for k, v in e.items() if k not in WALL_CLOCK_FIELDS} for e in history(run)]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"cell": "lstm", "dropout": 0.3, "layers": 2},
-        {"cell": "gru", "optimizer": "rmsprop", "ema": 0.0},
-        {"update_every": 7, "optimizer": "sgd", "lr": 0.3},
-        {"carry": False, "optimizer": "adamw", "weight_decay": 0.1},
-    ],
-)
-def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):
-    settings = TINY | {"epochs": 1.5, "save_every": 0.0} | options
-    unrolled.fit(text, tmp_path / "whole", **settings)
-    run = tmp_path / "broken"
-    for stop_at in (17, 40, 41, 90, None):
-        settings["save_every"] = 0.0
-        seen = []
-
-        def listen(event, stop_at=stop_at, seen=seen):
-            if event["event"] == "update":
-                seen.append(event["update"])
-                if event["update"] == stop_at:
-                    raise KilledError
-
-        try:
-            unrolled.fit(text, run, resume=True, listen=listen, **settings)
-        except KilledError:
-            with open(run / "history.jsonl", "a") as file:
-                file.write('{"event": "train", "update": 100000}\n{"ev')
-        assert seen[0] != 1 or stop_at == 17
-    assert comparable(run) == comparable(tmp_path / "whole")
-    for name in ("model.safetensors", "resume.safetensors"):
-        a, b = (unrolled.runs.arrays.read_arrays(r / name)[0] for r in (run, tmp_path / "whole"))
-        assert a.keys() == b.keys()
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name}: {key}")
-    samples = [sorted((p.name, p.read_text()) for p in (r / "samples").iterdir()) for r in (run, tmp_path / "whole")]
-    assert samples[0] == samples[1]
-
-
-def test_resuming_a_finished_run_says_so(trained, text):
-    events = []
-    again = unrolled.fit(None, trained.run.path, resume=True, listen=events.append)
-    assert [e["event"] for e in events] == ["already finished"]
-    assert again.sample(10) == trained.sample(10)
-
-
-def test_resume_without_a_checkpoint_starts_afresh(text, tmp_path):
-    unrolled.fit(text, tmp_path / "new", resume=True, epochs=0.2, **TINY)
-    (tmp_path / "new" / "resume.safetensors").unlink()
-    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
-        unrolled.fit(text, tmp_path / "new", resume=True, hidden=9)
-    unrolled.fit(text, tmp_path / "new", resume=True)
-    assert unrolled.load(tmp_path / "new").config["training"]["epochs"] == 0.2
-    assert history(tmp_path / "new")[-1]["event"] == "finished"
-    assert sum(e["event"] == "finished" for e in history(tmp_path / "new")) == 1
-
-
-@pytest.fixture
-def stopped(text, tmp_path):
-    """A run that was stopped half-way."""
-
-    def listen(event):
-        if event["event"] == "update" and event["update"] == 60:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        unrolled.fit(text, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
-    return tmp_path / "run"
-
-
-def test_a_resumed_run_keeps_its_settings(text, stopped, tmp_path):
-    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
-        unrolled.fit(text, stopped, resume=True, hidden=9)
-    with pytest.raises(UsageError, match="--cell: .* begun with lstm"):
-        unrolled.fit(text, stopped, resume=True, cell="gru")
-    other = tmp_path / "other.txt"
-    other.write_text(TEXT)
-    with pytest.raises(UsageError, match="was begun on"):
-        unrolled.fit(other, stopped, resume=True)
-    with pytest.raises(RunError, match="go on with --resume"):
-        unrolled.fit(text, stopped, **TINY)
-    unrolled.fit(None, stopped, resume=True, hidden=8)
-    assert history(stopped)[-1]["event"] == "finished"
-
-
-def test_changed_data_is_noticed(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text(TEXT)
-
-    def listen(event):
-        if event["event"] == "update" and event["update"] == 30:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        unrolled.fit(path, tmp_path / "run", epochs=1, save_every=0.0, listen=listen, **TINY)
-    path.write_text(TEXT.replace("7", "8"))
-    with pytest.raises(RunError, match="has changed since"):
-        unrolled.fit(None, tmp_path / "run", resume=True)
-
-
-@pytest.mark.parametrize("name", ["resume.safetensors", "model.safetensors", "vocabulary.json", "config.toml"])
-def test_damage_is_one_sentence(trained, tmp_path, name):
-    import shutil
-
-    run = tmp_path / "run"
-    shutil.copytree(trained.run.path, run)
-    content = (run / name).read_bytes()
-    (run / name).write_bytes(content[: len(content) // 2])
-    use = unrolled.load if name != "resume.safetensors" else lambda run: unrolled.fit(None, run, resume=True)
-    with pytest.raises(RunError, match=f"{name} is damaged"):
-        use(run)
 
 
 def test_unknown_options_are_named(text, tmp_path):
