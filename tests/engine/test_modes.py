@@ -93,7 +93,7 @@ def test_autocast_does_not_let_another_number_type_in():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["lstm", "masked"])
+@pytest.mark.parametrize("name", ["lstm", "masked", "layer-norm", "modulated", "modules"])
 def test_compiled_by_torch_in_one_graph(name):
     c = case(name, T=4, N=2, flags="resets+state")
     torch._dynamo.reset()

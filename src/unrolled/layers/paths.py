@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import eager, flags, native, ops
-from unrolled.engine.prepared import Prepared, fits, prepared, tensor_of, warn_once
+from unrolled.engine import eager, flags, native
+from unrolled.engine.prepared import Prepared, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
 State = tuple[Tensor, ...]
@@ -37,9 +37,11 @@ def scan(
                 state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
                 return scan(backend, cell, x, state, lengths, resets, reverse, constants)
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
-        text = _program(cell, tuple(c.shape[1] for c in constants))
-        if text:
-            return _in_graph(text, cell, x, state, lengths, resets, reverse, constants)
+        from unrolled.layers import in_graph
+
+        if key := in_graph.key(cell, tuple(c.shape[1] for c in constants)):
+            x, marks, initial = _marked(cell, x, lengths, resets, reverse)
+            return in_graph.run(f"{key}", cell, x, state, initial, marks, reverse, constants)
     if backend in ("auto", "engine"):
         why = unfit(cell, x, constants, warn=backend == "auto")
         if not why:
@@ -108,31 +110,6 @@ def _marked(
     if lengths is not None and marks is not None:
         x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
     return x, marks, cell.initial_state(N, like=x) if resets is not None else ()
-
-
-@torch.compiler.assume_constant_result
-def _program(cell: Cell, constants: tuple[int, ...]) -> str:
-    """The cell's loop as text; empty where something has to be computed before the loop."""
-    made = prepared(cell, constants)
-    simple = isinstance(made, Prepared) and not made.hoisted.outer and not made.traced.derived
-    return made.text if simple else ""  # type: ignore[union-attr]
-
-
-def _in_graph(
-    text: str,
-    cell: Cell,
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    constants: State,
-) -> tuple[Tensor, State]:
-    """The operator alone, with nothing around it that torch.compile could not follow."""
-    x, marks, initial = _marked(cell, x, lengths, resets, reverse)
-    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("parameter ")]
-    parameters = [tensor_of(cell, name) for name in names]
-    return ops.run(text, [x], list(state), list(initial), list(constants), parameters, marks, reverse)
 
 
 def _by_torch(cell: Cell, lengths: Tensor | None, resets: Tensor | None) -> bool:
