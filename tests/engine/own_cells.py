@@ -160,6 +160,20 @@ class WithModules(unrolled.Cell):
         return h / (1 + rate.square()) + self.inner(torch.cat([h, x], 1)).clamp(-2, 2)
 
 
+class SeveralSides(unrolled.Cell):
+    """Matrices used turned, turned and as they are, and with columns that do not lie side by side."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.A = nn.Parameter(torch.randn(input_size, hidden_size))
+        self.W = nn.Parameter(torch.randn(hidden_size, hidden_size) / 2)
+        self.B = nn.Parameter(torch.randn(hidden_size, 2 * hidden_size) / 2)
+
+    def step(self, x, h):
+        again = torch.sigmoid(F.linear(h, self.W) + F.linear(h, self.B[:, ::2]))
+        return torch.tanh(x @ self.A + h @ self.W) * again
+
+
 OWN = {
     "peephole": PeepholeLSTM,
     "two-widths": TwoWidths,
@@ -172,6 +186,7 @@ OWN = {
     "without-matrix": WithoutMatrix,
     "concatenated": Concatenated,
     "modules": WithModules,
+    "several-sides": SeveralSides,
 }
 BUILT_IN = ("elman", "elman-relu", "lstm", "lstm-no-bias", "gru", "gru-after", "gru-after-no-bias")
 ALL = (*BUILT_IN, *OWN)

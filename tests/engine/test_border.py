@@ -47,18 +47,18 @@ W, N, T = 5, 3, 4
 TANH, GEMM = list(unrolled.compiler.program.ELEMENTWISE).index("tanh"), len(unrolled.compiler.program.ELEMENTWISE)
 
 
-def small_plan():
+def small_plan(*outers):
     """new = tanh(old W^T): one matrix, the state before and after a step, one slot."""
     gemm = [GEMM, W, 0, 2, 0, 0, 1, 0, 0, *[0] * 9]
     tanh = [TANH, W, 0, 1, 1, 0, 2, 0, 0, *[0] * 9]
-    return native.module.Plan(gemm + tanh, [0, 2, W, 1], [W, W, W, 1], [1, 0], [], 1, False, [], [], [])
+    return native.module.Plan(gemm + tanh, [0, 2, W, 1], [W, W, W, 1], [1, 0], [], 1, False, [], [], list(outers))
 
 
 class Memory:
     """Real memory for the small plan, with room around it."""
 
-    def __init__(self):
-        self.plan = small_plan()
+    def __init__(self, *outers):
+        self.plan = small_plan(*outers)
         self.weight, self.initial = torch.randn(W, W), torch.randn(N, W)
         self.packed = torch.zeros(self.plan.packed_size(False))
         self.out = torch.full((T, N, W), torch.nan)
@@ -71,10 +71,10 @@ class Memory:
         size = self.packed.numel() if size is None else size
         self.plan.pack(False, 1, self.sources if sources is None else sources, self.packed.data_ptr(), size)
 
-    def run(self, arrays=None, shape=None, states=(), flags=0, size=None, totals=()):
+    def run(self, arrays=None, shape=None, states=(), flags=0, size=None, totals=(), work=(0, 0)):
         size = self.packed.numel() if size is None else size
         arrays, shape = self.arrays if arrays is None else arrays, self.shape if shape is None else shape
-        self.plan.run(False, 1, arrays, list(states), shape, flags, self.packed.data_ptr(), size, list(totals), 0, 0)
+        self.plan.run(False, 1, arrays, list(states), shape, flags, self.packed.data_ptr(), size, list(totals), *work)
 
 
 def test_the_small_plan_computes_what_it_says():
@@ -157,6 +157,26 @@ def test_run_with_wrong_sizes_is_refused():
     for wrong in ({"size": 0}, {"arrays": m.arrays[:-1]}, {"arrays": []}, {"totals": [8]}, {"states": [1, 2]}):
         with pytest.raises(ValueError, match="engine: "):
             m.run(**wrong)
+
+
+def test_an_outer_product_is_summed_over_all_rows_in_place():
+    m = Memory(1, 0, W, 0, 0, W)  # new^T old
+    m.pack()
+    room = m.plan.work_size(False, T * N)
+    work, total = torch.empty(room), torch.full((W, W + 2), 7.0)
+    given = {"work": (work.data_ptr(), room)}
+    m.run(**given, totals=[total.data_ptr(), total.numel() - 2, W + 2, 0])
+    old = torch.cat([m.initial[None], m.out[:-1]]).view(-1, W)
+    truth = m.out.view(-1, W).t() @ old
+    torch.testing.assert_close(total[:, :W], truth)
+    m.run(**given, totals=[total.data_ptr(), total.numel() - 2, W + 2, 1])
+    torch.testing.assert_close(total[:, :W], 2 * truth)
+    assert (total[:, W:] == 7).all()
+    for size, stride in ((total.numel() - 3, W + 2), (W * W, W - 1), (W * W, -1), (-1, W), (2**62, 2**62)):
+        with pytest.raises(ValueError, match="engine: "):
+            m.run(**given, totals=[total.data_ptr(), size, stride, 0])
+    with pytest.raises(ValueError, match="work space"):
+        m.run(work=(work.data_ptr(), room - 1), totals=[total.data_ptr(), total.numel(), W + 2, 0])
 
 
 def state(m, out=1, width=W, last=None):

@@ -173,7 +173,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize(("backend", "T"), [("engine", 1200), ("eager", 600)])
+@pytest.mark.parametrize(("backend", "T"), [("engine", 2400), ("eager", 600)])
 def test_peak_memory_falls(backend, T):
     def peak(steps):
         code = PEAK.format(backend=backend, steps=steps, T=T)

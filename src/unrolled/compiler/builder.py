@@ -59,9 +59,9 @@ class Builder:
         made = Product(self._array(*left), self._array(*out), len(self.packs) - 1, add)
         self.products[when].append(made)
 
-    def outer(self, view: View, left: tuple[str, int], right: tuple[str, int]) -> None:
+    def outer(self, view: View, source: tuple[str, int], upstream: tuple[str, int]) -> None:
         """The gradient of a matrix, over all steps of a block."""
-        self.outers.append(Outer(view, self._array(*left), self._array(*right)))
+        self.outers.append(Outer(view, self._array(*source), self._array(*upstream)))
 
     def plan(self) -> Plan:
         self._inputs = set(self.home)

@@ -84,11 +84,34 @@ class Product(NamedTuple):
 
 
 class Outer(NamedTuple):
-    """``total += left^T right`` over all rows of a block of steps; the gradient of a matrix, turned."""
+    """``total += left^T right`` over all rows of a block of steps: the gradient of a matrix.
+
+    ``view`` is the matrix W (units, depth), ``source`` what it was multiplied with, ``upstream`` the gradient
+    of the product. The columns of ``right`` are those that lie side by side in the parameter.
+    """
 
     view: View
-    left: Operand
-    right: Operand
+    source: Operand
+    upstream: Operand
+
+    @property
+    def sides(self) -> tuple[tuple[Operand, int], tuple[Operand, int]]:
+        """Left and right, with their widths."""
+        units, depth = (self.upstream, self.view.shape[0]), (self.source, self.view.shape[1])
+        return (depth, units) if self._turned else (units, depth)
+
+    @property
+    def stride(self) -> int | None:
+        """Elements between the total's rows in the parameter; None if its columns are not side by side there."""
+        (_, rows), (_, width) = self.sides
+        across, along = self.view.strides[::-1] if self._turned else self.view.strides
+        if along != 1 or (across < width and rows > 1):
+            return None
+        return max(across, width)
+
+    @property
+    def _turned(self) -> bool:
+        return self.view.strides[1] != 1 and self.view.strides[0] == 1
 
 
 @dataclass(frozen=True)
@@ -122,7 +145,7 @@ class Plan:
             lines.append(f"phase of {phase.width} units{', after a barrier' if phase.barrier else ''}")
             lines += [f"  {i.text(self)}" for i in phase.instructions]
         lines += [self._product(p) for p in self.after]
-        lines += [f"all steps: {o.view} += {o.right.text(self)}^T {o.left.text(self)}" for o in self.outers]
+        lines += [f"all steps: {o.view} += {o.upstream.text(self)}^T {o.source.text(self)}" for o in self.outers]
         return "\n".join(lines)
 
     def _product(self, p: Product) -> str:

@@ -36,12 +36,8 @@ class Site:
         ]
         self.sums = _side_by_side(sums)
         self.sum_width = sum(view.shape[0] for view in sums)
-        self.panels = [native.module.panel(False), native.module.panel(True)] if plan.outers else [1, 1]
-
-    def totals(self, is_double: bool) -> list[tuple[int, int]]:
-        """Rows and columns of each outer product's sum."""
-        panel = self.panels[is_double]
-        return [(_round_up(o.view.shape[1], 6), _round_up(o.view.shape[0], panel)) for o in self.plan.outers]
+        self.outers = [(o.view, o.stride, (o.sides[0][1] - 1) * (o.stride or 0) + o.sides[1][1]) for o in plan.outers]
+        """Of each outer product the matrix, the row stride and the elements of its sum, where it fits in place."""
 
 
 class Binding:
@@ -62,7 +58,7 @@ class Binding:
         self._states: list[int] = []
         self._flags = 0
         self._upstream = -1
-        self._totals = [0] * len(site.plan.outers)
+        self._totals: list[int] = [0, 0, 0, 0] * len(site.plan.outers)
         self._alive: list[Tensor] = []
         packed = site.native.packed_size(self.is_double)
         sizes = [packed, *(2 * N * width for _, width in site.temps), *extra]
@@ -108,9 +104,9 @@ class Binding:
     def index(self, name: str) -> int:
         return self.site.place.get(name, -1)
 
-    def set_totals(self, addresses: list[int]) -> None:
-        """Where each outer product adds its sum; 0 where it is not wanted."""
-        self._totals = addresses
+    def set_totals(self, totals: list[int]) -> None:
+        """Of each outer product: address of its sum (0: not wanted), elements, row stride, whether to add."""
+        self._totals = totals
 
     def mask(self, flags: Tensor, states: list[list[int]], upstream: str = "") -> None:
         """Lengths and resets, as `engine.flags` makes them, and what they need of each state."""

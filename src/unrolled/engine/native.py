@@ -62,11 +62,7 @@ def encode(plan: Plan) -> Any:
         count += len(phase.instructions)
     packs = [n for view in plan.packs for n in (*view.shape, *view.strides)]
     modes = [MODES.index(a.mode) for a in plan.arrays]
-    outers = [
-        n
-        for o in plan.outers
-        for n in (o.left.place, o.left.column, o.view.shape[1], o.right.place, o.right.column, o.view.shape[0])
-    ]
+    outers = [n for o in plan.outers for side, width in o.sides for n in (side.place, side.column, width)]
     surround = (_products(plan.before), _products(plan.after), outers)
     return module.Plan(instructions, phases, packs, modes, list(plan.numbers), plan.scratch, plan.whole, *surround)
 

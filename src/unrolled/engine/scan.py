@@ -210,23 +210,29 @@ class _Backward:
             self.dx.append(torch.empty_like(x) if written else torch.zeros_like(x))
             b.set(f"dx:{i.name}", self.dx[-1])
         self.dp: dict[str, Tensor] = {}
+        self._apart: dict[int, Tensor] = {}
         for name, p, wanted, covered in zip(
             program.parameters, self.given.parameters, needs.parameters, program.covered, strict=True
         ):
             if wanted:
-                self.dp[name] = torch.empty_like(p) if covered else torch.zeros_like(p)
-        shapes = self.site.totals(self.is_double)
-        wanted_sizes = [
-            down * across if o.view.parameter in self.dp else 0
-            for o, (down, across) in zip(self.site.plan.outers, shapes, strict=True)
-        ]
-        totals = like.new_zeros(sum(wanted_sizes))
-        self.totals, addresses, at = [], [], 0
-        for size, (down, across) in zip(wanted_sizes, shapes, strict=True):
-            addresses.append(totals.data_ptr() + at * b.item if size else 0)
-            self.totals.append(totals[at : at + size].view(down, across) if size else None)
-            at += size
-        b.set_totals(addresses)
+                self.dp[name] = torch.empty_like(p) if covered and b.T and b.N else torch.zeros_like(p)
+        self._covered = dict(zip(program.parameters, program.covered, strict=True))
+        self._set_totals()
+
+    def _set_totals(self, add: bool = False) -> None:
+        """Where the engine adds up the gradients of matrices: in place, or beside it where columns lie apart."""
+        b, numbers = self.b, []
+        for k, (view, stride, size) in enumerate(self.site.outers):
+            whole = self.dp.get(view.parameter)
+            if whole is None:
+                numbers += [0, 0, 0, 0]
+            elif stride is not None:
+                add_here = add or not self._covered[view.parameter]
+                numbers += [whole.data_ptr() + view.offset * b.item, size, stride, int(add_here)]
+            else:
+                total = self._apart.setdefault(k, b.like.new_empty(view.shape))
+                numbers += [total.data_ptr(), total.numel(), view.shape[1], int(add)]
+        b.set_totals(numbers)
 
     def run(self) -> list[Tensor]:
         b, N = self.b, self.b.N
@@ -235,6 +241,7 @@ class _Backward:
                 b.set_memory(k, self.block_at[k], self.steps * N * width, N * width, width, begin)
             b.run(begin, end, 2 * self.given.direction, b.extra[-1], self.work_size)
             self._add_direct(begin, end)
+            self._set_totals(add=True)
         self._add_totals()
         self._add_sums()
         last = b.T - 1 - self.first
@@ -263,22 +270,16 @@ class _Backward:
             self.dx[k][begin:end].add_(rows[..., column : column + self.program.sequences[k].width])
 
     def _add_totals(self) -> None:
-        """The sums of the outer products, turned, as gradients of the matrices."""
-        covered = dict(zip(self.program.parameters, self.program.covered, strict=True))
-        for outer, total in zip(self.site.plan.outers, self.totals, strict=True):
-            if total is None:
-                continue
-            view = outer.view
-            across, down = view.shape
-            target = view.of(self.dp[view.parameter])
-            turned = total[:down, :across].t()
-            target.copy_(turned) if covered[view.parameter] else target.add_(turned)
+        """What was added up beside its parameter."""
+        for k, total in self._apart.items():
+            view = self.site.outers[k][0]
+            view.of(self.dp[view.parameter]).add_(total)
 
     def _add_sums(self) -> None:
         if not self.site.sums:
             return
         total = self.sums.sum(0)
-        covered = dict(zip(self.program.parameters, self.program.covered, strict=True))
+        covered = self._covered
         for name, views in self._sums_by_parameter().items():
             if name not in self.dp:
                 continue

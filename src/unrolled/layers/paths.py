@@ -43,11 +43,12 @@ def scan(
             x, marks, initial = _marked(cell, x, lengths, resets, reverse)
             return in_graph.run(f"{key}", cell, x, state, initial, marks, reverse, constants)
     if backend in ("auto", "engine"):
-        why = unfit(cell, x, constants, warn=backend == "auto")
-        if not why:
-            return _by_engine(cell, x, state, lengths, resets, reverse, constants)
+        made = _ready(cell, x, constants, warn=backend == "auto")
+        if isinstance(made, Prepared):
+            x, marks, initial = _marked(cell, x, lengths, resets, reverse)
+            return made.run(cell, x, state, initial, marks, reverse, constants)
         if backend == "engine":
-            raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {why}")
+            raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {made}")
     if backend != "eager" and _by_torch(cell, lengths, resets):
         return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
     return eager.scan(cell, x, state, lengths, resets, reverse, constants)
@@ -56,13 +57,18 @@ def scan(
 def usual(cell: Cell, constants: tuple[int, ...] = ()) -> str:
     """The path that ``backend="auto"`` takes on the CPU, for constants of these widths: engine, torch or eager."""
     x = torch.empty(0, dtype=next(cell.parameters(), torch.empty(0)).dtype)
-    if not unfit(cell, x, tuple(x.new_empty(0, width) for width in constants), warn=False):
+    if runs_in_engine(cell, x, tuple(x.new_empty(0, width) for width in constants)):
         return "engine"
     return "torch" if torch_kernels.has_kernel(cell) else "eager"
 
 
-def unfit(cell: Cell, x: Tensor, constants: State = (), warn: bool = True) -> str:
-    """Why the engine cannot run a call; empty if it can."""
+def runs_in_engine(cell: Cell, x: Tensor, constants: State = ()) -> bool:
+    """Whether ``backend="auto"`` takes the engine for a call with ``x``."""
+    return isinstance(_ready(cell, x, constants), Prepared)
+
+
+def _ready(cell: Cell, x: Tensor, constants: State, warn: bool = False) -> Prepared | str:
+    """The cell made ready for the engine, or why the engine cannot run this call."""
     if not native.available():
         return f"it was not built ({native.missing})"
     if why := fits(x):
@@ -80,25 +86,10 @@ def unfit(cell: Cell, x: Tensor, constants: State = (), warn: bool = True) -> st
             return why
     made = prepared(cell, tuple(c.shape[1] for c in constants))
     if isinstance(made, Prepared):
-        return ""
+        return made
     if warn:
         warn_once(cell, str(made))
     return str(made)
-
-
-def _by_engine(
-    cell: Cell,
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    constants: State,
-) -> tuple[Tensor, State]:
-    x, marks, initial = _marked(cell, x, lengths, resets, reverse)
-    made = prepared(cell, tuple(c.shape[1] for c in constants))
-    assert isinstance(made, Prepared)
-    return made.run(cell, x, state, initial, marks, reverse, constants)
 
 
 def _marked(

@@ -52,7 +52,7 @@ def _streams(layer: Any, weight: Tensor) -> bool:
     if type(layer) is not Recurrent or layer.reverse or layer.backend not in ("auto", "engine"):
         return False
     cell = layer.cell
-    return not cell.constants and not cell.prepares and not paths.unfit(cell, weight, warn=False)
+    return not cell.constants and not cell.prepares and paths.runs_in_engine(cell, weight)
 
 
 def _hooked(model: Model) -> bool:

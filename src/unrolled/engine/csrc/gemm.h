@@ -118,6 +118,19 @@ __attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int
   }
 }
 
+// `block` for a number of rows that is known when it runs; beyond MOST_ROWS they do not count.
+template <class T, bool TURNED>
+INLINE void rows_of_block(int64_t rows, const T* A, int64_t stride, const T* P, int64_t depth, T* out,
+                          int64_t out_stride, int64_t units, bool whole, bool add) {
+  switch (rows) {
+#define ROWS(n) \
+  case n: return block<T, n, TURNED>(A, stride, P, depth, out, out_stride, units, whole, add);
+    ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5)
+#undef ROWS
+    default: return block<T, MOST_ROWS, TURNED>(A, stride, P, depth, out, out_stride, units, whole, add);
+  }
+}
+
 // out (rows, units) = A (rows, depth) times the panels from unit `first` on; `first` is a multiple of PANEL.
 // `whole`: out has room for whole panels. `add`: out += instead. A panel stays in a cache while the rows pass.
 template <class T>
@@ -128,14 +141,8 @@ void gemm(const T* A, int64_t stride, const T* packed, int64_t depth, int64_t fi
     const T* P = packed + (first + u) / PANEL<T> * depth * PANEL<T>;
     for (int64_t k = 0; k < blocks; ++k) {
       const int64_t r = rows * k / blocks, R = rows * (k + 1) / blocks - r;
-      const T* a = A + r * stride;
-      T* o = out + r * out_stride + u;
-      switch (R) {
-#define ROWS(n) \
-  case n: block<T, n, false>(a, stride, P, depth, o, out_stride, units - u, whole, add); break;
-        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
-#undef ROWS
-      }
+      rows_of_block<T, false>(R, A + r * stride, stride, P, depth, out + r * out_stride + u, out_stride, units - u,
+                              whole, add);
     }
   }
 }

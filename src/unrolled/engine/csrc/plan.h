@@ -33,13 +33,15 @@ struct Product {
   int64_t left_column, out_column;
 };
 
-// total (left width, right width) += left^T right, over all rows of a stretch of steps.
+// total (left width, right width) (+)= left^T right, over all rows of a stretch of steps.
 struct Outer {
   int32_t left, right;
   int64_t left_column, left_width, right_column, right_width;
   int64_t left_offset, right_offset;  // of the packed sides in `work`, elements
   int32_t packs_left, packs_right;    // whether an earlier one has packed the same side
-  char* total;                        // rows rounded up to 6, columns to a panel; null: not wanted
+  char* total;                        // its rows are `stride` elements apart; null: not wanted
+  int64_t stride;
+  int32_t add;
 };
 
 // One array of a call. PREVIOUS reads `first` (N, width) before the first step.

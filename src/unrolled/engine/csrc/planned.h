@@ -110,7 +110,8 @@ class Plan {
   // One stretch of steps. `arrays` has 7 numbers an array: address, elements, time stride, row stride,
   // first step, address and elements of what stands before the first step. `states` has 10 a state:
   // width, arrays old, out, carry, next, addresses initial, reset, last, d_initial, d_reset.
-  // `totals` has the address of each outer product's sum, 0 where it is not wanted.
+  // `totals` has 4 numbers an outer product: address of its sum, 0 where it is not wanted, elements, row
+  // stride, and whether it is added to.
   void run(bool is_double, int64_t threads, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
            int64_t packed, int64_t packed_elements, const Ints& totals, int64_t work, int64_t work_elements) const {
     require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
@@ -122,12 +123,19 @@ class Plan {
     require(states.size() % 10 == 0, "the states are cut off");
     require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
     if (begin == end) return;
-    require(totals.size() == outers_.size(), "a total is missing");
+    require(totals.size() == 4 * outers_.size(), "a total is missing");
     Bound bound;
     bind(bound, is_double, count(threads), arrays, keep(states, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
     Call& c = bound.call;
     bound.outers = outers_;
-    for (size_t k = 0; k < totals.size(); ++k) bound.outers[k].total = reinterpret_cast<char*>(totals[k]);
+    for (size_t k = 0; k < outers_.size(); ++k) {
+      const int64_t* t = &totals[4 * k];
+      Outer& o = bound.outers[k];
+      o.total = reinterpret_cast<char*>(t[0]), o.stride = t[2], o.add = t[3] != 0;
+      if (!o.total) continue;
+      require(t[1] >= 0 && t[2] >= o.right_width, "the rows of a total overlap");
+      require(checked(times(o.left_width - 1, t[2]) + o.right_width) <= t[1], "a total is too small");
+    }
     require(lay_out(bound.outers, is_double, (end - begin) * N, 0) <= work_elements, "the work space is too small");
     c.outers = bound.outers.data(), c.outer_count = static_cast<int32_t>(bound.outers.size());
     c.work = reinterpret_cast<char*>(work);
@@ -271,7 +279,7 @@ class Plan {
     touch(v[3], v[4], v[5]);
     for (int64_t k : {v[0], v[3]})
       require(modes_[k] == TIME || modes_[k] == PREVIOUS || modes_[k] == FIXED, "an outer product needs rows for all steps");
-    outers_.push_back({static_cast<int32_t>(v[0]), static_cast<int32_t>(v[3]), v[1], v[2], v[4], v[5], 0, 0, 0, 0, nullptr});
+    outers_.push_back({static_cast<int32_t>(v[0]), static_cast<int32_t>(v[3]), v[1], v[2], v[4], v[5], 0, 0, 0, 0, nullptr, 0, 0});
   }
 
   // Places the packed sides of the outer products that are wanted, each side once; the elements they take.

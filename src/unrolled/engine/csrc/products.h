@@ -83,22 +83,27 @@ void pack_sides(const unrolled::Call& c, int id, int threads) {
   }
 }
 
-// total += left^T right: tiles of 6 by a panel, this thread's share of them.
+// total (+)= left^T right: tiles of 6 by a panel, this thread's share of them. Of a panel, as many rows as
+// stay in the innermost cache are taken at a time, while all tiles pass.
 template <class T>
 void outers(const unrolled::Call& c, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N;
+  const int64_t rows = (c.end - c.begin) * c.N, chunks = (rows + 256 - 1) / 256;
   const T* work = reinterpret_cast<const T*>(c.work);
   for (int k = 0; k < c.outer_count; ++k) {
     const unrolled::Outer& o = c.outers[k];
     if (!o.total) continue;
     const int64_t down = (o.left_width + MOST_ROWS - 1) / MOST_ROWS, across = (o.right_width + PANEL<T> - 1) / PANEL<T>;
     const int64_t first = down * across * id / threads, last = down * across * (id + 1) / threads;
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t u = i / down, d = i % down;  // a panel stays in the innermost cache while the tiles pass
-      block<T, MOST_ROWS, true>(work + o.left_offset + d * rows * MOST_ROWS, 1,
-                                work + o.right_offset + u * rows * PANEL<T>, rows,
-                                reinterpret_cast<T*>(o.total) + d * MOST_ROWS * across * PANEL<T> + u * PANEL<T>,
-                                across * PANEL<T>, PANEL<T>, true, true);
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const int64_t r0 = rows * chunk / chunks, n = rows * (chunk + 1) / chunks - r0;
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t u = i / down * PANEL<T>, d = i % down * MOST_ROWS;
+        const T* left = work + o.left_offset + d * rows + r0 * MOST_ROWS;
+        const T* right = work + o.right_offset + u * rows + r0 * PANEL<T>;
+        T* out = reinterpret_cast<T*>(o.total) + d * o.stride + u;
+        rows_of_block<T, true>(o.left_width - d, left, 1, right, n, out, o.stride, o.right_width - u, false,
+                               o.add || chunk > 0);
+      }
     }
   }
 }
