@@ -90,6 +90,7 @@ __attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int
                                      int64_t out_stride, int64_t units, bool whole, bool add) {
   const int64_t L = LANES<T>;
   Vec<T> y[R][2];
+  for (int r = 0; r < R; ++r) __builtin_prefetch(out + r * out_stride, 1);  // it is here when the sums are
   panel<T, R, TURNED>(A, stride, P, depth, y);
   if (add) {
     const bool full = whole || units >= PANEL<T>;

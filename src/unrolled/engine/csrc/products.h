@@ -87,7 +87,7 @@ void pack_sides(const unrolled::Call& c, int id, int threads) {
 // stay in the innermost cache are taken at a time, while all tiles pass.
 template <class T>
 void outers(const unrolled::Call& c, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N, chunks = (rows + 256 - 1) / 256;
+  const int64_t rows = (c.end - c.begin) * c.N, chunks = (rows + 383) / 384;
   const T* work = reinterpret_cast<const T*>(c.work);
   for (int k = 0; k < c.outer_count; ++k) {
     const unrolled::Outer& o = c.outers[k];
