@@ -13,7 +13,7 @@ from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.flags import INSIDE
 
-_BLOCK_BYTES = 4 << 20  # a block's projections stay in a cache between the matmul and the scan
+_BLOCK_BYTES = 1 << 20  # a block's arrays stay in a cache between what writes and what reads them
 _BLOCK_ROWS = 256  # fewer rows make the gradients' matmuls slow
 
 
@@ -135,8 +135,8 @@ class _Backward:
         site = self.site = program.reverse_site
         like = given.sequences[0]
         self.is_double = like.dtype == torch.float64
-        widest = max((width for _, _, width in site.blocks), default=1)
-        self.steps = _block_steps(T, N, widest * like.element_size())
+        row = max((width for _, _, width in site.blocks), default=1) + site.native.work_size(self.is_double, 1)
+        self.steps = _block_steps(T, N, row * like.element_size())
         self.work_size = site.native.work_size(self.is_double, self.steps * N)
         carries = [2 * N * s.width for s in program.states]
         blocks = [self.steps * N * width for _, _, width in site.blocks]
