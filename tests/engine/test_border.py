@@ -71,10 +71,22 @@ class Memory:
         size = self.packed.numel() if size is None else size
         self.plan.pack(False, 1, self.sources if sources is None else sources, self.packed.data_ptr(), size)
 
-    def run(self, arrays=None, shape=None, states=(), flags=0, size=None, totals=(), work=(0, 0)):
+    def run(self, arrays=None, shape=None, states=(), flags=0, size=None, totals=(), work=(0, 0), sources=()):
         size = self.packed.numel() if size is None else size
         arrays, shape = self.arrays if arrays is None else arrays, self.shape if shape is None else shape
-        self.plan.run(False, 1, arrays, list(states), shape, flags, self.packed.data_ptr(), size, list(totals), *work)
+        self.plan.run(
+            False,
+            1,
+            arrays,
+            list(states),
+            shape,
+            flags,
+            self.packed.data_ptr(),
+            size,
+            list(sources),
+            list(totals),
+            *work,
+        )
 
 
 def test_the_small_plan_computes_what_it_says():
@@ -203,7 +215,7 @@ def sum_of_a_number():
     rowsum = [GEMM + 1, 1, 2**23, 1, 0, 0, 3, 0, 0, *[0] * 9]
     plan = native.module.Plan(rowsum, [0, 1, 1, 0], [], [0], [1.0], 0, True, [], [], [])
     out = torch.zeros(T, N, 1)
-    plan.run(False, 1, [out.data_ptr(), T * N, N, 1, 0, 0, 0], [], [T, N, 0, T, 1, -1], 0, 8, 0, [], 0, 0)
+    plan.run(False, 1, [out.data_ptr(), T * N, N, 1, 0, 0, 0], [], [T, N, 0, T, 1, -1], 0, 8, 0, [], [], 0, 0)
     assert (out == 2**23).all()
 
 

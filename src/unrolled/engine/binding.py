@@ -11,6 +11,7 @@ from unrolled.compiler.plan import Plan
 from unrolled.compiler.program import View
 from unrolled.engine import native
 
+_FEW_ROWS = 32  # up to these, in all steps together, packing a matrix takes longer than using it as it lies
 _ALIGN = 16  # elements: every part of the work space begins on a line of its own
 
 
@@ -31,11 +32,16 @@ class Site:
             elif role == "temp":
                 self.temps.append((k, array.width))
         self.packs = [(parameters.index(view.parameter), view.offset) for view in plan.packs]
+        self.lies_by_rows = all(view.strides[1] == 1 for view in plan.packs)
         self.blocks = [
             (k, a.name, a.width) for k, a in enumerate(plan.arrays) if a.name[0] == "b" and ":" not in a.name
         ]
         self.sums = _side_by_side(sums)
         self.sum_width = sum(view.shape[0] for view in sums)
+        self.sums_of: dict[str, list[tuple[View, int]]] = {}
+        """For each parameter its parts, with their columns in the sums."""
+        for view, _, column in self.sums:
+            self.sums_of.setdefault(view.parameter, []).append((view, column))
         self.outers = [(o.view, o.stride, (o.sides[0][1] - 1) * (o.stride or 0) + o.sides[1][1]) for o in plan.outers]
         """Of each outer product the matrix, the row stride and the elements of its sum, where it fits in place."""
 
@@ -44,11 +50,19 @@ class Binding:
     """One plan with its memory, for one call.
 
     ``row`` arrays and matrices come from ``parameters``; the caller sets the others by name. ``extra`` parts
-    of the work space, in elements, are for the caller.
+    of the work space, in elements, are for the caller. What runs ``once`` does without packed matrices where
+    it has few rows.
     """
 
     def __init__(
-        self, site: Site, parameters: Sequence[Tensor], like: Tensor, T: int, N: int, extra: Sequence[int] = ()
+        self,
+        site: Site,
+        parameters: Sequence[Tensor],
+        like: Tensor,
+        T: int,
+        N: int,
+        extra: Sequence[int] = (),
+        once: bool = True,
     ) -> None:
         self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
@@ -60,7 +74,9 @@ class Binding:
         self._upstream = -1
         self._totals: list[int] = [0, 0, 0, 0] * len(site.plan.outers)
         self._alive: list[Tensor] = []
-        packed = site.native.packed_size(self.is_double)
+        self._sources: list[int] = []
+        as_they_lie = once and site.lies_by_rows and T * N <= _FEW_ROWS
+        packed = 0 if as_they_lie else site.native.packed_size(self.is_double)
         sizes = [packed, *(2 * N * width for _, width in site.temps), *extra]
         self.starts = [0]
         for size in sizes:
@@ -77,29 +93,30 @@ class Binding:
             sources = []
             for p, offset in site.packs:
                 sources += [addresses[p] + offset * self.item, parameters[p].numel() - offset]
-            site.native.pack(self.is_double, self.threads, sources, self.base, packed)
+            if as_they_lie:
+                self._sources = sources
+            else:
+                site.native.pack(self.is_double, self.threads, sources, self.base, packed)
 
     def set_memory(self, k: int, address: int, size: int, time: int, row: int, start: int = 0) -> None:
         """Array ``k``: address, elements, elements from step to step and row to row, the first step."""
         self.numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
 
-    def set(self, name: str, tensor: Tensor, start: int = 0, first: Tensor | None = None) -> None:
-        """An array (steps, N, width) from step ``start`` on, or (N, width), dense within a step.
+    def set(
+        self, name: str, tensor: Tensor, width: int, steps: int = 0, start: int = 0, first: Tensor | None = None
+    ) -> None:
+        """An array (steps, N, width) from step ``start`` on, or (N, width) where ``steps`` is 0; contiguous.
 
         ``first`` (N, width) precedes the first step of the scan. The caller keeps the tensors alive.
         """
         k = self.site.place.get(name)
         if k is None:
             return
-        shape = tensor.shape
-        row, time, size = shape[-1], 0, tensor.numel()
-        if len(shape) == 3:  # not tensor.stride(1): it says anything where a dimension is 1
-            if tensor.stride(0) or shape[0] == 1:
-                time = shape[1] * row
-            else:
-                size = shape[1] * row
-        before = (0, 0) if first is None else (first.data_ptr(), first.numel())
-        self.numbers[7 * k : 7 * k + 7] = [tensor.data_ptr(), size, time, row, start, *before]
+        size = self.N * width
+        before = (0, 0) if first is None else (first.data_ptr(), size)
+        self.numbers[7 * k : 7 * k + 7] = [
+            tensor.data_ptr(), size * (steps or 1), size if steps else 0, width, start, *before
+        ]  # fmt: skip
 
     def index(self, name: str) -> int:
         return self.site.place.get(name, -1)
@@ -124,6 +141,7 @@ class Binding:
             [self.T, self.N, begin, end, direction, self._upstream],
             self._flags,
             *self.packed,
+            self._sources,
             self._totals,
             work,
             work_size,

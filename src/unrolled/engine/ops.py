@@ -59,7 +59,8 @@ def _scan_backward(
 ) -> list[Tensor]:  # fmt: skip
     given = Given(sequences, states, resets, constants, parameters, flags, reverse)
     wanted = Needs(needs[: len(sequences)], needs[len(sequences) :])
-    return scan.backward(program, given, results, upstream, wanted)
+    made = scan.backward(program, given, results, upstream, wanted)
+    return [d if d.nbytes == d.untyped_storage().nbytes() else d.clone() for d in made]  # none a part of another
 
 
 @torch.library.register_fake("unrolled::scan_backward")
@@ -97,18 +98,18 @@ def _unpack(ctx: Any) -> tuple[list[list[Tensor]], Tensor | None, list[Tensor]]:
     return parts, flags, rest
 
 
-def _results_and_upstream(ctx: Any, kept: list[Tensor], upstream: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """What `scan.backward` reads: the results of the forward scan, and the gradients, zero where there is none."""
-    given = [kept[0].new_zeros(1).expand(shape) if d is None else d
-             for d, shape in zip(upstream, ctx.shapes, strict=False)]  # fmt: skip
-    return [kept[0], *given[1:], *kept[1:]], given  # of the final states only the shapes are read
+def _results(kept: list[Tensor], states: int) -> list[Tensor]:
+    """The results of the forward scan from those that were kept: in place of the final states stands the output."""
+    return [kept[0], *[kept[0]] * states, *kept[1:]]
 
 
 def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
     if not ctx.save:
         raise RuntimeError("unrolled::scan: a gradient was asked for, but the scan ran with save=False")
     (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
-    results, given = _results_and_upstream(ctx, kept, upstream)
+    results = _results(kept, len(states))
+    zero = kept[0].new_zeros(1)
+    given = [zero.expand(shape) if d is None else d for d, shape in zip(upstream, ctx.shapes, strict=False)]
     wanted = ctx.needs_input_grad
     needs = [*_flat(wanted[1], len(sequences)), *_flat(wanted[5], len(parameters))]
     made = torch.ops.unrolled.scan_backward(
@@ -184,15 +185,17 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         parts, flags, kept = _unpack(ctx)
-        results, given = _results_and_upstream(ctx, kept, upstream)
+        results = _results(kept, ctx.counts[1])
         wanted = ctx.needs_input_grad[4:]
         first, others = ctx.counts[0], sum(ctx.counts[:4])
         needs = [*wanted[:first], *wanted[others:]]
         if torch.is_grad_enabled():  # to be differentiated again
+            zero = kept[0].new_zeros(1)
+            given = [zero.expand(shape) if d is None else d for d, shape in zip(upstream, ctx.shapes, strict=True)]
             made = torch.ops.unrolled.scan_backward(ctx.program, *parts, flags, ctx.reverse, results, given, needs)
         else:
             inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]
-            made = scan.backward(ctx.program, inputs, results, given, Needs(needs[:first], needs[first:]))
+            made = scan.backward(ctx.program, inputs, results, upstream, Needs(needs[:first], needs[first:]))
         return None, None, None, None, *(d if w else None for d, w in zip(made, wanted, strict=True))
 
 

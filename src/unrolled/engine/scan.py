@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unrolled.compiler.program import View
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.flags import INSIDE
@@ -68,14 +67,15 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     stored = [like.new_empty(T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
     first = 0 if given.direction > 0 else T - 1
     for k, s in enumerate(program.states):
-        b.set(f"new:{s.name}", stored[k])
-        b.set(f"old:{s.name}", stored[k], first=given.states[k])
+        steps_stored = T if save or not k else 2
+        b.set(f"new:{s.name}", stored[k], s.width, steps_stored)
+        b.set(f"old:{s.name}", stored[k], s.width, steps_stored, first=given.states[k])
         if not save and k:
             stored[k][first % 2].copy_(given.states[k])
     kept: list[Tensor] = []
     if save and plan.saved_width:
         kept = [like.new_empty(T, N, plan.saved_width)]
-        b.set("p" if plan.in_place else "s", kept[0])
+        b.set("p" if plan.in_place else "s", kept[0], plan.saved_width, T)
     final = []
     if given.flags is not None:
         final = [s.clone() for s in given.states]
@@ -93,9 +93,9 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
 
 def _set_inputs(b: Binding, program: Compiled, given: Given) -> None:
     for i, x in zip(program.sequences, given.sequences, strict=True):
-        b.set(f"sequence:{i.name}", x)
+        b.set(f"sequence:{i.name}", x, i.width, b.T)
     for i, c in zip(program.constants, given.constants, strict=True):
-        b.set(f"constant:{i.name}", c)
+        b.set(f"constant:{i.name}", c, i.width)
 
 
 def _forward_states(b: Binding, program: Compiled, given: Given, final: list[Tensor]) -> list[list[int]]:
@@ -115,11 +115,14 @@ class Needs:
     parameters: Sequence[bool]
 
 
-def backward(text: str, given: Given, results: list[Tensor], upstream: list[Tensor], needs: Needs) -> list[Tensor]:
+def backward(
+    text: str, given: Given, results: Sequence[Tensor], upstream: Sequence[Tensor | None], needs: Needs
+) -> list[Tensor]:
     """The gradients of sequences, states, resets, constants and parameters, in this order.
 
-    ``results`` are what `forward` returned with ``save``; ``upstream`` the gradients of outputs and final
-    states. Where a gradient is not wanted, an empty tensor stands.
+    ``results`` are what `forward` returned with ``save``, of which the final states are not read;
+    ``upstream`` the gradients of outputs and final states, None for zero. Where a
+    gradient is not wanted, an empty tensor stands.
     """
     program = compiled(text)
     given = given.contiguous()
@@ -128,7 +131,12 @@ def backward(text: str, given: Given, results: list[Tensor], upstream: list[Tens
 
 class _Backward:
     def __init__(
-        self, program: Compiled, given: Given, results: list[Tensor], upstream: list[Tensor], needs: Needs
+        self,
+        program: Compiled,
+        given: Given,
+        results: Sequence[Tensor],
+        upstream: Sequence[Tensor | None],
+        needs: Needs,
     ) -> None:
         self.program, self.given, self.needs = program, given, needs
         T, N = given.shape
@@ -138,31 +146,29 @@ class _Backward:
         row = max((width for _, _, width in site.blocks), default=1) + site.native.work_size(self.is_double, 1)
         self.steps = _block_steps(T, N, row * like.element_size())
         self.work_size = site.native.work_size(self.is_double, self.steps * N)
-        carries = [2 * N * s.width for s in program.states]
-        blocks = [self.steps * N * width for _, _, width in site.blocks]
-        extra = [*carries, *blocks, self.work_size]
+        extra = [*(self.steps * N * width for _, _, width in site.blocks), self.work_size]
         b = self.b = Binding(site, given.parameters, like, T, N, extra)
-        self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra[len(carries) :], strict=False))
+        self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra, strict=False))
         _set_inputs(b, program, given)
         count = len(program.states)
         stored = [results[0], *results[1 + count : 2 * count]]
         if len(results) > 2 * count:
-            b.set("s", results[2 * count])
+            b.set("s", results[2 * count], program.saving.saved_width, T)
         for k, s in enumerate(program.states):
-            b.set(f"new:{s.name}", stored[k])
-            b.set(f"old:{s.name}", stored[k], first=given.states[k])
-        dy = _steps_apart(upstream[0])
-        b.set("dy", dy)
+            b.set(f"new:{s.name}", stored[k], s.width, T)
+            b.set(f"old:{s.name}", stored[k], s.width, T, first=given.states[k])
+        dy, same = _by_steps(upstream[0], like, (N, program.states[0].width))
+        b.set("dy", dy, program.states[0].width, 0 if same else T)
         self.kept = [dy, *results]  # alive as long as the binding
         self.first = T - 1 if given.direction > 0 else 0
         self._set_carry(upstream[1:])
         self.constants = [like.new_zeros(N, i.width) for i in program.constants]
         for i, total in zip(program.constants, self.constants, strict=True):
-            b.set(f"total:{i.name}", total)
+            b.set(f"total:{i.name}", total, i.width)
         self._set_sums(like)
         self._set_gradients(like)
 
-    def _set_carry(self, d_final: list[Tensor]) -> None:
+    def _set_carry(self, d_final: Sequence[Tensor | None]) -> None:
         """The gradients that go from step to step: two slices a state, read and written in turn."""
         given, b, N = self.given, self.b, self.b.N
         flags, rows = given.flags, []
@@ -170,15 +176,16 @@ class _Backward:
         if flags is not None:  # a sequence without steps ends where it began
             empty = ~(flags & INSIDE).bool().any(0)[:, None]
         for k, s in enumerate(self.program.states):
-            start = b.starts[1 + len(self.site.temps) + k]
-            carry = b.space[start : start + 2 * N * s.width].view(2, N, s.width)
+            carry = b.like.new_empty(2, N, s.width)
             self.carry.append(carry)
-            b.set(f"carry:{s.name}", carry)
-            b.set(f"next:{s.name}", carry)
+            b.set(f"carry:{s.name}", carry, s.width, 2)
+            b.set(f"next:{s.name}", carry, s.width, 2)
+            d = d_final[k]
             if flags is None:
-                carry[self.first % 2].copy_(d_final[k])
+                now = carry[self.first % 2]
+                now.zero_() if d is None else now.copy_(d)
                 continue
-            d = d_final[k].contiguous()
+            d = b.like.new_zeros(N, s.width) if d is None else d.contiguous()
             carry.zero_()
             self.d_initial.append(torch.where(empty, d, 0.0))
             self.d_reset.append(torch.zeros_like(d))
@@ -208,7 +215,7 @@ class _Backward:
                 continue
             written = b.index(f"dx:{i.name}") >= 0  # by products; it begins with zeros where there are none
             self.dx.append(torch.empty_like(x) if written else torch.zeros_like(x))
-            b.set(f"dx:{i.name}", self.dx[-1])
+            b.set(f"dx:{i.name}", self.dx[-1], i.width, b.T)
         self.dp: dict[str, Tensor] = {}
         self._apart: dict[int, Tensor] = {}
         for name, p, wanted, covered in zip(
@@ -247,9 +254,7 @@ class _Backward:
         last = b.T - 1 - self.first
         d_states = [c[(last + 1) % 2] for c in self.carry]
         resets = [torch.zeros_like(r) for r in self.given.resets]
-        if self.given.flags is None:
-            d_states = [d.clone() for d in d_states]
-        else:
+        if self.given.flags is not None:
             d_states = [d + more for d, more in zip(d_states, self.d_initial, strict=True)]
             resets = self.d_reset if resets else []
         empty = b.like.new_empty(0)
@@ -276,39 +281,35 @@ class _Backward:
             view.of(self.dp[view.parameter]).add_(total)
 
     def _add_sums(self) -> None:
+        """What the threads summed over rows, as gradients of vectors."""
         if not self.site.sums:
             return
         total = self.sums.sum(0)
-        covered = self._covered
-        for name, views in self._sums_by_parameter().items():
-            if name not in self.dp:
+        for name, p in zip(self.program.parameters, self.given.parameters, strict=True):
+            views = self.site.sums_of.get(name)
+            if views is None or name not in self.dp:
                 continue
-            if covered[name] and len(views) == len({v.offset for v, _ in views}):
-                first, size = views[0][1], sum(v.shape[0] for v, _ in views)
-                if size == self.dp[name].numel():  # side by side, in its own order
-                    self.dp[name].view(-1).copy_(total[first : first + size])
-                    continue
+            first, view = views[0][1], views[0][0]
+            if self._covered[name] and sum(v.shape[0] for v, _ in views) == p.numel():
+                self.dp[name] = total[first : first + p.numel()].view(p.shape)  # side by side, in its own order
+                continue
             for view, column in views:
                 part = total[column : column + view.shape[0]]
                 if view.strides == (0,):
                     self.dp[name].view(-1)[view.offset] += part.sum()
-                elif covered[name]:
+                elif self._covered[name]:
                     view.of(self.dp[name]).copy_(part)
                 else:
                     view.of(self.dp[name]).add_(part)
 
-    def _sums_by_parameter(self) -> dict[str, list[tuple[View, int]]]:
-        grouped: dict[str, list[tuple[View, int]]] = {}
-        for view, _, column in self.site.sums:
-            grouped.setdefault(view.parameter, []).append((view, column))
-        return grouped
 
-
-def _steps_apart(dy: Tensor) -> Tensor:
-    """dL/dy as one contiguous (N, width) a step; a gradient that is the same at all steps stays one."""
+def _by_steps(dy: Tensor | None, like: Tensor, shape: tuple[int, int]) -> tuple[Tensor, bool]:
+    """dL/dy as one contiguous (N, width) a step, and whether one stands for all steps."""
+    if dy is None:
+        return like.new_zeros(shape), True
     if dy.stride(0) == 0:
-        return dy[:1].contiguous().expand_as(dy)
-    return dy.contiguous()
+        return dy[0].contiguous(), True
+    return dy.contiguous(), False
 
 
 def _block_steps(T: int, N: int, row_bytes: int) -> int:

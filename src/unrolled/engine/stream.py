@@ -88,13 +88,13 @@ class Stream:
         program = compiled(made.step_text())
         site, parameters = program.passing_site, made.step_parameters(cell)
         width = program.passing.projected_width
-        b = Binding(site, parameters, inputs, 1, 1, [width])
+        b = Binding(site, parameters, inputs, 1, 1, [width], once=False)
         memory = []
         for s, old in zip(program.states, state, strict=True):
             slices = inputs.new_zeros(2, 1, s.width)
             slices[0].copy_(old)
-            b.set(f"old:{s.name}", slices)
-            b.set(f"new:{s.name}", slices)
+            b.set(f"old:{s.name}", slices, s.width, 2)
+            b.set(f"new:{s.name}", slices, s.width, 2)
             memory.append(slices)
         changing: list[int] = []
         x = program.sequences[0]
@@ -103,11 +103,11 @@ class Stream:
         if width:
             b.set_memory(p, b.extra[0], width, width, width)
         if below is not None:
-            b.set(f"sequence:{x.name}", below)
+            b.set(f"sequence:{x.name}", below, x.width, 2)
             if source >= 0:
                 changing += [source, below.data_ptr(), -x.width]
         elif source >= 0:
-            b.set(f"sequence:{x.name}", inputs[:1, None])
+            b.set(f"sequence:{x.name}", inputs, x.width, 1)
             changing += [source, table.data_ptr(), x.width]
         self._native.add_layer(site.native, b.numbers, changing, *b.packed)
         self._alive += [b, parameters, memory]

@@ -148,4 +148,74 @@ void gemm(const T* A, int64_t stride, const T* packed, int64_t depth, int64_t fi
   }
 }
 
+template <class T>
+INLINE T total(Vec<T> v) {
+#pragma GCC unroll 5
+  for (int width = LANES<T> / 2; width > 0; width /= 2) {
+    Int<T> turned;
+#pragma GCC unroll 16
+    for (int k = 0; k < LANES<T>; ++k) turned[k] = (k + width) % LANES<T>;
+    v += __builtin_shuffle(v, turned);
+  }
+  return v[0];
+}
+
+// R rows of A times U rows of W as they lie.
+template <class T, int R, int U>
+INLINE void dots_block(const T* A, int64_t stride, const T* W, int64_t unit_stride, int64_t depth, T* out,
+                       int64_t out_stride, bool add) {
+  const int64_t L = LANES<T>;
+  Vec<T> sum[R][U] = {};
+  for (int64_t k = 0; k < depth; k += L) {
+    const bool part = k + L > depth;
+    Vec<T> w[U];
+#pragma GCC unroll 4
+    for (int j = 0; j < U; ++j) {
+      const T* p = W + j * unit_stride + k;
+      w[j] = part ? load_part(p, depth - k) : load(p);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const T* a = A + r * stride + k;
+      Vec<T> x = part ? load_part(a, depth - k) : load(a);
+#pragma GCC unroll 4
+      for (int j = 0; j < U; ++j) sum[r][j] += x * w[j];
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < U; ++j) {
+      T* o = out + r * out_stride + j;
+      *o = total<T>(sum[r][j]) + (add ? *o : T(0));
+    }
+}
+
+// As gemm, from a matrix as it lies: for so few rows that to pack it would take longer than to use it.
+template <class T>
+__attribute__((noinline)) void dots(const T* A, int64_t stride, const T* W, int64_t unit_stride, int64_t depth, T* out,
+                                    int64_t out_stride, int64_t rows, int64_t units, bool add) {
+  int64_t u = 0;
+  for (; u + 4 <= units; u += 4, W += 4 * unit_stride) {
+    int64_t r = 0;
+    for (; r + 3 <= rows; r += 3)
+      dots_block<T, 3, 4>(A + r * stride, stride, W, unit_stride, depth, out + r * out_stride + u, out_stride, add);
+    for (; r < rows; ++r)
+      dots_block<T, 1, 4>(A + r * stride, stride, W, unit_stride, depth, out + r * out_stride + u, out_stride, add);
+  }
+  for (; u < units; ++u, W += unit_stride)
+    for (int64_t r = 0; r < rows; ++r)
+      dots_block<T, 1, 1>(A + r * stride, stride, W, unit_stride, depth, out + r * out_stride + u, out_stride, add);
+}
+
+// out (rows, units) (+)= A W^T for the units of `w` from `first` on.
+template <class T>
+INLINE void times_matrix(const unrolled::Pack& w, const char* packed, const T* A, int64_t stride, int64_t first, T* out,
+                         int64_t out_stride, int64_t rows, int64_t units, bool whole, bool add) {
+  if (w.source)
+    dots<T>(A, stride, reinterpret_cast<const T*>(w.source) + first * w.unit_stride, w.unit_stride, w.depth, out,
+            out_stride, rows, units, add);
+  else
+    gemm<T>(A, stride, reinterpret_cast<const T*>(packed) + w.offset, w.depth, first, out, out_stride, rows, units,
+            whole, add);
+}
+
 }  // namespace

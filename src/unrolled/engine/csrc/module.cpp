@@ -45,8 +45,8 @@ NB_MODULE(_native, m) {
       .def("pack", &Plan::pack, nb::arg("is_double"), nb::arg("threads"), nb::arg("sources"), nb::arg("packed"),
            nb::arg("size"))
       .def("run", &Plan::run, nb::arg("is_double"), nb::arg("threads"), nb::arg("arrays"), nb::arg("states"),
-           nb::arg("shape"), nb::arg("flags"), nb::arg("packed"), nb::arg("size"), nb::arg("totals"), nb::arg("work"),
-           nb::arg("work_size"));
+           nb::arg("shape"), nb::arg("flags"), nb::arg("packed"), nb::arg("size"), nb::arg("sources"),
+           nb::arg("totals"), nb::arg("work"), nb::arg("work_size"));
   nb::class_<Stream>(m, "Stream")
       .def(nb::init<bool, int64_t>(), nb::arg("is_double"), nb::arg("threads"))
       .def("add_layer", &Stream::add_layer, nb::arg("plan"), nb::arg("arrays"), nb::arg("inputs"), nb::arg("packed"),

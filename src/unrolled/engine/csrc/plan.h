@@ -22,9 +22,11 @@ struct Phase {
   int32_t begin, end, width, barrier;
 };
 
-// One matrix, (units, depth), as panels [depth][2 vectors] from `offset` of the packed buffer on.
+// One matrix, (units, depth), as panels [depth][2 vectors] from `offset` of the packed buffer on; or, where
+// there is a `source`, as it lies there, its columns side by side.
 struct Pack {
   int64_t units, depth, unit_stride, depth_stride, offset;
+  const char* source;
 };
 
 // out (+)= left W^T for all rows of a stretch of steps at once; the arrays have mode TIME, without gaps.

@@ -38,7 +38,7 @@ class Plan {
     for (size_t k = 0; k < packs.size(); k += 4) {
       for (int j = 0; j < 4; ++j) require(packs[k + j] >= 0 && packs[k + j] < (1 << 30), "a matrix has no such shape");
       require(packs[k] > 0 && packs[k + 1] > 0, "a matrix is empty");
-      packs_.push_back({packs[k], packs[k + 1], packs[k + 2], packs[k + 3], 0});
+      packs_.push_back({packs[k], packs[k + 1], packs[k + 2], packs[k + 3], 0, nullptr});
     }
     for (size_t k = 0; k < instructions.size(); k += 18) add(&instructions[k]);
     int64_t at = 0;
@@ -79,14 +79,9 @@ class Plan {
 
   // Packs matrix k from sources[2k], an address, with sources[2k+1] elements, into `packed`.
   void pack(bool is_double, int64_t threads, const Ints& sources, int64_t packed, int64_t size) const {
-    require(sources.size() == 2 * packs_.size(), "a matrix is missing");
     require(size >= packed_size(is_double), "the packed buffer is too small");
+    check_sources(sources);
     std::vector<Pack> packs = placed(is_double);
-    for (size_t k = 0; k < packs.size(); ++k) {
-      const Pack& p = packs[k];
-      require(sources[2 * k] != 0, "a matrix has no address");
-      require(times(p.units - 1, p.unit_stride) + times(p.depth - 1, p.depth_stride) < sources[2 * k + 1], "a matrix is too small");
-    }
     struct Job {
       const std::vector<Pack>& packs;
       const Ints& sources;
@@ -110,10 +105,12 @@ class Plan {
   // One stretch of steps. `arrays` has 7 numbers an array: address, elements, time stride, row stride,
   // first step, address and elements of what stands before the first step. `states` has 10 a state:
   // width, arrays old, out, carry, next, addresses initial, reset, last, d_initial, d_reset.
+  // `sources` has for each matrix what `pack` is given, where the matrices are read as they lie; or nothing.
   // `totals` has 4 numbers an outer product: address of its sum, 0 where it is not wanted, elements, row
   // stride, and whether it is added to.
   void run(bool is_double, int64_t threads, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
-           int64_t packed, int64_t packed_elements, const Ints& totals, int64_t work, int64_t work_elements) const {
+           int64_t packed, int64_t packed_elements, const Ints& sources, const Ints& totals, int64_t work,
+           int64_t work_elements) const {
     require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
     const int64_t T = shape[0], N = shape[1], begin = shape[2], end = shape[3];
     require(T > 0 && N > 0 && T < (1LL << 31) && N < (1LL << 31) && begin >= 0 && begin <= end && end <= T, "there are no such steps");
@@ -121,12 +118,19 @@ class Plan {
     require(shape[5] >= -1 && shape[5] < static_cast<int64_t>(modes_.size()), "there is no such array");
     require(arrays.size() == 7 * modes_.size(), "an array is missing");
     require(states.size() % 10 == 0, "the states are cut off");
-    require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
+    if (sources.empty())
+      require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
+    else
+      check_sources(sources);
     if (begin == end) return;
     require(totals.size() == 4 * outers_.size(), "a total is missing");
     Bound bound;
     bind(bound, is_double, count(threads), arrays, keep(states, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
     Call& c = bound.call;
+    for (size_t k = 0; k < sources.size() / 2; ++k) {
+      require(packs_[k].depth_stride == 1, "the columns of a matrix do not lie side by side");
+      bound.packs[k].source = reinterpret_cast<const char*>(sources[2 * k]);
+    }
     bound.outers = outers_;
     for (size_t k = 0; k < outers_.size(); ++k) {
       const int64_t* t = &totals[4 * k];
@@ -216,6 +220,15 @@ class Plan {
         std::fill_n(reinterpret_cast<double*>(numbers) + k * c.tile, c.tile, numbers_[k]);
       else
         std::fill_n(reinterpret_cast<float*>(numbers) + k * c.tile, c.tile, static_cast<float>(numbers_[k]));
+    }
+  }
+
+  void check_sources(const Ints& sources) const {
+    require(sources.size() == 2 * packs_.size(), "a matrix is missing");
+    for (size_t k = 0; k < packs_.size(); ++k) {
+      const Pack& p = packs_[k];
+      require(sources[2 * k] != 0, "a matrix has no address");
+      require(times(p.units - 1, p.unit_stride) + times(p.depth - 1, p.depth_stride) < sources[2 * k + 1], "a matrix is too small");
     }
   }
 

@@ -5,22 +5,27 @@
 
 namespace {
 
-// out (+)= left W^T, this thread's share of the rows.
+// out (+)= left W^T, this thread's share of the rows, or of the units where there are few rows.
 template <class T>
 void products(const unrolled::Call& c, const unrolled::Product* list, int count, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N, r0 = rows * id / threads, r1 = rows * (id + 1) / threads;
-  const int64_t CHUNK = 48;  // rows that stay in a cache while all panels pass
+  const int64_t rows = (c.end - c.begin) * c.N, CHUNK = 48;  // rows that stay in a cache while all panels pass
+  const bool few = rows < MOST_ROWS * threads;
+  const int64_t r0 = few ? 0 : rows * id / threads, r1 = few ? rows : rows * (id + 1) / threads;
   for (int k = 0; k < count; ++k) {
     const unrolled::Product& p = list[k];
     const unrolled::Array &left = c.arrays[p.left], &out = c.arrays[p.out];
     const unrolled::Pack& w = c.packs[p.pack];
     if (!out.base) continue;
+    const int64_t panels = (w.units + PANEL<T> - 1) / PANEL<T>;
+    const int64_t u0 = few ? panels * id / threads * PANEL<T> : 0;
+    const int64_t end = few ? panels * (id + 1) / threads * PANEL<T> : w.units, u1 = end < w.units ? end : w.units;
+    if (u0 >= u1) continue;
     const T* A = reinterpret_cast<const T*>(left.base) + (c.begin - left.start) * left.time_stride + p.left_column;
-    T* O = reinterpret_cast<T*>(out.base) + (c.begin - out.start) * out.time_stride + p.out_column;
+    T* O = reinterpret_cast<T*>(out.base) + (c.begin - out.start) * out.time_stride + p.out_column + u0;
     for (int64_t r = r0; r < r1; r += CHUNK) {
       const int64_t n = r1 - r < CHUNK ? r1 - r : CHUNK;
-      gemm<T>(A + r * left.row_stride, left.row_stride, reinterpret_cast<const T*>(c.packed) + w.offset, w.depth, 0,
-              O + r * out.row_stride, out.row_stride, n, w.units, false, p.add);
+      times_matrix<T>(w, c.packed, A + r * left.row_stride, left.row_stride, u0, O + r * out.row_stride, out.row_stride,
+                      n, u1 - u0, false, p.add);
     }
   }
 }

@@ -172,8 +172,8 @@ void run_tile(Thread<T>& t, const Phase& phase, int64_t r, int64_t rows, int64_t
     if (i.op == GEMM) {
       const unrolled::Pack& w = c.packs[i.pack];
       Place<T> a = place(t, i.a, r, 0);
-      gemm<T>(a.p, a.stride, reinterpret_cast<const T*>(c.packed) + w.offset, w.depth, u, out.p, out.stride, rows, n,
-              i.out.where == unrolled::SCRATCH, false);
+      times_matrix<T>(w, c.packed, a.p, a.stride, u, out.p, out.stride, rows, n, i.out.where == unrolled::SCRATCH,
+                      false);
       continue;
     }
     Place<T> a = place(t, i.a, r, u);

@@ -40,7 +40,7 @@ class Stream {
     require(weight != 0 && state != 0 && V > 0 && H > 0 && V < (1 << 28) && H < (1 << 24), "the head has no such shape");
     const Path* path = chosen[is_double_];
     const int64_t panel = 2 * path->lanes;
-    Pack w{V, H, H, 1, 0};
+    Pack w{V, H, H, 1, 0, nullptr};
     head_.resize((round_up(V, panel) * H + panel) * (is_double_ ? 8 : 4) + 64);
     char* at = aligned(head_);
     path->pack(w, reinterpret_cast<const char*>(weight), at, 0, round_up(V, panel) / panel);
