@@ -28,7 +28,7 @@ class Prepared:
         self.text = self.loop.text
         self._outer_parameters = [name for name, _ in self.traced.program.parameters]
         self._loop_parameters = [name for name, _ in self.loop.parameters]
-        self._simple = not self.traced.derived
+        self._places = [] if self.traced.derived else [_place_of(cell, name) for name in self._outer_parameters]
 
     def run(
         self,
@@ -72,18 +72,28 @@ class Prepared:
 
     def _named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
-        if self._simple:
-            return {name: tensor_of(cell, name) for name in self._outer_parameters}
+        if self._places:
+            return {
+                name: place[last] for name, (place, last) in zip(self._outer_parameters, self._places, strict=True)
+            }
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())
         return dict(zip(self._outer_parameters, self.traced.parameters(own), strict=True))
 
 
-def tensor_of(cell: nn.Module, name: str) -> Tensor:
-    """The parameter or buffer of that name."""
-    *path, last = name.split(".")
-    for part in path:
-        cell = getattr(cell, part)
-    return getattr(cell, last)
+def first_parameter(module: nn.Module) -> Tensor | None:
+    """``next(module.parameters(), None)``, at a tenth of the time: it is asked at every call."""
+    for p in module._parameters.values():
+        if p is not None:
+            return p
+    found = (first_parameter(child) for child in module._modules.values() if child is not None)
+    return next((p for p in found if p is not None), None)
+
+
+def _place_of(cell: nn.Module, name: str) -> tuple[dict[str, Any], str]:
+    """The dictionary that holds the parameter or buffer of that name, and its key there."""
+    path, _, last = name.rpartition(".")
+    module = cell.get_submodule(path)
+    return module._parameters if last in module._parameters else module._buffers, last
 
 
 class _Known:
@@ -91,17 +101,23 @@ class _Known:
 
     def __init__(self, cell: Cell) -> None:
         self.made: dict[tuple, Prepared | UnsupportedError] = {}
-        self._marks: list[tuple[dict, int, list[tuple[str, Any]]]] = []
+        self._marks: list[tuple[dict, int, list[tuple[str, torch.Size, torch.dtype]], list[tuple[str, Any]]]] = []
         for module in cell.modules():
             for place in (module.__dict__, module._parameters, module._buffers, module._modules):
-                entries = [(k, _mark(v)) for k, v in place.items() if k not in _BOOKKEEPING]
-                self._marks.append((place, len(place), entries))
+                entries = [(k, v) for k, v in place.items() if k not in _BOOKKEEPING]
+                tensors = [(k, v.shape, v.dtype) for k, v in entries if isinstance(v, Tensor)]
+                others = [(k, _mark(v)) for k, v in entries if not isinstance(v, Tensor)]
+                self._marks.append((place, len(place), tensors, others))
 
     def holds(self) -> bool:
-        for place, size, entries in self._marks:
+        for place, size, tensors, others in self._marks:
             if len(place) != size:
                 return False
-            for name, mark in entries:
+            for name, shape, dtype in tensors:
+                value = place.get(name)
+                if not isinstance(value, Tensor) or value.shape != shape or value.dtype is not dtype:
+                    return False
+            for name, mark in others:
                 value = place.get(name, _GONE)
                 if value is not mark and _mark(value) != mark:
                     return False

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.engine import eager, flags, native
-from unrolled.engine.prepared import Prepared, fits, prepared, warn_once
+from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
 State = tuple[Tensor, ...]
@@ -75,8 +75,8 @@ def _ready(cell: Cell, x: Tensor, constants: State, warn: bool = False) -> Prepa
         return why
     if torch._C._are_functorch_transforms_active():
         return "torch.func is transforming it"
-    weight = next(cell.parameters(), x)
-    if weight.dtype != x.dtype or weight.device != x.device:
+    weight = first_parameter(cell)
+    if weight is not None and (weight.dtype != x.dtype or weight.device != x.device):
         return f"the weights are {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
     for name, c in zip(cell.constants, constants, strict=False):
         if c.dim() != 2 or c.dtype != x.dtype:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells.cell import Cell
+from unrolled.engine.prepared import first_parameter
 from unrolled.layers import checkpoint, paths, torch_kernels
 from unrolled.layers.checks import check_constants, check_input, check_lengths, check_resets, check_state
 from unrolled.layers.modes import evaluating
@@ -93,7 +94,7 @@ class Recurrent(nn.Module):
         """
         name = f"Recurrent({type(self.cell).__name__})"
         check_input(name, x, self.input_size)
-        weight = next(self.cell.parameters(), None)
+        weight = first_parameter(self.cell)
         if weight is not None and weight.device != x.device:
             raise ValueError(f"{name}: x is on {x.device}, the weights are on {weight.device}")
         lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
