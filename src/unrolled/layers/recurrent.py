@@ -113,6 +113,30 @@ class Recurrent(nn.Module):
             return checkpoint.scan(self.checkpoint, *call)
         return paths.scan(*call)
 
+    def step(self, x: Tensor, state: State | None = None, constants: State = ()) -> tuple[Tensor, State]:
+        """One step, for inputs that come one at a time: y_t (N, width), and the states to give back next time.
+
+        It is `forward` over one step. A few sequences are stepped without the weights being copied; what the
+        cell draws itself, such as a dropout mask, is drawn at each call in training.
+
+        Arguments:
+            x: input (N, D).
+
+        >>> layer, state = Recurrent(unrolled.LSTMCell(4, 3)), None
+        >>> for x in torch.zeros(5, 2, 4):
+        ...     y, state = layer.step(x, state)
+        >>> y.shape
+        torch.Size([2, 3])
+        """
+        name = f"Recurrent({type(self.cell).__name__})"
+        if self.reverse:
+            raise ValueError(f"{name}: step goes forward in time, and the layer has reverse=True")
+        if not isinstance(x, Tensor) or x.dim() != 2:
+            came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
+            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {self.input_size}")
+        output, state = self(x.unsqueeze(0), state, constants=constants)
+        return output[0], state
+
     def _constants(self, name: str, given: State, x: Tensor) -> State:
         """All constants: those given, and those that the cell draws."""
         made = self.cell.all_constants(given, x)

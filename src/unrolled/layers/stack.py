@@ -83,6 +83,18 @@ class Stack(nn.Module):
             last.append(layer_state)
         return x, tuple(last)
 
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, tuple]:
+        """One step through all layers, as `Recurrent.step`: x (N, D), ``state`` one entry a layer."""
+        last = []
+        for k, (layer, layer_state) in enumerate(zip(self.layers, self._per_layer(state), strict=True)):
+            if not isinstance(layer, Recurrent):
+                raise ValueError(f"Stack: layer {k} is {type(layer).__name__}, which needs the whole sequence")
+            if k:
+                x = F.dropout(x, self.dropout, self.training)
+            x, layer_state = layer.step(x, layer_state)
+            last.append(layer_state)
+        return x, tuple(last)
+
     @torch.no_grad()
     def gates(self, x: Tensor, state: Any = None) -> list[dict[str, Tensor]]:
         """What the equation of each layer names, at every step, in evaluation: one dictionary a layer."""
