@@ -114,8 +114,11 @@ def test_compiled_by_torch_in_one_graph(name):
 def test_compiled_by_torch_before_the_first_run_and_with_lengths():
     c = case("gru", T=4, N=2, flags="lengths")
     torch._dynamo.reset()
-    y, _ = torch.compile(c.layer("engine"), backend="aot_eager")(c.x, None, c.lengths)
+    compiled = torch.compile(c.layer("engine"), fullgraph=True, backend="aot_eager")
+    y, _ = compiled(c.x, None, c.lengths)
     torch.testing.assert_close(y.detach(), results(c)["y"], **CLOSE)
+    with pytest.raises(RuntimeError, match="lengths must lie between 0 and T = 4"):
+        compiled(c.x, None, c.lengths + 4)
 
 
 @pytest.mark.parametrize("shared", [False, True])

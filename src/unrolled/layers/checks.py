@@ -33,7 +33,10 @@ def check_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
             f"{name}: lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}, "
             f"expected (N,) = ({N},) whole numbers"
         )
-    if bool(((lengths < 0) | (lengths > T)).any()):
+    fit = ((lengths >= 0) & (lengths <= T)).all()
+    if torch.compiler.is_compiling():  # what a graph holds is not known when it is made
+        torch._assert_async(fit, f"{name}: lengths must lie between 0 and T = {T}")
+    elif not bool(fit):
         raise ValueError(f"{name}: lengths must lie between 0 and T = {T}, got {lengths.tolist()}")
     return lengths.long()
 
