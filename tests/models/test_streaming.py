@@ -56,6 +56,14 @@ def test_every_cell(monkeypatch, name, threads):
     assert len(set(fast)) > 2
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole", "two-widths"])
+def test_without_a_table_of_what_each_symbol_becomes(monkeypatch, name):
+    """A vocabulary for which the table would be too large: the first layer multiplies at each symbol."""
+    monkeypatch.setattr("unrolled.engine.stream._TABLE_BYTES", 0)
+    fast, slow = both_ways(monkeypatch, model_of(cells(5, H)[name], cells(H, H)[name]), seed=2)
+    assert fast == slow
+
+
 @pytest.mark.parametrize(
     "options",
     [

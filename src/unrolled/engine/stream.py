@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.compiler.hoist import projections
 from unrolled.engine import native
 from unrolled.engine.binding import Binding
-from unrolled.engine.compiled import compiled
+from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.prepared import Prepared, prepared
 
 _ALONE_BYTES = 256 << 10  # below this, threads wait for one another longer than they work
+_TABLE_BYTES = 64 << 20  # up to this, what the first layer's matrices make of each symbol is known before
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,27 @@ class Stream:
             memory.append(slices)
         changing: list[int] = []
         x = program.sequences[0]
-        table, p = inputs, b.index("p")
-        source = b.index(f"sequence:{x.name}")
+        p, source = b.index("p"), b.index(f"sequence:{x.name}")
         if width:
             b.set_memory(p, b.extra[0], width, width, width)
+        if width and below is None and len(inputs) * width * inputs.element_size() <= _TABLE_BYTES:
+            table = _projected(program, parameters, inputs)
+            self._alive.append(table)
+            changing += [p, table.data_ptr(), width]
         if below is not None:
             b.set(f"sequence:{x.name}", below, x.width, 2)
             if source >= 0:
                 changing += [source, below.data_ptr(), -x.width]
         elif source >= 0:
             b.set(f"sequence:{x.name}", inputs, x.width, 1)
-            changing += [source, table.data_ptr(), x.width]
+            changing += [source, inputs.data_ptr(), x.width]
         self._native.add_layer(site.native, b.numbers, changing, *b.packed)
         self._alive += [b, parameters, memory]
         return memory[0]
+
+
+def _projected(program: Compiled, parameters: list[Tensor], inputs: Tensor) -> Tensor:
+    """What the loop's projections make of each row of ``inputs``: (V, width), in the order of the plan."""
+    named = dict(zip(program.parameters, parameters, strict=True))
+    views = [op.view for op in projections(program.program)]
+    return torch.cat([inputs @ view.of(named[view.parameter]).t() for view in views if view is not None], dim=1)

@@ -32,6 +32,8 @@ class Stream {
     for (size_t k = 0; k < inputs.size(); k += 3) {
       require(inputs[k] >= 0 && inputs[k] < c.array_count && inputs[k + 1] != 0, "there is no such array");
       held.lookups.push_back({static_cast<int32_t>(inputs[k]), reinterpret_cast<const char*>(inputs[k + 1]), inputs[k + 2]});
+      for (const Product& p : plan.before_)
+        if (p.out == inputs[k]) c.before_count = 0;  // the table has the products of every symbol
     }
   }
 
