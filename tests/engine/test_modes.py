@@ -93,9 +93,13 @@ def test_autocast_does_not_let_another_number_type_in():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["lstm", "masked", "layer-norm", "modulated", "modules"])
-def test_compiled_by_torch_in_one_graph(name):
-    c = case(name, T=4, N=2, flags="resets+state")
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [("lstm", ""), ("lstm", "resets+state"), ("masked", "resets+state"), ("layer-norm", ""), ("modulated", ""),
+     ("modules", "state")],
+)  # fmt: skip
+def test_compiled_by_torch_in_one_graph(name, flags):
+    c = case(name, T=4, N=2, flags=flags)
     torch._dynamo.reset()
     layer = c.layer("engine")
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
@@ -226,3 +230,25 @@ def test_copies_of_a_layer_that_has_run(name):
     assert not torch.allclose(fresh(c.x)[0], y)
     fresh.load_state_dict(layer.state_dict())
     torch.testing.assert_close(fresh(c.x)[0], y, rtol=0, atol=0)
+
+
+class Decaying(unrolled.Cell):
+    """Its equation reads a number from the cell."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x = unrolled.Gates("h", input_size, hidden_size)
+        self.decay = 0.9
+
+    def step(self, x, h):
+        return self.decay * h + self.x.h(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torch_compiles_again_when_a_number_of_the_cell_changes():
+    layer, x = Recurrent(Decaying(2, 3)), torch.randn(4, 1, 2)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for decay in (0.9, 0.1, 0.2, 0.9):
+        layer.cell.decay = decay
+        torch.testing.assert_close(compiled(x)[0], layer(x)[0])

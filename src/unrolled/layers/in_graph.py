@@ -28,6 +28,26 @@ def key(cell: Cell, constants: tuple[int, ...]) -> str:
     return str(id(made))
 
 
+@torch.compiler.assume_constant_result
+def numbers(cell: Cell) -> str:
+    """Where the equation may read numbers from: lines of a module's path, and the attribute's name."""
+    found = []
+    for path, module in cell.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, int | float | str) and not name.startswith("_"):
+                found.append(f"{path} {name}")
+    return "\n".join(found)
+
+
+def read(cell: Cell) -> None:
+    """Reads these numbers where torch.compile sees it, so that it compiles again when one has changed."""
+    for line in numbers(cell).splitlines():
+        path, _, name = line.rpartition(" ")
+        module = cell.get_submodule(path) if path else cell
+        if not {getattr(module, name): True}:  # as a key, which is guarded by its value
+            raise AssertionError
+
+
 @torch._dynamo.nonstrict_trace
 def run(
     key: str,
@@ -35,12 +55,13 @@ def run(
     x: Tensor,
     state: State,
     initial: State,
-    marks: Tensor | None,
+    marks: tuple[Tensor, ...],
     reverse: bool,
     constants: State,
 ) -> tuple[Tensor, State]:
     """`Prepared.run`, which torch.compile records by what it does to tensors, and does not read.
 
-    Give the key as a new string: torch.compile cannot guard what `key` returned itself.
+    Give the key as a new string, since torch.compile cannot guard what `key` returned itself, and the flags
+    in a tuple, since it takes no None.
     """
-    return _known[key].run(cell, x, state, initial, marks, reverse, constants)
+    return _known[key].run(cell, x, state, initial, marks[0] if marks else None, reverse, constants)

@@ -39,9 +39,11 @@ def scan(
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
+        in_graph.read(cell)
         if key := in_graph.key(cell, tuple(c.shape[1] for c in constants)):
             x, marks, initial = _marked(cell, x, lengths, resets, reverse)
-            return in_graph.run(f"{key}", cell, x, state, initial, marks, reverse, constants)
+            flagged = () if marks is None else (marks,)
+            return in_graph.run(f"{key}", cell, x, state, initial, flagged, reverse, constants)
     if backend in ("auto", "engine"):
         made = _ready(cell, x, constants, warn=backend == "auto")
         if isinstance(made, Prepared):
