@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import unrolled
-from helpers import TEXT
 from unrolled.cli.main import main
 from unrolled.cli.progress import LiveLine, PlainLines
 
@@ -35,16 +34,9 @@ def cli(capsys, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "tables.txt"
-    path.write_text(TEXT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def run(text, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tables"
-    unrolled.fit(data, folder, epochs=2, hidden=8, batch=4, bptt=20, threads=1)
+    unrolled.fit(text, folder, epochs=2, hidden=8, batch=4, bptt=20, threads=1)
     return folder
 
 
@@ -86,8 +78,8 @@ print(used.ru_utime + used.ru_stime)
     assert min(seconds) < 0.3
 
 
-def test_train_in_plain_lines(cli, data, tmp_path):
-    status, out, err = cli("train", data, "--run", tmp_path / "run", "--epochs", 1, *TINY)
+def test_train_in_plain_lines(cli, text, tmp_path):
+    status, out, err = cli("train", text, "--run", tmp_path / "run", "--epochs", 1, *TINY)
     assert (status, err) == (0, "")
     assert re.search(r"text +[\d,]+ characters, \d+ different", out)
     assert "lstm, 1* layer of 8, " in out
@@ -102,8 +94,8 @@ def test_train_in_plain_lines(cli, data, tmp_path):
     assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 100
 
 
-def test_train_for_programs(cli, data, tmp_path):
-    status, out, _ = cli("train", data, "--run", tmp_path / "run", "--epochs", 1, "--json", *TINY)
+def test_train_for_programs(cli, text, tmp_path):
+    status, out, _ = cli("train", text, "--run", tmp_path / "run", "--epochs", 1, "--json", *TINY)
     events = [json.loads(line) for line in out.splitlines()]
     assert status == 0
     assert events[0]["event"] == "started"
@@ -253,10 +245,10 @@ def test_lesson_hello(cli):
     assert lesson["loss_before"] > 20 * lesson["loss_after"]
 
 
-def test_own_cell_file(cli, data, tmp_path):
+def test_own_cell_file(cli, text, tmp_path):
     source = Path(__file__).parents[2] / "examples" / "minimal_cell.py"
     run = tmp_path / "run"
-    status, out, _ = cli("train", data, "--run", run, "--epochs", 0.3, "--cell", f"{source}:MinimalCell", *TINY)
+    status, out, _ = cli("train", text, "--run", run, "--epochs", 0.3, "--cell", f"{source}:MinimalCell", *TINY)
     assert status == 0
     assert f"--cell {source}:MinimalCell" in out.splitlines()[-1]
     assert (run / "cell.py").read_text() == source.read_text()
@@ -267,11 +259,11 @@ def test_own_cell_file(cli, data, tmp_path):
     assert cli("sample", run, "--length", 5, "--cell", f"{source}:MinimalCell")[0] == 0
 
 
-def train(data, run, *more):
-    return ("train", data, "--run", run, "--epochs", 1, *TINY, *more)
+def train(text, run, *more):
+    return ("train", text, "--run", run, "--epochs", 1, *TINY, *more)
 
 
-def test_train_mistakes(cli, data, run, tmp_path):
+def test_train_mistakes(cli, text, run, tmp_path):
     empty, binary, small = tmp_path / "empty.txt", tmp_path / "a.bin", tmp_path / "small.txt"
     empty.touch()
     binary.write_bytes(b"text\xff")
@@ -284,14 +276,14 @@ def test_train_mistakes(cli, data, run, tmp_path):
         (train(tmp_path / "folder", new), 1, "no file that fits"),
         (train(binary, new), 1, "byte 4 is 0xff"),
         (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20: that takes 81"),
-        (train(data, run), 1, "holds a finished run"),
-        (train(data, data), 2, "this is a file, expected a folder"),
-        (train(data, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
-        (train(data, new, "--clip", "x"), 2, "--clip"),
-        (train(data, new, "--task", "go"), 2, "--task"),
-        (train(data, new, "--hidden", 1_000_000), 2, "does not fit into memory"),
-        (train(data, new, "--minutes", 1), 2, "not both"),
-        (("train", data), 2, "--run: name the folder"),
+        (train(text, run), 1, "holds a finished run"),
+        (train(text, text), 2, "this is a file, expected a folder"),
+        (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
+        (train(text, new, "--clip", "x"), 2, "--clip"),
+        (train(text, new, "--task", "go"), 2, "--task"),
+        (train(text, new, "--hidden", 1_000_000), 2, "does not fit into memory"),
+        (train(text, new, "--minutes", 1), 2, "not both"),
+        (("train", text), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
         (("train", "--run", new, "--resume"), 2, "name the data: there is no run to go on with"),
         (("sample", tmp_path / "folder"), 1, "is no run folder"),
@@ -314,8 +306,8 @@ def test_debug_shows_the_traceback(cli, tmp_path):
         cli("--debug", "sample", tmp_path)
 
 
-def test_what_the_system_refuses_is_one_sentence(cli, data, tmp_path):
-    status, _, err = cli(*train(data, tmp_path / ("x" * 300)))
+def test_what_the_system_refuses_is_one_sentence(cli, text, tmp_path):
+    status, _, err = cli(*train(text, tmp_path / ("x" * 300)))
     assert status == 1
     assert "File name too long" in err
     assert len(err.splitlines()) == 1

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from helpers import TEXT, history, run_cli
+from helpers import history, run_cli
 from unrolled.runs.arrays import read_arrays
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
@@ -18,13 +18,6 @@ SETTINGS = (
     *("--epochs", 6, "--hidden", 16, "--layers", 2, "--batch", 4, "--bptt", 20, "--lr", 0.01),
     *("--dropout", 0.2, "--threads", 1, "--save-every", 0.05),
 )
-
-
-@pytest.fixture
-def data(tmp_path):
-    path = tmp_path / "tables.txt"
-    path.write_text(TEXT)
-    return path
 
 
 def start(*arguments):
@@ -48,20 +41,20 @@ def comparable(run):
     return [{k: v for k, v in event.items() if k not in WALL_CLOCK_FIELDS} for event in history(run)]
 
 
-def test_killed_at_random_moments(data, tmp_path):
+def test_killed_at_random_moments(text, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "killed"
-    done = run_cli("train", data, "--run", whole, *SETTINGS)
+    done = run_cli("train", text, "--run", whole, *SETTINGS)
     assert done.returncode == 0, done.stderr
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # shown if the test fails
     dice = random.Random(seed)
-    process = start("train", data, "--run", run, *SETTINGS)
+    process = start("train", text, "--run", run, *SETTINGS)
     wait_for(lambda: (run / "config.toml").exists(), process)
     process.send_signal(signal.SIGKILL)  # perhaps before the first checkpoint
     process.communicate()
     kills = 0
     for _ in range(3):
-        process = start("train", data, "--run", run, *SETTINGS, "--resume")
+        process = start("train", text, "--run", run, *SETTINGS, "--resume")
         before = (run / "resume.safetensors").stat().st_mtime_ns if (run / "resume.safetensors").exists() else 0
         wait_for(
             lambda before=before: (
@@ -74,7 +67,7 @@ def test_killed_at_random_moments(data, tmp_path):
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
     assert kills >= 1
-    done = run_cli("train", data, "--run", run, "--resume")
+    done = run_cli("train", text, "--run", run, "--resume")
     assert done.returncode == 0, done.stderr
     assert comparable(run) == comparable(whole)
     for name in ("model.safetensors", "resume.safetensors"):
@@ -85,9 +78,9 @@ def test_killed_at_random_moments(data, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_saves_and_says_how_to_go_on(data, tmp_path, number):
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(text, tmp_path, number):
     run = tmp_path / "run"
-    process = start("train", data, "--run", run, *SETTINGS[:-1], 1000)
+    process = start("train", text, "--run", run, *SETTINGS[:-1], 1000)
     wait_for(lambda: (run / "history.jsonl").exists(), process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -98,14 +91,14 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(data, tmp_path, number):
     assert done.returncode == 0, done.stderr
     assert "Going on with" in done.stdout
     assert history(run)[-1]["event"] == "finished"
-    again = run_cli("train", data, "--run", run, "--resume")
+    again = run_cli("train", text, "--run", run, "--resume")
     assert (again.returncode, "is finished" in again.stdout) == (0, True)
 
 
-def test_minutes_already_used_count(data, tmp_path):
+def test_minutes_already_used_count(text, tmp_path):
     run = tmp_path / "run"
     settings = ("--minutes", 0.1, *SETTINGS[2:])
-    process = start("train", data, "--run", run, *settings)
+    process = start("train", text, "--run", run, *settings)
     wait_for(lambda: len(history(run) if (run / "history.jsonl").exists() else []) > 40, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -119,8 +112,8 @@ def test_minutes_already_used_count(data, tmp_path):
     assert time.monotonic() - began < 30
 
 
-def test_a_reader_that_leaves_early_is_no_error(data, tmp_path):
-    run_cli("train", data, "--run", tmp_path / "run", *SETTINGS)
+def test_a_reader_that_leaves_early_is_no_error(text, tmp_path):
+    run_cli("train", text, "--run", tmp_path / "run", *SETTINGS)
     process = start("sample", tmp_path / "run", "--length", 100_000)
     assert process.stdout.read(50)
     process.stdout.close()

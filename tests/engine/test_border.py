@@ -191,6 +191,24 @@ def test_an_outer_product_is_summed_over_all_rows_in_place():
         m.run(work=(work.data_ptr(), room - 1), totals=[total.data_ptr(), total.numel(), W + 2, 0])
 
 
+def test_a_matrix_is_read_as_it_lies_where_it_is_given():
+    m, packed = Memory(), Memory()
+    packed.weight.copy_(m.weight)
+    packed.initial.copy_(m.initial)
+    packed.pack()
+    packed.run()
+    m.run(size=0, sources=m.sources)
+    torch.testing.assert_close(m.out, packed.out)
+    address, size = m.sources
+    for wrong in ([address], [0, size], [address, size - 1], [address, -1], [address, size, address, size]):
+        with pytest.raises(ValueError, match="engine: "):
+            m.run(size=0, sources=wrong)
+    turned = native.module.Plan([GEMM, W, 0, 1, 1, 0, 1, 0, 0, *[0] * 9], [0, 1, W, 1], [W, W, 1, W], [1, 0], [], 0,
+                                False, [], [], [])  # fmt: skip
+    with pytest.raises(ValueError, match="side by side"):
+        turned.run(False, 1, m.arrays, [], m.shape, 0, 0, 0, m.sources, [], 0, 0)
+
+
 def state(m, out=1, width=W, last=None):
     """One state of a call with flags; addresses in the order initial, reset, last."""
     last = m.out.data_ptr() if last is None else last

@@ -6,6 +6,7 @@ import torch
 import unrolled
 from helpers import cells
 from unrolled import Bidirectional, Recurrent, Stack
+from unrolled.engine.binding import _FEW_ROWS
 
 T, N, D, H = 6, 2, 3, 5
 
@@ -34,11 +35,11 @@ def test_steps_make_the_sequence(name, backend):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 12, 13])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, _FEW_ROWS, _FEW_ROWS + 1])
 @pytest.mark.parametrize("hidden", [1, 5, 16, 37])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_few_rows_are_multiplied_without_a_copy_of_the_weights(rows, hidden, dtype):
-    """Up to 12 rows the matrices are read as they lie, 13 are packed: the same numbers."""
+    """Up to some rows the matrices are read as they lie, beyond they are packed: the same numbers."""
     torch.manual_seed(0)
     layer = Recurrent(unrolled.LSTMCell(D, hidden)).to(dtype)
     x, state = torch.randn(rows, D, dtype=dtype), tuple(torch.randn(rows, hidden, dtype=dtype) for _ in "hc")

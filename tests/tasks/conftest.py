@@ -1,16 +1,9 @@
-"""What the tests of tasks share: a text, and a model that has learnt something of it."""
+"""What the tests of tasks share: a model that has learnt something of the text."""
 
 import pytest
 
 import unrolled
-from helpers import TEXT, TINY
-
-
-@pytest.fixture(scope="package")
-def text(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "tables.txt"
-    path.write_text(TEXT)
-    return path
+from helpers import TINY
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ from unrolled.compiler.plan import Plan
 from unrolled.compiler.program import View
 from unrolled.engine import native
 
-_FEW_ROWS = 32  # up to these, in all steps together, packing a matrix takes longer than using it as it lies
+_FEW_ROWS = 12  # up to these, in all steps together, packing a matrix takes longer than using it as it lies
 _ALIGN = 16  # elements: every part of the work space begins on a line of its own
 
 
@@ -102,10 +102,8 @@ class Binding:
         """Array ``k``: address, elements, elements from step to step and row to row, the first step."""
         self.numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
 
-    def set(
-        self, name: str, tensor: Tensor, width: int, steps: int = 0, start: int = 0, first: Tensor | None = None
-    ) -> None:
-        """An array (steps, N, width) from step ``start`` on, or (N, width) where ``steps`` is 0; contiguous.
+    def set(self, name: str, tensor: Tensor, width: int, steps: int = 0, first: Tensor | None = None) -> None:
+        """An array (steps, N, width), or (N, width) where ``steps`` is 0; contiguous.
 
         ``first`` (N, width) precedes the first step of the scan. The caller keeps the tensors alive.
         """
@@ -115,7 +113,7 @@ class Binding:
         size = self.N * width
         before = (0, 0) if first is None else (first.data_ptr(), size)
         self.numbers[7 * k : 7 * k + 7] = [
-            tensor.data_ptr(), size * (steps or 1), size if steps else 0, width, start, *before
+            tensor.data_ptr(), size * (steps or 1), size if steps else 0, width, 0, *before
         ]  # fmt: skip
 
     def index(self, name: str) -> int:

@@ -103,13 +103,18 @@ def _results(kept: list[Tensor], states: int) -> list[Tensor]:
     return [kept[0], *[kept[0]] * states, *kept[1:]]
 
 
+def _with_zeros(ctx: Any, upstream: Any, like: Tensor) -> list[Tensor]:
+    """The gradients of outputs and final states, with zeros for those that did not come."""
+    zero = like.new_zeros(1)
+    return [zero.expand(shape) if d is None else d for d, shape in zip(upstream, ctx.shapes, strict=False)]
+
+
 def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
     if not ctx.save:
         raise RuntimeError("unrolled::scan: a gradient was asked for, but the scan ran with save=False")
     (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
     results = _results(kept, len(states))
-    zero = kept[0].new_zeros(1)
-    given = [zero.expand(shape) if d is None else d for d, shape in zip(upstream, ctx.shapes, strict=False)]
+    given = _with_zeros(ctx, upstream, kept[0])
     wanted = ctx.needs_input_grad
     needs = [*_flat(wanted[1], len(sequences)), *_flat(wanted[5], len(parameters))]
     made = torch.ops.unrolled.scan_backward(
@@ -190,8 +195,7 @@ class _Direct(torch.autograd.Function):
         first, others = ctx.counts[0], sum(ctx.counts[:4])
         needs = [*wanted[:first], *wanted[others:]]
         if torch.is_grad_enabled():  # to be differentiated again
-            zero = kept[0].new_zeros(1)
-            given = [zero.expand(shape) if d is None else d for d, shape in zip(upstream, ctx.shapes, strict=True)]
+            given = _with_zeros(ctx, upstream, kept[0])
             made = torch.ops.unrolled.scan_backward(ctx.program, *parts, flags, ctx.reverse, results, given, needs)
         else:
             inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]

@@ -1,4 +1,4 @@
-"""The scan by the compiled engine, forward and backward: plans over blocks of steps, big matmuls by torch."""
+"""The scan by the compiled engine, forward and backward: plans over blocks of steps."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def backward(
     """The gradients of sequences, states, resets, constants and parameters, in this order.
 
     ``results`` are what `forward` returned with ``save``, of which the final states are not read;
-    ``upstream`` the gradients of outputs and final states, None for zero. Where a
-    gradient is not wanted, an empty tensor stands.
+    ``upstream`` the gradients of outputs and final states, None for zero. Where a gradient is not wanted, an
+    empty tensor stands.
     """
     program = compiled(text)
     given = given.contiguous()
@@ -237,8 +237,10 @@ class _Backward:
                 add_here = add or not self._covered[view.parameter]
                 numbers += [whole.data_ptr() + view.offset * b.item, size, stride, int(add_here)]
             else:
-                total = self._apart.setdefault(k, b.like.new_empty(view.shape))
-                numbers += [total.data_ptr(), total.numel(), view.shape[1], int(add)]
+                if k not in self._apart:
+                    self._apart[k] = b.like.new_zeros(view.shape)
+                total = self._apart[k]
+                numbers += [total.data_ptr(), total.numel(), view.shape[1], 1]
         b.set_totals(numbers)
 
     def run(self) -> list[Tensor]:
@@ -289,7 +291,7 @@ class _Backward:
             views = self.site.sums_of.get(name)
             if views is None or name not in self.dp:
                 continue
-            first, view = views[0][1], views[0][0]
+            first = views[0][1]
             if self._covered[name] and sum(v.shape[0] for v, _ in views) == p.numel():
                 self.dp[name] = total[first : first + p.numel()].view(p.shape)  # side by side, in its own order
                 continue

@@ -24,8 +24,6 @@ NB_MODULE(_native, m) {
   });
   m.def("instructions", &instruction_names);
   m.def("choose", &choose, nb::arg("name"));
-  m.def(
-      "panel", [](bool is_double) { return 2 * chosen[is_double]->lanes; }, nb::arg("is_double"));
   m.def("threads", [] { return std::string(thread_source()); });
   m.def(
       "apply",
