@@ -131,9 +131,9 @@ class Recurrent(nn.Module):
         name = f"Recurrent({type(self.cell).__name__})"
         if self.reverse:
             raise ValueError(f"{name}: step goes forward in time, and the layer has reverse=True")
-        if not isinstance(x, Tensor) or x.dim() != 2:
+        if not isinstance(x, Tensor) or x.dim() != 2 or not x.shape[0] or x.shape[1] != self.input_size:
             came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
-            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {self.input_size}")
+            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with N from 1, D = {self.input_size}")
         output, state = self(x.unsqueeze(0), state, constants=constants)
         return output[0], state
 
