@@ -156,6 +156,13 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
     return Reverse(builder.plan(), tuple(direct), tuple(sums))
 
 
+def keep_gradients(reverse: Reverse) -> Reverse:
+    """The same backward step, with the gradients of the states of every step kept, not of the last two alone."""
+    kept = {"carry": "time", "next": "previous"}
+    arrays = tuple(a._replace(mode=kept.get(a.name.partition(":")[0], a.mode)) for a in reverse.plan.arrays)
+    return replace(reverse, plan=replace(reverse.plan, arrays=arrays))
+
+
 def _split_linears(loop: Program, first: tuple[Op, ...]) -> tuple[Op, ...]:
     """The loop without its projections, and with merged maps gate by gate again: a tile holds one gate."""
     inputs = loop.inputs + tuple(Input("sequence", op.out, op.width) for op in first)

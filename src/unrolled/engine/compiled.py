@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 
 from unrolled.compiler.differentiate import Backward, differentiate
-from unrolled.compiler.lower import Forward, Reverse, lower_backward, lower_forward
+from unrolled.compiler.lower import Forward, Reverse, keep_gradients, lower_backward, lower_forward
 from unrolled.compiler.program import Program, View, parse
 from unrolled.engine import native
 from unrolled.engine.binding import Site
@@ -59,6 +59,12 @@ class Compiled:
     @cached_property
     def reverse_site(self) -> Site:
         return Site(self.reverse.plan, self.parameters, [view for view, _ in self.reverse.sums])
+
+    @cached_property
+    def recording_site(self) -> Site:
+        """As `reverse_site`, of a backward scan that keeps the gradients of the states of every step."""
+        plan = keep_gradients(self.reverse).plan
+        return Site(plan, self.parameters, [view for view, _ in self.reverse.sums])
 
     @cached_property
     def covered(self) -> list[bool]:

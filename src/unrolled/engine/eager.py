@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.engine import recording
 
 State = tuple[Tensor, ...]
 
@@ -36,6 +37,7 @@ def scan(
         The outputs (T, N, width of the first state) and the states after the last step.
     """
     T, N, _ = x.shape
+    record = recording.opened(cell)
     initial = cell.initial_state(N, like=x) if resets is not None else ()
     if lengths is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
         inside = torch.arange(T, device=x.device)[:, None] < lengths
@@ -48,13 +50,13 @@ def scan(
                 fresh = resets[begins] if lengths is None else resets[begins] & (begins < lengths)
                 state = _select(fresh, initial, state)
         new = cell.checked(cell.step(x[t], *state, *constants), state)
-        if lengths is None:
-            outputs[t] = new[0]
-        else:
-            running = t < lengths
-            outputs[t] = _select(running, new[:1], (torch.zeros_like(new[0]),))[0]
+        running = None if lengths is None else t < lengths
+        if running is not None:
             new = _select(running, new, state)
-        state = new
+        state = new if record is None else record.watched(new, t, T, running)
+        outputs[t] = state[0]
+        if running is not None:
+            outputs[t] = _select(running, state[:1], (torch.zeros_like(state[0]),))[0]
     return torch.stack(outputs), state
 
 

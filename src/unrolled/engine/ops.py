@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unrolled.engine import reference, scan
 from unrolled.engine.compiled import compiled
+from unrolled.engine.recording import Record
 from unrolled.engine.scan import Given, Needs
 
 _INPUTS = (
@@ -177,8 +178,11 @@ class _Direct(torch.autograd.Function):
     """The same as the operators, without their dispatch, which takes longer than a small scan."""
 
     @staticmethod
-    def forward(ctx: Any, program: str, counts: tuple[int, ...], flags: Any, reverse: bool, *tensors: Tensor) -> Any:
+    def forward(
+        ctx: Any, program: str, counts: tuple[int, ...], flags: Any, reverse: bool, record: Any, *tensors: Tensor
+    ) -> Any:
         ctx.program, ctx.counts, ctx.reverse, ctx.has_flags = program, counts, reverse, flags is not None
+        ctx.record = record
         parts = _parts(tensors, counts)
         results = scan.forward(program, Given(*parts, flags, reverse), True)  # type: ignore[call-arg,arg-type]
         states = counts[1]
@@ -191,7 +195,7 @@ class _Direct(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         parts, flags, kept = _unpack(ctx)
         results = _results(kept, ctx.counts[1])
-        wanted = ctx.needs_input_grad[4:]
+        wanted = ctx.needs_input_grad[5:]
         first, others = ctx.counts[0], sum(ctx.counts[:4])
         needs = [*wanted[:first], *wanted[others:]]
         if torch.is_grad_enabled():  # to be differentiated again
@@ -199,8 +203,9 @@ class _Direct(torch.autograd.Function):
             made = torch.ops.unrolled.scan_backward(ctx.program, *parts, flags, ctx.reverse, results, given, needs)
         else:
             inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]
-            made = scan.backward(ctx.program, inputs, results, upstream, Needs(needs[:first], needs[first:]))
-        return None, None, None, None, *(d if w else None for d, w in zip(made, wanted, strict=True))
+            needed = Needs(needs[:first], needs[first:])
+            made = scan.backward(ctx.program, inputs, results, upstream, needed, ctx.record)
+        return None, None, None, None, None, *(d if w else None for d, w in zip(made, wanted, strict=True))
 
 
 def _parts(tensors: Any, counts: Any) -> list[list[Tensor]]:
@@ -225,6 +230,7 @@ def run(
     parameters: list[Tensor],
     flags: Tensor | None,
     reverse: bool,
+    record: Record | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The outputs and the final states, saving what a gradient needs where one may come."""
     parts = (sequences, states, resets, constants, parameters)
@@ -233,7 +239,7 @@ def run(
     if torch.compiler.is_compiling() or not _plain(tensors):
         results = torch.ops.unrolled.scan(program, *parts, flags, reverse, save)
     elif save:
-        results = _Direct.apply(program, tuple(map(len, parts)), flags, reverse, *tensors)
+        results = _Direct.apply(program, tuple(map(len, parts)), flags, reverse, record, *tensors)
     else:
         results = scan.forward(program, Given(*parts, flags, reverse), False)
     return results[0], tuple(results[1 : 1 + len(states)])

@@ -15,7 +15,7 @@ from unrolled.compiler import evaluate
 from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
 from unrolled.compiler.trace import Traced, UnsupportedError, trace
-from unrolled.engine import ops
+from unrolled.engine import ops, recording
 
 
 class Prepared:
@@ -59,6 +59,7 @@ class Prepared:
             [named[name] for name in self._loop_parameters],
             flags,
             reverse,
+            recording.opened(cell),
         )
 
     def step_text(self) -> str:

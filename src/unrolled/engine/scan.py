@@ -11,6 +11,7 @@ from torch import Tensor
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.flags import INSIDE
+from unrolled.engine.recording import Record
 
 _BLOCK_BYTES = 1 << 20  # a block's arrays stay in a cache between what writes and what reads them
 _BLOCK_ROWS = 256  # fewer rows make the gradients' matmuls slow
@@ -116,17 +117,22 @@ class Needs:
 
 
 def backward(
-    text: str, given: Given, results: Sequence[Tensor], upstream: Sequence[Tensor | None], needs: Needs
+    text: str,
+    given: Given,
+    results: Sequence[Tensor],
+    upstream: Sequence[Tensor | None],
+    needs: Needs,
+    record: Record | None = None,
 ) -> list[Tensor]:
     """The gradients of sequences, states, resets, constants and parameters, in this order.
 
     ``results`` are what `forward` returned with ``save``, of which the final states are not read;
     ``upstream`` the gradients of outputs and final states, None for zero. Where a gradient is not wanted, an
-    empty tensor stands.
+    empty tensor stands. ``record`` gets the gradient of every state at every step.
     """
     program = compiled(text)
     given = given.contiguous()
-    return _Backward(program, given, results, upstream, needs).run()
+    return _Backward(program, given, results, upstream, needs, record).run()
 
 
 class _Backward:
@@ -137,10 +143,11 @@ class _Backward:
         results: Sequence[Tensor],
         upstream: Sequence[Tensor | None],
         needs: Needs,
+        record: Record | None,
     ) -> None:
-        self.program, self.given, self.needs = program, given, needs
+        self.program, self.given, self.needs, self.record = program, given, needs, record
         T, N = given.shape
-        site = self.site = program.reverse_site
+        site = self.site = program.reverse_site if record is None else program.recording_site
         like = given.sequences[0]
         self.is_double = like.dtype == torch.float64
         row = max((width for _, _, width in site.blocks), default=1) + site.native.work_size(self.is_double, 1)
@@ -159,6 +166,7 @@ class _Backward:
             b.set(f"old:{s.name}", stored[k], s.width, T, first=given.states[k])
         dy, same = _by_steps(upstream[0], like, (N, program.states[0].width))
         b.set("dy", dy, program.states[0].width, 0 if same else T)
+        self.dy = dy
         self.kept = [dy, *results]  # alive as long as the binding
         self.first = T - 1 if given.direction > 0 else 0
         self._set_carry(upstream[1:])
@@ -169,20 +177,24 @@ class _Backward:
         self._set_gradients(like)
 
     def _set_carry(self, d_final: Sequence[Tensor | None]) -> None:
-        """The gradients that go from step to step: two slices a state, read and written in turn."""
+        """The gradients that go from step to step: two slices a state, read and written in turn.
+
+        With a record one slice a step, and one more for the gradient of the states before the first.
+        """
         given, b, N = self.given, self.b, self.b.N
         flags, rows = given.flags, []
         self.carry, self.d_initial, self.d_reset = [], [], []
         if flags is not None:  # a sequence without steps ends where it began
             empty = ~(flags & INSIDE).bool().any(0)[:, None]
         for k, s in enumerate(self.program.states):
-            carry = b.like.new_empty(2, N, s.width)
+            slices = 2 if self.record is None else b.T + 1
+            carry = b.like.new_empty(slices, N, s.width)
             self.carry.append(carry)
-            b.set(f"carry:{s.name}", carry, s.width, 2)
-            b.set(f"next:{s.name}", carry, s.width, 2)
+            b.set(f"carry:{s.name}", carry, s.width, slices)
+            b.set(f"next:{s.name}", carry, s.width, slices, first=None if self.record is None else carry[-1])
             d = d_final[k]
             if flags is None:
-                now = carry[self.first % 2]
+                now = carry[self.first % 2 if self.record is None else self.first]
                 now.zero_() if d is None else now.copy_(d)
                 continue
             d = b.like.new_zeros(N, s.width) if d is None else d.contiguous()
@@ -254,7 +266,9 @@ class _Backward:
         self._add_totals()
         self._add_sums()
         last = b.T - 1 - self.first
-        d_states = [c[(last + 1) % 2] for c in self.carry]
+        d_states = [c[(last + 1) % 2 if self.record is None else -1] for c in self.carry]
+        if self.record is not None:
+            self._tell(self.record)
         resets = [torch.zeros_like(r) for r in self.given.resets]
         if self.given.flags is not None:
             d_states = [d + more for d, more in zip(d_states, self.d_initial, strict=True)]
@@ -262,6 +276,15 @@ class _Backward:
         empty = b.like.new_empty(0)
         parameters = [self.dp.get(name, empty) for name in self.program.parameters]
         return [*self.dx, *d_states, *resets, *self.constants, *parameters]
+
+    def _tell(self, record: Record) -> None:
+        """The gradient of the loss with respect to the states after each step."""
+        for k, (s, carry) in enumerate(zip(self.program.states, self.carry, strict=True)):
+            d = carry[: self.b.T]
+            if not k:  # the first state is the output, too
+                inside = 1.0 if self.given.flags is None else (self.given.flags & INSIDE).bool()[..., None]
+                d = d + self.dy * inside
+            record.add(s.name, d)
 
     def _add_direct(self, begin: int, end: int) -> None:
         """What came back to sequences that the loop reads without a matrix."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.engine import recording
 from unrolled.layers import paths
 from unrolled.layers.modes import in_modes, modes
 
@@ -124,7 +125,8 @@ class _Checkpointed(torch.autograd.Function):
         for k, (begin, end) in reversed(list(enumerate(call.segments(x.shape[0])))):
             part = x[begin:end].detach().requires_grad_(wanted[0])
             state = tuple(s[k].detach().requires_grad_(s.is_floating_point()) for s in ctx.borders)
-            with torch.enable_grad(), call.snapshot.again([n[k] for n in ctx.numbers], in_place):
+            again = call.snapshot.again([n[k] for n in ctx.numbers], in_place)
+            with torch.enable_grad(), recording.paused(), again:
                 made = call.run(begin, end, part, state, constants)
             upstream = (None if d_whole is None else d_whole[begin:end], *d_state)
             d_part, *rest = _gradients(made, (part, *state, *constants, *learned), upstream)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import eager, flags, native
+from unrolled.engine import eager, flags, native, recording
 from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
@@ -51,7 +51,8 @@ def scan(
             return made.run(cell, x, state, initial, marks, reverse, constants)
         if backend == "engine":
             raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {made}")
-    if backend != "eager" and _by_torch(cell, lengths, resets):
+    watched = recording.active() is not None and backend == "auto"  # torch.nn's kernels keep no gradients of states
+    if backend != "eager" and not watched and _by_torch(cell, lengths, resets):
         return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
     return eager.scan(cell, x, state, lengths, resets, reverse, constants)
 
