@@ -74,6 +74,7 @@ def cells(D: int, H: int) -> dict[str, unrolled.Cell]:
         "elman-relu": unrolled.ElmanCell(D, H, nonlinearity="relu"),
         "lstm": unrolled.LSTMCell(D, H),
         "lstm-no-bias": unrolled.LSTMCell(D, H, bias=False),
+        "lstm1997": unrolled.LSTM1997Cell(D, H),
         "gru": unrolled.GRUCell(D, H),
         "gru-after": unrolled.GRUCell(D, H, reset="after"),
         "gru-after-no-bias": unrolled.GRUCell(D, H, reset="after", bias=False),
@@ -89,7 +90,7 @@ def cells(D: int, H: int) -> dict[str, unrolled.Cell]:
 
 
 KERNEL_CELLS = ("elman", "elman-relu", "lstm", "lstm-no-bias", "gru-after", "gru-after-no-bias")
-ALL_CELLS = (*KERNEL_CELLS, "gru", "peephole", "two-widths")
+ALL_CELLS = (*KERNEL_CELLS, "lstm1997", "gru", "peephole", "two-widths")
 
 
 def seeded_results(layer, x, seed=0, **given):

@@ -74,7 +74,7 @@ def test_rooms_without_torch():
 def test_the_public_surface():
     assert sorted(unrolled.__all__) == sorted(
         [
-            *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "GRUCell"),
+            *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "LSTM1997Cell", "GRUCell"),
             *("Zoneout", "VariationalDropout", "WeightDrop"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),

@@ -17,6 +17,7 @@ _HOME = {
     "Gates": "cells",
     "ElmanCell": "cells",
     "LSTMCell": "cells",
+    "LSTM1997Cell": "cells",
     "GRUCell": "cells",
     "Zoneout": "cells",
     "VariationalDropout": "cells",

@@ -188,7 +188,7 @@ OWN = {
     "modules": WithModules,
     "several-sides": SeveralSides,
 }
-BUILT_IN = ("elman", "elman-relu", "lstm", "lstm-no-bias", "gru", "gru-after", "gru-after-no-bias")
+BUILT_IN = ("elman", "elman-relu", "lstm", "lstm-no-bias", "lstm1997", "gru", "gru-after", "gru-after-no-bias")
 ALL = (*BUILT_IN, *OWN)
 
 

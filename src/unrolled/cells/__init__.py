@@ -5,6 +5,7 @@ from unrolled.cells.elman import ElmanCell
 from unrolled.cells.gates import Gates
 from unrolled.cells.gru import GRUCell
 from unrolled.cells.lstm import LSTMCell
+from unrolled.cells.lstm1997 import LSTM1997Cell
 from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Zoneout
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ElmanCell",
     "GRUCell",
     "Gates",
+    "LSTM1997Cell",
     "LSTMCell",
     "VariationalDropout",
     "WeightDrop",

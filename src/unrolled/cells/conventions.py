@@ -16,4 +16,5 @@ torch's gate order. The lecture writes the LSTM's gates i, f, o, g.
 """
 
 LSTM_GATES = "i f g o"
+LSTM_1997_GATES = "i g o"
 GRU_GATES = "r z n"
