@@ -97,6 +97,9 @@ class PlainLines:
     def _skip(self, e: Event) -> None:
         self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")
 
+    def _warning(self, e: Event) -> None:
+        self.write(f"! {e['cause']}: {e['evidence']}.\n  Try: {e['cure']}.")
+
     def _finished(self, e: Event) -> None:
         self.write("")
         self.write(

@@ -30,7 +30,7 @@ class RunFolder:
         config.toml          what was asked and what was chosen
         vocabulary.json      (and whatever else the task keeps)
         model.safetensors    the best weights by validation loss, averaged if averaging is on
-        history.jsonl        one JSON object a line: training, validation, the end
+        history.jsonl        one JSON object a line: training, validation, gradients through time, warnings, the end
         samples/             what the model wrote as it learnt
         resume.safetensors   everything to go on; its JSON part is in the header
         cell.py              the source of a person's own cell

@@ -19,10 +19,13 @@ from unrolled.training.averaging import Average
 from unrolled.training.gradient import Gradient, backward
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
+from unrolled.training.probes import GradientProbe
 from unrolled.training.progress import Progress, Since
 from unrolled.training.schedule import Budget, cosine, passed
 from unrolled.training.stopping import StopRequest
+from unrolled.training.streams import Window
 from unrolled.training.task import Task
+from unrolled.training.watch import Change
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -45,8 +48,8 @@ class Trainer:
         options: with every choice made.
         run: where to keep it.
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
-            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``,
-            ``scoring``, ``finished``.
+            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``warning``,
+            ``scoring``, ``finished``. The history keeps ``gradients`` and ``lags`` besides; see `GradientProbe`.
     """
 
     def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
@@ -60,6 +63,7 @@ class Trainer:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, options.weight_decay)
         self.average = Average(model, options.ema)
+        self.probe = GradientProbe(model)
         updates = None
         if options.epochs is not None:
             updates = max(1, round(options.epochs * self.streams.updates_per_epoch))
@@ -122,8 +126,9 @@ class Trainer:
         window = self.streams.window(p.update % self.streams.updates_per_epoch)
         state = None if window.fresh or not self.options.carry else self.state
         random = torch.get_rng_state()
-        total, count, following = self.task.loss(self.model, window, state)
-        gradient = backward(total / count, self.parameters)
+        with self.probe.watching(window, wanted=not p.since.updates) as recorded:
+            total, count, following = self.task.loss(self.model, window, state)
+            gradient = backward(total / count, self.parameters)
         loss = float(total.detach())
         finite = math.isfinite(loss) and gradient.finite
         if not finite:
@@ -133,8 +138,14 @@ class Trainer:
         p.update += 1
         p.symbols += count
         if finite:
+            change = None if p.since.updates else Change(self.parameters)
             self._step(gradient, loss, count)
             self.state = following
+            if change is not None:
+                p.watch.change = change.size()
+            if recorded is not None:
+                curves = self.probe.curves(recorded)
+                self.run_folder.append_history({"event": "gradients", "update": p.update, "by_position": curves})
         else:
             self._skip(lr)
             self.state = following if is_finite(following) else None
@@ -142,6 +153,8 @@ class Trainer:
         before, p.seconds = p.share, self._seconds()
         p.share = self.budget.progress(p.update, p.seconds)
         self._tell_update(loss / count)
+        if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
+            self._look_inside(window, state)
         self._at_marks(before, lr)
         if self.budget.minutes is not None:  # a mark that passes while another is attended to is not one more
             p.share = self.budget.progress(p.update, self._seconds())
@@ -170,6 +183,7 @@ class Trainer:
         p.skipped += 1
         p.skipped_in_a_row += 1
         self.listen({"event": "skip", "update": p.update, "lr": lr})
+        self._warn(p.watch.skipped(lr))
         if p.skipped_in_a_row == SKIPS_IN_A_ROW:
             good = f"{self.run_folder.path} keeps the last good state"
             raise RunError(
@@ -210,6 +224,8 @@ class Trainer:
         }
         p.since = Since()
         self._record(event)
+        peak, kind = self.lr, self.options.optimizer
+        self._warn(p.watch.report(loss, s.clipped / s.updates, p.share, lr, peak, kind))
 
     def _validate(self) -> None:
         p = self.progress
@@ -224,6 +240,21 @@ class Trainer:
                 self._keep_model(scores)
         if scores is not None:
             self._record({"event": "validation", "update": p.update, **scores, "best": best})
+            self._warn(p.watch.validation(scores["loss"]))
+
+    def _look_inside(self, window: Window, state: Any) -> None:
+        """How far back a loss is felt, and what gates and units do; kept, and judged."""
+        p = self.progress
+        curves = self.probe.by_lag(self.task, window, state)
+        if curves:
+            self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
+        self._warn(p.watch.lags(curves, p.share, self.options.carry))
+        for layer, named, states in self.probe.units(window, state):
+            self._warn(p.watch.units(layer, named, states))
+
+    def _warn(self, warnings: list[dict[str, Any]]) -> None:
+        for warning in warnings:
+            self._record(warning | {"update": self.progress.update})
 
     def _sample(self) -> None:
         p = self.progress

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from unrolled.training.watch import Watch
+
 
 @dataclass
 class Since:
@@ -37,6 +39,7 @@ class Progress:
     history_size: int = 0
     finished: bool = False
     since: Since = field(default_factory=Since)
+    watch: Watch = field(default_factory=Watch)
 
     def as_json(self) -> dict[str, Any]:
         """For the checkpoint. JSON has no infinity: no best loss yet is null."""
@@ -49,6 +52,7 @@ class Progress:
         """From a checkpoint."""
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         known["since"] = Since(**content["since"])
+        known["watch"] = Watch(**content["watch"])
         if known.get("best_loss") is None:
             known["best_loss"] = math.inf
         return cls(**known)

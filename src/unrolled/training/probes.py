@@ -1,0 +1,92 @@
+"""Probes: what the loop measures of the gradient through time, besides training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.cells import Cell
+from unrolled.engine.recording import Recording, recording
+from unrolled.layers import Recurrent
+from unrolled.layers.modes import evaluating
+from unrolled.models import Model
+from unrolled.training.streams import Window
+from unrolled.training.task import Task
+
+LONGEST = 2_000
+"""Longer windows are not recorded: the curves would fill the history, and the gradients the memory."""
+
+STRETCH, ACROSS = 50, 4
+"""Steps and sequences over which units are looked at."""
+
+Curves = dict[str, list[float]]
+"""For each layer and state, ``"1.h"``, one norm a step."""
+
+
+class GradientProbe:
+    """The sizes of gradients through time, of the stack of one model.
+
+    Two different things. *By position*: ||dL/ds_t|| of the loss of a whole window, as training differentiates
+    it, at every position t. Losses near t dominate it, so it says little of how far back a loss is felt.
+    *By lag*: the same of the loss at the window's last step alone, k steps back from it.
+
+    Units:
+        nats for one unit of the state; over all sequences of the batch, of the mean loss.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._cells = dict(_named_cells(model))
+
+    @contextmanager
+    def watching(self, window: Window, wanted: bool) -> Iterator[Recording | None]:
+        """Inside, gradients are recorded if that is wanted and the window not too long."""
+        if not wanted or len(window.inputs) > LONGEST:
+            yield None
+            return
+        with recording() as made:
+            yield made
+
+    def curves(self, made: Recording) -> Curves:
+        """What was recorded, with three digits."""
+        return {
+            f"{layer}.{state}": [float(f"{norm:.3g}") for norm in norms.tolist()]
+            for layer, cell in self._cells.items()
+            for state, norms in made.of(cell).items()
+        }
+
+    def by_lag(self, task: Task, window: Window, state: Any) -> Curves:
+        """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        with self.watching(window, wanted=True) as made, evaluating(self.model):
+            if made is None:
+                return {}
+            total, count, _ = task.loss(self.model, replace(window, counted=1), state)
+            torch.autograd.grad(total / count, parameters, allow_unused=True)
+        return {name: curve[::-1] for name, curve in self.curves(made).items()}
+
+    def units(self, window: Window, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
+        """Of each layer that goes forward: its name, its equation's names over a stretch, its states."""
+        x = self.model.encoder(window.inputs[:STRETCH, :ACROSS]).detach()
+        for k, (name, layer) in enumerate(zip(self._cells, self.model.stack.layers, strict=False)):
+            if not isinstance(layer, Recurrent) or layer.cell.constants:
+                return
+            first = None if state is None else tuple(s[:ACROSS].detach() for s in state[k])
+            named = layer.gates(x, first)
+            yield name, named, layer.cell.state
+            x = named[layer.cell.state[0]]
+
+
+def _named_cells(model: Model) -> Iterator[tuple[str, Cell]]:
+    """The cells of the layers: ``1``, ``2``, or ``1 forward``, ``1 backward``."""
+    for number, layer in enumerate(model.stack.layers, start=1):
+        if isinstance(layer, Recurrent):
+            yield f"{number}", layer.cell
+        else:
+            yield f"{number} forward", layer.forward_layer.cell
+            yield f"{number} backward", layer.backward_layer.cell

@@ -1,0 +1,198 @@
+"""Watching training: what plainly goes wrong, said once, with the evidence and a cure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.training.probes import Curves
+
+Warned = dict[str, Any]
+"""An event: ``cause``, ``evidence`` and ``cure``, in words."""
+
+IN_A_ROW = 3
+"""So many reports in a row before a trend is called one."""
+
+WARMED_UP = 0.2
+"""From this share of the budget on curves over lags are judged: before, nothing has been learnt."""
+
+FORGOTTEN, FELT = 1e-3, 0.1
+"""Shares of the gradient at lag 0: below the first nothing is learnt; above the second much is."""
+
+STUCK, DEAD = 0.01, 1e-4
+"""A gate this near to 0 or 1 all the time does not decide; a state that varies less carries nothing."""
+
+LEAST_UPDATE = 3e-5
+"""Smaller changes of the weights, relative to the weights, take ten thousands of updates to do anything."""
+
+
+@dataclass
+class Watch:
+    """Judges what the loop measured; each cause is warned of once a run.
+
+    The counts are part of a checkpoint, so that a resumed run says what an uninterrupted one would.
+    """
+
+    said: list[str] = field(default_factory=list)
+    clipped: int = 0
+    high: int = 0
+    low: int = 0
+    worse: int = 0
+    vanishing: int = 0
+    short: int = 0
+    change: float | None = None
+    """The relative size of the last update that was measured."""
+    train: float | None = None
+    """The mean loss of the last report."""
+    first_loss: float | None = None
+    lowest_loss: float | None = None
+    best_validation: float | None = None
+    train_at_best: float | None = None
+
+    def report(self, loss: float, clipped: float, share: float, lr: float, peak: float, kind: str) -> list[Warned]:
+        """A report of training: mean loss, share of steps clipped, learning rate and its peak, optimizer."""
+        made, change = [], self.change
+        self.train = loss
+        if self.first_loss is None:
+            self.first_loss = self.lowest_loss = loss
+        assert self.lowest_loss is not None
+        self.lowest_loss = min(self.lowest_loss, loss)
+        self.clipped = self.clipped + 1 if clipped > 0.5 and share > WARMED_UP else 0
+        if self.clipped >= IN_A_ROW:
+            made += self._once(
+                "most steps clipped",
+                f"{clipped:.0%} of the gradients since the last report were larger than the limit of --clip",
+                "clipping now sets the size of the steps: a smaller --lr, or a larger limit; see |g| in the reports",
+            )
+        above_start = loss > self.first_loss and share > WARMED_UP
+        self.high = self.high + 1 if above_start or loss > 1.5 * self.lowest_loss else 0
+        if self.high >= IN_A_ROW:
+            made += self._once(
+                "learning rate too high",
+                f"the loss is {loss:.3f} nats, and was {self.lowest_loss:.3f} before, at a rate of {lr:.2g}",
+                f"start again with a smaller rate, such as --lr {peak / 5:.1g}",
+            )
+        small = change is not None and change < LEAST_UPDATE and lr > peak / 2
+        self.low = self.low + 1 if small else 0
+        if self.low >= IN_A_ROW:
+            made += self._once(
+                "learning rate too low",
+                f"an update changes the weights by {change:.0e} of their size",
+                f"start again with a larger rate, such as --lr {peak * 10:.1g} (with {kind}, about 1e-3 of "
+                "the weights an update is usual)",
+            )
+        return made
+
+    def skipped(self, lr: float) -> list[Warned]:
+        """A loss or gradient that is not finite."""
+        return self._once(
+            "loss not finite",
+            f"a loss or gradient was infinite or not a number, at a rate of {lr:.2g}; that update was left out",
+            "if it comes again: a smaller --lr, or --clip 1",
+        )
+
+    def lags(self, curves: Curves, share: float, carried: bool) -> list[Warned]:
+        """The gradient of one loss, by lag."""
+        made: list[Warned] = []
+        firsts = [curve for name, curve in curves.items() if name.endswith(".h")] or list(curves.values())[:1]
+        if share < WARMED_UP or not firsts or len(firsts[0]) < 10:
+            return made
+        states = {}
+        for name, curve in curves.items():
+            peak = max(curve)
+            if peak > 0:
+                states[name] = [value / peak for value in curve]
+        if not states:
+            return made
+        reach = {
+            name: max(k for k, value in enumerate(curve) if value >= FORGOTTEN) for name, curve in states.items()
+        }
+        T = len(firsts[0])
+        name, furthest = max(reach.items(), key=lambda item: item[1])
+        self.vanishing = self.vanishing + 1 if furthest < T / 10 else 0
+        if self.vanishing >= 2:
+            made += self._once(
+                "gradient vanishes",
+                f"{furthest + 1} steps back the gradient of a loss is under a thousandth (state {name}); "
+                f"a chunk has {T}",
+                "what lies further back is not learnt: gates help (--cell lstm or gru); "
+                f"or save the time with --bptt {max(10, 2 * furthest)}",
+            )
+        at_start = {name: curve[-1] for name, curve in states.items()}
+        name, left = max(at_start.items(), key=lambda item: item[1])
+        self.short = self.short + 1 if left > FELT and carried else 0
+        if self.short >= 2:
+            made += self._once(
+                "chunk shorter than the memory",
+                f"at the chunk's start, {T - 1} steps back, {left:.0%} of the gradient is left (state {name})",
+                f"the memory in use reaches further than the gradient: try --bptt {2 * T}",
+            )
+        return made
+
+    def validation(self, loss: float) -> list[Warned]:
+        """A validation's loss."""
+        train = self.train
+        if not math.isfinite(loss):
+            return []
+        if self.best_validation is None or loss < self.best_validation:
+            self.best_validation, self.train_at_best, self.worse = loss, train, 0
+            return []
+        falling = train is not None and self.train_at_best is not None and train < self.train_at_best
+        self.worse = self.worse + 1 if loss > 1.01 * self.best_validation and falling else 0
+        if self.worse < 2:
+            return []
+        return self._once(
+            "overfitting",
+            f"validation rose from {self.best_validation:.3f} to {loss:.3f} nats, while training fell from "
+            f"{self.train_at_best:.3f} to {train:.3f}",
+            "the best weights are kept; for better ones: more data, --dropout 0.3, a smaller --hidden, "
+            "or fewer epochs",
+        )
+
+    def units(self, layer: str, named: Mapping[str, Tensor], states: tuple[str, ...]) -> list[Warned]:
+        """What the equation's names were over a stretch of steps, (T, N, width) each."""
+        made: list[Warned] = []
+        for name, values in named.items():
+            flat = values.flatten(0, 1)
+            if name not in states and bool((flat >= 0).all()) and bool((flat <= 1).all()):
+                stuck = float(((flat < STUCK).all(0) | (flat > 1 - STUCK).all(0)).float().mean())
+                if stuck > 0.5:
+                    made += self._once(
+                        f"gate stuck: {name} of layer {layer}",
+                        f"{stuck:.0%} of its units stood within {STUCK:g} of 0 or 1 at each of {len(flat)} steps",
+                        "a gate that never moves learns no more: a smaller --lr, or weights that start smaller",
+                    )
+            elif name == states[0]:
+                dead = float(((flat.amax(0) - flat.amin(0)) < DEAD).float().mean())
+                if dead > 0.1:
+                    made += self._once(
+                        f"dead units: {name} of layer {layer}",
+                        f"{dead:.0%} of the units did not change over {len(flat)} steps",
+                        "they carry nothing: a smaller --lr, or fewer units with --hidden",
+                    )
+        return made
+
+    def _once(self, cause: str, evidence: str, cure: str) -> list[Warned]:
+        if cause in self.said:
+            return []
+        self.said.append(cause)
+        return [{"event": "warning", "cause": cause, "evidence": evidence, "cure": cure}]
+
+
+class Change:
+    """How much one update changes the weights, relative to their size."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.before = [p.detach().clone() for p in parameters]
+
+    def size(self) -> float:
+        """||w_after - w_before|| / ||w_before||."""
+        now = [p.detach() for p in self.parameters]
+        moved = torch.nn.utils.get_total_norm(torch._foreach_sub(now, self.before))
+        return float(moved / torch.nn.utils.get_total_norm(self.before).clamp_min(1e-30))

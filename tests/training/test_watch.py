@@ -1,0 +1,138 @@
+"""Warnings: each with what would cause it, and never without."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import unrolled
+from helpers import TINY, history
+from unrolled.training.watch import Change, Watch
+
+GOOD = {"clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "kind": "adam"}
+
+
+def causes(warned: list[dict]) -> list[str]:
+    return [w["cause"] for w in warned]
+
+
+def reports(watch: Watch, losses: list[float], **given) -> list[str]:
+    return [c for loss in losses for c in causes(watch.report(loss, **GOOD | given))]
+
+
+def test_a_good_run_is_not_warned_of():
+    watch = Watch(change=1e-3)
+    assert reports(watch, [3.0, 2.5, 2.0, 1.8, 1.9, 1.7]) == []
+    for loss in (2.0, 1.9, 1.91, 1.8):
+        assert watch.validation(loss) == []
+    curve = [0.9**k for k in range(50)]
+    assert watch.lags({"1.h": curve}, share=0.5, carried=True) == watch.lags({"1.h": curve}, 0.6, True) == []
+
+
+def test_most_steps_clipped_is_said_once_and_after_three_reports():
+    watch = Watch()
+    assert reports(watch, [3.0, 2.9], clipped=0.9) == []
+    assert reports(watch, [2.8, 2.7, 2.6, 2.5], clipped=0.9) == ["most steps clipped"]
+
+
+def test_clipping_at_the_start_is_usual():
+    assert reports(Watch(), [3.0] * 6, clipped=1.0, share=0.1) == []
+
+
+def test_learning_rates():
+    assert reports(Watch(), [3.0, 3.1, 3.2, 3.3]) == ["learning rate too high"]
+    assert reports(Watch(), [3.0, 1.0, 1.6, 1.7, 1.8]) == ["learning rate too high"]
+    assert reports(Watch(change=1e-6), [3.0, 2.999, 2.998]) == ["learning rate too low"]
+    assert reports(Watch(change=1e-6), [3.0, 2.999, 2.998], lr=0.001) == []  # it falls to zero at the end of any run
+
+
+def test_overfitting_needs_training_to_fall_while_validation_rises():
+    watch = Watch(train=2.0)
+    assert watch.validation(2.0) == []
+    watch.train = 1.5
+    assert watch.validation(2.1) == []
+    (warned,) = watch.validation(2.2)
+    assert warned["cause"] == "overfitting" and "2.000 to 2.200" in warned["evidence"]
+    watch = Watch(train=2.0)
+    watch.validation(2.0)
+    watch.train = 2.5
+    assert watch.validation(2.1) == watch.validation(2.2) == []
+
+
+def test_a_gradient_that_vanishes_and_one_that_is_cut_off():
+    vanishing = {"1.h": [0.1**k for k in range(60)]}
+    watch = Watch()
+    assert watch.lags(vanishing, 0.3, True) == []
+    (warned,) = watch.lags(vanishing, 0.4, True)
+    assert warned["cause"] == "gradient vanishes" and "4 steps back" in warned["evidence"]
+    staying = {"1.h": [0.1] * 60, "1.c": [1.0] * 60}
+    watch = Watch()
+    assert watch.lags(staying, 0.3, True) == []
+    assert causes(watch.lags(staying, 0.4, True)) == ["chunk shorter than the memory"]
+    watch = Watch()
+    assert watch.lags(staying, 0.1, True) == watch.lags(staying, 0.1, True) == []
+    assert watch.lags({}, 0.5, True) == []
+    assert watch.lags({"1.h": [0.0] * 60}, 0.5, True) == []
+
+
+def test_gates_that_are_stuck_and_units_that_are_dead():
+    torch.manual_seed(1)
+    moving = torch.rand(50, 4, 8)
+    fine = {"f": moving, "g": 2 * moving - 1, "h": moving - 0.5}
+    assert Watch().units("1", fine, ("h",)) == []
+    stuck = moving.clone()
+    stuck[..., :5] = 0.001
+    assert causes(Watch().units("1", fine | {"f": stuck}, ("h",))) == ["gate stuck: f of layer 1"]
+    dead = moving - 0.5
+    dead[..., 0] = 0.3
+    assert causes(Watch().units("2", fine | {"h": dead}, ("h",))) == ["dead units: h of layer 2"]
+
+
+def test_change_is_relative():
+    w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    change = Change([w])
+    with torch.no_grad():
+        w += torch.tensor([0.03, 0.04])
+    assert change.size() == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"lr": 1e-8}, "learning rate too low"),
+        ({"lr": 1e-3, "clip": 1e-3}, "most steps clipped"),
+        ({"cell": "elman", "lr": 10.0}, "learning rate too high"),
+    ],
+)
+def test_runs_that_go_wrong_say_so_once(text, tmp_path, options, cause):
+    told = []
+    unrolled.fit(text, tmp_path / "run", **TINY | {"epochs": 2} | options, listen=told.append)
+    warned = [e for e in told if e["event"] == "warning"]
+    assert [e["cause"] for e in warned].count(cause) == 1
+    assert len({e["cause"] for e in warned}) == len(warned)
+    assert all(e["evidence"] and e["cure"] for e in warned)
+    assert [e for e in history(tmp_path / "run") if e["event"] == "warning"] == warned
+
+
+@pytest.mark.parametrize("cell", ["lstm", "elman"])
+def test_a_run_keeps_gradients_by_position_and_by_lag(text, tmp_path, cell):
+    run = tmp_path / "run"
+    unrolled.fit(text, run, **TINY | {"epochs": 2, "layers": 2, "cell": cell, "lr": 0.01})
+    events = history(run)
+    positions = [e["by_position"] for e in events if e["event"] == "gradients"]
+    lags = [e["by_lag"] for e in events if e["event"] == "lags"]
+    states = ["h", "c"] if cell == "lstm" else ["h"]
+    names = [f"{layer}.{s}" for layer in (1, 2) for s in states]
+    assert len(positions) >= 90 and len(lags) == 11
+    for curves in (*positions, *lags):
+        assert list(curves) == names
+        assert all(18 <= len(curve) <= 20 and all(map(math.isfinite, curve)) for curve in curves.values())
+    for curves in lags:  # the loss of the last step alone: h of the last layer is nearest to it
+        assert curves["2.h"][0] > 0
+        assert curves["2.h"][0] > curves["2.h"][-1]
+        assert cell == "elman" or curves["2.c"][0] == 0  # no later step reads c
+    late = positions[-1]["2.h"]
+    assert min(late) > 0.05 * max(late)  # near losses dominate: no lag is to be seen by position
