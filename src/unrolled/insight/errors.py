@@ -1,0 +1,128 @@
+"""What a model was unsure of: the loss of each symbol, what it expected, and why it was hard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from unrolled.models import Model
+from unrolled.models.decode import evaluating
+
+_ROWS = 512
+"""Windows that are run side by side."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Each symbol but the first, in one stream from the zero state. T is the length of the text.
+
+    Fields:
+        loss: -log p of each symbol (T-1,).
+        candidates, probabilities: the most likely symbols at each step, best first (T-1, K).
+        short: the loss of each symbol when the model sees only the k symbols before it, by k.
+
+    Units: nats.
+    """
+
+    loss: np.ndarray
+    candidates: np.ndarray
+    probabilities: np.ndarray
+    short: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause: how many errors it explains, and its share of the total loss (0 to 1)."""
+
+    name: str
+    count: int
+    nats: float
+    share: float
+
+
+def losses(model: Model, numbers: np.ndarray, top: int = 5, contexts: tuple[int, ...] = (10, 20)) -> Losses:
+    """The loss of each symbol of a text, with all of its past, and with a short one.
+
+    Arguments:
+        model: a language model: symbols in, scores of the next symbol out.
+        numbers: the text (T,).
+        top: K, candidates kept for each step.
+        contexts: lengths k of a short past: the states are reset k symbols back, so what is lost is
+            what the model remembered from before.
+
+    Cost:
+        one pass over the text, and one over k times its length for each k.
+
+    Raises:
+        ValueError: fewer than two symbols.
+
+    >>> model = unrolled.Model(unrolled.OneHot(4), unrolled.Stack([unrolled.GRUCell(4, 8)]), unrolled.Softmax(8, 4))
+    >>> found = losses(model, np.array([0, 1, 2, 3, 0, 1]), top=2, contexts=(3,))
+    >>> found.loss.shape, found.candidates.shape, bool(np.allclose(found.loss[:3], found.short[3][:3]))
+    ((5,), (5, 2), True)
+    """
+    if len(numbers) < 2:
+        raise ValueError(f"losses: {len(numbers)} symbols, expected at least two: the first is given")
+    device = next(model.parameters()).device
+    stream = torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)
+    with evaluating(model):
+        scores, _ = model(stream[:-1, None])
+        logs = F.log_softmax(scores[:, 0].double(), dim=1)
+        loss = -logs.gather(1, stream[1:, None])[:, 0]
+        best = logs.topk(min(top, logs.shape[1]), dim=1)
+        short = {k: _short(model, stream, k, loss) for k in contexts}
+    return Losses(loss.cpu().numpy(), best.indices.cpu().numpy(), best.values.exp().cpu().numpy(), short)
+
+
+def _short(model: Model, stream: torch.Tensor, k: int, loss: torch.Tensor) -> np.ndarray:
+    """The loss of each symbol from the k before it; the first k have no longer past anyway."""
+    made = [loss[:k]]
+    if len(stream) - 1 > k:
+        windows = stream.unfold(0, k + 1, 1)[1:].T  # (k + 1, T - 1 - k)
+        for part in windows.split(_ROWS, dim=1):
+            scores, _ = model(part[:-1].contiguous())
+            logs = F.log_softmax(scores[-1].double(), dim=1)
+            made.append(-logs.gather(1, part[-1:].T)[:, 0])
+    return torch.cat(made).cpu().numpy()
+
+
+def needs_memory(found: Losses, context: int, gain: float = 0.5) -> np.ndarray:
+    """Where the past before the last ``context`` symbols made the loss smaller by at least ``gain`` nats (T-1,)."""
+    return found.short[context] - found.loss >= gain
+
+
+def by_cause(loss: np.ndarray, causes: Mapping[str, np.ndarray], likely: float = 0.5) -> list[Cause]:
+    """The total loss, divided among causes: each error goes to the first cause that fits it.
+
+    An error is a symbol that the model gave a probability below ``likely``. The order of ``causes`` is
+    the order of asking; errors that fit none are ``"none of these"``, and the loss of symbols
+    that were no errors is listed last.
+
+    Arguments:
+        loss: of each symbol (T-1,), in nats.
+        causes: where each of them holds (T-1,) bool, in order.
+
+    Source:
+        A. Karpathy, J. Johnson & L. Fei-Fei (2015), section 4.4, who remove errors cause by cause; an
+        error there, too, is a probability below 0.5. The causes differ.
+
+    >>> found = by_cause(np.array([2.0, 1.0, 1.0, 0.1]), {"new line": np.array([True, False, False, True])})
+    >>> [(c.name, c.count) for c in found]
+    [('new line', 1), ('none of these', 2), ('no error', 1)]
+    """
+    left = loss > -np.log(likely)
+    right = ~left
+    total = float(loss.sum()) or 1.0
+    groups = []
+    for name, holds in causes.items():
+        if np.shape(holds) != loss.shape:
+            raise ValueError(f"by_cause: {name!r} has shape {np.shape(holds)}, expected {loss.shape}, as the loss")
+        here = left & np.asarray(holds, dtype=bool)
+        groups.append((name, here))
+        left = left & ~here
+    groups += [("none of these", left), ("no error", right)]
+    return [Cause(n, int(w.sum()), float(loss[w].sum()), float(loss[w].sum()) / total) for n, w in groups]

@@ -1,0 +1,113 @@
+"""Units that follow something readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.insight.gates import Named
+
+SHIFTS = 199
+"""How often a feature is moved against the unit, to see what chance gives."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit, and the feature that it follows.
+
+    Fields:
+        feature: its name.
+        layer, name, unit: which number of which state.
+        correlation: Pearson's, on the half of the steps that was not used to pick the unit.
+        picked: the same on the half that it was picked on.
+        n: steps in the held-out half.
+        p: how often chance gives so large a correlation; see `units`.
+    """
+
+    feature: str
+    layer: int
+    name: str
+    unit: int
+    correlation: float
+    picked: float
+    n: int
+    p: float
+
+
+def units(
+    named: Named, features: Mapping[str, np.ndarray], each: int = 1, shifts: int = SHIFTS, seed: int = 0
+) -> list[Unit]:
+    """The units that follow each feature best, by the size of the correlation.
+
+    Units are picked on the first half of the steps, and their correlation is reported on the second,
+    so that the best of many units does not look better than it is. States and features of a text are
+    smooth in time, so n independent steps would promise too much: p is the share of ``shifts`` random
+    circular shifts of the feature that give as large a correlation with the same unit (one more is
+    counted on each side).
+
+    Shapes:
+        each array of ``named`` (T, N, width); each feature (T,) or (T, N).
+
+    Arguments:
+        named: arrays by (layer, name), from `gates`; often the states alone.
+        features: what to look for. One that is constant in either half is left out.
+        each: units for each feature.
+        seed: of the shifts.
+
+    Raises:
+        ValueError: a feature does not have the steps of the arrays, or there are fewer than 20 steps.
+
+    >>> t = np.arange(200.0)
+    >>> states = np.stack([np.sin(t / 9), np.cos(t)], axis=1)[:, None, :]
+    >>> best, = units({(0, "h"): states}, {"slow": np.sin(t / 9) > 0})
+    >>> best.unit, best.correlation > 0.8
+    (0, True)
+    """
+    if not named:
+        return []
+    T, N = next(iter(named.values())).shape[:2]
+    if T < 20:
+        raise ValueError(f"units: {T} steps, expected at least 20: half of them pick, the others tell")
+    owners = [(layer, name, k) for (layer, name), v in named.items() for k in range(v.shape[2])]
+    values = np.concatenate([v.astype(np.float64) for v in named.values()], axis=2)
+    half = T // 2
+    picking, telling = _standard(values[:half]), _standard(values[half:])
+    random = np.random.default_rng(seed)
+    found = []
+    for label, given in features.items():
+        feature = _checked(label, given, T, N)
+        if feature[:half].std() < 1e-12 or feature[half:].std() < 1e-12:
+            continue
+        first = np.einsum("tnk,tn->k", picking, _standard(feature[:half]))
+        held = _standard(feature[half:])
+        for k in np.argsort(-np.abs(first), kind="stable")[:each]:
+            r = float((telling[:, :, k] * held).sum())
+            p = _chance(telling[:, :, k], held, r, shifts, random)
+            layer, name, unit = owners[k]
+            found.append(Unit(label, layer, name, unit, r, float(first[k]), (T - half) * N, p))
+    return sorted(found, key=lambda u: -abs(u.correlation))
+
+
+def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
+    feature = np.asarray(given, dtype=np.float64)
+    if feature.ndim == 1:
+        feature = np.repeat(feature[:, None], N, axis=1)
+    if feature.shape != (T, N):
+        raise ValueError(f"units: feature {label!r} has shape {np.shape(given)}, expected (T,) or (T, N) = {(T, N)}")
+    return feature
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    """Centred over steps and sequences, and of length 1; a constant one becomes zero."""
+    centred = values - values.mean(axis=(0, 1))
+    length = np.sqrt((centred**2).sum(axis=(0, 1)))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-9)
+
+
+def _chance(unit: np.ndarray, feature: np.ndarray, r: float, shifts: int, random: np.random.Generator) -> float:
+    """Share of circular shifts with at least this correlation."""
+    by = random.integers(1, len(feature), size=shifts)
+    reached = sum(abs(float((unit * np.roll(feature, s, axis=0)).sum())) >= abs(r) for s in by)
+    return (reached + 1) / (shifts + 1)
