@@ -55,6 +55,9 @@ class Cell(nn.Module):
 
     state: tuple[str, ...] = ("h",)
     constants: tuple[str, ...] = ()
+    keeps: str | None = None
+    admits: str | None = None
+    """The gates, if any, that keep the old state and let in the new: what the chrono initialisation sets."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -46,6 +46,7 @@ class GRUCell(Cell):
     """
 
     state = ("h",)
+    keeps = "z"
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class LSTMCell(Cell):
     """
 
     state = ("h", "c")
+    keeps, admits = "f", "i"
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, VariationalDropout, WeightDrop, Zoneout
+from unrolled.cells.initial import chrono_, recurrent_
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
@@ -39,6 +40,13 @@ class _Running:
 
     def both_ways(self, ahead: Cell, back: Cell) -> Bidirectional:
         return Bidirectional(self.wrapped(ahead), self.wrapped(back), self.backend, self.checkpoint)
+
+
+def _begun(cell: Cell, recurrent_init: str, chrono: float | None) -> Cell:
+    """The cell with the first weights that were asked for; orthogonal matrices it has already."""
+    if recurrent_init != "orthogonal":
+        recurrent_(cell, recurrent_init)
+    return cell if chrono is None else chrono_(cell, chrono)
 
 
 class _Standard(nn.Module):
@@ -190,6 +198,8 @@ class Elman(_Standard):
         zoneout: of every state, as in `Zoneout`.
         variational_dropout: on h, as in `VariationalDropout`.
         weight_drop: of the recurrent matrices, as in `WeightDrop`.
+        recurrent_init: of the recurrent matrices: ``"orthogonal"``, ``"identity"`` (with ``relu``: IRNN) or
+            ``"glorot"``; see `cells.initial.recurrent_`.
 
     Source:
         J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
@@ -217,9 +227,11 @@ class Elman(_Standard):
         variational_dropout: float = 0.0,
         weight_drop: float = 0.0,
         checkpoint: int | None = None,
+        recurrent_init: str = "orthogonal",
     ) -> None:
         def cell(width: int) -> Cell:
-            return ElmanCell(width, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
+            made = ElmanCell(width, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
+            return _begun(made, recurrent_init, None)
 
         running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(
@@ -241,6 +253,8 @@ class LSTM(_Standard):
     Arguments:
         as in `Elman`, and
         forget_bias: of every layer and direction at the start; 1 keeps the gate open.
+        chrono: the longest lag in steps: biases of f and i for memories up to it, in place of
+            ``forget_bias``; see `cells.initial.chrono_`.
 
     Source:
         see `LSTMCell`.
@@ -268,9 +282,12 @@ class LSTM(_Standard):
         variational_dropout: float = 0.0,
         weight_drop: float = 0.0,
         checkpoint: int | None = None,
+        recurrent_init: str = "orthogonal",
+        chrono: float | None = None,
     ) -> None:
         def cell(width: int) -> Cell:
-            return LSTMCell(width, hidden_size, bias, forget_bias, device=device, dtype=dtype)
+            made = LSTMCell(width, hidden_size, bias, forget_bias, device=device, dtype=dtype)
+            return _begun(made, recurrent_init, chrono)
 
         running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(
@@ -291,6 +308,7 @@ class GRU(_Standard):
     Arguments:
         as in `Elman`, and
         reset: ``"before"`` the recurrent matrix (the lecture), or ``"after"`` it (torch.nn.GRU).
+        chrono: the longest lag in steps: the bias of z for memories up to it.
 
     Source:
         see `GRUCell`.
@@ -318,9 +336,12 @@ class GRU(_Standard):
         variational_dropout: float = 0.0,
         weight_drop: float = 0.0,
         checkpoint: int | None = None,
+        recurrent_init: str = "orthogonal",
+        chrono: float | None = None,
     ) -> None:
         def cell(width: int) -> Cell:
-            return GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
+            made = GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
+            return _begun(made, recurrent_init, chrono)
 
         running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
         super().__init__(

@@ -1,0 +1,103 @@
+"""First weights: recurrent matrices and biases that keep a state, or its gradient, over many steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from unrolled.cells.gates import Gates
+
+RECURRENT = ("orthogonal", "identity", "glorot")
+
+
+def recurrent_(cell: Any, kind: str, scale: float = 1.0) -> Any:
+    """Set the recurrent matrices of a cell, gate by gate; the cell.
+
+    Equation::
+
+        W W^T = scale^2 I      "orthogonal": no direction shrinks or grows; what every `Cell` begins with
+        W = scale I            "identity": a relu network that begins by remembering (IRNN)
+        W ~ U(-a, a)           "glorot": a = scale sqrt(6 / (H + H))
+
+    They are the matrices of the `Gates` under the name of a state, of the innermost cell.
+
+    Raises:
+        ValueError: another kind, a scale that is not above 0, or a cell without such matrices.
+
+    Source:
+        A. Saxe, J. McClelland & S. Ganguli (2014); Q. V. Le, N. Jaitly & G. Hinton, "A simple way to
+        initialize recurrent networks of rectified linear units" (2015); X. Glorot & Y. Bengio (2010).
+
+    >>> recurrent_(unrolled.ElmanCell(4, 2, nonlinearity="relu"), "identity").h.weight
+    Parameter containing:
+    tensor([[1., 0.],
+            [0., 1.]], requires_grad=True)
+    """
+    name = type(cell).__name__
+    if kind not in RECURRENT:
+        raise ValueError(f"{name}: recurrent_init must be one of {', '.join(RECURRENT)}, got {kind!r}")
+    if not scale > 0:
+        raise ValueError(f"{name}: scale must be more than 0, got {scale!r}")
+    inner = _innermost(cell)
+    matrices = [g for state in inner.state if isinstance(g := getattr(inner, state, None), Gates)]
+    if not matrices:
+        raise ValueError(f"{name}: no recurrent matrices to set: it has no Gates under the name of a state")
+    for gates in matrices:
+        for gate in gates.names:
+            part = gates.weight.data[gates.rows(gate)]
+            if kind == "orthogonal":
+                nn.init.orthogonal_(part, gain=scale)
+            elif kind == "identity":
+                nn.init.eye_(part).mul_(scale)
+            else:
+                nn.init.xavier_uniform_(part, gain=scale)
+    return cell
+
+
+def chrono_(cell: Any, longest: float) -> Any:
+    """Set the biases of the gates that keep and admit, so that memories last from 1 to ``longest`` steps; the cell.
+
+    Equation::
+
+        b_keep = log(u)    u ~ U(1, longest - 1), one a unit        b_admit = -b_keep
+
+    A gate at s(b) forgets the share 1 - s(b) a step, so it holds about 1 + e^b = 1 + u steps. The gates are those
+    that the cell names in ``keeps`` and ``admits``: f and i of the LSTM, z of the GRU.
+
+    Units:
+        ``longest`` in steps, the longest lag that matters.
+
+    Raises:
+        ValueError: ``longest`` is not above 2, or the cell names no such gate, or it has no bias.
+
+    Source:
+        C. Tallec & Y. Ollivier, "Can recurrent neural networks warp time?" (2018), section 2.
+
+    >>> cell = chrono_(unrolled.LSTMCell(4, 8), longest=100)
+    >>> b = cell.x.bias
+    >>> bool((b[cell.x.rows("f")].exp() < 99.1).all()), bool((b[cell.x.rows("i")] == -b[cell.x.rows("f")]).all())
+    (True, True)
+    """
+    name = type(cell).__name__
+    if not isinstance(longest, int | float) or not longest > 2:
+        raise ValueError(f"{name}: chrono must be the longest lag in steps, above 2, got {longest!r}")
+    inner = _innermost(cell)
+    gates = getattr(inner, "x", None)
+    if inner.keeps is None or not isinstance(gates, Gates):
+        raise ValueError(
+            f"{name}: chrono needs a gate that keeps the state: name it in the class, as in keeps = 'f', among the "
+            "Gates of x"
+        )
+    if gates.bias is None:
+        raise ValueError(f"{name}: chrono sets biases, and the cell has bias=False")
+    keep = gates.bias.data[gates.rows(inner.keeps)]
+    keep.copy_(torch.empty_like(keep).uniform_(1, longest - 1).log_())
+    if inner.admits is not None:
+        gates.bias.data[gates.rows(inner.admits)] = -keep
+    return cell
+
+
+def _innermost(cell: Any) -> Any:
+    return getattr(cell, "innermost", cell)
