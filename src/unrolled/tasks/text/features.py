@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def text_features(symbols: list[str]) -> dict[str, np.ndarray]:
     return {name: np.asarray(values, dtype=np.float64)[ends] for name, values in features.items()}
 
 
-def _line_features(text: str) -> dict[str, list[float]]:
+def _line_features(text: str) -> dict[str, Sequence[float]]:
     position, indentation, comment, line_number = [], [], [], []
     column = depth = lines = 0
     leading, remark, before = True, False, ""
@@ -60,7 +60,7 @@ def _line_features(text: str) -> dict[str, list[float]]:
     }
 
 
-def _word_features(text: str) -> dict[str, list[float]]:
+def _word_features(text: str) -> dict[str, Sequence[float]]:
     place, count = [], 0
     for c in text:
         count = count + 1 if c.isalnum() or c in "_'" else 0
@@ -76,7 +76,7 @@ def _word_features(text: str) -> dict[str, list[float]]:
     }
 
 
-def _enclosed(text: str) -> dict[str, list[float]]:
+def _enclosed(text: str) -> dict[str, Sequence[float]]:
     quotes, brackets = [], []
     quoted = False
     opened: list[str] = []
