@@ -276,7 +276,7 @@ void stream_layer(Thread<T>& t, const unrolled::Lookup* lookups, int count, int6
     barrier.wait(t.threads);
   }
   for (int p = 0; p < c.phase_count; ++p) {
-    if (c.phases[p].barrier) barrier.wait(t.threads);
+    if (p && c.phases[p].barrier) barrier.wait(t.threads);  // before the first, all have just waited
     run_phase(t, c.phases[p]);
   }
   barrier.wait(t.threads);
