@@ -93,8 +93,9 @@ def verdict(
         return Verdict(state, "vanishing", slope, steps, why, _keep(way, cell, kept))
     if slope * K > math.log(FACTOR):
         return Verdict(state, "exploding", slope, steps, f"doubling every {_steps(steps)}", _calm(way, radius))
-    word = "half-life" if slope < 0 else "doubling time"
-    why = f"over {K} lags it changes {math.exp(abs(slope) * K):.1f} times ({word} of {_steps(steps)})"
+    times, word = math.exp(abs(slope) * K), "half-life" if slope < 0 else "doubling time"
+    why = f"over {K} lags it "
+    why += "keeps its size" if times < 1.05 else f"changes {times:.1f} times ({word} of {_steps(steps)})"
     return Verdict(state, "stable", slope, steps, why)
 
 
