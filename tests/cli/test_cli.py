@@ -292,6 +292,11 @@ def test_train_mistakes(cli, text, run, tmp_path):
     new = tmp_path / "new"
     mistakes = [
         (train(tmp_path / "none.txt", new), 2, "there is no file or folder"),
+        (train(text, new, "--chrono", 2), 2, "--chrono: must be the longest lag in steps, above 2"),
+        (train(text, new, "--chrono", 9, "--forget-bias", 1), 2, "leave out --forget-bias"),
+        (train(text, new, "--forget-bias", "nan"), 2, "--forget-bias: must be a number"),
+        (train(text, new, "--cell", "elman", "--chrono", 9), 2, "--chrono: ElmanCell: chrono needs a gate"),
+        (train(text, new, "--recurrent-init", "eye"), 2, "--recurrent-init: must be one of orthogonal, identity"),
         (train(empty, new), 1, "is empty"),
         (train(tmp_path / "folder", new), 1, "no file that fits"),
         (train(binary, new), 1, "byte 4 is 0xff"),

@@ -116,7 +116,7 @@ def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
         )
     return (
         f"gates that are open at the start: the product of {inner.keeps} over {len(product) - 1} steps is "
-        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; of an LSTM also forget_bias)"
+        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; or a larger forget_bias)"
     )
 
 
