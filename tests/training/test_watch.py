@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -126,7 +127,10 @@ def test_a_run_keeps_gradients_by_position_and_by_lag(text, tmp_path, cell):
     lags = [e["by_lag"] for e in events if e["event"] == "lags"]
     states = ["h", "c"] if cell == "lstm" else ["h"]
     names = [f"{layer}.{s}" for layer in (1, 2) for s in states]
-    assert len(positions) >= 90 and len(lags) == 11
+    updates = [e["update"] for e in events if e["event"] == "gradients"]
+    last = max(e["update"] for e in events)
+    assert updates[0] == 1 and all(10 <= b - a <= 12 for a, b in pairwise(updates)) and last - updates[-1] < 12
+    assert len(lags) == 11
     for curves in (*positions, *lags):
         assert list(curves) == names
         assert all(18 <= len(curve) <= 20 and all(map(math.isfinite, curve)) for curve in curves.values())
