@@ -253,7 +253,7 @@ class Trainer:
         curves = self.probe.by_lag(self.task, window, state)
         if curves:
             self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
-        self._warn(p.watch.lags(curves, p.share, self.options.carry))
+        self._warn(p.watch.lags(curves, p.share, self.options.carry, self.probe.gated))
         for layer, named, states in self.probe.units(window, state):
             self._warn(p.watch.units(layer, named, states))
 

@@ -46,6 +46,8 @@ class GradientProbe:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._cells = dict(_named_cells(model))
+        self.gated = all(getattr(cell, "innermost", cell).keeps for cell in self._cells.values())
+        """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
     def watching(self, window: Window, wanted: bool) -> Iterator[Recording | None]:
