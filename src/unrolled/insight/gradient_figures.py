@@ -75,13 +75,13 @@ def draw_spectrum(found: JacobianSpectrum, title: str = "", axes: Any = None) ->
     3
     """
     axes = _axes(axes, (6.4, 3.9))
-    number = np.arange(1, found.values.shape[1] + 1)
+    number = np.arange(1, found.values.shape[1] + 1)  # of products there may be fewer
     low, middle, high = np.quantile(found.values, (0.1, 0.5, 0.9), axis=0)
     axes.fill_between(number, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(number, middle, color=COLOURS[0], label="one step (median, and 10 to 90 %)")
     for k, (steps, logs) in enumerate(found.products.items(), start=1):
         growth = np.exp(logs.mean(axis=0) / steps)
-        axes.plot(number, growth, color=COLOURS[k % len(COLOURS)], label=f"{steps} steps, a step")
+        axes.plot(number[: len(growth)], growth, color=COLOURS[k % len(COLOURS)], label=f"{steps} steps, a step")
     axes.axhline(1, color="#999999", linewidth=0.8, zorder=0)
     axes.set_xlabel("number of the singular value, largest first")
     axes.set_ylabel("singular value")
