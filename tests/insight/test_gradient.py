@@ -219,8 +219,10 @@ def test_standard_layers_and_everything_around_a_cell():
     ("given", "said"),
     [
         ({"model": torch.nn.Linear(4, 4)}, "Linear is neither a Model"),
-        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) for the layers"),
+        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) and torch.float64 for the layers"),
         ({"x": torch.zeros(3)}, r"shape \(3,\)"),
+        ({"x": torch.zeros(T, N, D + 1)}, r"shape \(12, 3, 5\) .* D = 4"),
+        ({"x": torch.zeros(T, N, D, dtype=torch.long)}, r"torch.int64 for the layers"),
         ({"x": [1, 2]}, "must be a tensor, got list"),
         ({"lags": 0}, "lags must be a whole number from 1"),
         ({"fit": (5, 5)}, "fit must be"),

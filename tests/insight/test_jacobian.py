@@ -166,6 +166,8 @@ def test_jacobians_that_do_not_fit_are_not_begun(monkeypatch):
         (lambda r, x: jacobian_spectrum(r, x, sequence=2), "one of the 2 there are"),
         (lambda r, x: jacobian_spectrum(r, x, over=[0]), "over must be whole numbers"),
         (lambda r, x: jacobian_spectrum(r, x, count=0), "count must be None or a whole number from 1"),
+        (lambda r, x: lyapunov(r, x[..., 1:]), "D = 3"),
+        (lambda r, x: lyapunov(r, x / 0), "infinite or not a number after step 1 of 9"),
         (lambda r, x: jacobian_spectrum(r, [1]), "x must be a tensor"),
         (
             lambda r, x: lyapunov(Bidirectional(unrolled.GRUCell(D, 2), unrolled.GRUCell(D, 2)), x),

@@ -92,7 +92,11 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     with torch.no_grad():
         for x_t in given:
             states.append(_step(layers, x_t, states[-1]))
-    return Dynamics(layers, names, given.detach(), torch.stack(states))
+    whole = torch.stack(states)
+    if not bool(torch.isfinite(whole).all()):
+        t = int((~torch.isfinite(whole)).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"{who}: the states are infinite or not a number after step {t} of {len(given)}")
+    return Dynamics(layers, names, given.detach(), whole)
 
 
 def _step(layers: list[Recurrent], x: Tensor, s: Tensor) -> Tensor:

@@ -81,7 +81,9 @@ def draw_spectrum(found: JacobianSpectrum, title: str = "", axes: Any = None) ->
     axes.plot(number, middle, color=COLOURS[0], label="one step (median, and 10 to 90 %)")
     for k, (steps, logs) in enumerate(found.products.items(), start=1):
         growth = np.exp(logs.mean(axis=0) / steps)
-        axes.plot(number[: len(growth)], growth, color=COLOURS[k % len(COLOURS)], label=f"{steps} steps, a step")
+        axes.plot(
+            number[: len(growth)], growth, color=COLOURS[k % len(COLOURS)], label=f"over {steps} steps, per step"
+        )
     axes.axhline(1, color="#999999", linewidth=0.8, zorder=0)
     axes.set_xlabel("number of the singular value, largest first")
     axes.set_ylabel("singular value")

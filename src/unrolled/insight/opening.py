@@ -75,8 +75,10 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
             f"{who}: {type(model).__name__} is neither a Model, a Stack, an LSTM, GRU or Elman, nor a Recurrent or "
             "Bidirectional layer; give its recurrent layers"
         )
-    if x.dim() != 3 or not x.shape[0] or not x.shape[1]:
-        raise ValueError(f"{who}: x has shape {tuple(x.shape)} for the layers, expected (T, N, D), T and N from 1")
+    D = layers[0].input_size
+    if x.dim() != 3 or not x.shape[0] or not x.shape[1] or x.shape[2] != D or not x.is_floating_point():
+        came = f"shape {tuple(x.shape)} and {x.dtype}"
+        raise ValueError(f"{who}: x has {came} for the layers, expected numbers (T, N, D), T and N from 1, D = {D}")
     if state is not None and len(state) != len(layers):
         raise ValueError(f"{who}: state has {len(state)} entries, expected one a layer: {len(layers)}")
     for layer in directions(layers).values():
