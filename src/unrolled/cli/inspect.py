@@ -47,9 +47,8 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
 
 
 def _target(folder: Any, out: str | None) -> Path:
-    """The folder to write to, made; nothing is written through a link that a run folder may hold."""
+    """The folder to write to; nothing is written through a link that a run folder may hold."""
     from unrolled.errors import UsageError
-    from unrolled.runs.files import write_error
 
     folder.config()
     target = Path(out) if out else folder.path / "inspect"
@@ -57,10 +56,6 @@ def _target(folder: Any, out: str | None) -> Path:
         raise UsageError(f"{target} is a link: name a folder with --out")
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file, expected a folder: name another with --out")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(target, error) from error
     return target
 
 
@@ -144,9 +139,13 @@ def _written(target: Path, made: Any) -> str:
     """All files; the numbers as JSON."""
     from json import dumps
 
-    from unrolled.runs.files import write_atomically
+    from unrolled.runs.files import write_atomically, write_error
 
     numbers = dumps(made.numbers, allow_nan=False)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(target, error) from error
     for name, content in made.pictures.items():
         write_atomically(target / name, content)
     write_atomically(target / "report.json", (numbers + "\n").encode())

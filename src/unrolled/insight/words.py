@@ -15,8 +15,9 @@ def findings_in_words(kept: Record, found: Findings | None, unit: str, frequenci
 
     >>> from unrolled.insight.record import record
     >>> lags = {"event": "lags", "update": 9, "by_lag": {"1.h": [1.0, 0.2, 0.05, 0.0001]}}
-    >>> findings_in_words(record([lags]), None, "character", None)
-    ['The gradient of one loss is under a tenth from 2 steps back on, under a thousandth from 3 (h, layer 1).']
+    >>> print(*findings_in_words(record([lags]), None, "character", None)[0].split(" of its peak "), sep="\\n")
+    The gradient of one loss is under a tenth
+    from 2 steps back on, under a thousandth from 3 (h, layer 1).
     """
     said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
     if found is not None:
@@ -58,7 +59,12 @@ def _mean_loss(found: Findings | None) -> float | None:
 def _loss(found: Findings | None, unit: str, frequencies: float | None) -> str:
     if (loss := _mean_loss(found)) is None or found is None or found.losses is None:
         return ""
-    beside = f"; a table of frequencies has {frequencies:.2f}" if frequencies else ""
+    beside = ""
+    if frequencies:
+        verdict = (
+            "a table of frequencies has" if loss < frequencies else "worse than a table of frequencies, which has"
+        )
+        beside = f"; {verdict} {frequencies:.2f}"
     return f"On these {len(found.symbols):,} {unit}s the loss is {loss:.3f} nats a {unit}{beside}."
 
 
@@ -78,21 +84,19 @@ def _memory(found: Findings | None, unit: str) -> str:
 
 
 def _gradient(kept: Record) -> str:
+    """How far back a loss is felt, by the state that feels it furthest."""
     tenth, thousandth = furthest(kept.by_lag, 0.1), furthest(kept.by_lag, 0.001)
     if tenth is None or thousandth is None:
         return ""
-
-    def steps(found: tuple[str, int | None, int]) -> str:
-        return f"from {found[1]} steps back on" if found[1] is not None else f"nowhere in {found[2]} steps"
-
-    far = steps(thousandth).removesuffix(" steps back on")
-    return (
-        f"The gradient of one loss is under a tenth {steps(tenth)}, under a thousandth {far} ({_where(thousandth)})."
-    )
-
-
-def _where(found: tuple[str, int | None, int]) -> str:
-    return state_label(found[0])
+    far, near = thousandth[1], tenth[1]
+    if near is None:
+        where = state_label(tenth[0])
+        return f"The gradient of one loss is over a tenth of its peak still {tenth[2] - 1} steps back ({where})."
+    told = f"The gradient of one loss is under a tenth of its peak from {near} steps back on"
+    where = state_label(thousandth[0])
+    if far is None:
+        return f"{told}, and over a thousandth still {thousandth[2] - 1} steps back ({where})."
+    return f"{told}, under a thousandth from {far} ({where})."
 
 
 def _gates(found: Findings) -> str:
