@@ -62,7 +62,7 @@ def as_svg(figure: Any, label: str) -> str:
     import matplotlib
 
     kept = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _any_letter():
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _quietly():
         figure.savefig(kept, format="svg", transparent=True, dpi=150, metadata={"Date": None})
     svg = kept.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
@@ -78,16 +78,17 @@ def as_svg(figure: Any, label: str) -> str:
 def as_png(figure: Any) -> bytes:
     """A figure as a PNG file on white."""
     kept = io.BytesIO()
-    with _any_letter():
+    with _quietly():
         figure.savefig(kept, format="png", dpi=180, facecolor="white")
     return kept.getvalue()
 
 
+_SAYS = "Glyph .* missing|Matplotlib currently does not support|constrained_layout not applied"
+
+
 @contextmanager
-def _any_letter() -> Iterator[None]:
-    """A text may have letters that the font lacks: they become boxes, and nothing is said of it."""
+def _quietly() -> Iterator[None]:
+    """A text may have letters that the font lacks, and a history absurd numbers: that is to be seen, not said."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="(Glyph|Matplotlib currently does not support)", category=UserWarning
-        )
+        warnings.filterwarnings("ignore", message=f"({_SAYS})", category=UserWarning)
         yield
