@@ -120,7 +120,7 @@ def test_one_page_and_pictures_and_numbers(inspected, run):
     assert "default-src 'none'" in html
     assert len(html) < 3e6
     pictures = sorted(p.name for p in out.glob("*.png"))
-    assert page.tags.count("svg") == len(pictures) == 9
+    assert page.tags.count("svg") == len(pictures) == 10
     assert all((out / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for name in pictures)
     assert strictly((out / "report.json").read_text()) == numbers
     assert {p.name for p in out.iterdir()} == {*pictures, "report.json", "report.html"}
@@ -141,6 +141,9 @@ def test_its_numbers_are_those_of_the_run(inspected, run):
     assert {(s["layer"], s["name"]) for s in numbers["saturation"]} == {(k, n) for k in (1, 2) for n in "ifgohc"}
     assert set(numbers["gradient_by_lag"]) == {"1.h", "1.c", "2.h", "2.c"}
     assert len(numbers["gradient_by_lag"]["2.c"]["norms"][-1]) == 20
+    followed = numbers["gradient_through_time"]
+    assert set(followed["norms"]) == set(followed["verdicts"]) == {"1.h", "1.c", "2.h", "2.c"}
+    assert len(followed["lags"]) == 200 and numbers["lyapunov"]["steps"] > 100
     assert numbers["samples"][-1]["update"] == numbers["finished"]["update"]
 
 

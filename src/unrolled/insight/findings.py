@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from unrolled.insight.errors import Cause, Losses, by_cause, losses, needs_memory
+from unrolled.insight.exponents import Lyapunov, lyapunov
 from unrolled.insight.gates import Named, gates, state_names
+from unrolled.insight.gradient import GradientThroughTime, gradient_through_time
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.models import Model
@@ -20,6 +22,10 @@ REMEMBERED = 20
 """What is told only by a past longer than this needs long memory."""
 BY_CHANCE = 0.02
 """A unit whose correlation chance reaches more often than this follows nothing."""
+LAGS, FEWEST_LAGS = 200, 20
+"""Steps over which the gradient of one loss is followed back, and the fewest that tell anything."""
+DRIVEN = 500
+"""Steps of the text over which the Lyapunov exponent is measured."""
 TRACED = 200_000
 """Values of units over the text that are kept, so that a page of them stays small."""
 
@@ -50,6 +56,8 @@ class Findings:
         means: the mean over the units of each gate at each step (T,), by layer and name.
         followers: the best units for each feature, best first; those that chance explains, too.
         traces: units over the text.
+        gradient: of the loss of one step, the text cut into sequences that end with it; None for too short a text.
+        exponent: the largest Lyapunov exponent while reading.
         losses, causes: of each symbol but the first; None where there are none.
     """
 
@@ -60,6 +68,8 @@ class Findings:
     means: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
     followers: list[Unit] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
+    gradient: GradientThroughTime | None = None
+    exponent: Lyapunov | None = None
     losses: Losses | None = None
     causes: list[Cause] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -128,6 +138,8 @@ def examine(
         means={(s.layer, s.name): named[s.layer, s.name][:, 0].mean(axis=1) for s in kept if s.kind == "gate"},
         followers=followers,
         traces=_traces(named, states, followers),
+        gradient=_gradient(model, numbers, notes),
+        exponent=_exponent(model, numbers, notes),
         losses=lost,
         causes=divided,
         notes=notes,
@@ -146,6 +158,34 @@ def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
     for layer, name in sorted(named.keys() - finite.keys()):
         notes.append(f"{name} of layer {layer + 1} is not finite over this text, and is left out.")
     return finite
+
+
+def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientThroughTime | None:
+    """How far back one loss is felt: the text as sequences side by side, each with the loss of its last step."""
+    steps = min(LAGS, len(numbers) // 4)
+    if steps < FEWEST_LAGS:
+        notes.append(f"The text is too short to follow gradients back: it has {len(numbers):,} symbols.")
+        return None
+    side_by_side = len(numbers) // (steps + 1)
+    cut = np.asarray(numbers[-side_by_side * (steps + 1) :], dtype=np.int64).reshape(side_by_side, steps + 1)
+    sequences = torch.from_numpy(cut.T.copy())
+    try:
+        return gradient_through_time(model, sequences[:-1], sequences[-1])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        notes.append(f"Gradients could not be followed back: {type(error).__name__}: {error}")
+        return None
+
+
+def _exponent(model: Model, numbers: np.ndarray, notes: list[str]) -> Lyapunov | None:
+    """How fast the network forgets a small difference while it reads."""
+    if len(numbers) < 2 * FEWEST_LAGS:
+        return None
+    stream = torch.from_numpy(np.asarray(numbers[:DRIVEN], dtype=np.int64))[:, None]
+    try:
+        return lyapunov(model, stream, count=1)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        notes.append(f"The Lyapunov exponent could not be measured: {type(error).__name__}: {error}")
+        return None
 
 
 def _followers(

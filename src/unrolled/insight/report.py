@@ -65,7 +65,7 @@ def report(about: About, kept: Record, found: Findings | None) -> Report:
     made = sections.Sections(about.unit, pictures)
     parts = [
         ("Learning", made.learning(kept)),
-        ("Gradient through time", made.gradients(kept)),
+        ("Gradient through time", made.gradients(kept, found)),
         ("Gates", "" if found is None else made.gates(found)),
         ("Units", "" if found is None else made.units(found)),
         ("Errors", "" if found is None else made.errors(found)),

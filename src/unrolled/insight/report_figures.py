@@ -9,6 +9,7 @@ import numpy as np
 
 from unrolled.insight.canvas import INK, MARKERS, PALETTE, WIDTH, colour_bar, legend, new_figure
 from unrolled.insight.errors import Cause
+from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.record import Curves, Record, state_label
 from unrolled.insight.saturation import NEAR, Saturation
 
@@ -66,6 +67,28 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
     axes.set_xlabel("lag k (steps back from the loss)")
     axes.set_ylabel("norm of dL(t) / ds(t-k)")
     legend(axes, ncols=2 if len(shown) > 3 else 1)
+    return figure
+
+
+def felt_curves(found: GradientThroughTime) -> Any:
+    """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
+    figure, axes = new_figure(height=3.2)
+    for k, (name, norms) in enumerate(found.norms.items()):
+        axes.plot(_positive(norms), color=PALETTE[k % len(PALETTE)], label=state_label(name))
+    ways = [name.rpartition(".")[0] for name in found.norms]
+    for name, product in found.kept.items():
+        k = ways.index(name.rpartition(".")[0])
+        colour = PALETTE[k % len(PALETTE)]
+        axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {state_label(name)}")
+    axes.set_yscale("log")
+    top = max(float(np.nanmax(_positive(c), initial=0)) for c in (*found.norms.values(), *found.kept.values()))
+    low, high = axes.get_ylim()
+    if top > 0:
+        axes.set_ylim(max(low, top * 1e-18), high)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("lag k (steps back from the loss)")
+    axes.set_ylabel("norm of dL(t) / ds(t-k)")
+    legend(axes, ncols=2 if len(found.norms) + len(found.kept) > 3 else 1)
     return figure
 
 

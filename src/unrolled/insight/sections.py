@@ -10,7 +10,9 @@ import numpy as np
 from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Losses
+from unrolled.insight.exponents import Lyapunov
 from unrolled.insight.findings import BY_CHANCE, CONTEXTS, REMEMBERED, Findings
+from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.page import by_unit, chooser, picture, reader, scales, table, text, unit_scale, visible
 from unrolled.insight.record import Curves, Record, reach, state_label
 from unrolled.insight.saturation import NEAR
@@ -68,13 +70,14 @@ class Sections:
             )
         return "".join(made)
 
-    def gradients(self, kept: Record) -> str:
-        """By lag, and by position, as training kept them."""
+    def gradients(self, kept: Record, found: Findings | None) -> str:
+        """Of the trained model over the text; and by lag, and by position, as training kept them."""
+        now = "" if found is None or found.gradient is None else self._felt(found.gradient, found.exponent)
         lags = self._picture(
             draw.lag_curves(kept.by_lag),
             "gradient-by-lag",
-            "How strongly the loss of a single step feels each state k steps before it, in the last probe of "
-            "training; faint: in the first one. A straight line falls by the same factor at each step.",
+            "In training: how strongly the loss of a single step feels each state k steps before it, in the last "
+            "probe; faint: in the first one. A straight line falls by the same factor at each step.",
         )
         over = self._picture(
             draw.gradient_maps(kept.by_lag, "lag k"),
@@ -89,12 +92,38 @@ class Sections:
             "where gradient is, not how far back a loss is felt.",
         )
         rows = [[state_label(name), *_reaches(c)] for name, c in kept.by_lag.items()]
-        if not (lags or over or position or rows):
-            return ""
         head = ["state", *(f"{share:.1%}".replace(".0%", "%") for share in _SHARES)]
-        told = "Steps back from which on the gradient of one loss stays under a share of its peak"
+        told = "Steps back from which on the gradient of one loss stays under a share of its peak (last probe)"
         steps = f"<h3>{told}</h3>{table(head, rows)}" if rows else ""
-        return _grid(lags, over, position, _card(steps))
+        return _grid(now, lags, over, position, _card(steps))
+
+    def _felt(self, gradient: GradientThroughTime, exponent: Lyapunov | None) -> str:
+        """The gradient of one loss back through the text, with a verdict."""
+        drawn = self._picture(
+            draw.felt_curves(gradient),
+            "gradient-through-time",
+            "The trained model on this text: how strongly the loss of one step feels each state k steps before it, "
+            "and the product of the gates that keep that state, if the cell names them.",
+        )
+        rows = []
+        for name, v in gradient.verdicts.items():
+            radius = [r for gate, r in gradient.radius.items() if gate.rpartition(".")[0] == name.rpartition(".")[0]]
+            largest = f"{max(radius):.2f}" if radius else "-"
+            rate = f"{v.rate:+.3f}" if np.isfinite(v.rate) else "-"
+            rows.append([state_label(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
+        head = ["state", "gradient", "steps", "slope", "radius"]
+        said = [
+            f"In {state_label(gradient.verdict.state)}, where it lives longest: {gradient.verdict}.",
+            "Steps: in which it halves, or doubles. Slope: of its logarithm, a step back. Radius: the largest "
+            "spectral radius of the layer's recurrent matrices.",
+        ]
+        if exponent is not None:
+            said.append(
+                f"Of all directions that a state can be moved in, the one that lasts longest has the {exponent}."
+            )
+        said += [f"{note}." for note in gradient.notes]
+        words = "".join(f'<p class="soft">{text(line)}</p>' for line in said)
+        return drawn + _card(f"<h3>Does the gradient vanish?</h3>{table(head, rows)}{words}")
 
     def gates(self, found: Findings) -> str:
         """Saturation of each gate and state, per layer."""
@@ -127,7 +156,7 @@ class Sections:
                 int((s.high > _ALWAYS).sum()),
                 len(s.low),
             ]
-            for s in found.saturation
+            for s in sorted(found.saturation, key=lambda s: s.kind != "gate")
         ]
         head = ["name", "kind", "mean", "near low end", "near high end", "units always low", "always high", "units"]
         told = (
@@ -253,12 +282,12 @@ def _told(found: Findings, lost: Losses, t: int) -> str:
     unknown = ", which the model never saw" if found.unknown[t + 1] else ""
     name = _name(found.symbols[t + 1])
     p = _percent(np.exp(-lost.loss[t]))
-    return f"{name}{unknown}: {lost.loss[t]:.2f} nats, p = {p}; expected {_expected(found, lost, t)}"
+    return f"{name}{unknown}: {lost.loss[t]:.2f} nats, p = {p}; expected: {_expected(found, lost, t)}"
 
 
 def _expected(found: Findings, lost: Losses, t: int, most: int = 5) -> str:
     pairs = zip(lost.candidates[t][:most], lost.probabilities[t][:most], strict=True)
-    return ", ".join(f"{_name(found.names[which])} {_percent(p)}" for which, p in pairs)
+    return " · ".join(f"{_name(found.names[which])} {_percent(p)}" for which, p in pairs)
 
 
 def _name(symbol: str) -> str:

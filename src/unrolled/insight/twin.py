@@ -104,6 +104,8 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
             {"layer": t.layer + 1, "name": t.name, "unit": t.unit, "follows": t.follows, "values": _rounded(t.values)}
             for t in found.traces
         ],
+        "gradient_through_time": None if found.gradient is None else found.gradient.as_json(),
+        "lyapunov": None if found.exponent is None else found.exponent.as_json(),
         "errors": None if found.losses is None else _losses(found, found.losses, frequencies),
     }
 

@@ -16,12 +16,12 @@ def findings_in_words(kept: Record, found: Findings | None, unit: str, frequenci
     >>> from unrolled.insight.record import record
     >>> lags = {"event": "lags", "update": 9, "by_lag": {"1.h": [1.0, 0.2, 0.05, 0.0001]}}
     >>> print(*findings_in_words(record([lags]), None, "character", None)[0].split(" of its peak "), sep="\\n")
-    The gradient of one loss is under a tenth
+    In training the gradient of one loss is under a tenth
     from 2 steps back on, under a thousandth from 3 (h, layer 1).
     """
     said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
     if found is not None:
-        said += [_gates(found), _units(found), _errors(found)]
+        said += [_felt(found), _gates(found), _units(found), _errors(found)]
     if kept.warnings:
         times = "once" if len(kept.warnings) == 1 else f"{len(kept.warnings)} times"
         causes = ", ".join(w["cause"] for w in kept.warnings)
@@ -91,12 +91,21 @@ def _gradient(kept: Record) -> str:
     far, near = thousandth[1], tenth[1]
     if near is None:
         where = state_label(tenth[0])
-        return f"The gradient of one loss is over a tenth of its peak still {tenth[2] - 1} steps back ({where})."
-    told = f"The gradient of one loss is under a tenth of its peak from {near} steps back on"
+        return (
+            f"In training the gradient of one loss is over a tenth of its peak {tenth[2] - 1} steps back ({where})."
+        )
+    told = f"In training the gradient of one loss is under a tenth of its peak from {near} steps back on"
     where = state_label(thousandth[0])
     if far is None:
-        return f"{told}, and over a thousandth still {thousandth[2] - 1} steps back ({where})."
+        return f"{told}, and over a thousandth {thousandth[2] - 1} steps back ({where})."
     return f"{told}, under a thousandth from {far} ({where})."
+
+
+def _felt(found: Findings) -> str:
+    if found.gradient is None:
+        return ""
+    told = found.gradient.verdict
+    return f"Followed back through this text, the gradient is {told.kind}: {told.why} ({state_label(told.state)})."
 
 
 def _gates(found: Findings) -> str:
