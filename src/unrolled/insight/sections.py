@@ -11,7 +11,7 @@ from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Losses
 from unrolled.insight.exponents import Lyapunov
-from unrolled.insight.findings import BY_CHANCE, CONTEXTS, REMEMBERED, Findings
+from unrolled.insight.findings import BY_CHANCE, CONTEXTS, REMEMBERED, Findings, Trace
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.page import by_unit, chooser, picture, reader, scales, table, text, unit_scale, visible
 from unrolled.insight.record import Curves, Record, reach, state_label
@@ -118,9 +118,7 @@ class Sections:
             "spectral radius of the layer's recurrent matrices.",
         ]
         if exponent is not None:
-            said.append(
-                f"Of all directions that a state can be moved in, the one that lasts longest has the {exponent}."
-            )
+            said.append(f"Along the text, {exponent} (Lyapunov's, of the direction that lasts longest).")
         said += [f"{note}." for note in gradient.notes]
         words = "".join(f'<p class="soft">{text(line)}</p>' for line in said)
         return drawn + _card(f"<h3>Does the gradient vanish?</h3>{table(head, rows)}{words}")
@@ -149,7 +147,7 @@ class Sections:
             [
                 f"{s.name}, layer {s.layer + 1}",
                 {"gate": "gate", "tanh": "in [-1, 1]", "unbounded": "unbounded"}[s.kind],
-                f"{s.mean:.2f}",
+                f"{round(s.mean, 2) + 0.0:.2f}",
                 f"{s.low_share:.0%}",
                 f"{s.high_share:.0%}",
                 int((s.low > _ALWAYS).sum()),
@@ -172,7 +170,7 @@ class Sections:
             return ""
         following = found.following
         head = ["feature", "unit", "r", "r where chosen", "p"]
-        best = list({u.feature: u for u in reversed(following)}.values())[::-1]
+        best = [u for k, u in enumerate(following) if u.feature not in {v.feature for v in following[:k]}]
         first, rest = best, [u for u in following if u not in best]
         made = _card(table(head, [_follower(u) for u in first])) if first else ""
         if rest:
@@ -209,10 +207,7 @@ class Sections:
         )
         told = ["the first symbol is given", *(_told(found, lost, t) for t in range(len(lost.loss)))]
         loss = np.concatenate([[np.nan], lost.loss])
-        labels = [
-            f"{t.name}, layer {t.layer + 1}, unit {t.unit}" + (f": {t.follows}" if t.follows else "")
-            for t in found.traces
-        ]
+        labels = [_which(t) + (f": {t.follows}" if t.follows else "") for t in found.traces]
         choice = chooser(labels, [t.values for t in found.traces])
         text_in_colours = (
             f"<h3>The text, {self.unit} by {self.unit}</h3>{choice}{scales()}"
@@ -242,7 +237,7 @@ class Sections:
         traces = {(t.layer, t.name, t.unit): t.values for t in found.traces}
         made = []
         for u in [u for u in best if (u.layer, u.name, u.unit) in traces][:_EXCERPTS]:
-            head = f"“{u.feature}”: {u.name}, layer {u.layer + 1}, unit {u.unit}, r = {u.correlation:+.2f}"
+            head = f"“{u.feature}”: {_which(u)}, r = {u.correlation:+.2f}"
             values = traces[u.layer, u.name, u.unit][:_EXCERPT]
             made.append(f"<div><h3>{text(head)}</h3>{by_unit(found.symbols[:_EXCERPT], values)}</div>")
         return f'{unit_scale()}<div class="grid">{"".join(made)}</div>' if made else ""
@@ -266,9 +261,12 @@ def _card(html: str) -> str:
     return f'<div class="card">{html}</div>' if html else ""
 
 
+def _which(u: Unit | Trace) -> str:
+    return f"{u.name}[{u.unit}], layer {u.layer + 1}"
+
+
 def _follower(u: Unit) -> list[str]:
-    where = f"{u.name}, layer {u.layer + 1}, unit {u.unit}"
-    return [u.feature, where, f"{u.correlation:+.2f}", f"{u.picked:+.2f}", f"{u.p:.3f}"]
+    return [u.feature, _which(u), f"{u.correlation:+.2f}", f"{u.picked:+.2f}", f"{u.p:.3f}"]
 
 
 def _reaches(c: Curves) -> list[str]:

@@ -124,7 +124,7 @@ def _units(found: Findings) -> str:
         return ""
     best = found.following[0]
     return (
-        f"Unit {best.unit} of {best.name}, layer {best.layer + 1}, follows “{best.feature}” "
+        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} follows “{best.feature}” "
         f"(r = {best.correlation:+.2f} on the half of the text that did not choose it)."
     )
 
