@@ -83,9 +83,10 @@ def test_names_that_are_no_vector_a_sequence():
 
         def step(self, x, h):
             part = self.w[:2]
+            block = self.w.expand(5, -1)
             is_high = x > 0
             pairs = torch.stack([h, h], dim=2)
-            return torch.tanh(h + self.w) * is_high + 0 * part.sum() * pairs[:, :, 0]
+            return torch.tanh(h + self.w) * is_high + 0 * part.sum() * block.sum() * pairs[:, :, 0]
 
     named = gates(Recurrent(Odd(3, 3)), torch.randn(4, 2, 3))
     assert {n: v.shape for (_, n), v in named.items()} == {

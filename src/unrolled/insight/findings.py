@@ -151,7 +151,7 @@ def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
     device = next(model.parameters()).device
     try:
         named = gates(model, torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)[:, None])
-    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+    except Exception as error:
         notes.append(f"Gates and states could not be read: {type(error).__name__}: {error}")
         return {}
     finite = {key: values for key, values in named.items() if np.isfinite(values).all()}
@@ -171,7 +171,7 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
     sequences = torch.from_numpy(cut.T.copy())
     try:
         return gradient_through_time(model, sequences[:-1], sequences[-1])
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # as above
         notes.append(f"Gradients could not be followed back: {type(error).__name__}: {error}")
         return None
 
@@ -183,7 +183,7 @@ def _exponent(model: Model, numbers: np.ndarray, notes: list[str]) -> Lyapunov |
     stream = torch.from_numpy(np.asarray(numbers[:DRIVEN], dtype=np.int64))[:, None]
     try:
         return lyapunov(model, stream, count=1)
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # as above
         notes.append(f"The Lyapunov exponent could not be measured: {type(error).__name__}: {error}")
         return None
 

@@ -123,7 +123,7 @@ def reader(symbols: Sequence[str], unknown: np.ndarray, loss: np.ndarray, told: 
 def chooser(labels: Sequence[str], traces: Sequence[np.ndarray]) -> str:
     """What the text may be coloured by: the loss, or one of these units. Shown by the script alone."""
     options = "".join(f'<option value="{k}">{text(label)}</option>' for k, label in enumerate(labels))
-    kept = json.dumps(["".join(map(str, shades(v))) for v in traces]).replace("<", "\\u003c")
+    kept = json.dumps(["".join(map(str, shades(v))) for v in traces])
     return (
         '<div class="tools" id="tools" hidden><label>Colour by <select id="by" autocomplete="off">'
         f'<option value="">loss</option>{options}</select></label></div>'

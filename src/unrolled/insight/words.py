@@ -77,9 +77,11 @@ def _memory(found: Findings | None, unit: str) -> str:
     if len(found.symbols) <= 2 * REMEMBERED or not math.isfinite(short):
         return ""
     gain = short - loss
-    much = (
-        "remembers next to nothing further back" if gain < 0.005 else f"{gain:.3f} nats are memory from further back"
-    )
+    much = f"{gain:.3f} nats are memory from further back"
+    if gain < 0.005:
+        much = (
+            "the past further back makes it worse" if gain < -0.005 else "it remembers next to nothing further back"
+        )
     return f"With only the last {REMEMBERED} {unit}s to see, the loss is {short:.3f}: {much}."
 
 

@@ -121,7 +121,7 @@ def _passage(
         letters = shown
     if unknown.any():
         odd = Counter(s for s, lost in zip(shown, unknown, strict=True) if lost)
-        some = ", ".join(repr(s) for s, _ in odd.most_common(8)) + (", ..." if len(odd) > 8 else "")
+        some = ", ".join(repr(s) for s, _ in odd.most_common(8)) + (" and others" if len(odd) > 8 else "")
         notes = [
             *notes,
             f"{unknown.sum():,} of its {len(known):,} {vocabulary.units} the model never saw, and reads as "
