@@ -48,6 +48,8 @@ __all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "insight":
+        return import_module("unrolled.insight")
     if name not in _HOME:
         raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
     value = getattr(import_module(f"unrolled.{_HOME[name]}"), name)

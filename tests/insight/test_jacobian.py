@@ -93,7 +93,10 @@ def test_products_against_sixty_digits():
         for m in matrices:
             product = mpmath.matrix(m.tolist()) * product
         exact = [float(mpmath.log(s)) for s in mpmath.svd_r(product, compute_uv=False)]
-    np.testing.assert_allclose(log_singular_values(matrices), sorted(exact, reverse=True), rtol=0, atol=1e-6)
+    exact.sort(reverse=True)
+    np.testing.assert_allclose(log_singular_values(matrices), exact, rtol=0, atol=1e-6)
+    for count in (1, 4):
+        np.testing.assert_allclose(log_singular_values(matrices, count), exact[:count], rtol=0, atol=1e-6)
 
 
 def test_products_of_singular_matrices_end_at_minus_infinity():
@@ -162,6 +165,7 @@ def test_jacobians_that_do_not_fit_are_not_begun(monkeypatch):
         (lambda r, x: lyapunov(r, x, layer=2), "layer must be a whole number from 1 to 1"),
         (lambda r, x: jacobian_spectrum(r, x, sequence=2), "one of the 2 there are"),
         (lambda r, x: jacobian_spectrum(r, x, over=[0]), "over must be whole numbers"),
+        (lambda r, x: jacobian_spectrum(r, x, count=0), "count must be None or a whole number from 1"),
         (lambda r, x: jacobian_spectrum(r, [1]), "x must be a tensor"),
         (
             lambda r, x: lyapunov(Bidirectional(unrolled.GRUCell(D, 2), unrolled.GRUCell(D, 2)), x),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import random
+from itertools import pairwise
 
 import pytest
 import torch
 
 import unrolled
 from helpers import TINY, history
+from unrolled.errors import RunError
 from unrolled.training.watch import Change, Watch
 
 GOOD = {"clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "kind": "adam"}
@@ -98,23 +102,83 @@ def test_change_is_relative():
     assert change.size() == pytest.approx(0.01, rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+class Forgetful(unrolled.ElmanCell):
+    """Its recurrent weights begin near zero."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.h.weight.data.mul_(0.01)
+
+
+class Dead(unrolled.ElmanCell):
+    """Half of its rectified units never rise above zero."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size, nonlinearity="relu")
+        self.x.bias.data[: hidden_size // 2] = -100
+
+
+class Breaking(unrolled.ElmanCell):
+    """Not a number from its first step on."""
+
+    def step(self, x, h):
+        return super().step(x, h) * math.nan
+
+
+def warnings_of(text, run, **options) -> list[dict]:
+    """What a run warned of, checked for what holds of every warning."""
+    told: list[dict] = []
+    with contextlib.suppress(RunError):  # that it stops is another test's business
+        unrolled.fit(text, run, **TINY | {"epochs": 2} | options, listen=told.append)
+    warned = [e for e in told if e["event"] == "warning"]
+    assert len({e["cause"] for e in warned}) == len(warned)
+    assert all(e["evidence"] and e["cure"] for e in warned)
+    assert [e for e in history(run) if e["event"] == "warning"] == warned
+    return warned
+
+
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
         ({"lr": 1e-8}, "learning rate too low"),
         ({"lr": 1e-3, "clip": 1e-3}, "most steps clipped"),
         ({"cell": "elman", "lr": 10.0}, "learning rate too high"),
+        ({"cell": Forgetful, "lr": 1e-3, "bptt": 50}, "gradient vanishes"),
+        ({"forget_bias": 6.0, "lr": 1e-3}, "chunk shorter than the memory"),
+        ({"forget_bias": 20.0}, "gate stuck: f of layer 1"),
+        ({"cell": Dead}, "dead units: h of layer 1"),
+        ({"cell": Breaking}, "loss not finite"),
     ],
 )
 def test_runs_that_go_wrong_say_so_once(text, tmp_path, options, cause):
-    told = []
-    unrolled.fit(text, tmp_path / "run", **TINY | {"epochs": 2} | options, listen=told.append)
-    warned = [e for e in told if e["event"] == "warning"]
-    assert [e["cause"] for e in warned].count(cause) == 1
-    assert len({e["cause"] for e in warned}) == len(warned)
-    assert all(e["evidence"] and e["cure"] for e in warned)
-    assert [e for e in history(tmp_path / "run") if e["event"] == "warning"] == warned
+    assert causes(warnings_of(text, tmp_path / "run", **options)).count(cause) == 1
+
+
+def test_a_run_that_learns_noise_by_heart_is_told_of_overfitting(tmp_path):
+    noise = tmp_path / "noise.txt"
+    noise.write_text("".join(random.Random(1).choices("abcdefgh", k=3000)))
+    found = warnings_of(noise, tmp_path / "run", split="50/50/0", hidden=64, epochs=30)
+    assert causes(found) == ["overfitting"]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
+def test_a_healthy_run_is_not_warned_of(text, tmp_path, cell):
+    options = {"cell": cell, "hidden": 32, "bptt": 50, "epochs": 8}
+    assert warnings_of(text, tmp_path / "run", **options) == []
+    assert history(tmp_path / "run")[-1]["validation"]["loss"] < 1  # it did learn
+
+
+def test_the_cure_of_a_gradient_that_vanishes_depends_on_the_cell(text, tmp_path):
+    (warned,) = (
+        w
+        for w in warnings_of(text, tmp_path / "run", forget_bias=-6.0, lr=1e-3, bptt=50)
+        if w["cause"] == "gradient vanishes"
+    )
+    assert "gates that begin open (--chrono" in warned["cure"]
+    (warned,) = (
+        w for w in warnings_of(text, tmp_path / "other", cell=Forgetful, lr=1e-3, bptt=50) if "vanish" in w["cause"]
+    )
+    assert "--cell lstm or gru" in warned["cure"]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "elman"])
@@ -126,7 +190,10 @@ def test_a_run_keeps_gradients_by_position_and_by_lag(text, tmp_path, cell):
     lags = [e["by_lag"] for e in events if e["event"] == "lags"]
     states = ["h", "c"] if cell == "lstm" else ["h"]
     names = [f"{layer}.{s}" for layer in (1, 2) for s in states]
-    assert len(positions) >= 90 and len(lags) == 11
+    updates = [e["update"] for e in events if e["event"] == "gradients"]
+    last = max(e["update"] for e in events)
+    assert updates[0] == 1 and all(10 <= b - a <= 12 for a, b in pairwise(updates)) and last - updates[-1] < 12
+    assert len(lags) == 11
     for curves in (*positions, *lags):
         assert list(curves) == names
         assert all(18 <= len(curve) <= 20 and all(map(math.isfinite, curve)) for curve in curves.values())

@@ -281,9 +281,9 @@ class _Backward:
         """The gradient of the loss with respect to the states after each step."""
         for k, (s, carry) in enumerate(zip(self.program.states, self.carry, strict=True)):
             d = carry[: self.b.T]
-            if not k:  # the first state is the output, too
-                inside = 1.0 if self.given.flags is None else (self.given.flags & INSIDE).bool()[..., None]
-                d = d + self.dy * inside
+            if not k:  # the first state is the output, too; nobody reads the gradients of single steps again
+                flags = self.given.flags
+                d += self.dy if flags is None else self.dy * (flags & INSIDE).bool()[..., None]
             record.add(s.name, d)
 
     def _add_direct(self, begin: int, end: int) -> None:

@@ -80,6 +80,10 @@ def recurrent_part(model: nn.Module, x: Any) -> tuple[Stack | Recurrent | Bidire
         return model, x
     inner = getattr(model, "stack", None)
     if isinstance(inner, Stack):
+        if isinstance(x, Tensor) and x.dim() == 2:
+            x = x.unsqueeze(1)
+        elif isinstance(x, Tensor) and getattr(model, "batch_first", False):
+            x = x.transpose(0, 1)
         return inner, x
     raise ValueError(
         f"gates: {type(model).__name__} is neither a Model nor a Stack, Recurrent or Bidirectional layer; "

@@ -33,8 +33,8 @@ class JacobianSpectrum:
         states: name and width of each part of the joint state, in order: ``{"1.h": 8, "1.c": 8}``.
         values: singular values of each step (T, S), largest first.
         blocks: largest singular value of ds'_t/ds_{t-1}, one state after another, by ``(to, from)`` (T,).
-        products: for each k, natural logarithms of the singular values of the product of k steps (T // k, S); the
-            last row ends at the last step.
+        products: for each k, natural logarithms of the largest singular values of the product of k steps
+            (T // k, count); the last row ends at the last step.
 
     Units:
         1 means that a small change of the states (or a gradient) keeps its length.
@@ -57,6 +57,7 @@ def jacobian_spectrum(
     *,
     layer: int | None = None,
     over: Sequence[int] = (10, 100),
+    count: int | None = 16,
     sequence: int = 0,
     state: Any = None,
 ) -> JacobianSpectrum:
@@ -76,11 +77,13 @@ def jacobian_spectrum(
         model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman` or `Recurrent`, of any cells, in one direction.
         layer: from 1; None for the states of all layers together.
         over: numbers of steps k whose products are looked at; those above T are left out.
+        count: how many of a product's singular values, the largest; None for all S.
         sequence: which of the N.
         state: before the first step; one entry a layer, for a single layer its own.
 
     Cost:
-        S forward and backward steps for each step; T S^2 numbers are kept.
+        S forward and backward steps for each step; T S^2 numbers are kept. With count=None, products of hundreds
+        of numbers of state take minutes.
 
     Raises:
         ValueError: layers that run both ways, an argument that does not fit, or Jacobians of more than 2 GiB.
@@ -97,6 +100,8 @@ def jacobian_spectrum(
         raise ValueError(f"{who}: over must be whole numbers from 1, got {list(over)}")
     if not isinstance(x, Tensor):
         raise ValueError(f"{who}: x must be a tensor, got {type(x).__name__}")
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError(f"{who}: count must be None or a whole number from 1, got {count!r}")
     system = dynamics(who, model, x, state, layer)
     T, N, S = len(system.x), system.x.shape[1], system.size
     if not -N <= sequence < N:
@@ -108,21 +113,21 @@ def jacobian_spectrum(
     for k in over:
         ends = range(T - (T // k - 1) * k, T + 1, k)
         if k <= T:
-            products[k] = np.stack([log_singular_values(jacobians[end - k : end]) for end in ends])
+            products[k] = np.stack([log_singular_values(jacobians[end - k : end], count) for end in ends])
     return JacobianSpectrum(
         system.names, np.linalg.svd(jacobians, compute_uv=False), _blocks(jacobians, system.names), products
     )
 
 
-def log_singular_values(matrices: np.ndarray) -> np.ndarray:
-    """Natural logarithms of the singular values of the product M_k ... M_2 M_1, largest first.
+def log_singular_values(matrices: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Natural logarithms of the ``count`` largest singular values of the product M_k ... M_2 M_1; None: of all.
 
     The largest are taken from the product itself. Those that double precision does not hold beside them come from
     QR: along the product it makes a product of triangular matrices; again and again, from alternate sides, it makes
     those nearly diagonal, and the diagonals' logarithms add up.
 
     Shapes:
-        matrices (k, S, S), M_1 first; the result (S,).
+        matrices (k, S, S), M_1 first; the result (count,), largest first.
 
     >>> log_singular_values(np.stack([np.diag([2.0, 1e-3])] * 200)).round(2).tolist()
     [138.63, -1381.55]
@@ -131,15 +136,15 @@ def log_singular_values(matrices: np.ndarray) -> np.ndarray:
     for m in matrices:
         product = m @ product
         if (size := np.abs(product).max()) == 0:
-            return np.full(len(product), -np.inf)
+            return np.full(len(product), -np.inf)[:count]
         product, scale = product / size, scale + float(np.log(size))
     direct = np.linalg.svd(product, compute_uv=False)
     held = int((direct > WITHIN * direct[0]).sum())
     logs = np.full(len(direct), -np.inf)
-    if held < len(direct):
+    if held < min(len(direct), count or len(direct)):
         logs = _by_sweeps(matrices, held)
     logs[:held] = np.log(direct[:held]) + scale
-    return logs
+    return logs[:count]
 
 
 def _by_sweeps(chain: np.ndarray, held: int) -> np.ndarray:

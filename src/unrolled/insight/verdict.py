@@ -93,8 +93,9 @@ def verdict(
         return Verdict(state, "vanishing", slope, steps, why, _keep(way, cell, kept))
     if slope * K > math.log(FACTOR):
         return Verdict(state, "exploding", slope, steps, f"doubling every {_steps(steps)}", _calm(way, radius))
-    word = "half-life" if slope < 0 else "doubling time"
-    why = f"over {K} lags it changes {math.exp(abs(slope) * K):.1f} times ({word} of {_steps(steps)})"
+    times, word = math.exp(abs(slope) * K), "half-life" if slope < 0 else "doubling time"
+    why = f"over {K} lags it "
+    why += "keeps its size" if times < 1.05 else f"changes {times:.1f} times ({word} of {_steps(steps)})"
     return Verdict(state, "stable", slope, steps, why)
 
 
@@ -115,7 +116,7 @@ def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
         )
     return (
         f"gates that are open at the start: the product of {inner.keeps} over {len(product) - 1} steps is "
-        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; of an LSTM also forget_bias)"
+        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; or a larger forget_bias)"
     )
 
 

@@ -32,6 +32,9 @@ Listener = Callable[[dict[str, Any]], None]
 REPORTS, VALIDATIONS, SAMPLES = 100, 10, 5
 """How often in a budget; marks of progress, so that a resumed run has the same ones."""
 
+APART = 10
+"""Updates between two whose gradients are recorded, at least: a recorded one takes longer."""
+
 SKIPS_IN_A_ROW = 10
 """So many steps in a row without a finite gradient stop the run."""
 
@@ -126,7 +129,8 @@ class Trainer:
         window = self.streams.window(p.update % self.streams.updates_per_epoch)
         state = None if window.fresh or not self.options.carry else self.state
         random = torch.get_rng_state()
-        with self.probe.watching(window, wanted=not p.since.updates) as recorded:
+        wanted = not p.since.updates and (not p.recorded_update or p.update - p.recorded_update >= APART - 1)
+        with self.probe.watching(window, wanted) as recorded:
             total, count, following = self.task.loss(self.model, window, state)
             gradient = backward(total / count, self.parameters)
         loss = float(total.detach())
@@ -144,6 +148,7 @@ class Trainer:
             if change is not None:
                 p.watch.change = change.size()
             if recorded is not None:
+                p.recorded_update = p.update
                 curves = self.probe.curves(recorded)
                 self.run_folder.append_history({"event": "gradients", "update": p.update, "by_position": curves})
         else:
@@ -248,7 +253,7 @@ class Trainer:
         curves = self.probe.by_lag(self.task, window, state)
         if curves:
             self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
-        self._warn(p.watch.lags(curves, p.share, self.options.carry))
+        self._warn(p.watch.lags(curves, p.share, self.options.carry, self.probe.gated))
         for layer, named, states in self.probe.units(window, state):
             self._warn(p.watch.units(layer, named, states))
 

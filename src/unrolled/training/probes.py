@@ -14,6 +14,7 @@ from unrolled.cells import Cell
 from unrolled.engine.recording import Recording, recording
 from unrolled.layers import Recurrent
 from unrolled.layers.modes import evaluating
+from unrolled.layers.state import map_state
 from unrolled.models import Model
 from unrolled.training.streams import Window
 from unrolled.training.task import Task
@@ -23,6 +24,9 @@ LONGEST = 2_000
 
 STRETCH, ACROSS = 50, 4
 """Steps and sequences over which units are looked at."""
+
+LANES = 16
+"""Sequences whose losses are followed back, of those in a batch."""
 
 Curves = dict[str, list[float]]
 """For each layer and state, ``"1.h"``, one norm a step."""
@@ -42,6 +46,8 @@ class GradientProbe:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._cells = dict(_named_cells(model))
+        self.gated = all(getattr(cell, "innermost", cell).keeps for cell in self._cells.values())
+        """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
     def watching(self, window: Window, wanted: bool) -> Iterator[Recording | None]:
@@ -66,7 +72,8 @@ class GradientProbe:
         with self.watching(window, wanted=True) as made, evaluating(self.model):
             if made is None:
                 return {}
-            total, count, _ = task.loss(self.model, replace(window, counted=1), state)
+            few = replace(window, inputs=window.inputs[:, :LANES], targets=window.targets[:, :LANES], counted=1)
+            total, count, _ = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
             torch.autograd.grad(total / count, parameters, allow_unused=True)
         return {name: curve[::-1] for name, curve in self.curves(made).items()}
 

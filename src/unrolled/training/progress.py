@@ -36,6 +36,7 @@ class Progress:
     best_loss: float = math.inf
     best_update: int = 0
     validated_update: int = 0
+    recorded_update: int = 0
     history_size: int = 0
     finished: bool = False
     since: Since = field(default_factory=Since)

@@ -96,8 +96,8 @@ class Watch:
             "if it comes again: a smaller --lr, or --clip 1",
         )
 
-    def lags(self, curves: Curves, share: float, carried: bool) -> list[Warned]:
-        """The gradient of one loss, by lag."""
+    def lags(self, curves: Curves, share: float, carried: bool, gated: bool = False) -> list[Warned]:
+        """The gradient of one loss, by lag; whether the state is carried, and whether gates keep it."""
         made: list[Warned] = []
         firsts = [curve for name, curve in curves.items() if name.endswith(".h")] or list(curves.values())[:1]
         if share < WARMED_UP or not firsts or len(firsts[0]) < 10:
@@ -120,8 +120,9 @@ class Watch:
                 "gradient vanishes",
                 f"{furthest + 1} steps back the gradient of a loss is under a thousandth (state {name}); "
                 f"a chunk has {T}",
-                "what lies further back is not learnt: gates help (--cell lstm or gru); "
-                f"or save the time with --bptt {max(10, 2 * furthest)}",
+                "what lies further back is not learnt: "
+                + (f"gates that begin open (--chrono {T}); " if gated else "gates help (--cell lstm or gru); ")
+                + f"or save the time with --bptt {max(10, 2 * furthest)}",
             )
         at_start = {name: curve[-1] for name, curve in states.items()}
         name, left = max(at_start.items(), key=lambda item: item[1])
