@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.models import Model
 from unrolled.models.decode import evaluating
 
-_ROWS = 512
-"""Windows that are run side by side."""
+_ROWS, _SCORES = 512, 1 << 21
+"""Windows that are run side by side, and scores in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +70,39 @@ def losses(model: Model, numbers: np.ndarray, top: int = 5, contexts: tuple[int,
         raise ValueError(f"losses: {len(numbers)} symbols, expected at least two: the first is given")
     device = next(model.parameters()).device
     stream = torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)
+    made: list[Tensor] = []
+    best: list[Tensor] = []
+    likely: list[Tensor] = []
     with evaluating(model):
-        scores, _ = model(stream[:-1, None])
-        logs = F.log_softmax(scores[:, 0].double(), dim=1)
-        loss = -logs.gather(1, stream[1:, None])[:, 0]
-        best = logs.topk(min(top, logs.shape[1]), dim=1)
+        h, _ = model.unroll(model.encoder(stream[:-1, None]))
+        for hidden, target in _parts(model, h[:, 0], stream[1:]):
+            logs = F.log_softmax(model.read(hidden).double(), dim=1)
+            made.append(-logs.gather(1, target[:, None])[:, 0])
+            p, which = logs.topk(min(top, logs.shape[1]), dim=1)
+            best.append(which)
+            likely.append(p.exp())
+        loss = torch.cat(made)
         short = {k: _short(model, stream, k, loss) for k in contexts}
-    return Losses(loss.cpu().numpy(), best.indices.cpu().numpy(), best.values.exp().cpu().numpy(), short)
+    return Losses(loss.cpu().numpy(), torch.cat(best).cpu().numpy(), torch.cat(likely).cpu().numpy(), short)
 
 
-def _short(model: Model, stream: torch.Tensor, k: int, loss: torch.Tensor) -> np.ndarray:
+def _short(model: Model, stream: Tensor, k: int, loss: Tensor) -> np.ndarray:
     """The loss of each symbol from the k before it; the first k have no longer past anyway."""
     made = [loss[:k]]
     if len(stream) - 1 > k:
         windows = stream.unfold(0, k + 1, 1)[1:].T  # (k + 1, T - 1 - k)
         for part in windows.split(_ROWS, dim=1):
-            scores, _ = model(part[:-1].contiguous())
-            logs = F.log_softmax(scores[-1].double(), dim=1)
-            made.append(-logs.gather(1, part[-1:].T)[:, 0])
+            h, _ = model.unroll(model.encoder(part[:-1].contiguous()))
+            for hidden, target in _parts(model, h[-1], part[-1]):
+                logs = F.log_softmax(model.read(hidden).double(), dim=1)
+                made.append(-logs.gather(1, target[:, None])[:, 0])
     return torch.cat(made).cpu().numpy()
+
+
+def _parts(model: Model, h: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A few rows at a time: a large vocabulary has more scores than fit into memory at once."""
+    rows = max(1, _SCORES // model.head.output_size)
+    return zip(h.split(rows), targets.split(rows), strict=True)
 
 
 def needs_memory(found: Losses, context: int, gain: float = 0.5) -> np.ndarray:

@@ -21,7 +21,8 @@ def gates(model: nn.Module, x: Tensor, state: Any = None) -> Named:
     Works for every cell, one of your own included: the names are those of its ``step``.
 
     Shapes:
-        x: what the model or layer takes: symbols (T, N) or vectors (T, N, D); each array (T, N, width).
+        x: what the model or layer takes: symbols (T, N) or vectors (T, N, D); each array (T, N, width). What is
+        not one vector a sequence, such as a slice of a parameter, is left out; further dimensions become one.
 
     Arguments:
         model: a `Model`, a `Stack`, `LSTM`, `GRU` or `Elman`, or one `Recurrent` or `Bidirectional` layer.
@@ -42,9 +43,10 @@ def gates(model: nn.Module, x: Tensor, state: Any = None) -> Named:
         else:
             read = [stack.gates(x, state)]
     return {
-        (layer, name): value.detach().cpu().numpy()
+        (layer, name): _real(value.detach().flatten(2)).cpu().numpy()
         for layer, named in enumerate(read)
         for name, value in named.items()
+        if value.dim() > 2 and value.shape[1] == x.shape[1] and not value.is_complex()
     }
 
 
@@ -87,3 +89,8 @@ def recurrent_part(model: nn.Module, x: Any) -> tuple[Stack | Recurrent | Bidire
         f"gates: {type(model).__name__} is neither a Model nor a Stack, Recurrent or Bidirectional layer; "
         "give its recurrent layers"
     )
+
+
+def _real(value: Tensor) -> Tensor:
+    """Masks and counts as numbers, too."""
+    return value if value.is_floating_point() else value.float()

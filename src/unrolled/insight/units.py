@@ -45,7 +45,7 @@ def units(
     so that the best of many units does not look better than it is. States and features of a text are
     smooth in time, so n independent steps would promise too much: p is the share of ``shifts`` random
     circular shifts of the feature that give as large a correlation with the same unit (one more is
-    counted on each side).
+    counted on each side). That holds for features and units without a trend over the whole sequence.
 
     Shapes:
         each array of ``named`` (T, N, width); each feature (T,) or (T, N).

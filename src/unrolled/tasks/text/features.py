@@ -112,15 +112,23 @@ def error_causes(
 ) -> dict[str, np.ndarray]:
     """Causes of errors, in the order in which they are asked, each (T-1,) bool for the symbols but the first.
 
+    Where a symbol may be a whole word, there are no causes that speak of letters.
+
     Arguments:
-        symbols: the text.
+        symbols: the text, none of them empty.
         unknown: which symbols the model does not know (T,).
         words: how often each word stands in the training text; None if that is not at hand, and there are
             no rare words then.
         memory: where a long past is needed (T-1,), from insight.
+
+    >>> causes = error_causes(list("an ox"), np.zeros(5, dtype=bool), {"an": 9})
+    >>> causes["in a rare word"].tolist(), causes["first letter of a word"].tolist()
+    ([False, False, True, True], [False, False, True, False])
     """
     text = "".join(symbols)
-    starts = np.cumsum([0, *(len(s) for s in symbols[:-1])], dtype=np.int64)
+    begins = np.cumsum([0, *(len(s) for s in symbols[:-1])], dtype=np.int64)
+    # of a word it is not the space before it that is hard
+    starts = [k + len(s) - len(s.lstrip()) if s.strip() else k for k, s in zip(begins, symbols, strict=True)]
     first = [text[k] for k in starts]
     causes = {"a symbol it never saw": np.asarray(unknown, dtype=bool)[1:]}
     if memory is not None:
@@ -132,15 +140,16 @@ def error_causes(
         causes["in a rare word"] = rare[starts][1:]
     causes["new line or space"] = np.array([c.isspace() for c in first])[1:]
     causes["punctuation"] = np.array([_is_mark(c) for c in first])[1:]
-    before = [" " if k == 0 else text[k - 1] for k in starts]
-    begins = [c.isalnum() and not b.isalnum() and b != "'" for b, c in zip(before, first, strict=True)]
-    causes["first letter of a word"] = np.array(begins)[1:]
-    causes["second or third letter"] = np.array([_letters_before(text, k) in (1, 2) for k in starts])[1:]
+    if len(text) == len(symbols):
+        letters = np.array([_letters_before(text, k) if text[k].isalnum() else -1 for k in starts])[1:]
+        causes["first letter of a word"] = letters == 0
+        causes["second or third letter"] = (letters == 1) | (letters == 2)
     return causes
 
 
 def _letters_before(text: str, at: int) -> int:
+    """How far into its word a letter stands, up to 3; what follows an apostrophe belongs to the word before it."""
     count = 0
-    while count < 3 and at - count - 1 >= 0 and text[at - count - 1].isalnum():
+    while count < 3 and at - count - 1 >= 0 and (text[at - count - 1].isalnum() or text[at - count - 1] == "'"):
         count += 1
-    return count if text[at].isalnum() else 0
+    return count

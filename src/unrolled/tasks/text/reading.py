@@ -72,6 +72,13 @@ def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:
     return _parts(numbers, symbols, [0, len(numbers)], vocabulary)[0]
 
 
+def number_text(path: str, options: TextOptions) -> tuple[np.ndarray, list[str], str]:
+    """A whole file or folder as it stands: numbers in order of first appearance, what they stand for, its sha256."""
+    files = TextFiles(path, options.include, raw=options.units == "bytes")
+    numbers, symbols = _number(files, options.units)
+    return numbers, symbols, files.sha256
+
+
 def _vocabulary(options: TextOptions, symbols: list[str], counts: np.ndarray) -> Vocabulary:
     """What the training part has: all characters by code point, or the frequent words."""
     if options.units == "bytes":

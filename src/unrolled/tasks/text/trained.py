@@ -16,6 +16,7 @@ from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model
 from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.passage import USUAL, Passage, passage_of_file, passage_of_run, passage_of_sample
 from unrolled.tasks.text.reading import Part, read_part, read_text
 from unrolled.tasks.text.scoring import log_probabilities, score
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
@@ -170,6 +171,23 @@ class TrainedText:
             what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
             raise DataError(what if data is not None else f"{what}: the split is {self.options.split}")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
+
+    def passage(self, data: str | None = None) -> Passage:
+        """A stretch of text, ready for `unrolled.insight` to look at what the model does with it.
+
+        Arguments:
+            data: a file or folder; None for the run's own validation part, or, where the run's text is not
+                at hand, a text of the model's own.
+
+        Raises:
+            UsageError: no such file. DataError: it is empty, or no text.
+        """
+        if data is not None:
+            return passage_of_file(data, self.options, self.vocabulary)
+        try:
+            return passage_of_run(self.config["data"], self.options, self.vocabulary)
+        except (UsageError, DataError) as error:
+            return passage_of_sample(self.sample(USUAL), self.vocabulary, str(error))
 
     def _own_part(self, on: str) -> tuple[Part, dict[str, float]]:
         if on not in ("validation", "test"):

@@ -1,0 +1,160 @@
+"""The verb ``inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unrolled.cli.shared import json_option, trained_run
+
+
+@click.command(epilog="Example: unrolled inspect runs/shakespeare")
+@trained_run
+@click.option("--text", metavar="FILE", help="Text to look at; else the run's validation part.")
+@click.option("--out", metavar="DIR", help="Where to write; else RUN/inspect.")
+@json_option
+def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out: str | None, as_json: bool) -> None:
+    """Look inside the model of RUN: a report as one page.
+
+    Learning, clipping, gradient through time, gates, units that follow something
+    readable, errors and their causes, samples. Writes report.html, its pictures as
+    PNG files, and all numbers in report.json, which --json prints, too.
+    """
+    from unrolled.errors import UsageError
+    from unrolled.runs.folder import RunFolder
+
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UsageError("inspect: its pictures need matplotlib: pip install 'unrolled[figures]'") from error
+    from unrolled.insight.report import report
+
+    folder = RunFolder(run)
+    target = _target(folder, out)
+    made = report(*_contents(folder, cell, allow_code, text))
+    numbers = _written(target, made)
+    if as_json:
+        print(numbers)
+        return
+    for note in made.numbers["notes"]:
+        print(f"! {_plain(note)}")
+    for sentence in made.sentences:
+        print(_plain(sentence))
+    size = len(made.html.encode()) / 1e6
+    print(f"Report: {target / 'report.html'} ({size:.1f} MB) and {len(made.pictures)} pictures")
+
+
+def _target(folder: Any, out: str | None) -> Path:
+    """The folder to write to; nothing is written through a link that a run folder may hold."""
+    from unrolled.errors import UsageError
+
+    folder.config()
+    target = Path(out) if out else folder.path / "inspect"
+    if not out and target.is_symlink():
+        raise UsageError(f"{target} is a link: name a folder with --out")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file, expected a folder: name another with --out")
+    return target
+
+
+def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None) -> tuple[Any, Any, Any]:
+    """What the run says of itself, what training kept, and what was found."""
+    from unrolled.errors import RunError
+    from unrolled.insight.findings import examine
+    from unrolled.insight.record import record
+    from unrolled.insight.report import About
+    from unrolled.tasks.load import load
+
+    config = folder.config()
+    task = config[config["task"]]
+    units = str(task.get("units", "symbols"))
+    facts: dict[str, Any] = {"settings": config, "unit": units.removesuffix("s")}
+    notes: list[str] = []
+    events: list[Any] = []
+    try:
+        events = folder.history()
+        if not events:
+            notes.append("The run has no history: training has not come to its first report.")
+    except RunError as error:
+        notes.append(f"{error}: learning and gradients cannot be shown.")
+    found = None
+    if not (folder.path / "model.safetensors").is_file():
+        notes.append(
+            "The run has no weights yet: training has not come to its first validation, so nothing can be said of "
+            "gates, units and errors."
+        )
+    else:
+        model = load(folder.path, cell, allow_code)
+        try:
+            passage = model.passage(text)
+        except RunError as error:
+            notes.append(f"There is no text to look at: {error}.")
+        else:
+            notes += passage.notes
+            facts |= {"origin": passage.origin, "frequencies": passage.frequencies}
+            found = examine(
+                model.model,
+                passage.numbers,
+                passage.symbols,
+                model.vocabulary.symbols,
+                passage.unknown,
+                passage.features,
+                passage.causes,
+            )
+    about = About(
+        title=folder.path.resolve().name or str(folder.path),
+        model=_model(task, config["training"]),
+        samples=_samples(folder, notes),
+        notes=notes,
+        **facts,
+    )
+    return about, record(events), found
+
+
+def _model(task: dict[str, Any], training: dict[str, Any]) -> str:
+    cell = str(task.get("cell", "?")).rpartition(":")[2]
+    layers = task.get("layers", "?")
+    return (
+        f"{cell}, {layers} layer{'' if layers == 1 else 's'} of {task.get('hidden', '?')}, trained on "
+        f"{task.get('units', '?')} with bptt {training.get('bptt', '?')}, {training.get('optimizer', '?')}, "
+        f"learning rate {training.get('lr', '?')}, clip {training.get('clip', '?')}"
+    )
+
+
+def _samples(folder: Any, notes: list[str]) -> list[tuple[int, str]]:
+    """What the model wrote as it learnt, by update."""
+    found = []
+    for file in sorted((folder.path / "samples").glob("*.txt")):
+        if file.stem.isdecimal() and file.is_file():
+            try:
+                found.append((int(file.stem), file.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                notes.append(f"{file} is no text, and is left out.")
+    return found
+
+
+def _written(target: Path, made: Any) -> str:
+    """All files; the numbers as JSON."""
+    from json import dumps
+
+    from unrolled.runs.files import write_atomically, write_error
+
+    numbers = dumps(made.numbers, allow_nan=False)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(target, error) from error
+    for name, content in made.pictures.items():
+        write_atomically(target / name, content)
+    write_atomically(target / "report.json", (numbers + "\n").encode())
+    write_atomically(target / "report.html", made.html.encode("utf-8"))
+    return numbers
+
+
+def _plain(sentence: str) -> str:
+    """A terminal obeys control characters; what a run or a text holds must not give it orders."""
+    from unrolled.insight.page import visible
+
+    return visible(sentence)

@@ -1,0 +1,94 @@
+"""Paper and ink of the report's figures: one look, as SVG inside a page and as PNG files."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import numpy as np
+
+INK = "#23303b"
+"""The colour of text and axes; in a page it becomes that of the page's text."""
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+"""Okabe & Ito's, which colour-blind people can tell apart; in a page each is a variable, ``--c0`` and so on."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+WIDTH = 4.8
+"""Of every figure, in inches, so that letters have one size."""
+
+
+def new_figure(rows: int = 1, columns: int = 1, height: float = 2.9, **settings: Any) -> tuple[Any, Any]:
+    """A figure without a background, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    panels = figure.subplots(rows, columns, **settings)
+    for axes in np.atleast_1d(panels).ravel():
+        axes.patch.set_alpha(0)
+        axes.spines[["top", "right"]].set_visible(False)
+        for spine in axes.spines.values():
+            spine.set_color(INK)
+        axes.tick_params(colors=INK, labelsize=9, which="both")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_color(INK)
+            axis.label.set_size(9)
+    return figure, panels
+
+
+def legend(axes: Any, **settings: Any) -> None:
+    """A legend in the figure's ink."""
+    axes.legend(frameon=False, labelcolor=INK, fontsize=8, **settings)
+
+
+def colour_bar(figure: Any, image: Any, axes: Any, label: str) -> None:
+    """What the colours of an image stand for."""
+    bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+    bar.set_label(label, color=INK, fontsize=9)
+    bar.ax.tick_params(colors=INK, labelsize=8, which="both")
+    bar.outline.set_edgecolor(INK)
+
+
+def as_svg(figure: Any, label: str) -> str:
+    """A figure as inline SVG, in the colours and with the fonts of the page around it.
+
+    >>> svg = as_svg(new_figure()[0], "<nothing>")
+    >>> svg[:44]
+    '<svg role="img" aria-label="&lt;nothing&gt;"'
+    """
+    import matplotlib
+
+    kept = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _quietly():
+        figure.savefig(kept, format="svg", transparent=True, dpi=150, metadata={"Date": None})
+    svg = kept.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    for k, colour in enumerate(PALETTE):
+        svg = svg.replace(colour, f"var(--c{k})")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+
+
+def as_png(figure: Any) -> bytes:
+    """A figure as a PNG file on white."""
+    kept = io.BytesIO()
+    with _quietly():
+        figure.savefig(kept, format="png", dpi=180, facecolor="white")
+    return kept.getvalue()
+
+
+_SAYS = "Glyph .* missing|Matplotlib currently does not support|constrained_layout not applied"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A text may have letters that the font lacks, and a history absurd numbers: that is to be seen, not said."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f"({_SAYS})", category=UserWarning)
+        yield

@@ -1,0 +1,221 @@
+"""Everything that a report says of a model and one sequence of symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from unrolled.insight.errors import Cause, Losses, by_cause, losses, needs_memory
+from unrolled.insight.exponents import Lyapunov, lyapunov
+from unrolled.insight.gates import Named, gates, state_names
+from unrolled.insight.gradient import GradientThroughTime, gradient_through_time
+from unrolled.insight.saturation import Saturation, saturation
+from unrolled.insight.units import Unit, units
+from unrolled.models import Model
+
+CONTEXTS = (1, 2, 5, 10, 20, 50)
+"""Lengths of a short past, to see what the long one is good for."""
+REMEMBERED = 20
+"""What is told only by a past longer than this needs long memory."""
+BY_CHANCE = 0.02
+"""A unit whose correlation chance reaches more often than this follows nothing."""
+LAGS, FEWEST_LAGS = 200, 20
+"""Steps over which the gradient of one loss is followed back, and the fewest that tell anything."""
+DRIVEN = 500
+"""Steps of the text over which the Lyapunov exponent is measured."""
+TRACED = 200_000
+"""Values of units over the text that are kept, so that a page of them stays small."""
+
+Causes = Callable[[np.ndarray | None], Mapping[str, np.ndarray]]
+"""Where each cause of errors holds, (T-1,), in order; it is told where a long past is needed, if that is known."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One unit over the text: ``follows`` says what it is known to follow."""
+
+    layer: int
+    name: str
+    unit: int
+    values: np.ndarray
+    follows: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found; parts that could not be are empty, and ``notes`` say why.
+
+    Fields:
+        symbols: the text, as a person is to see it (T,).
+        names: the symbol of each number that the model may expect; the empty one is the unknown.
+        unknown: which of them the model does not know (T,).
+        saturation: of every gate and state.
+        means: the mean over the units of each gate at each step (T,), by layer and name.
+        followers: the best units for each feature, best first; those that chance explains, too.
+        traces: units over the text.
+        gradient: of the loss of one step, the text cut into sequences that end with it; None for too short a text.
+        exponent: the largest Lyapunov exponent while reading.
+        losses, causes: of each symbol but the first; None where there are none.
+    """
+
+    symbols: list[str]
+    names: Sequence[str]
+    unknown: np.ndarray
+    saturation: list[Saturation] = field(default_factory=list)
+    means: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    followers: list[Unit] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+    gradient: GradientThroughTime | None = None
+    exponent: Lyapunov | None = None
+    losses: Losses | None = None
+    causes: list[Cause] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def following(self) -> list[Unit]:
+        """Units whose correlation chance does not explain."""
+        return [u for u in self.followers if u.p <= BY_CHANCE]
+
+    @property
+    def gates(self) -> list[Saturation]:
+        """Of the gates alone."""
+        return [s for s in self.saturation if s.kind == "gate"]
+
+
+def examine(
+    model: Model,
+    numbers: np.ndarray,
+    symbols: Sequence[str],
+    names: Sequence[str],
+    unknown: np.ndarray,
+    features: Mapping[str, np.ndarray],
+    causes: Causes | None = None,
+) -> Findings:
+    """Look at a language model while it reads one sequence from the zero state.
+
+    Arguments:
+        model: symbols in, scores of the next symbol out.
+        numbers: the sequence (T,).
+        symbols: what a person is to see for each of them.
+        names: the same for each number that the model may expect (V,).
+        unknown: which of them the model does not know (T,).
+        features: what to look for in units, each (T,).
+        causes: of errors; see `Causes`.
+
+    Cost:
+        the cell's equation at each step, and a pass of the layers over about 90 times the sequence.
+
+    >>> stack = unrolled.Stack([unrolled.GRUCell(4, 8)])
+    >>> model = unrolled.Model(unrolled.OneHot(4), stack, unrolled.Softmax(8, 4))
+    >>> found = examine(model, np.arange(40) % 4, "abcd" * 10, "abcd", np.zeros(40, dtype=bool), {})
+    >>> [s.name for s in found.gates], found.losses.loss.shape
+    (['r', 'z'], (39,))
+    """
+    T = len(numbers)
+    notes: list[str] = []
+    if T < 2:
+        few = "no symbols" if T == 0 else "one symbol"
+        notes.append(f"The text has {few}: a model needs at least two to say anything of.")
+        return Findings(list(symbols), names, unknown, notes=notes)
+    named = _named(model, numbers, notes)
+    states = [key for key in state_names(model) if key in named]
+    kept = saturation(named, states)
+    followers = _followers(named, states, features, notes)
+    lost = losses(model, numbers, contexts=CONTEXTS)
+    divided: list[Cause] = []
+    if not np.isfinite(lost.loss).all():
+        notes.append("The model's scores are not finite: its weights are not usable, and errors cannot be judged.")
+    elif causes is not None:
+        divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED)))
+    return Findings(
+        symbols=list(symbols),
+        names=names,
+        unknown=unknown,
+        saturation=kept,
+        means={(s.layer, s.name): named[s.layer, s.name][:, 0].mean(axis=1) for s in kept if s.kind == "gate"},
+        followers=followers,
+        traces=_traces(named, states, followers),
+        gradient=_gradient(model, numbers, notes),
+        exponent=_exponent(model, numbers, notes),
+        losses=lost,
+        causes=divided,
+        notes=notes,
+    )
+
+
+def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
+    """What the equations name, as far as it can be read: a cell of one's own may do anything."""
+    device = next(model.parameters()).device
+    try:
+        named = gates(model, torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)[:, None])
+    except Exception as error:
+        notes.append(f"Gates and states could not be read: {type(error).__name__}: {error}")
+        return {}
+    finite = {key: values for key, values in named.items() if np.isfinite(values).all()}
+    for layer, name in sorted(named.keys() - finite.keys()):
+        notes.append(f"{name} of layer {layer + 1} is not finite over this text, and is left out.")
+    return finite
+
+
+def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientThroughTime | None:
+    """How far back one loss is felt: the text as sequences side by side, each with the loss of its last step."""
+    steps = min(LAGS, len(numbers) // 4)
+    if steps < FEWEST_LAGS:
+        notes.append(f"The text is too short to follow gradients back: it has {len(numbers):,} symbols.")
+        return None
+    side_by_side = len(numbers) // (steps + 1)
+    cut = np.asarray(numbers[-side_by_side * (steps + 1) :], dtype=np.int64).reshape(side_by_side, steps + 1)
+    sequences = torch.from_numpy(cut.T.copy())
+    try:
+        return gradient_through_time(model, sequences[:-1], sequences[-1])
+    except Exception as error:  # as above
+        notes.append(f"Gradients could not be followed back: {type(error).__name__}: {error}")
+        return None
+
+
+def _exponent(model: Model, numbers: np.ndarray, notes: list[str]) -> Lyapunov | None:
+    """How fast the network forgets a small difference while it reads."""
+    if len(numbers) < 2 * FEWEST_LAGS:
+        return None
+    stream = torch.from_numpy(np.asarray(numbers[:DRIVEN], dtype=np.int64))[:, None]
+    try:
+        return lyapunov(model, stream, count=1)
+    except Exception as error:  # as above
+        notes.append(f"The Lyapunov exponent could not be measured: {type(error).__name__}: {error}")
+        return None
+
+
+def _followers(
+    named: Named, states: list[tuple[int, str]], features: Mapping[str, np.ndarray], notes: list[str]
+) -> list[Unit]:
+    looked_at = {key: named[key] for key in states}
+    if not looked_at or not features:
+        return []
+    try:
+        return units(looked_at, features, each=3)
+    except ValueError as error:
+        notes.append(f"No units can be compared with the text: {error}.")
+        return []
+
+
+def _traces(named: Named, states: list[tuple[int, str]], followers: list[Unit]) -> list[Trace]:
+    """The units that follow something, then those that move most, as many as there is room for."""
+    if not states:
+        return []
+    T = len(named[states[0]])
+    room = max(1, TRACED // T)
+    keys: dict[tuple[int, str, int], str] = {}
+    for u in followers:
+        if u.p <= BY_CHANCE:
+            keys.setdefault((u.layer, u.name, u.unit), f"{u.feature}, r = {u.correlation:+.2f}")
+    moves = sorted(
+        ((float(s), layer, name, k) for layer, name in states for k, s in enumerate(named[layer, name][:, 0].std(0))),
+        reverse=True,
+    )
+    for _, layer, name, k in moves[:room]:
+        keys.setdefault((layer, name, k), "")
+    chosen = list(keys.items())[:room]
+    return [Trace(layer, name, k, named[layer, name][:, 0, k], told) for (layer, name, k), told in chosen]

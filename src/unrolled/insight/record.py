@@ -1,0 +1,154 @@
+"""What training kept of itself, as arrays: losses, clipping, gradients through time, warnings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_TRAIN = ("update", "loss", "gradient_norm", "clipped", "lr")
+_VALIDATION = ("update", "loss", "bits_per_character", "accuracy")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Norms of one state's gradient, one curve a probe, with NaN behind the end of the shorter ones.
+
+    Shapes:
+        updates (R,); norms (R, T), over positions in the chunk or over lags.
+    """
+
+    updates: np.ndarray
+    norms: np.ndarray
+
+
+@dataclass(frozen=True)
+class Record:
+    """The history of a run.
+
+    Fields:
+        train: ``update``, ``loss``, ``gradient_norm``, ``clipped`` (share of steps), ``lr``, one number a report.
+        validation: ``update``, ``loss``, ``bits_per_character``, ``accuracy``, one number a validation.
+        by_position: ||dL/ds_t|| of a chunk's loss, by state, such as ``"1.h"`` for h of the first layer.
+        by_lag: the same of the loss of one step alone, 0, 1, 2, ... steps back.
+        warnings: ``cause``, ``evidence``, ``cure`` and ``update`` of each.
+        finished: the numbers of the end; empty if training has not come to it.
+    """
+
+    train: dict[str, np.ndarray]
+    validation: dict[str, np.ndarray]
+    by_position: dict[str, Curves]
+    by_lag: dict[str, Curves]
+    warnings: list[dict[str, Any]]
+    finished: dict[str, Any]
+
+
+def record(events: Iterable[Mapping[str, Any]]) -> Record:
+    """The events of a run's history as arrays.
+
+    What is missing or no number becomes NaN; events that are none of those named above are passed over.
+
+    >>> kept = record([{"event": "lags", "update": 5, "by_lag": {"1.h": [2.0, 1.0]}},
+    ...                {"event": "lags", "update": 9, "by_lag": {"1.h": [3.0]}}])
+    >>> kept.by_lag["1.h"].norms.tolist()
+    [[2.0, 1.0], [3.0, nan]]
+    """
+    known = [e for e in events if isinstance(e, Mapping)]
+
+    def of(kind: str) -> list[Mapping[str, Any]]:
+        return [e for e in known if e.get("event") == kind]
+
+    warnings = [
+        {name: str(e.get(name, "")) for name in ("cause", "evidence", "cure")} | {"update": e.get("update")}
+        for e in of("warning")
+    ]
+    finished = of("finished")
+    return Record(
+        train=_columns(of("train"), _TRAIN),
+        validation=_columns(of("validation"), _VALIDATION),
+        by_position=_curves(of("gradients"), "by_position"),
+        by_lag=_curves(of("lags"), "by_lag"),
+        warnings=warnings,
+        finished=dict(finished[-1]) if finished else {},
+    )
+
+
+def reach(curve: Sequence[float] | np.ndarray, share: float) -> int | None:
+    """Steps back until a gradient stays below ``share`` of its peak; None if it does not, in this curve.
+
+    >>> reach([1.0, 0.5, 0.05, 0.001], 0.1)
+    2
+    >>> reach([1.0, 0.9], 0.1) is None
+    True
+    """
+    values = np.asarray(curve, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values) or values.max() <= 0:
+        return None
+    last = int(np.flatnonzero(values >= share * values.max())[-1])
+    return None if last == len(values) - 1 else last + 1
+
+
+def furthest(curves: Mapping[str, Curves], share: float) -> tuple[str, int | None, int] | None:
+    """The state whose last curve stays above ``share`` of its peak longest.
+
+    Returns:
+        its name, the steps of `reach`, and the curve's length; None without curves.
+    """
+    found = []
+    for name, kept in curves.items():
+        curve = kept.norms[-1]
+        curve = curve[np.isfinite(curve)]
+        if len(curve) and curve.max() > 0:
+            found.append((name, reach(curve, share), len(curve)))
+    return max(found, key=lambda f: f[2] if f[1] is None else f[1], default=None)
+
+
+def state_label(name: str) -> str:
+    """How a person reads a state's name in the history.
+
+    >>> state_label("2.c"), state_label("1 backward.h")
+    ('c, layer 2', 'h, layer 1 backward')
+    """
+    layer, _, state = name.rpartition(".")
+    return f"{state}, layer {layer}"
+
+
+def _columns(events: list[Mapping[str, Any]], names: Sequence[str]) -> dict[str, np.ndarray]:
+    rows = [[number(e.get(name)) for name in names] for e in events]
+    rows = [row for row in rows if math.isfinite(row[0])]
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    return dict(zip(names, table.T, strict=True))
+
+
+def _curves(events: list[Mapping[str, Any]], key: str) -> dict[str, Curves]:
+    kept: dict[str, dict[float, list[float]]] = {}
+    for e in events:
+        update, curves = number(e.get("update")), e.get(key)
+        if not math.isfinite(update) or not isinstance(curves, Mapping):
+            continue
+        for name, curve in curves.items():
+            if isinstance(curve, list) and curve:
+                kept.setdefault(name, {})[update] = [number(v) for v in curve]
+    found = {}
+    for name, by_update in kept.items():
+        updates = sorted(by_update)
+        norms = np.full((len(updates), max(len(by_update[u]) for u in updates)), np.nan)
+        for row, u in zip(norms, updates, strict=True):
+            row[: len(by_update[u])] = by_update[u]
+        found[name] = Curves(np.array(updates), norms)
+    return found
+
+
+def number(value: Any) -> float:
+    """A finite number as a float; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        made = float(value)
+    except OverflowError:
+        return math.nan
+    return made if math.isfinite(made) else math.nan

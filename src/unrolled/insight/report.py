@@ -1,0 +1,104 @@
+"""The report of a run: what training kept and what was found, as a page, as pictures and as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from unrolled.insight import sections
+from unrolled.insight.findings import Findings
+from unrolled.insight.page import listed, page, text, tiles
+from unrolled.insight.record import Record
+from unrolled.insight.twin import twin
+from unrolled.insight.words import findings_in_words, tiles_of
+
+
+@dataclass(frozen=True)
+class About:
+    """What a report says of a run besides what was measured.
+
+    Fields:
+        title: the run.
+        model: one line: which cell, how large, trained how.
+        unit: of its sequences, such as ``"character"``.
+        origin: the text that was looked at; empty if there is none.
+        frequencies: loss of a table of frequencies on it (nats a symbol); None if unknown.
+        settings: the run's configuration, for the numbers.
+        samples: update, and what the model wrote after it.
+        notes: what is missing, and why.
+    """
+
+    title: str
+    model: str
+    unit: str
+    origin: str = ""
+    frequencies: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: Sequence[tuple[int, str]] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page, its pictures as PNG files by name, its numbers for JSON, and its findings in sentences."""
+
+    html: str
+    pictures: dict[str, bytes]
+    numbers: dict[str, Any]
+    sentences: list[str]
+
+
+def report(about: About, kept: Record, found: Findings | None) -> Report:
+    """Everything that can be shown of a run; what cannot is left out, and ``about.notes`` say why.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+
+    >>> from unrolled.insight.record import record
+    >>> made = report(About("runs/<b>", "lstm", "character", notes=["no weights"]), record([]), None)
+    >>> "<b>" in made.html.replace("<b>0</b>", ""), made.pictures, made.numbers["notes"]
+    (False, {}, ['no weights'])
+    """
+    pictures: dict[str, bytes] = {}
+    made = sections.Sections(about.unit, pictures)
+    parts = [
+        ("Learning", made.learning(kept)),
+        ("Gradient through time", made.gradients(kept, found)),
+        ("Gates", "" if found is None else made.gates(found)),
+        ("Units", "" if found is None else made.units(found)),
+        ("Errors", "" if found is None else made.errors(found)),
+        ("Samples", made.samples(about.samples)),
+        ("Warnings", made.warnings(kept)),
+    ]
+    parts = [(name, html) for name, html in parts if html]
+    notes = [*about.notes, *(found.notes if found is not None else [])]
+    sentences = findings_in_words(kept, found, about.unit, about.frequencies)
+    head = [
+        f"<header><h1>{text(about.title)}</h1>",
+        f'<p class="soft">{text(about.model)}</p>',
+        f'<p class="soft">Looked at while reading {text(about.origin)}.</p>' if about.origin else "",
+        tiles(tiles_of(kept, found, about.unit)),
+        "".join(f'<p class="note">{text(note)}</p>' for note in notes),
+        listed(sentences),
+        _nav([name for name, _ in parts]),
+        "</header>",
+    ]
+    body = [f'<section id="{_anchor(name)}"><h2>{escape(name)}</h2>{html}</section>' for name, html in parts]
+    foot = '<footer class="soft">Made by unrolled inspect. All numbers of this page are in report.json.</footer>'
+    return Report(
+        html=page(f"{about.title} - unrolled", "\n".join([*head, *body, foot])),
+        pictures=pictures,
+        numbers=twin(about, kept, found, notes, sentences),
+        sentences=sentences,
+    )
+
+
+def _nav(names: Sequence[str]) -> str:
+    links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in names)
+    return f"<nav>{links}</nav>" if links else ""
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")

@@ -1,0 +1,298 @@
+"""The sections of a report, each as HTML; empty where there is nothing to show. Their pictures are collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unrolled.insight import report_figures as draw
+from unrolled.insight.canvas import as_png, as_svg
+from unrolled.insight.errors import Losses
+from unrolled.insight.exponents import Lyapunov
+from unrolled.insight.findings import BY_CHANCE, CONTEXTS, REMEMBERED, Findings, Trace
+from unrolled.insight.gradient import GradientThroughTime
+from unrolled.insight.page import by_unit, chooser, picture, reader, scales, table, text, unit_scale, visible
+from unrolled.insight.record import Curves, Record, reach, state_label
+from unrolled.insight.saturation import NEAR
+from unrolled.insight.units import Unit
+
+_SHARES = (0.5, 0.1, 0.01, 0.001)
+_EXCERPT, _EXCERPTS = 600, 6
+_SURPRISES = 12
+_SAMPLE = 600
+_ALWAYS = 0.9
+"""A unit is called always open, or shut, if it is so in more than this share of the steps."""
+
+
+class Sections:
+    """Makes sections, and keeps their pictures by file name.
+
+    Arguments:
+        unit: of the sequences, such as ``"character"``.
+        pictures: where PNG files go.
+    """
+
+    def __init__(self, unit: str, pictures: dict[str, bytes]) -> None:
+        self.unit = unit
+        self.pictures = pictures
+
+    def learning(self, kept: Record) -> str:
+        """Losses, and what steered the steps: clipping above all."""
+        curves = self._picture(
+            draw.learning_curves(kept),
+            "learning",
+            "Loss on what was trained on, averaged between reports, and on an estimate of the validation part.",
+        )
+        said = ""
+        if isinstance(clipped := kept.finished.get("clipped"), int | float):
+            said = f" In all, {_percent(clipped)} of the updates were clipped"
+            skipped = kept.finished.get("skipped")
+            said += f", and {skipped} skipped, for want of a finite gradient." if skipped else "."
+        steering = self._picture(
+            draw.steering(kept),
+            "clipping",
+            "Norm of the gradient before clipping, the share of updates whose gradient was clipped, and the "
+            f"learning rate.{said}",
+        )
+        return _grid(curves, steering)
+
+    def samples(self, samples: Sequence[tuple[int, str]]) -> str:
+        """What the model wrote as it learnt; the last one open."""
+        made = []
+        for k, (update, written) in enumerate(samples):
+            opened = " open" if k == len(samples) - 1 else ""
+            cut = written if len(written) <= _SAMPLE else written[:_SAMPLE] + " ..."
+            made.append(
+                f"<details{opened}><summary>after {update:,} updates</summary>"
+                f'<pre class="text">{text(cut)}</pre></details>'
+            )
+        return "".join(made)
+
+    def gradients(self, kept: Record, found: Findings | None) -> str:
+        """Of the trained model over the text; and by lag, and by position, as training kept them."""
+        now = "" if found is None or found.gradient is None else self._felt(found.gradient, found.exponent)
+        lags = self._picture(
+            draw.lag_curves(kept.by_lag),
+            "gradient-by-lag",
+            "In training: how strongly the loss of a single step feels each state k steps before it, in the last "
+            "probe; faint: in the first one. A straight line falls by the same factor at each step.",
+        )
+        over = self._picture(
+            draw.gradient_maps(kept.by_lag, "lag k"),
+            "gradient-by-lag-over-training",
+            "The same over training, from below upwards: bright is a strong gradient, and dark on the right what is "
+            "not learnt from.",
+        )
+        position = self._picture(
+            draw.gradient_maps(kept.by_position, "position in the chunk"),
+            "gradient-by-position",
+            "Norm of the gradient of a whole chunk's loss at each position. Losses nearby dominate it, so it says "
+            "where gradient is, not how far back a loss is felt.",
+        )
+        rows = [[state_label(name), *_reaches(c)] for name, c in kept.by_lag.items()]
+        head = ["state", *(f"{share:.1%}".replace(".0%", "%") for share in _SHARES)]
+        told = "Steps back from which on the gradient of one loss stays under a share of its peak (last probe)"
+        steps = f"<h3>{told}</h3>{table(head, rows)}" if rows else ""
+        return _grid(now, lags, over, position, _card(steps))
+
+    def _felt(self, gradient: GradientThroughTime, exponent: Lyapunov | None) -> str:
+        """The gradient of one loss back through the text, with a verdict."""
+        drawn = self._picture(
+            draw.felt_curves(gradient),
+            "gradient-through-time",
+            "The trained model on this text: how strongly the loss of one step feels each state k steps before it, "
+            "and the product of the gates that keep that state, if the cell names them.",
+        )
+        rows = []
+        for name, v in gradient.verdicts.items():
+            radius = [r for gate, r in gradient.radius.items() if gate.rpartition(".")[0] == name.rpartition(".")[0]]
+            largest = f"{max(radius):.2f}" if radius else "-"
+            rate = f"{v.rate:+.3f}" if np.isfinite(v.rate) else "-"
+            rows.append([state_label(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
+        head = ["state", "gradient", "steps", "slope", "radius"]
+        said = [
+            f"In {state_label(gradient.verdict.state)}, where it lives longest: {gradient.verdict}.",
+            "Steps: in which it halves, or doubles. Slope: of its logarithm, a step back. Radius: the largest "
+            "spectral radius of the layer's recurrent matrices.",
+        ]
+        if exponent is not None:
+            said.append(f"Along the text, {exponent} (Lyapunov's, of the direction that lasts longest).")
+        said += [f"{note}." for note in gradient.notes]
+        words = "".join(f'<p class="soft">{text(line)}</p>' for line in said)
+        return drawn + _card(f"<h3>Does the gradient vanish?</h3>{table(head, rows)}{words}")
+
+    def gates(self, found: Findings) -> str:
+        """Saturation of each gate and state, per layer."""
+        if not found.saturation:
+            return ""
+        scatter = self._picture(
+            draw.saturation_scatter(found.saturation),
+            "saturation",
+            "Each dot is a unit's gate: how much of the time it is nearly open, against nearly shut. On the dotted "
+            "line it is always one of both; at a corner it does not move at all (Karpathy, Johnson & Fei-Fei 2015).",
+        )
+        over = self._picture(
+            draw.gate_map(found.means, [visible(s).replace("\n", "↵") for s in found.symbols]),
+            "gates",
+            "The mean of each gate over its units, symbol by symbol, at the beginning of the text.",
+        )
+        none = (
+            ""
+            if found.gates
+            else "<p>This cell has no gates: nothing that its equation names stays between 0 and 1.</p>"
+        )
+        rows = [
+            [
+                f"{s.name}, layer {s.layer + 1}",
+                {"gate": "gate", "tanh": "in [-1, 1]", "unbounded": "unbounded"}[s.kind],
+                f"{round(s.mean, 2) + 0.0:.2f}",
+                f"{s.low_share:.0%}",
+                f"{s.high_share:.0%}",
+                int((s.low > _ALWAYS).sum()),
+                int((s.high > _ALWAYS).sum()),
+                len(s.low),
+            ]
+            for s in sorted(found.saturation, key=lambda s: s.kind != "gate")
+        ]
+        head = ["name", "kind", "mean", "near low end", "near high end", "units always low", "always high", "units"]
+        told = (
+            f"Near an end: a gate below {NEAR:g} or above {1 - NEAR:g}, anything else below {NEAR - 1:g} or above "
+            f"{1 - NEAR:g}. Always: in more than {_ALWAYS:.0%} of the steps. A forget gate that is always high keeps "
+            "its unit's memory; units that saturate at both ends count or switch."
+        )
+        return f'{none}{_grid(scatter, over)}{_card(table(head, rows))}<p class="soft">{text(told)}</p>'
+
+    def units(self, found: Findings) -> str:
+        """Units that follow something readable, and the text in their colours."""
+        if not found.followers:
+            return ""
+        following = found.following
+        head = ["feature", "unit", "r", "r where chosen", "p"]
+        best = [u for k, u in enumerate(following) if u.feature not in {v.feature for v in following[:k]}]
+        first, rest = best, [u for u in following if u not in best]
+        made = _card(table(head, [_follower(u) for u in first])) if first else ""
+        if rest:
+            more = table(head, [_follower(u) for u in rest])
+            made += f"<details><summary>{len(rest)} more units that follow these</summary>{_card(more)}</details>"
+        told = (
+            "Units are chosen on the first half of the text; r is the correlation on the second half, and p how "
+            "often a feature that is moved along the text correlates as well. A unit with a p above "
+            f"{BY_CHANCE:g} is not listed."
+        )
+        named = {u.feature for u in following}
+        missing = [u.feature for u in found.followers if u.feature not in named]
+        lost = f"No unit follows: {', '.join(dict.fromkeys(missing))}." if missing else ""
+        return f'{made}<p class="soft">{text(told)} {text(lost)}</p>{self._excerpts(found, best)}'
+
+    def errors(self, found: Findings) -> str:
+        """The loss of each symbol, why it was high, and what past it needed."""
+        lost = found.losses
+        if lost is None or not np.isfinite(lost.loss).all():
+            return ""
+        causes = self._picture(
+            draw.cause_bars(found.causes),
+            "causes",
+            "The total loss, divided: an error is a symbol with a probability below a half, and belongs to the first "
+            f"cause, from above, that fits it. Long memory: the last {REMEMBERED} {self.unit}s alone make the loss "
+            "larger by at least half a nat.",
+        )
+        means = {k: float(v.mean()) for k, v in lost.short.items() if k in CONTEXTS}
+        context = self._picture(
+            draw.context_curve(means, float(lost.loss.mean())),
+            "context",
+            f"Mean loss when the model starts afresh so many {self.unit}s before each {self.unit}: what lies "
+            "between a point and the dashed line is memory from further back.",
+        )
+        told = ["the first symbol is given", *(_told(found, lost, t) for t in range(len(lost.loss)))]
+        loss = np.concatenate([[np.nan], lost.loss])
+        labels = [_which(t) + (f": {t.follows}" if t.follows else "") for t in found.traces]
+        choice = chooser(labels, [t.values for t in found.traces])
+        text_in_colours = (
+            f"<h3>The text, {self.unit} by {self.unit}</h3>{choice}{scales()}"
+            f'<p id="told">Point at a {self.unit} to see its loss and what was expected.</p>'
+            f"{reader(found.symbols, found.unknown, loss, told)}"
+        )
+        return f"{_grid(causes, context)}{text_in_colours}{self._surprises(found, lost)}"
+
+    def warnings(self, kept: Record) -> str:
+        """What training warned of."""
+        lines = [
+            f"Update {w['update']}: {w['cause']}. {w['evidence']}. What to try: {w['cure']}." for w in kept.warnings
+        ]
+        if not lines:
+            return "<p>Training gave none.</p>" if len(kept.train["update"]) else ""
+        return "".join(f'<p class="note">{text(line)}</p>' for line in lines)
+
+    def _picture(self, figure: Any, name: str, caption: str) -> str:
+        """The figure with its caption; it is kept as a file, too."""
+        if figure is None:
+            return ""
+        self.pictures[f"{name}.png"] = as_png(figure)
+        return picture(as_svg(figure, name), caption)
+
+    def _excerpts(self, found: Findings, best: Sequence[Unit]) -> str:
+        """The text in the colours of the first of these units."""
+        traces = {(t.layer, t.name, t.unit): t.values for t in found.traces}
+        made = []
+        for u in [u for u in best if (u.layer, u.name, u.unit) in traces][:_EXCERPTS]:
+            head = f"“{u.feature}”: {_which(u)}, r = {u.correlation:+.2f}"
+            values = traces[u.layer, u.name, u.unit][:_EXCERPT]
+            made.append(f"<div><h3>{text(head)}</h3>{by_unit(found.symbols[:_EXCERPT], values)}</div>")
+        return f'{unit_scale()}<div class="grid">{"".join(made)}</div>' if made else ""
+
+    def _surprises(self, found: Findings, lost: Losses) -> str:
+        rows = []
+        for t in np.argsort(-lost.loss, kind="stable")[:_SURPRISES]:
+            before = "".join(visible(s).replace("\n", "↵") for s in found.symbols[max(0, t - 24) : t + 1])
+            rows.append(
+                [before[-40:], _name(found.symbols[t + 1]), f"{lost.loss[t]:.2f}", _expected(found, lost, t, 3)]
+            )
+        head = ["after", "came", "nats", "expected"]
+        return f"<h3>The largest surprises</h3>{_card(table(head, rows, code=(0, 1, 3)))}"
+
+
+def _grid(*figures: str) -> str:
+    return f'<div class="grid">{"".join(figures)}</div>' if any(figures) else ""
+
+
+def _card(html: str) -> str:
+    return f'<div class="card">{html}</div>' if html else ""
+
+
+def _which(u: Unit | Trace) -> str:
+    return f"{u.name}[{u.unit}], layer {u.layer + 1}"
+
+
+def _follower(u: Unit) -> list[str]:
+    return [u.feature, _which(u), f"{u.correlation:+.2f}", f"{u.picked:+.2f}", f"{u.p:.3f}"]
+
+
+def _reaches(c: Curves) -> list[str]:
+    length = int(np.isfinite(c.norms[-1]).sum())
+    found = (reach(c.norms[-1], share) for share in _SHARES)
+    return [f"> {length - 1}" if steps is None else f"{steps}" for steps in found]
+
+
+def _told(found: Findings, lost: Losses, t: int) -> str:
+    """What is told of symbol t + 1."""
+    unknown = ", which the model never saw" if found.unknown[t + 1] else ""
+    name = _name(found.symbols[t + 1])
+    p = _percent(np.exp(-lost.loss[t]))
+    return f"{name}{unknown}: {lost.loss[t]:.2f} nats, p = {p}; expected: {_expected(found, lost, t)}"
+
+
+def _expected(found: Findings, lost: Losses, t: int, most: int = 5) -> str:
+    pairs = zip(lost.candidates[t][:most], lost.probabilities[t][:most], strict=True)
+    return " · ".join(f"{_name(found.names[which])} {_percent(p)}" for which, p in pairs)
+
+
+def _name(symbol: str) -> str:
+    """A symbol in a sentence."""
+    named: Mapping[str, str] = {"": "(unknown)", " ": "(space)", "\n": "(new line)", "\t": "(tab)"}
+    return named.get(symbol) or visible(symbol).replace("\n", "↵").replace(" ", "␣")
+
+
+def _percent(p: Any) -> str:
+    return f"{p:.0%}" if isinstance(p, int | float) and (p >= 0.095 or p == 0) else f"{float(p):.1%}"

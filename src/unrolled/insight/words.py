@@ -1,0 +1,139 @@
+"""Findings in sentences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from unrolled.insight.findings import REMEMBERED, Findings
+from unrolled.insight.record import Record, furthest, state_label
+
+
+def findings_in_words(kept: Record, found: Findings | None, unit: str, frequencies: float | None) -> list[str]:
+    """What is most worth knowing, one sentence each.
+
+    >>> from unrolled.insight.record import record
+    >>> lags = {"event": "lags", "update": 9, "by_lag": {"1.h": [1.0, 0.2, 0.05, 0.0001]}}
+    >>> print(*findings_in_words(record([lags]), None, "character", None)[0].split(" of its peak "), sep="\\n")
+    In training the gradient of one loss is under a tenth
+    from 2 steps back on, under a thousandth from 3 (h, layer 1).
+    """
+    said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
+    if found is not None:
+        said += [_felt(found), _gates(found), _units(found), _errors(found)]
+    if kept.warnings:
+        times = "once" if len(kept.warnings) == 1 else f"{len(kept.warnings)} times"
+        causes = ", ".join(w["cause"] for w in kept.warnings)
+        said.append(f"Training warned {times}: {causes}.")
+    return [sentence for sentence in said if sentence]
+
+
+def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str, str]]:
+    """The few largest numbers, each with what it is."""
+    made = []
+    if (loss := _mean_loss(found)) is not None and found is not None and found.losses is not None:
+        made.append((f"{loss:.3f}", f"nats a {unit} on this text"))
+        if unit == "character":
+            made.append((f"{loss / math.log(2):.2f}", "bits per character"))
+        else:
+            made.append((f"{math.exp(min(loss, 700)):,.1f}", "perplexity"))
+    if len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():
+        made.append((f"{np.nanmin(kept.validation['loss']):.3f}", "best validation loss, nats"))
+    if len(kept.train["update"]):
+        made.append((f"{kept.train['update'][-1]:,.0f}", "updates"))
+    if (back := furthest(kept.by_lag, 0.01)) is not None:
+        steps = f"> {back[2] - 1}" if back[1] is None else f"{back[1]}"
+        made.append((steps, "steps until a gradient is under 1 %"))
+    if found is not None and found.following:
+        made.append((f"{len({u.feature for u in found.following})}", "readable features that units follow"))
+    return made
+
+
+def _mean_loss(found: Findings | None) -> float | None:
+    if found is None or found.losses is None or not np.isfinite(found.losses.loss).all():
+        return None
+    return float(found.losses.loss.mean())
+
+
+def _loss(found: Findings | None, unit: str, frequencies: float | None) -> str:
+    if (loss := _mean_loss(found)) is None or found is None or found.losses is None:
+        return ""
+    beside = ""
+    if frequencies:
+        verdict = (
+            "a table of frequencies has" if loss < frequencies else "worse than a table of frequencies, which has"
+        )
+        beside = f"; {verdict} {frequencies:.2f}"
+    return f"On these {len(found.symbols):,} {unit}s the loss is {loss:.3f} nats a {unit}{beside}."
+
+
+def _memory(found: Findings | None, unit: str) -> str:
+    """What the past before the last few symbols is good for."""
+    loss = _mean_loss(found)
+    if loss is None or found is None or found.losses is None or REMEMBERED not in found.losses.short:
+        return ""
+    short = float(found.losses.short[REMEMBERED].mean())
+    if len(found.symbols) <= 2 * REMEMBERED or not math.isfinite(short):
+        return ""
+    gain = short - loss
+    much = f"{gain:.3f} nats are memory from further back"
+    if gain < 0.005:
+        much = (
+            "the past further back makes it worse" if gain < -0.005 else "it remembers next to nothing further back"
+        )
+    return f"With only the last {REMEMBERED} {unit}s to see, the loss is {short:.3f}: {much}."
+
+
+def _gradient(kept: Record) -> str:
+    """How far back a loss is felt, by the state that feels it furthest."""
+    tenth, thousandth = furthest(kept.by_lag, 0.1), furthest(kept.by_lag, 0.001)
+    if tenth is None or thousandth is None:
+        return ""
+    far, near = thousandth[1], tenth[1]
+    if near is None:
+        where = state_label(tenth[0])
+        return (
+            f"In training the gradient of one loss is over a tenth of its peak {tenth[2] - 1} steps back ({where})."
+        )
+    told = f"In training the gradient of one loss is under a tenth of its peak from {near} steps back on"
+    where = state_label(thousandth[0])
+    if far is None:
+        return f"{told}, and over a thousandth {thousandth[2] - 1} steps back ({where})."
+    return f"{told}, under a thousandth from {far} ({where})."
+
+
+def _felt(found: Findings) -> str:
+    if found.gradient is None:
+        return ""
+    told = found.gradient.verdict
+    return f"Followed back through this text, the gradient is {told.kind}: {told.why} ({state_label(told.state)})."
+
+
+def _gates(found: Findings) -> str:
+    if not found.saturation:
+        return ""
+    if not found.gates:
+        return "The cell has no gates: nothing that its equation names stays between 0 and 1, its states apart."
+    most = max(found.gates, key=lambda s: max(s.low_share, s.high_share))
+    share, end = max((most.low_share, "shut"), (most.high_share, "open"))
+    gate = f"{most.name} of layer {most.layer + 1}"
+    return f"Of all gates, {gate} is the most often nearly {end}: {share:.0%} of the time."
+
+
+def _units(found: Findings) -> str:
+    if not found.following:
+        return ""
+    best = found.following[0]
+    return (
+        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} follows “{best.feature}” "
+        f"(r = {best.correlation:+.2f} on the half of the text that did not choose it)."
+    )
+
+
+def _errors(found: Findings) -> str:
+    causes = [c for c in found.causes if c.name not in ("no error", "none of these") and c.count]
+    if not causes:
+        return ""
+    most = max(causes, key=lambda c: c.share)
+    return f"Of the total loss, {most.share:.0%} are {most.count:,} errors of the kind “{most.name}”."

@@ -1,0 +1,151 @@
+"""A passage: a stretch of text, made ready for looking at what a model does with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.errors import DataError
+from unrolled.tasks.text.features import error_causes, text_features, word_counts
+from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.reading import number_text
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
+
+USUAL, LONGEST = 2_000, 10_000
+"""Symbols of the run's own text, and the most of another one."""
+FEWEST = 200
+"""A part with fewer is no passage while there is a longer one."""
+COUNTED = 20_000_000
+"""Symbols of the training part in which words are counted."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of text.
+
+    Fields:
+        origin: where it comes from, in words.
+        numbers: its symbols (T,).
+        symbols: the same as the person wrote them; a byte by its name, unless it is a character.
+        unknown: which of them the model never saw (T,).
+        features: what can be read in it, each (T,); see `text_features`.
+        frequencies: nats a symbol (but the first) of a table of frequencies of the training part.
+        words: how often each word stands in the training part; None where that is not at hand.
+        notes: what a person should know of it.
+    """
+
+    origin: str
+    numbers: np.ndarray
+    symbols: list[str]
+    unknown: np.ndarray
+    features: dict[str, np.ndarray]
+    frequencies: float
+    words: Counter[str] | None
+    notes: list[str]
+    letters: list[str]
+    """The symbols as text, of one or more characters each, from which features were read."""
+
+    def causes(self, memory: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Causes of errors, in the order in which they are asked; ``memory`` is where a long past is needed."""
+        return error_causes(self.letters, self.unknown, self.words, memory)
+
+
+def passage_of_file(path: str, options: TextOptions, vocabulary: Vocabulary) -> Passage:
+    """The beginning of a file or folder.
+
+    Raises:
+        UsageError: there is no such file. DataError: it is empty, or no text.
+    """
+    numbers, names, _ = number_text(path, options)
+    notes = []
+    if len(numbers) > LONGEST:
+        notes.append(f"Of the {len(numbers):,} {options.units} of {path}, the first {LONGEST:,} were looked at.")
+    return _passage(path, numbers[:LONGEST], names, vocabulary, None, notes)
+
+
+def passage_of_run(data: dict[str, str], options: TextOptions, vocabulary: Vocabulary) -> Passage:
+    """The beginning of the validation part of a run's own text, or the end of its training part.
+
+    Raises:
+        DataError, UsageError: the text is not there any more, or has changed.
+    """
+    path = data["path"]
+    numbers, names, sha256 = number_text(path, options)
+    if sha256 != data.get("sha256"):
+        raise DataError(f"{path} has changed since this run was trained")
+    training, validation, _ = options.shares()
+    cut, end = len(numbers) * training // 100, len(numbers) * (training + validation) // 100
+    words = _words(numbers[: min(cut, COUNTED)], names, vocabulary.units)
+    notes = []
+    if end - cut >= min(FEWEST, cut):
+        start = _line_start(numbers, names, cut, end)
+        stretch, origin = numbers[start : min(start + USUAL, end)], "the run's validation part"
+    else:
+        stretch, origin = numbers[max(0, cut - USUAL) : cut], "the run's training part"
+        notes.append(
+            f"The validation part has only {end - cut:,} {options.units}: what is shown is the end of the "
+            "training part, which the model has seen."
+        )
+    return _passage(origin, stretch, names, vocabulary, words, notes)
+
+
+def passage_of_sample(text: str, vocabulary: Vocabulary, why: str) -> Passage:
+    """What the model wrote itself, where the run's text is not at hand."""
+    numbers = vocabulary.encode(text)
+    names = vocabulary.symbols
+    note = f"{why}: what is shown is a text that the model wrote itself, which it finds easy. Name one with --text."
+    return _passage("a text of the model's own", numbers, names, vocabulary, None, [note])
+
+
+def _passage(
+    origin: str,
+    numbers: np.ndarray,
+    names: Sequence[str],
+    vocabulary: Vocabulary,
+    words: Counter[str] | None,
+    notes: list[str],
+) -> Passage:
+    """``numbers`` are those of ``names``; they are renumbered to the vocabulary's."""
+    shown = [names[n] for n in numbers]
+    if vocabulary.units == "bytes":
+        known = numbers.astype(np.int64)
+        unknown = np.zeros(len(known), dtype=bool)
+        letters = [chr(n) for n in known]
+        shown = [letter if n < 128 else name for letter, name, n in zip(letters, shown, known, strict=True)]
+    else:
+        known = np.array([vocabulary.numbers.get(s, UNKNOWN) for s in shown], dtype=np.int64)
+        unknown = known == UNKNOWN
+        letters = shown
+    if unknown.any():
+        odd = Counter(s for s, lost in zip(shown, unknown, strict=True) if lost)
+        some = ", ".join(repr(s) for s, _ in odd.most_common(8)) + (" and others" if len(odd) > 8 else "")
+        notes = [
+            *notes,
+            f"{unknown.sum():,} of its {len(known):,} {vocabulary.units} the model never saw, and reads as "
+            f"unknown: {some}.",
+        ]
+    p = np.maximum(vocabulary.counts, 1) / np.maximum(vocabulary.counts, 1).sum()
+    frequencies = float(-np.log(p[known[1:]]).mean()) if len(known) > 1 else 0.0
+    features = text_features(letters) if letters else {}
+    return Passage(origin, known, shown, unknown, features, frequencies, words, notes, letters)
+
+
+def _line_start(numbers: np.ndarray, names: Sequence[str], cut: int, end: int) -> int:
+    """The first beginning of a line in the part, if it is near."""
+    for at in range(cut + 1, min(cut + 200, end - FEWEST)):
+        if names[numbers[at - 1]] == "\n" != names[numbers[at]]:
+            return at
+    return cut
+
+
+def _words(numbers: np.ndarray, names: Sequence[str], units: str) -> Counter[str]:
+    """How often each word stands in a text."""
+    if units == "bytes":
+        return word_counts(numbers.astype(np.uint8).tobytes().decode("latin-1"))
+    if units == "characters":
+        points = np.array([ord(name) for name in names], dtype="<u4")
+        return word_counts(points[numbers].tobytes().decode("utf-32-le", "replace"))
+    return word_counts("".join(names[n] for n in numbers))

@@ -1,0 +1,202 @@
+"""The page, its figures and its numbers: what is drawn is what was measured, and text stays text."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from unrolled.insight import report_figures as draw
+from unrolled.insight.canvas import PALETTE, as_png, as_svg
+from unrolled.insight.errors import Cause
+from unrolled.insight.findings import Findings
+from unrolled.insight.page import by_unit, chooser, page, reader, shades, table, text, visible
+from unrolled.insight.record import furthest, reach, record
+from unrolled.insight.report import About, report
+from unrolled.insight.saturation import saturation
+from unrolled.insight.twin import finite
+from unrolled.insight.words import findings_in_words
+
+EVENTS = [
+    {"event": "train", "update": 10, "loss": 3.0, "gradient_norm": 2.0, "clipped": 0.5, "lr": 0.01},
+    {"event": "gradients", "update": 10, "by_position": {"1.h": [1.0, 2.0, 3.0]}},
+    {"event": "lags", "update": 10, "by_lag": {"1.h": [1.0, 0.5, 0.25], "1.c": [1.0, 0.9, 0.8]}},
+    {"event": "validation", "update": 10, "loss": 2.5, "bits_per_character": 3.6, "accuracy": 0.2, "best": True},
+    {"event": "sample", "update": 10, "text": "not kept here"},
+    {"event": "train", "update": 20, "loss": None, "gradient_norm": 1.0, "clipped": 0.0, "lr": 0.005},
+    {"event": "gradients", "update": 20, "by_position": {"1.h": [4.0, 5.0]}},
+    {"event": "lags", "update": 20, "by_lag": {"1.h": [1.0, 0.05, 0.0001], "1.c": [1.0, 0.5, 0.05]}},
+    {"event": "warning", "cause": "overfitting", "evidence": "it rose", "cure": "more data", "update": 20},
+    {"event": "finished", "update": 20, "clipped": 0.25, "skipped": 0},
+]
+
+
+# -- what training kept
+
+
+def test_the_record_has_every_number_of_the_history():
+    kept = record(EVENTS)
+    assert kept.train["update"].tolist() == [10, 20]
+    np.testing.assert_array_equal(kept.train["loss"], [3.0, math.nan])
+    assert kept.train["clipped"].tolist() == [0.5, 0]
+    assert kept.validation["accuracy"].tolist() == [0.2]
+    np.testing.assert_array_equal(kept.by_position["1.h"].norms, [[1, 2, 3], [4, 5, math.nan]])
+    assert kept.by_lag["1.c"].updates.tolist() == [10, 20]
+    assert kept.warnings == [{"cause": "overfitting", "evidence": "it rose", "cure": "more data", "update": 20}]
+    assert kept.finished["clipped"] == 0.25
+
+
+def test_how_far_a_gradient_reaches():
+    curve = [0.5, 1.0, 0.3, 0.6, 0.05, 0.09, 0.002]
+    assert [reach(curve, share) for share in (0.5, 0.1, 0.01, 0.001)] == [4, 4, 6, None]
+    assert reach([0.0, 0.0], 0.1) is None and reach([], 0.1) is None
+    assert reach([1.0, 0.01, math.nan], 0.1) == 1
+    kept = record(EVENTS)
+    assert furthest(kept.by_lag, 0.1) == ("1.c", 2, 3)
+    assert furthest(kept.by_lag, 0.01) == ("1.c", None, 3)
+    assert furthest({}, 0.1) is None
+
+
+def test_sentences_say_where_a_gradient_ends():
+    (gradient, warned) = findings_in_words(record(EVENTS), None, "character", None)
+    assert "under a tenth of its peak from 2 steps back on, and over a thousandth 2 steps back" in gradient
+    assert "(c, layer 1)" in gradient
+    assert warned == "Training warned once: overfitting."
+    flat = [{"event": "lags", "update": 1, "by_lag": {"1.h": [1.0, 0.9]}}]
+    assert "over a tenth of its peak 1 steps back" in findings_in_words(record(flat), None, "word", None)[0]
+
+
+# -- figures
+
+
+def lines(figure):
+    return {line.get_label(): line.get_xydata().tolist() for axes in figure.axes for line in axes.lines}
+
+
+def test_figures_draw_what_they_are_given():
+    kept = record(EVENTS)
+    drawn = lines(draw.learning_curves(kept))
+    assert drawn["validation"] == [[10, 2.5]]
+    assert drawn["training"][0] == [10, 3]
+    clipped = draw.steering(kept).axes[1].lines[0].get_ydata()
+    assert clipped.tolist() == [50, 0]
+    lags = lines(draw.lag_curves(kept.by_lag))
+    assert lags["c, layer 1"] == [[0, 1], [1, 0.5], [2, 0.05]]
+    (mesh,) = draw.gradient_maps({"1.h": kept.by_position["1.h"]}, "position").axes[0].collections
+    np.testing.assert_allclose(mesh.get_array()[0], np.log10([1, 2, 3]))
+    assert np.ma.is_masked(mesh.get_array()[1, 2])
+
+
+def test_the_scatter_has_a_point_for_each_unit():
+    random = np.random.default_rng(0)
+    named = {(k, n): random.random((50, 1, 4)) for k in (0, 1) for n in ("i", "f")} | {(0, "h"): -np.ones((50, 1, 4))}
+    found = saturation(named, [(0, "h")])
+    figure = draw.saturation_scatter(found)
+    titles = {axes.get_title(): axes for axes in figure.axes if axes.get_visible()}
+    assert set(titles) == {"gate i", "gate f"}
+    for s in found[:4]:
+        (points,) = [c for k, c in enumerate(titles[f"gate {s.name}"].collections) if k == s.layer]
+        np.testing.assert_allclose(points.get_offsets(), np.stack([s.high, s.low], axis=1))
+    assert draw.saturation_scatter(found[4:]) is None
+
+
+def test_bars_of_causes_are_in_order():
+    figure = draw.cause_bars([Cause("a", 1, 2.0, 0.25), Cause("no error", 2, 6.0, 0.75)])
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [75, 25]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["no error", "a"]
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, 1e-300, 1e300])
+def test_figures_of_odd_numbers(value):
+    events = [
+        {"event": "train", "update": k, "loss": value, "gradient_norm": value, "clipped": value, "lr": value}
+        for k in (1, 2)
+    ]
+    events += [{"event": "lags", "update": k, "by_lag": {"1.h": [value] * 3}} for k in (1, 2)]
+    kept = record(events)
+    for figure in (
+        draw.learning_curves(kept),
+        draw.steering(kept),
+        draw.lag_curves(kept.by_lag),
+        draw.gradient_maps(kept.by_lag, "lag"),
+        draw.context_curve({1: value}, value),
+        draw.cause_bars([Cause("none", 0, value, value)]),
+    ):
+        if figure is not None:
+            as_svg(figure, "odd")
+
+
+def test_nothing_to_draw():
+    kept = record([])
+    assert draw.learning_curves(kept) is draw.steering(kept) is None
+    assert draw.lag_curves({}) is draw.gradient_maps({}, "lag") is draw.gate_map({}, []) is None
+    assert draw.cause_bars([]) is draw.context_curve({}, 1.0) is None
+
+
+def test_a_picture_takes_the_colours_of_its_page():
+    svg = as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')
+    assert 'aria-label="a &quot;label&quot;"' in svg
+    assert "currentColor" in svg and "var(--c0)" in svg
+    assert not any(colour in svg for colour in PALETTE)
+    assert not re.search(r"<svg[^>]* (width|height)=", svg)
+    assert svg == as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')
+
+
+def test_symbols_that_the_font_lacks_or_that_look_like_mathematics():
+    figure = draw.gate_map({(0, "f"): np.linspace(0, 1, 4)}, ["漢", "$", "$x$", "😀"])
+    assert as_png(figure)[:4] == b"\x89PNG"
+    assert "漢" in as_svg(figure, "gates")
+
+
+# -- the page
+
+
+def test_text_stays_text():
+    assert text("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
+    assert visible("a\tb\nc d\u3000e") == "a\tb\nc d\u3000e"
+    assert visible("\x00\x1b\r\x7f\u202e\u2028\ud800\ufeff") == "\\x00\\x1b\\r\\x7f\\u202e\\u2028\\ud800\\ufeff"
+    assert "<td class=code>&lt;i&gt;</td>" in table(["<h>"], [["<i>"]], code=(0,))
+    assert "<h>" not in table(["<h>"], [])
+    made = page("</title><script>", "")
+    assert made.count("<script>") == 1
+    made.encode("utf-8")
+
+
+def test_the_reader_marks_losses_and_unknowns():
+    html = reader(["<", "\n", "a"], np.array([False, True, False]), np.array([np.nan, 100.0, 1.0]), ['"', "b", "c"])
+    assert html == (
+        '<pre class="text" id="reader"><i class="l0" title="&quot;">&lt;</i>'
+        '<i class="l6 x" title="b">↵\n</i><i class="l1" title="c">a</i></pre>'
+    )
+
+
+def test_units_in_colours():
+    values = np.linspace(-1, 1, 101)
+    assert shades(values)[[0, 50, 100]].tolist() == [0, 4, 8]
+    assert (np.diff(shades(values)) >= 0).all()
+    assert by_unit(["a", "b", "c"], np.array([1.0, 1.0, 1.0])).count("<i ") == 1
+    html = chooser(["</option><b>"], [np.array([0.0, 1.0])])
+    assert "<b>" not in html
+    assert json.loads(re.search(r'id="traces">(.*?)</script>', html)[1]) == ["08"]
+
+
+# -- the whole
+
+
+def test_a_report_of_everything_that_means_harm():
+    evil = "</script><script>alert(1)</script>"
+    events = [{**e, "cause": evil, "evidence": evil} if e["event"] == "warning" else e for e in EVENTS]
+    events.append({"event": "lags", "update": 30, "by_lag": {f"{evil}.h": [1.0, 0.1]}})
+    about = About(evil, evil, evil, evil, 1.0, {evil: evil}, [(1, evil)], [evil])
+    found = Findings([evil], ["", evil], np.array([True]), notes=[evil])
+    made = report(about, record(events), found)
+    assert made.html.count("<script") == 1 and "alert(1)</script>" not in made.html
+    assert json.loads(json.dumps(made.numbers, allow_nan=False)) == made.numbers
+    assert made.numbers["samples"] == [{"update": 1, "text": evil}]
+    assert made.numbers["gradient_by_lag"]["1.c"]["reach"] == {"0.5": 2, "0.1": 2, "0.01": None, "0.001": None}
+
+
+def test_json_has_no_infinity():
+    given = {"a": [math.inf, np.float32(1.5), np.array([[np.nan, 1]])], "b": {"c": np.bool_(True)}, 3: None}
+    assert finite(given) == {"a": [None, 1.5, [[None, 1.0]]], "b": {"c": True}, "3": None}
