@@ -73,6 +73,7 @@ class Training:
         budget: sequences shown at most.
         clip: the largest norm of the gradient; None for no clipping.
         chrono: whether gates begin with memories from 1 to T steps.
+        plain: gradient descent at a constant rate in place of Adam.
     """
 
     hidden: int
@@ -81,6 +82,16 @@ class Training:
     budget: int
     clip: float | None = 1.0
     chrono: bool = True
+    plain: bool = False
+
+    def optimizer(self, net: Predictor) -> torch.optim.Optimizer:
+        """Adam, or plain gradient descent."""
+        kind = torch.optim.SGD if self.plain else torch.optim.Adam
+        return kind(net.parameters(), lr=self.rate)
+
+    def rate_at(self, shown: int) -> float:
+        """The learning rate when so many sequences have been shown."""
+        return self.rate if self.plain else self.rate * (1 - shown / self.budget)
 
 
 class Recent:
@@ -145,32 +156,48 @@ def network(task: Task, training: Training, setting: Setting, seed: int) -> Pred
     )
 
 
-def train(task: Task, training: Training, setting: Setting, seed: int) -> Outcome:
-    """Train on fresh sequences until the criterion of the 2,000 most recent is met or the budget is used up.
+Stop = Callable[[Predictor, Recent, int], bool]
+"""Whether a network has solved its task: asked after every update, with the sequences shown so far."""
+
+
+def recent_are_right(net: Predictor, recent: Recent, shown: int) -> bool:
+    """The criterion of the 2,000 most recent training sequences."""
+    return recent.met
+
+
+def train(
+    task: Task, training: Training, setting: Setting, seed: int, solved: Stop = recent_are_right, net: Any = None
+) -> Outcome:
+    """Train on fresh sequences until the criterion is met or the budget is used up.
 
     The score is the share of wrong answers among 2,560 fresh sequences behind that.
+
+    Arguments:
+        solved: the criterion.
+        net: a network that has begun in another way than `network` does.
     """
     begun = time.perf_counter()
     lag = setting.lag or 0
-    net = network(task, training, setting, seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=training.rate)
+    net = network(task, training, setting, seed) if net is None else net
+    optimizer = training.optimizer(net)
     rng = np.random.default_rng([seed, lag])
     recent = Recent(task.allowed, task.mean_error)
     curve: list[dict[str, Any]] = []
     losses: list[float] = []
-    shown, every = 0, max(1, training.budget // training.batch // 400)
-    while shown < training.budget and not recent.met:
+    shown, every, done = 0, max(1, training.budget // training.batch // 400), False
+    while shown < training.budget and not done:
         batch = task.draw(lag, training.batch, rng)
         y = net.last(batch.x, batch.lengths)
         recent.add(*judged(task, y.detach(), batch.target))
-        optimizer.param_groups[0]["lr"] = training.rate * (1 - shown / training.budget)
+        optimizer.param_groups[0]["lr"] = training.rate_at(shown)
         losses.append(update(net, optimizer, task.loss(y, batch.target), training.clip))
         shown += training.batch
-        if len(losses) == every or recent.met:
+        done = solved(net, recent, shown)
+        if len(losses) == every or done:
             curve.append({"sequences": shown, "loss": float(np.mean(losses)), "wrong": recent.wrong})
             losses = []
     score = share_wrong(net, task, lag, TESTED, np.random.default_rng([seed, lag, 1]))
-    return Outcome(recent.met, shown, time.perf_counter() - begun, score, {"curve": curve})
+    return Outcome(done, shown, time.perf_counter() - begun, score, {"curve": curve})
 
 
 def guessed(
