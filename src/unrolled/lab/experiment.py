@@ -16,6 +16,7 @@ TITLES = {
     "multiplication": "Their product (Hochreiter & Schmidhuber 1997)",
     "temporal-order": "Which of X and Y came first (Hochreiter & Schmidhuber 1997)",
     "clipping": "Temporal order at growing length (Pascanu 2013)",
+    "forget-bias": "The forget gate begins open or half open (Jozefowicz 2015)",
     "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
     "continual-reber": "The same as an endless stream (Gers & Schmidhuber 2000)",
 }
