@@ -15,7 +15,7 @@ from unrolled.cli.progress import LiveLine, PlainLines
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
 VERBS = (
     *("train", "sample", "evaluate", "score", "inspect", "runs", "doctor"),
-    *("lesson", "lesson hello", "lesson gradients"),
+    *("lesson", "lesson hello", "lesson gradients", "lab"),
 )
 
 
