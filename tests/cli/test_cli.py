@@ -13,7 +13,7 @@ from unrolled.cli.main import main
 from unrolled.cli.progress import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
-VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello")
+VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello", "lab")
 
 
 @pytest.fixture

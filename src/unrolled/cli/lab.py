@@ -1,0 +1,170 @@
+"""The verb ``lab``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unrolled.cli.shared import json_option
+from unrolled.errors import UsageError
+
+
+@click.command(epilog="Example: unrolled lab reber --seeds 5")
+@click.argument("name", required=False)
+@click.option("--cell", multiple=True, help="lstm, gru, elman, ...; may be given several times.")
+@click.option("--lag", type=int, metavar="T", help="In place of the paper's own.")
+@click.option("--seeds", type=click.IntRange(1), help="How many; by default 20 up to T = 100, 5 beyond.")
+@click.option("--jobs", type=click.IntRange(1), help="Seeds at once; by default one a core.")
+@click.option("--out", default="lab", show_default=True, metavar="DIR", help="Where outcomes are kept.")
+@json_option
+def lab(
+    name: str | None,
+    cell: tuple[str, ...],
+    lag: int | None,
+    seeds: int | None,
+    jobs: int | None,
+    out: str,
+    as_json: bool,
+) -> None:
+    """The classic experiments, with the papers' data and criteria.
+
+    Without NAME, a list of them; with the name "all", every one. Each seed is kept
+    as it ends, so a stopped table goes on where it was.
+    """
+    from unrolled.lab.experiment import TITLES, chosen, experiment
+
+    if name is None:
+        _list(TITLES, as_json)
+        return
+    if name == "all" and (cell or lag is not None):
+        raise UsageError("lab all: runs every cell at the papers' lags; leave --cell and --lag out, or name one")
+    asked = [(one, chosen(one, cell, lag)) for one in map(experiment, TITLES if name == "all" else [name])]
+    outcomes = _run(asked, seeds, jobs or _cores(), Path(out), as_json)
+    if as_json:
+        _print_json(asked, outcomes)
+        return
+    for one, settings in asked:
+        _introduce(one)
+        _table(one, settings, outcomes)
+        path = _picture(one, {s: outcomes[one.name, s] for s in settings}, Path(out))
+        print(f"Picture: {path}\n" if path else "")
+
+
+def _cores() -> int:
+    import os
+
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _run(asked: list[Any], count: int | None, jobs: int, folder: Path, quiet: bool) -> dict[Any, list]:
+    """The outcomes of each setting, in the order of the seeds; each is told as it ends."""
+    from unrolled.lab.running import run, seeds
+
+    wanted = [one for experiment, settings in asked for one in seeds(experiment, settings, count)]
+    made: dict[Any, Any] = {}
+    running = run(wanted, folder, jobs)
+    try:
+        for one, outcome, known in running:
+            made[one.experiment.name, one.setting, one.seed] = outcome
+            if not quiet:
+                print(_line(one, outcome, known, len(made), len(wanted)), flush=True)
+    except KeyboardInterrupt:
+        print("\nStopped; the finished seeds are kept. The same command goes on.", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        running.close()
+    outcomes: dict[Any, list] = {}
+    for one in wanted:
+        found = made[one.experiment.name, one.setting, one.seed]
+        outcomes.setdefault((one.experiment.name, one.setting), []).append(found)
+    return outcomes
+
+
+def _list(titles: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        from json import dumps
+
+        for name, title in titles.items():
+            print(dumps({"name": name, "title": title}))
+        return
+    for name, title in titles.items():
+        print(f"{name:<16} {title}")
+    print("\nNow: unrolled lab NAME")
+
+
+def _print_json(asked: list[Any], outcomes: dict[Any, list]) -> None:
+    from json import dumps
+
+    from unrolled.lab.running import row
+
+    for one, settings in asked:
+        for setting in settings:
+            print(dumps(row(one, setting, outcomes[one.name, setting]).as_json()))
+
+
+def _introduce(chosen: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("experiment", chosen.title)
+    grid.add_row("paper", chosen.source)
+    grid.add_row("published", chosen.published)
+    grid.add_row("solved if", chosen.criterion)
+    grid.add_row("score", chosen.measure)
+    print()
+    Console(highlight=False, markup=False).print(grid)
+
+
+def _line(one: Any, outcome: Any, known: bool, count: int, of: int) -> str:
+    end = "solved" if outcome.solved else "not solved"
+    kept = "  (kept)" if known else ""
+    return (
+        f"[{count}/{of}] {one.experiment.name}: {one.setting}, seed {one.seed}: {end}, "
+        f"{outcome.sequences:,} sequences, {outcome.seconds:.1f} s, score {outcome.score:.4g}{kept}"
+    )
+
+
+def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
+    import math
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from unrolled.lab.running import row
+
+    lags, variants = any(s.lag is not None for s in settings), any(s.variant for s in settings)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("cell")
+    if lags:
+        table.add_column("T", justify="right")
+    if variants:
+        table.add_column("with")
+    for title in ("solved", "sequences", "seconds", "score", "by chance"):
+        table.add_column(title, justify="right")
+    for setting in settings:
+        r = row(chosen, setting, outcomes[chosen.name, setting])
+        count = "-" if math.isinf(r.median_sequences) else f"{r.median_sequences:,.0f}"
+        cells = [f"{r.solved} of {r.seeds}", count, f"{r.seconds:.1f}", f"{r.score:.4g}", f"{r.chance:.4g}"]
+        lag = [] if not lags else ["" if r.lag is None else f"{r.lag:,}"]
+        table.add_row(r.cell, *lag, *([r.variant] if variants else []), *cells)
+    Console(highlight=False, markup=False).print(table)
+    print("Sequences, seconds and score are medians over seeds.")
+
+
+def _picture(chosen: Any, outcomes: dict[Any, list], folder: Path) -> Path | None:
+    from unrolled.lab.figures import draw_curves
+
+    figure = (chosen.draw or draw_curves)(chosen, outcomes)
+    if figure is None:
+        return None
+    path = folder / f"{chosen.name}.png"
+    figure.savefig(path)
+    return path

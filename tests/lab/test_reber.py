@@ -1,0 +1,28 @@
+"""The two experiments on the embedded Reber grammar: their criteria can be met, and can fail."""
+
+import numpy as np
+import torch
+
+from unrolled.lab import continual_reber, grammar, reber
+from unrolled.lab.experiment import Setting
+
+
+def test_reber_is_solved_by_an_lstm_and_its_criterion_can_fail():
+    made = reber.run(Setting("lstm"), 101)
+    assert made.solved and made.score == 1.0
+    assert made.sequences < 30_000
+    net = reber.Predictor("lstm", 7, 4, 7, seed=1)
+    assert reber.right(net, reber.data(1)[1]) < 0.5
+    train, test = reber.data(3)
+    assert len(train) == len(test) == 256 and not set(train) & set(test)
+
+
+def test_continual_reber_notices_the_first_error():
+    following = torch.tensor([1, 2])
+    legal = torch.tensor([[0, 1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0]]).bool()
+    good = torch.tensor([[-9.0, 3, 3, -9, -9, -9, -9], [-9, -9, 9, -9, -9, -9, -9]])
+    assert continual_reber.right(good, legal, following).tolist() == [True, True]
+    assert continual_reber.right(-good, legal, following).tolist() == [False, False]
+    net = continual_reber.Predictor("lstm", 7, 4, 7, seed=1)
+    found = continual_reber.error_free(net, grammar.Streams(3, np.random.default_rng(1)), 3, 2_000)
+    assert max(found["lengths"]) < 200

@@ -1,0 +1,185 @@
+"""Experiments over seeds: outcomes are kept, a stopped table goes on, nothing is mixed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from unrolled.errors import RunError, UsageError
+from unrolled.lab import reber, running, workers
+from unrolled.lab.experiment import TITLES, Experiment, Outcome, Setting, chosen, experiment
+from unrolled.lab.figures import draw_curves
+from unrolled.lab.running import Results, row, run, seeds
+
+RAN: list[tuple[str, int]] = []
+
+
+def outcome_of(setting: Setting, seed: int) -> Outcome:
+    RAN.append((setting.cell, seed))
+    curve = [{"sequences": 10, "loss": 1.0}, {"sequences": 20, "loss": 0.5}]
+    details = {"curve": curve, "threads": torch.get_num_threads()}
+    return Outcome(seed != 2, 100 * seed, 0.5, 1 / seed, details)
+
+
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+def kill(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+TOY = Experiment(
+    name="toy", title="Toy", source="none", published="nothing", criterion="seed is not 2", measure="1 / seed",
+    settings=(Setting("lstm", 10), Setting("lstm", 500, "salt"), Setting("elman", 10)), run=outcome_of,
+    chance=lambda setting, generator: 0.25, published_at={(500, "salt"): "something"}, least_lag=5,
+)  # fmt: skip
+LSTM = Setting("lstm", 10)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    RAN.clear()
+
+
+def test_a_finished_seed_is_not_run_again(tmp_path):
+    first = list(run(seeds(TOY, [LSTM], 3), tmp_path))
+    assert RAN == [("lstm", 1), ("lstm", 2), ("lstm", 3)]
+    again = list(run(seeds(TOY, [LSTM], 4), tmp_path))
+    assert RAN[3:] == [("lstm", 4)]
+    assert [known for *_, known in again] == [True, True, True, False]
+    assert [o for _, o, _ in again[:3]] == [o for _, o, _ in first]
+
+
+def test_processes_and_one_process_come_to_the_same(tmp_path):
+    wanted = seeds(TOY, [LSTM, Setting("elman", 10)], 3)
+    alone = {(s.setting, s.seed): o for s, o, _ in run(wanted, tmp_path / "one", 1)}
+    together = {(s.setting, s.seed): o for s, o, _ in run(wanted, tmp_path / "two", 2)}
+    assert alone == together and len(alone) == 6
+    assert {o.details["threads"] for o in alone.values()} == {1}
+    assert all(known for *_, known in run(wanted, tmp_path / "two", 2))
+
+
+def test_a_call_that_fails_and_a_process_that_is_ended_are_told():
+    calls = [(divide, (6, 3)), (divide, (1, 2)), (divide, (1, 1))]
+    assert dict(workers.results(calls, 2)) == {0: 2.0, 1: 0.5, 2: 1.0}
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        list(workers.results([(divide, (1, 0)), (divide, (1, 0))], 2))
+    with pytest.raises(RunError, match="ended from outside"):
+        list(workers.results([(kill, (signal.SIGTERM,))] * 2, 2))
+
+
+def test_a_line_that_was_cut_short_and_another_program_are_run_again(tmp_path):
+    wanted = seeds(TOY, [LSTM], 3)
+    list(run(wanted, tmp_path))
+    file = tmp_path / "toy.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    other = json.loads(lines[1]) | {"code": "another", "score": 99.0}
+    file.write_bytes(lines[0] + json.dumps(other).encode() + b"\n" + lines[2][:30])
+    RAN.clear()
+    made = {s.seed: o for s, o, _ in run(wanted, tmp_path)}
+    assert RAN == [("lstm", 2), ("lstm", 3)]
+    assert made[2].score == 0.5
+    RAN.clear()
+    assert len(list(run(wanted, tmp_path))) == 3 and not RAN
+
+
+def test_the_mark_covers_the_program_and_not_its_comments(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = 'import torch\nfrom unrolled.lab import reber\nRATE = 1\ndef f(s, n):\n    """Docs."""\n    return RATE\n'
+
+    def mark(name: str, content: str) -> str:
+        (tmp_path / f"{name}.py").write_text(content)
+        made = Experiment("n", "", "", "", "", "", (), __import__(name).f, divide)  # type: ignore[arg-type]
+        return running.code(made)
+
+    as_it_is = mark("mark_a", text)
+    assert mark("mark_b", text.replace("Docs", "Other docs") + "# a comment\nEXPERIMENT = 3\n") == as_it_is
+    assert mark("mark_c", text.replace("RATE = 1", "RATE = 2")) != as_it_is
+    assert mark("mark_d", text.replace("import reber", "import grammar")) != as_it_is
+    assert "unrolled.lab.predictor" in running._program("unrolled.lab.reber")[1]
+    assert "unrolled.lab.experiment" not in running._program("unrolled.lab.reber")[1]
+
+
+def test_the_row_counts_every_seed(tmp_path):
+    outcomes = [o for _, o, _ in run(seeds(TOY, [LSTM], 3), tmp_path)]
+    made = row(TOY, LSTM, outcomes)
+    assert (made.solved, made.seeds, made.lag, made.median_sequences) == (2, 3, 10, 300)
+    assert (made.chance, made.score, made.paper) == (0.25, 0.5, "nothing")
+    assert row(TOY, Setting("lstm", 500, "salt"), outcomes).paper == "something"
+    unsolved = row(TOY, LSTM, [Outcome(False, 5, 1.0, math.nan)] * 3)
+    assert math.isinf(unsolved.median_sequences)
+    assert unsolved.as_json()["median_sequences"] is None and unsolved.as_json()["score"] is None
+
+
+def test_settings_are_checked():
+    salt = Setting("lstm", 500, "salt")
+    assert chosen(TOY, (), None) == [LSTM, salt, Setting("elman", 10)]
+    assert chosen(TOY, ("lstm",), 7) == [Setting("lstm", 7), Setting("lstm", 7, "salt")]
+    assert [TOY.seeds_of(s) for s in (LSTM, salt)] == [20, 5] and str(salt) == "lstm, T = 500, salt"
+    assert len(seeds(TOY, [LSTM, salt], None)) == 25
+    with pytest.raises(UsageError, match="--cell: toy runs lstm, elman, got 'gru'"):
+        chosen(TOY, ("gru",), None)
+    with pytest.raises(UsageError, match="--lag: reber has no lag"):
+        chosen(reber.EXPERIMENT, (), 5)
+    with pytest.raises(UsageError, match="from 5"):
+        chosen(TOY, (), 4)
+    with pytest.raises(UsageError, match="there is no experiment 'rebr'"):
+        experiment("rebr")
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_every_experiment_says_what_it_is(name):
+    one = experiment(name)
+    assert one.name == name and all((one.title, one.source, one.published, one.criterion, one.measure, one.settings))
+    assert set(one.published_at) <= {(s.lag, s.variant) for s in one.settings}
+
+
+def test_the_picture_has_a_line_a_seed(tmp_path):
+    outcomes: dict = {}
+    for one, outcome, _ in run(seeds(TOY, [LSTM, Setting("elman", 10)], 2), tmp_path):
+        outcomes.setdefault(one.setting, []).append(outcome)
+    (axes,) = draw_curves(TOY, outcomes).axes
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    assert len(curves) == 4 and len(axes.lines) == 6  # a dot for each of the two that were solved
+    assert draw_curves(TOY, {Setting("lstm"): [Outcome(True, 1, 1.0, 1.0)]}) is None
+
+
+def test_killed_half_way_it_goes_on_by_seed(tmp_path):
+    base = [sys.executable, "-m", "unrolled", "lab", "reber", "--cell", "lstm", "--jobs", "2", "--out", "out"]
+    process = subprocess.Popen([*base, "--seeds", "60"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    file = tmp_path / "out" / "reber.jsonl"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (file.is_file() and file.read_bytes().count(b"\n") >= 1):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+    process.wait()
+    results = Results(reber.EXPERIMENT, tmp_path / "out")
+    assert len(results) >= 1
+    count = next(seed for seed in range(1, 62) if results.get(Setting("lstm"), seed) is None)
+    done = subprocess.run([*base, "--seeds", str(count)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.count("(kept)") == count - 1
+    again = subprocess.run(
+        [*base, "--seeds", str(count), "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (told,) = [json.loads(line) for line in again.stdout.splitlines()]
+    assert told["seeds"] == count
+    assert {"solved", "seeds", "median_sequences", "seconds", "paper"} <= set(told)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no signals")
+def test_ctrl_c_ends_every_process_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "unrolled", "lab", "continual-reber", "--cell", "elman", "--jobs", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130 and "The same command goes on" in told and "Traceback" not in told
