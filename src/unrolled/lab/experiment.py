@@ -12,6 +12,10 @@ from unrolled.errors import UsageError
 TITLES = {
     "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
     "continual-reber": "The same as an endless stream (Gers & Schmidhuber 2000)",
+    "elman-xor": "Exclusive or spread over time (Elman 1990)",
+    "elman-letters": "Letters of ba, dii and guuu (Elman 1990)",
+    "elman-words": "Words in a stream of letters (Elman 1990)",
+    "elman-lexicon": "A lexicon from the order of words (Elman 1990)",
 }
 
 
