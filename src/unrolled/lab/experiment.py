@@ -16,6 +16,8 @@ TITLES = {
     "elman-letters": "Letters of ba, dii and guuu (Elman 1990)",
     "elman-words": "Words in a stream of letters (Elman 1990)",
     "elman-lexicon": "A lexicon from the order of words (Elman 1990)",
+    "depth": "One, two and three layers at equal numbers of parameters",
+    "rtrl": "A memory longer than the window: RTRL (Williams & Zipser 1989)",
 }
 
 
