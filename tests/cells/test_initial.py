@@ -7,7 +7,7 @@ import torch
 
 import unrolled
 from helpers import PeepholeLSTM
-from unrolled.cells.initial import RECURRENT, chrono_, recurrent_
+from unrolled.cells.initial import RECURRENT, chrono_, forget_bias_, recurrent_
 
 
 class Keeping(unrolled.Cell):
@@ -94,6 +94,19 @@ def test_own_cells_and_wrapped_ones():
     assert torch.equal(cell.cell.h.weight[4:].detach(), torch.eye(4))
 
 
+@pytest.mark.parametrize(("make", "keep", "usual"), [(unrolled.LSTM, "f", 1.0), (unrolled.GRU, "z", 0.0)])
+def test_the_forget_bias_is_that_of_the_gate_that_keeps(make, keep, usual):
+    for given, wanted in (({}, usual), ({"forget_bias": 2.5}, 2.5)):
+        layer = make(3, 4, num_layers=2, bidirectional=True, **given)
+        cells = [part for part in layer.modules() if isinstance(part, unrolled.Cell)]
+        assert len(cells) == 4
+        for cell in cells:
+            for gate in cell.x.names:
+                assert bool((cell.x.bias[cell.x.rows(gate)] == (wanted if gate == keep else 0)).all())
+    cell = forget_bias_(unrolled.Zoneout(Keeping(3, 4), 0.1), -1.0)
+    assert bool((cell.cell.x.bias[:4] == -1).all()) and not cell.cell.x.bias[4:].any()
+
+
 def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match="recurrent_init must be one of orthogonal, identity, glorot, got 'eye'"):
         unrolled.GRU(3, 4, recurrent_init="eye")
@@ -103,5 +116,9 @@ def test_what_does_not_fit_is_said():
         unrolled.LSTM(3, 4, bias=False, chrono=10)
     with pytest.raises(ValueError, match="name it in the class"):
         chrono_(PeepholeLSTM(3, 4), 10)
+    with pytest.raises(ValueError, match="ElmanCell: forget_bias needs a gate that keeps"):
+        forget_bias_(unrolled.ElmanCell(3, 4), 1)
+    with pytest.raises(ValueError, match="forget_bias must be a number, got nan"):
+        forget_bias_(unrolled.LSTMCell(3, 4), math.nan)
     with pytest.raises(ValueError, match="scale must be more than 0"):
         recurrent_(unrolled.GRUCell(3, 4), "identity", 0)

@@ -13,7 +13,9 @@ from unrolled.cli.main import main
 from unrolled.cli.progress import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
-VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello", "lab")
+VERBS = (
+    *("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello", "lesson gradients", "lab"),
+)
 
 
 @pytest.fixture
@@ -245,6 +247,26 @@ def test_lesson_hello(cli):
     assert lesson["loss_before"] > 20 * lesson["loss_after"]
 
 
+def test_lesson_gradients(cli, tmp_path, monkeypatch):
+    from unrolled.lab import gradients
+
+    whole = gradients.run
+    monkeypatch.setattr(gradients, "run", lambda seed: whole(seed, starts=2))
+    out_folder = tmp_path / "new" / "pictures"
+    status, out, _ = cli("lesson", "gradients", "--out", out_folder)
+    assert status == 0
+    assert "5.9e-6" in out and "clipped at 1" in out
+    assert max(len(line) for line in out.splitlines() if not line.startswith("Picture")) <= 80
+    assert "…" not in out
+    picture = out_folder / "lesson-gradients.png"
+    assert f"Picture: {picture}" in out and picture.read_bytes().startswith(b"\x89PNG")
+    told = json.loads(cli("lesson", "gradients", "--json", "--out", out_folder)[1])
+    assert told["products"][2]["derivatives"]["10"] == pytest.approx(201.6, abs=0.1)
+    assert told["picture"] == str(picture) and len(told["training"][0]["losses"]) == 2
+    status, _, err = cli("lesson", "gradients", "--out", picture)
+    assert status == 2 and "is a file; name a folder" in err
+
+
 def test_own_cell_file(cli, text, tmp_path):
     source = Path(__file__).parents[2] / "examples" / "minimal_cell.py"
     run = tmp_path / "run"
@@ -272,6 +294,11 @@ def test_train_mistakes(cli, text, run, tmp_path):
     new = tmp_path / "new"
     mistakes = [
         (train(tmp_path / "none.txt", new), 2, "there is no file or folder"),
+        (train(text, new, "--chrono", 2), 2, "--chrono: must be the longest lag in steps, above 2"),
+        (train(text, new, "--chrono", 9, "--forget-bias", 1), 2, "leave out --forget-bias"),
+        (train(text, new, "--forget-bias", "nan"), 2, "--forget-bias: must be a number"),
+        (train(text, new, "--cell", "elman", "--chrono", 9), 2, "--chrono: ElmanCell: chrono needs a gate"),
+        (train(text, new, "--recurrent-init", "eye"), 2, "--recurrent-init: must be one of orthogonal, identity"),
         (train(empty, new), 1, "is empty"),
         (train(tmp_path / "folder", new), 1, "no file that fits"),
         (train(binary, new), 1, "byte 4 is 0xff"),
@@ -320,7 +347,7 @@ def test_control_characters_do_not_reach_a_terminal():
 
 
 def test_seeds_out_of_range(cli, run):
-    for command in (("lesson", "hello"), ("sample", run)):
+    for command in (("lesson", "hello"), ("lesson", "gradients"), ("sample", run)):
         assert cli(*command, "--seed", 2**64)[0] == 2
 
 

@@ -10,6 +10,7 @@ import torch
 
 import unrolled
 from helpers import TEXT, TINY, PeepholeLSTM, history
+from unrolled.cells.initial import RECURRENT
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.reading import Part
@@ -145,6 +146,35 @@ def test_cells_and_layers(text, tmp_path, cell, layers):
     model = unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=cell, layers=layers, dropout=0.1, **TINY)
     assert len(model.model.stack.layers) == layers
     assert model.evaluate()["loss"] < math.log(30)
+
+
+def test_first_weights_are_settings_of_every_layer(text):
+    from unrolled.tasks.text.build import CELLS
+    from unrolled.tasks.text.options import RECURRENT_INITS, TextOptions
+    from unrolled.tasks.text.task import TextTask
+    from unrolled.training.options import TrainingOptions
+
+    assert RECURRENT_INITS == RECURRENT
+
+    def cells(cell, **given):
+        task = TextTask(str(text), TextOptions(cell=cell, hidden=8, layers=2, **given), TrainingOptions(epochs=1))
+        return [layer.cell for layer in task.build(CELLS[cell]).stack.layers]
+
+    for cell in cells("gru", forget_bias=2.5, recurrent_init="identity"):
+        assert bool((cell.x.bias[cell.x.rows("z")] == 2.5).all())
+        assert torch.equal(cell.h.weight[cell.h.rows("n")].detach(), torch.eye(8))
+    for cell in cells("lstm", chrono=50):
+        bias = cell.x.bias.detach()
+        assert 0 <= float(bias[cell.x.rows("f")].min()) < float(bias[cell.x.rows("f")].max()) < math.log(50)
+        assert torch.equal(bias[cell.x.rows("i")], -bias[cell.x.rows("f")])
+
+
+def test_a_run_with_first_weights_of_its_own_goes_on_and_loads(text, tmp_path):
+    run = tmp_path / "run"
+    unrolled.fit(text, run, **TINY, epochs=0.2, chrono=30)
+    assert "chrono = 30" in (run / "config.toml").read_text()
+    unrolled.fit(text, run, resume=True, chrono=30)
+    assert unrolled.load(run).sample(5)
 
 
 def test_the_history_says_what_happened(trained):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unrolled.cells.gates import Gates
 
@@ -83,20 +84,52 @@ def chrono_(cell: Any, longest: float) -> Any:
     name = type(cell).__name__
     if not isinstance(longest, int | float) or not longest > 2:
         raise ValueError(f"{name}: chrono must be the longest lag in steps, above 2, got {longest!r}")
-    inner = _innermost(cell)
+    keep, bias, gates = _kept_by(cell, "chrono")
+    keep.copy_(torch.empty_like(keep).uniform_(1, longest - 1).log_())
+    if (admits := _innermost(cell).admits) is not None:
+        bias[gates.rows(admits)] = -keep
+    return cell
+
+
+def forget_bias_(cell: Any, bias: float) -> Any:
+    """Set the bias of the gate that keeps the old state, so that it begins open; the cell.
+
+    Equation::
+
+        b_keep = bias        f = s(bias) while weights are small: 0.73 at 1, 0.95 at 3
+
+    The gate is the one that the cell names in ``keeps``: f of the LSTM, whose own bias begins at 1; z of the GRU.
+
+    Raises:
+        ValueError: the bias is not finite, or the cell names no such gate, or it has no bias.
+
+    Source:
+        F. Gers, J. Schmidhuber & F. Cummins (2000); R. Jozefowicz, W. Zaremba & I. Sutskever (2015).
+
+    >>> cell = forget_bias_(unrolled.GRUCell(4, 2), 3.0)
+    >>> cell.x.bias[cell.x.rows("z")].tolist()
+    [3.0, 3.0]
+    """
+    name = type(cell).__name__
+    if not isinstance(bias, int | float) or not math.isfinite(bias):
+        raise ValueError(f"{name}: forget_bias must be a number, got {bias!r}")
+    _kept_by(cell, "forget_bias")[0].fill_(bias)
+    return cell
+
+
+def _kept_by(cell: Any, option: str) -> tuple[Tensor, Tensor, Gates]:
+    """The bias of the gate that keeps the state, the whole that it is a part of, and its gates."""
+    name, inner = type(cell).__name__, _innermost(cell)
     gates = getattr(inner, "x", None)
     if inner.keeps is None or not isinstance(gates, Gates):
         raise ValueError(
-            f"{name}: chrono needs a gate that keeps the state: name it in the class, as in keeps = 'f', among the "
+            f"{name}: {option} needs a gate that keeps the state: name it in the class, as in keeps = 'f', among the "
             "Gates of x"
         )
     if gates.bias is None:
-        raise ValueError(f"{name}: chrono sets biases, and the cell has bias=False")
-    keep = gates.bias.data[gates.rows(inner.keeps)]
-    keep.copy_(torch.empty_like(keep).uniform_(1, longest - 1).log_())
-    if inner.admits is not None:
-        gates.bias.data[gates.rows(inner.admits)] = -keep
-    return cell
+        raise ValueError(f"{name}: {option} sets biases, and the cell has bias=False")
+    bias = gates.bias.data
+    return bias[gates.rows(inner.keeps)], bias, gates
 
 
 def _innermost(cell: Any) -> Any:

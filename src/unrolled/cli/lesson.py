@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +42,38 @@ def hello(seed: int, as_json: bool) -> None:
     console.print(f"loss {outcome.loss_after:.3f} nats\n")
     console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
     console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]')
+
+
+@lesson.command(epilog="Example: unrolled lesson gradients --out pictures")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
+@click.option("--out", metavar="DIR", default=".", show_default=True, help="Where lesson-gradients.png is put.")
+@json_option
+def gradients(seed: int, out: str, as_json: bool) -> None:
+    """Why gradients vanish or explode, and what gates and clipping do."""
+    from unrolled.errors import UsageError
+
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out: {out} is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    from unrolled.lab.gradients import run
+
+    outcome = run(seed)
+    picture = None
+    if find_spec("matplotlib"):
+        from unrolled.lab.gradients_figure import draw_lesson
+
+        picture = str(folder / "lesson-gradients.png")
+        draw_lesson(outcome).savefig(picture)
+    if as_json:
+        from json import dumps
+
+        print(dumps(outcome.as_json() | {"picture": picture}))
+        return
+    from unrolled.cli.lesson_gradients import show
+
+    show(outcome)
+    print(f"Picture: {picture}" if picture else 'No picture: pip install "unrolled[figures]"')
 
 
 def _table(title: str, steps: list[Any]) -> Any:

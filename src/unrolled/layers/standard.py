@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, VariationalDropout, WeightDrop, Zoneout
-from unrolled.cells.initial import chrono_, recurrent_
+from unrolled.cells.initial import chrono_, forget_bias_, recurrent_
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
@@ -308,7 +308,8 @@ class GRU(_Standard):
     Arguments:
         as in `Elman`, and
         reset: ``"before"`` the recurrent matrix (the lecture), or ``"after"`` it (torch.nn.GRU).
-        chrono: the longest lag in steps: the bias of z for memories up to it.
+        forget_bias: of z, the gate that keeps, at the start.
+        chrono: the longest lag in steps: the bias of z for memories up to it, in place of ``forget_bias``.
 
     Source:
         see `GRUCell`.
@@ -331,6 +332,7 @@ class GRU(_Standard):
         dtype: torch.dtype | None = None,
         *,
         reset: str = "before",
+        forget_bias: float = 0.0,
         backend: str = "auto",
         zoneout: float = 0.0,
         variational_dropout: float = 0.0,
@@ -341,6 +343,8 @@ class GRU(_Standard):
     ) -> None:
         def cell(width: int) -> Cell:
             made = GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
+            if forget_bias:
+                forget_bias_(made, forget_bias)
             return _begun(made, recurrent_init, chrono)
 
         running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)

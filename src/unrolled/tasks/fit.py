@@ -155,6 +155,8 @@ def _built(job: Any, cell: type[Cell], name: str) -> Model:
         model = job.build(cell).to(job.training.device)
         with torch.no_grad():
             model(torch.zeros(1, 2, dtype=torch.long, device=job.training.device))
+    except UsageError:
+        raise
     except Exception as error:
         if "allocate memory" in str(error):
             raise UsageError("the model does not fit into memory: choose a smaller --hidden or --layers") from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from unrolled.errors import UsageError
 from unrolled.training.options import check_types
 
 UNITS = ("characters", "bytes", "words")
+RECURRENT_INITS = ("orthogonal", "identity", "glorot")
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class TextOptions:
     ``cell`` is ``lstm``, ``gru``, ``elman`` or ``FILE.py:Class``. ``include`` picks files of a folder.
     ``split`` is the training, validation and test part in percent, in the order of the text.
     ``vocabulary_size`` is the most words that a vocabulary of words has; the rarer ones are unknown.
+    ``recurrent_init``, ``forget_bias`` and ``chrono`` (the longest lag, in steps) are of the first weights.
     """
 
     cell: str = "lstm"
@@ -27,6 +30,9 @@ class TextOptions:
     split: str = "90/5/5"
     include: str = "**/*"
     vocabulary_size: int = 20_000
+    recurrent_init: str = "orthogonal"
+    forget_bias: float | None = None
+    chrono: float | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -40,6 +46,16 @@ class TextOptions:
             raise UsageError(f"--units: must be one of {', '.join(UNITS)}, got {self.units!r}")
         if self.vocabulary_size < 2:
             raise UsageError(f"--vocabulary-size: must be at least 2, got {self.vocabulary_size}")
+        if self.recurrent_init not in RECURRENT_INITS:
+            raise UsageError(
+                f"--recurrent-init: must be one of {', '.join(RECURRENT_INITS)}, got {self.recurrent_init!r}"
+            )
+        if self.chrono is not None and not 2 < self.chrono < math.inf:
+            raise UsageError(f"--chrono: must be the longest lag in steps, above 2, got {self.chrono}")
+        if self.forget_bias is not None and not math.isfinite(self.forget_bias):
+            raise UsageError(f"--forget-bias: must be a number, got {self.forget_bias}")
+        if self.chrono is not None and self.forget_bias is not None:
+            raise UsageError("--chrono sets the forget gates' biases itself: leave out --forget-bias, or --chrono")
         self.shares()
 
     def shares(self) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from unrolled.cells import Cell
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.build import build_model, set_first_weights
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Text, read_text
 from unrolled.tasks.text.scoring import estimate, score
@@ -63,7 +63,9 @@ class TextTask:
         """The model, with fresh weights."""
         hidden, layers, dropout = self.text.hidden, self.text.layers, self.text.dropout
         assert hidden is not None and layers is not None and dropout is not None
-        return build_model(cell, len(self.read.vocabulary), hidden, layers, dropout)
+        model = build_model(cell, len(self.read.vocabulary), hidden, layers, dropout)
+        set_first_weights(model, self.text)
+        return model
 
     def describe(self) -> dict[str, Any]:
         """What was read, and what tables of frequencies score on the validation part."""

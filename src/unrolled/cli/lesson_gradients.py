@@ -1,0 +1,115 @@
+"""The lesson on gradients, as text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def show(lesson: Any) -> None:
+    """Print the four parts in 80 columns."""
+    from rich.console import Console
+
+    from unrolled.lab import gradients as lab
+
+    console = Console(highlight=False)
+    console.print("[bold]1. The same function, again and again[/bold]\n")
+    console.print("f(x) = w x. The derivative of f(f(...f(x))) after n times, by backpropagation:")
+    console.print(_products(lesson.products))
+    console.print("It is a product of n derivatives: below 1 it vanishes, above 1 it explodes.\n")
+
+    console.print("[bold]2. A network: h_t = tanh(W h_{t-1} + U x_t)[/bold]\n")
+    console.print(
+        f"{lab.UNITS} units, W orthogonal times r, so that its spectral radius is r. The loss is\n"
+        "felt at the last step alone. How much of the gradient is left k steps back,\n"
+        "with no input, and with inputs of size 1:"
+    )
+    console.print(_networks(lesson.tanh))
+    console.print(
+        "Without input h is 0 and tanh' is 1: the slope of log |dL/dh| is log r, a\n"
+        "product of n derivatives again. With input, tanh' < 1 takes from it, and the\n"
+        "slope is the largest Lyapunov exponent: r = 1 does not keep the gradient, and\n"
+        "r > 1 need not explode.\n"
+    )
+    console.print("[bold]3. Gates[/bold]\n")
+    console.print("Other cells, untrained, inputs of size 1. Of an LSTM it is dL/dc:")
+    console.print(_gates(lesson.gates))
+    console.print(
+        "product: of the gate that keeps (z of the GRU, f of the LSTM), over 100 steps.\n"
+        "To have gates is not enough, they have to be open: chrono=100 begins with\n"
+        "memories of up to 100 steps.\n"
+    )
+    console.print("[bold]4. Clipping[/bold]\n")
+    console.print(
+        f"An Elman network that begins with r = {lab.EXPLODING:g} has to remember the sign of its first\n"
+        f"input for {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g},\n"
+        f"from each of {len(lesson.training[0].losses)} different first weights."
+    )
+    console.print(_training(lesson.training))
+    console.print(
+        "A step as long as an exploded gradient throws the weights to where little is\n"
+        "learnt any more. Clipping keeps its direction, and makes it short.\n"
+    )
+
+
+def _table(*columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k and column else "left", no_wrap=True)
+    return table
+
+
+def _number(value: float) -> str:
+    """Three digits; without exponent from a thousandth to ten thousand."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.3g}"
+    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _products(products: list[Any]) -> Any:
+    depths = list(products[0].derivatives)
+    table = _table("", *(f"n = {n}" for n in depths))
+    for p in products:
+        table.add_row(f"w = {p.weight:g}", *(_number(p.derivatives[n]) for n in depths))
+    return table
+
+
+def _left(network: Any) -> list[str]:
+    """Norms at some lags, as shares of the one that the loss gives."""
+    norms = network.norms["c" if "c" in network.norms else "h"]
+    first = norms[0] or norms[1]
+    return [_number(norms[k] / first) for k in (1, 10, 50, 100)]
+
+
+def _networks(networks: list[Any]) -> Any:
+    table = _table("r", "", "k = 1", "10", "50", "100", "slope", "log r", "exponent")
+    for n in networks:
+        slopes = (f"{value:+.3f}" for value in (n.slope, math.log(n.radius), n.exponent))
+        table.add_row(f"{n.radius:g}", "no input" if n.silent else "input", *_left(n), *slopes)
+    return table
+
+
+def _gates(networks: list[Any]) -> Any:
+    table = _table("cell", "k = 1", "10", "50", "100", "product", "half-life")
+    for n in networks:
+        kept = "" if n.kept is None else _number(n.kept[100])
+        table.add_row(n.name, *_left(n), kept, f"{math.log(2) / -n.slope:.1f}" if n.slope < 0 else "none")
+    return table
+
+
+def _training(training: list[Any]) -> Any:
+    table = _table("", "largest |g|", "median |g|", "last loss", "learn it")
+    for one in training:
+        norms = sorted(value for run in one.norms for value in run)
+        ends = sorted(sum(run[-20:]) / 20 for run in one.losses)
+        table.add_row(
+            "clipping off" if one.clip is None else f"clipped at {one.clip:g}",
+            _number(norms[-1]),
+            _number(norms[len(norms) // 2]),
+            _number(ends[len(ends) // 2]),
+            f"{one.learnt} of {len(one.losses)}",
+        )
+    return table

@@ -1,0 +1,248 @@
+"""Gradient through time: how much of one loss is felt k steps back, in every state of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unrolled.engine.recording import recording
+from unrolled.insight.opening import Opened, directions, inputs_of, opened, plain
+from unrolled.insight.radius import spectral_radius
+from unrolled.insight.verdict import Verdict, decay, verdict
+from unrolled.layers import Bidirectional, Recurrent
+
+Curves = dict[str, np.ndarray]
+"""By layer and state (``"1.h"``), or layer and gate (``"1.f"``): one number a lag, from lag 0 on."""
+
+
+@dataclass(frozen=True)
+class GradientThroughTime:
+    """How the gradient of one loss goes back through time. Layers count from 1, as in a run's history.
+
+    Fields:
+        lags: 0, 1, ..., K: steps back from the loss.
+        norms: ||dL/ds|| of each state, that many steps back; over all sequences.
+        kept: of each layer whose cell names the gate that keeps its state, the product of that gate over the last
+            k steps: the root of its mean square over units and sequences. It is 1 at lag 0.
+        decay: slope of log norm against lag, by state; not a number where there are too few steps.
+        radius: spectral radius of each recurrent matrix, by layer and gate.
+        verdicts: in words, by state.
+        fitted: first and last lag of the slopes.
+        loss: what L is, in words.
+        notes: what could not be shown, and why.
+
+    Units:
+        norms in units of L for one unit of the state; slopes in 1/steps, of the natural logarithm.
+    """
+
+    lags: np.ndarray
+    norms: Curves
+    kept: Curves
+    decay: dict[str, float]
+    radius: dict[str, float]
+    verdicts: dict[str, Verdict]
+    fitted: tuple[int, int]
+    loss: str
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the state in which the gradient lives longest: what reaches it can be learnt."""
+        told = {name: v for name, v in self.verdicts.items() if v.kind != "unknown"} or self.verdicts
+        return told[max(told, key=lambda name: (told[name].kind == "exploding", told[name].rate))]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as numbers, lists and words; what is infinite or not a number is None."""
+        words = {name: asdict(v) | {"words": str(v)} for name, v in self.verdicts.items()}
+        fields = {
+            name: getattr(self, name) for name in ("lags", "norms", "kept", "decay", "radius", "fitted", "loss")
+        }
+        return plain(fields | {"verdicts": words, "verdict": str(self.verdict), "notes": self.notes})
+
+
+def gradient_through_time(
+    model: nn.Module,
+    x: Tensor,
+    targets: Tensor | None = None,
+    *,
+    lags: int | None = None,
+    at: int | None = None,
+    fit: tuple[int, int] | None = None,
+    loss: Callable[[Tensor], Tensor] | None = None,
+    state: Any = None,
+    seed: int = 0,
+) -> GradientThroughTime:
+    """The norms of dL_T/ds_{T-k}, k = 0, 1, ..., of every state s of every layer; L_T is the loss of one step.
+
+    Equation::
+
+        dL_T/ds_{T-k} = dL_T/ds_T  J_T J_{T-1} ... J_{T-k+1}        J_t = ds_t/ds_{t-1}, all states together
+
+    Works for every cell, one of your own included. A state is differentiated as the next step receives it, and the
+    first one also as the layer gives it out: of an LSTM, c_T itself has no gradient, since no later step reads it.
+    A cell that runs backward in time is followed into the future. Everything is computed in float64, on a copy.
+
+    Shapes:
+        x: symbols (T, N) or vectors (T, N, D), as the model takes them.
+
+    Arguments:
+        model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman`, or one `Recurrent` or `Bidirectional` layer.
+        targets: of a `Model`: what step ``at`` should give, (N, ...), or of every step, (T, N, ...). L is then the
+            loss of the model's head, a mean over sequences.
+        lags: K, the most steps back; None for all there are.
+        at: the step that L belongs to. None: the last one; with a bidirectional layer, the middle.
+        fit: first and last lag of the slopes; None: from a tenth of the lags on.
+        loss: L as a function of the outputs of that step (N, width), in place of targets.
+        state: before the first step; one entry a layer, for a single layer its own.
+        seed: without targets and loss, L is u y for a random direction u, drawn with it.
+
+    Cost:
+        one forward and one backward pass in float64, and one step-by-step pass for the gates.
+
+    Raises:
+        ValueError: the model has no recurrent layers, or an argument does not fit. A sequence shorter than ``lags``
+            is none: ``notes`` says so.
+
+    Source:
+        J. Hochreiter (1991); Y. Bengio, P. Simard & P. Frasconi (1994); R. Pascanu, T. Mikolov & Y. Bengio (2013).
+
+    >>> layer = unrolled.Recurrent(unrolled.LSTMCell(4, 8, forget_bias=3.0))
+    >>> found = gradient_through_time(layer, torch.randn(60, 2, 4))
+    >>> found.norms["1.h"].shape, float(found.norms["1.c"][0]), float(found.kept["1.f"][0])
+    ((60,), 0.0, 1.0)
+    """
+    who = "gradient_through_time"
+    made = opened(who, model, x, state)
+    T = len(made.x)
+    if lags is not None and (type(lags) is not int or lags < 1):
+        raise ValueError(f"{who}: lags must be a whole number from 1, got {lags!r}")
+    if fit is not None and not 0 <= fit[0] < fit[1]:
+        raise ValueError(f"{who}: fit must be the first and the last lag of the slope, such as (10, 100), got {fit}")
+    ways = directions(made.layers)
+    origins = _origins(who, made, ways, at)
+    with recording() as recorded, torch.enable_grad():
+        outputs = _outputs(made, origins)
+        value, words = _loss(who, made, outputs, targets, loss, origins, seed)
+        torch.autograd.grad(value, made.x, allow_unused=True)
+    longest = max((o if not ways[w].reverse else T - 1 - o) for w, o in origins.items())
+    notes = []
+    if lags is not None and lags > longest:
+        notes.append(f"lags up to {longest} are shown: {lags} were asked for, and the sequence has {T} steps")
+    K = longest if lags is None else min(lags, longest)
+    norms: Curves = {}
+    for (way, layer), record in zip(ways.items(), recorded.records, strict=True):
+        for name in layer.cell.state:
+            curve = record.norms[name].numpy() if name in record.norms else np.zeros(T)
+            norms[f"{way}.{name}"] = _back(curve, origins[way], layer.reverse)[: K + 1]
+    kept, said = _kept(made, origins, K)
+    radius = {f"{w}.{gate}": rho for w, layer in ways.items() for gate, rho in spectral_radius(layer.cell).items()}
+    fitted = (K // 10, K) if fit is None else (fit[0], min(fit[1], K))
+    if fit is not None and fit[1] > K:
+        notes.append(f"slopes are fitted up to lag {K}: {fit[1]} was asked for")
+    slopes = {name: decay(curve, *fitted) for name, curve in norms.items()}
+    verdicts = {
+        name: verdict(name, curve, slopes[name], ways[name.rpartition(".")[0]].cell, kept, radius)
+        for name, curve in norms.items()
+    }
+    return GradientThroughTime(
+        np.arange(K + 1), norms, kept, slopes, radius, verdicts, fitted, words, (*notes, *said)
+    )
+
+
+def _origins(who: str, made: Opened, ways: dict[str, Recurrent], at: int | None) -> dict[str, int]:
+    """The step from which each direction's lags count."""
+    T = len(made.x)
+    if made.model is not None and made.model.graph == "many-to-one":
+        if at not in (None, T - 1, -1):
+            raise ValueError(f"{who}: a many-to-one model has its loss at the end, got at={at}")
+        return {name: 0 if layer.reverse else T - 1 for name, layer in ways.items()}
+    reverse = {layer.reverse for layer in ways.values()}
+    if at is None:
+        at = T // 2 if len(reverse) == 2 else 0 if reverse == {True} else T - 1
+    if not -T <= at < T:
+        raise ValueError(f"{who}: at={at} is no step of a sequence of {T}")
+    return dict.fromkeys(ways, at % T)
+
+
+def _outputs(made: Opened, origins: dict[str, int]) -> Tensor:
+    """What the last layer gives out at the step of the loss (N, width). The first input takes the gradient."""
+    x = made.x.requires_grad_()
+    for k, layer in enumerate(made.layers):
+        x, _ = layer(x, made.state_of(k))
+    last = made.layers[-1]
+    ends = list(origins.values())
+    if isinstance(last, Bidirectional):
+        ahead, back = x.split([last.forward_layer.output_size, last.backward_layer.output_size], dim=2)
+        return torch.cat([ahead[ends[-2]], back[ends[-1]]], dim=1)
+    return x[ends[-1]]
+
+
+def _loss(
+    who: str,
+    made: Opened,
+    h: Tensor,
+    targets: Tensor | None,
+    loss: Callable[[Tensor], Tensor] | None,
+    origins: dict[str, int],
+    seed: int,
+) -> tuple[Tensor, str]:
+    """L, and what it is."""
+    model, N = made.model, len(h)
+    y = h if model is None else model.read(h)
+    at = next(iter(origins.values()))
+    if loss is not None:
+        value = loss(y)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise ValueError(f"{who}: loss must give one number, of outputs {tuple(y.shape)}")
+        return value.reshape(()), f"the loss that was given, at step {at}"
+    if targets is None:
+        u = torch.randn(y.shape[1:], dtype=y.dtype, generator=torch.Generator().manual_seed(seed))
+        return (y * (u / u.norm())).sum() / N, f"a random direction of the outputs of step {at}"
+    if model is None or not hasattr(model.head, "loss"):
+        raise ValueError(
+            f"{who}: targets belong to a Model whose head has a loss; give loss=, a function of the outputs"
+        )
+    targets = targets.detach().cpu()
+    targets = targets.double() if targets.is_floating_point() else targets
+    if model.graph == "many-to-many" and targets.shape[:2] == made.x.shape[:2]:
+        targets = targets[at]
+    if not targets.dim() or len(targets) != N:
+        raise ValueError(
+            f"{who}: targets have shape {tuple(targets.shape)}, expected (N, ...) or (T, N, ...), N = {N}"
+        )
+    total, count = model.head.loss(y, targets)
+    return total / count, f"the loss of step {at}"
+
+
+def _back(values: np.ndarray, origin: int, reverse: bool) -> np.ndarray:
+    """Steps of a sequence in the order of their lag."""
+    return values[origin:] if reverse else values[: origin + 1][::-1]
+
+
+def _kept(made: Opened, origins: dict[str, int], K: int) -> tuple[Curves, list[str]]:
+    """Products of the gates that keep, by lag; and of which layers there are none."""
+    found: Curves = {}
+    notes = []
+    for way, layer in directions(made.layers).items():
+        cell = getattr(layer.cell, "innermost", layer.cell)
+        kind = type(cell).__name__
+        if cell.keeps is None:
+            notes.append(f"layer {way}: {kind} names no gate that keeps its state, so no product of gates is shown")
+            continue
+        k = int(way.split()[0]) - 1
+        first = made.state_of(k)
+        if isinstance(made.layers[k], Bidirectional) and first is not None:
+            first = first[layer.reverse]
+        named = layer.gates(inputs_of(made, k), first)
+        if cell.keeps not in named:
+            notes.append(f"layer {way}: the equation of {kind} has nothing of the name {cell.keeps!r}")
+            continue
+        steps = _back(named[cell.keeps].numpy(), origins[way], layer.reverse)[:K]
+        product = np.concatenate([np.ones((1, *steps.shape[1:])), np.cumprod(steps, axis=0)])
+        found[f"{way}.{cell.keeps}"] = np.sqrt((product**2).mean(axis=(1, 2)))
+    return found, notes

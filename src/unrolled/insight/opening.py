@@ -1,0 +1,122 @@
+"""What an analysis runs on: the recurrent layers of any model, in double precision, one direction after another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.layers import GRU, LSTM, Bidirectional, Elman, Recurrent, Stack
+from unrolled.layers.state import map_state
+from unrolled.models import Model
+
+Layer = Recurrent | Bidirectional
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A copy in float64 on the CPU, in evaluation, without gradients of its own.
+
+    Fields:
+        layers: from below.
+        x: what the first layer is given (T, N, D).
+        state: one entry a layer, or None.
+        model: the `Model` around them, if there is one.
+    """
+
+    layers: list[Layer]
+    x: Tensor
+    state: Sequence[Any] | None
+    model: Model | None
+
+    def state_of(self, k: int) -> Any:
+        """The state before the first step that layer ``k`` is given."""
+        return None if self.state is None else self.state[k]
+
+
+def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
+    """The recurrent layers of a copy of ``model``, and what they are given for its inputs ``x``.
+
+    Shapes:
+        x: symbols (T, N) or vectors (T, N, D) for a `Model`; (T, N, D) for layers, or as they take it.
+
+    Raises:
+        ValueError: there are no recurrent layers to be found, or no steps; ``who`` is named.
+    """
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{who}: x must be a tensor, got {type(x).__name__}")
+    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
+    x = x.detach().cpu()
+    x = x.double() if x.is_floating_point() else x
+    state = map_state(lambda s: s.detach().cpu().double(), state)
+    whole = None
+    if isinstance(twin, Model):
+        if twin.graph.startswith("one"):
+            raise ValueError(
+                f"{who}: a {twin.graph} model has one input; give its .stack and the stack's inputs (T, N, D)"
+            )
+        whole, x, layers = twin, twin.encoder(x), list(twin.stack.layers)
+    elif isinstance(twin, LSTM | GRU | Elman):
+        if x.dim() == 2:
+            x = x.unsqueeze(1)
+        elif twin.batch_first:
+            x = x.transpose(0, 1)
+        layers = list(twin.stack.layers)
+    elif isinstance(twin, Stack):
+        layers = list(twin.layers)
+    elif isinstance(twin, Recurrent | Bidirectional):
+        layers, state = [twin], None if state is None else (state,)
+    else:
+        raise ValueError(
+            f"{who}: {type(model).__name__} is neither a Model, a Stack, an LSTM, GRU or Elman, nor a Recurrent or "
+            "Bidirectional layer; give its recurrent layers"
+        )
+    if x.dim() != 3 or not x.shape[0] or not x.shape[1]:
+        raise ValueError(f"{who}: x has shape {tuple(x.shape)} for the layers, expected (T, N, D), T and N from 1")
+    if state is not None and len(state) != len(layers):
+        raise ValueError(f"{who}: state has {len(state)} entries, expected one a layer: {len(layers)}")
+    for layer in directions(layers).values():
+        layer.checkpoint = None
+        layer.backend = "auto" if layer.backend == "torch" else layer.backend
+        if layer.cell.constants and len(layer.cell.all_constants((), x)) != len(layer.cell.constants):
+            wanted = ", ".join(layer.cell.constants)
+            raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model knows")
+    return Opened(layers, x, state, whole)
+
+
+def directions(layers: Sequence[Layer]) -> dict[str, Recurrent]:
+    """Every layer and direction by name, as a run's history has them: ``1``, ``2``; ``1 forward``, ``1 backward``."""
+    found: dict[str, Recurrent] = {}
+    for number, layer in enumerate(layers, start=1):
+        if isinstance(layer, Recurrent):
+            found[f"{number}"] = layer
+        else:
+            found[f"{number} forward"] = layer.forward_layer
+            found[f"{number} backward"] = layer.backward_layer
+    return found
+
+
+def inputs_of(made: Opened, k: int) -> Tensor:
+    """What layer ``k`` is given (T, N, D): the outputs of those below."""
+    x = made.x
+    with torch.no_grad():
+        for j, layer in enumerate(made.layers[:k]):
+            x, _ = layer(x, made.state_of(j))
+    return x
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, and numbers that JSON does not know (infinite, not a number) as None."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return None
+    return value

@@ -1,0 +1,128 @@
+"""A verdict in words: does the gradient vanish, stay or explode, how fast, and what to try."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.cells import Cell
+
+FACTOR = 10.0
+"""Over all the lags shown, a gradient that changes less than this many times is called stable."""
+
+SMALLEST = 1e-290
+"""Smaller norms are not fitted: float64 ends near 1e-308, and loses digits before."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of the gradient of one state.
+
+    Fields:
+        state: which, such as ``"1.c"``.
+        kind: ``"vanishing"``, ``"stable"``, ``"exploding"`` or ``"unknown"``.
+        rate: the slope of its log norm a step back.
+        steps: in which it halves or doubles; infinite if neither.
+        why: the evidence.
+        cure: what to try; empty if nothing is wrong.
+    """
+
+    state: str
+    kind: str
+    rate: float
+    steps: float
+    why: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.why}" + (f". Try: {self.cure}" if self.cure else "")
+
+
+def decay(curve: np.ndarray, first: int, last: int) -> float:
+    """The slope of log ``curve`` against its index, by least squares over ``first`` to ``last``.
+
+    Zeros and what float64 cannot hold are left out; not a number if fewer than three points are left.
+
+    >>> round(decay(0.9 ** np.arange(50.0), 5, 49), 6) == round(float(np.log(0.9)), 6)
+    True
+    """
+    lag = np.arange(len(curve))
+    usable = (lag >= first) & (lag <= last) & (curve > SMALLEST) & np.isfinite(curve)
+    if usable.sum() < 3:
+        return math.nan
+    return float(np.polyfit(lag[usable], np.log(curve[usable]), 1)[0])
+
+
+def verdict(
+    state: str,
+    curve: np.ndarray,
+    slope: float,
+    cell: Cell,
+    kept: Mapping[str, np.ndarray],
+    radius: Mapping[str, float],
+) -> Verdict:
+    """The verdict on one state's norms by lag.
+
+    Arguments:
+        state: its name.
+        curve, slope: norms by lag, and their `decay`.
+        cell: whose state it is.
+        kept, radius: see `GradientThroughTime`.
+    """
+    K = len(curve) - 1
+    way = state.rpartition(".")[0]
+    if not np.isfinite(curve).all():
+        k = int(np.flatnonzero(~np.isfinite(curve))[0])
+        return Verdict(
+            state, "exploding", math.inf, 0.0, f"infinite or not a number from lag {k} on", _calm(way, radius)
+        )
+    alive = np.flatnonzero(curve)
+    if not len(alive):
+        return Verdict(state, "unknown", math.nan, math.inf, "this loss has no gradient with respect to it")
+    ended = f"; it is zero from lag {alive[-1] + 1} on" if alive[-1] < K else ""
+    if math.isnan(slope):
+        if ended and alive[-1] < K / 2:
+            return Verdict(state, "vanishing", -math.inf, 0.0, ended[2:], _keep(way, cell, kept))
+        return Verdict(state, "unknown", math.nan, math.inf, f"{K + 1} lags are too few for a slope")
+    steps = math.log(2) / abs(slope) if slope else math.inf
+    if slope * K < -math.log(FACTOR) or ended:
+        why = f"half-life of {_steps(steps)}{ended}"
+        return Verdict(state, "vanishing", slope, steps, why, _keep(way, cell, kept))
+    if slope * K > math.log(FACTOR):
+        return Verdict(state, "exploding", slope, steps, f"doubling every {_steps(steps)}", _calm(way, radius))
+    times, word = math.exp(abs(slope) * K), "half-life" if slope < 0 else "doubling time"
+    why = f"over {K} lags it "
+    why += "keeps its size" if times < 1.05 else f"changes {times:.1f} times ({word} of {_steps(steps)})"
+    return Verdict(state, "stable", slope, steps, why)
+
+
+def _steps(steps: float) -> str:
+    if not math.isfinite(steps):
+        return "no number of steps"
+    return f"{steps:.1f} steps" if steps < 10 else f"{steps:,.0f} steps"
+
+
+def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
+    """What helps a gradient to last."""
+    inner = getattr(cell, "innermost", cell)
+    product = kept.get(f"{way}.{inner.keeps}")
+    if product is None or len(product) < 2:
+        return (
+            "a cell with gates (LSTM, GRU), or recurrent weights that keep lengths (recurrent_init='orthogonal'; "
+            "'identity' with relu)"
+        )
+    return (
+        f"gates that are open at the start: the product of {inner.keeps} over {len(product) - 1} steps is "
+        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; or a larger forget_bias)"
+    )
+
+
+def _calm(way: str, radius: Mapping[str, float]) -> str:
+    """What helps against a gradient that grows."""
+    own = {name: rho for name, rho in radius.items() if name.rpartition(".")[0] == way}
+    largest = max(own.values(), default=math.nan)
+    shown = f" (the largest spectral radius is {largest:.2f})" if math.isfinite(largest) and largest > 1 else ""
+    return f"clipping the gradient's norm (--clip 1), a smaller learning rate, smaller recurrent weights{shown}"

@@ -1,0 +1,115 @@
+"""Temporal order: which of X and Y came first, second, third among many other symbols."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.sequences import Batch, Task, Training, guessed, train
+
+SYMBOLS = "EBabcdXY"
+"""Begin, end (the trigger), four distractors, and the two that matter."""
+LARGEST_ERROR = 0.3
+PLACES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
+"""From where to where each X or Y stands, in hundredths of T; the first symbol of a sequence is at 1."""
+VARIANTS = {"two symbols (6a)": 2, "three symbols (6b)": 3}
+
+
+def symbols(relevant: int, lag: int, lengths: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of symbols (T, N), 0 behind each one's end, and their classes (N,).
+
+    A sequence begins with E and ends with B; between them are a, b, c or d at random, but X or Y, each as likely, at
+    one place drawn from each of ``PLACES``. The class counts the order XX, XY, YX, YY.
+
+    Source:
+        Hochreiter & Schmidhuber (1997), section 5.6.
+    """
+    count, n = len(lengths), np.arange(len(lengths))
+    drawn = rng.integers(SYMBOLS.index("a"), SYMBOLS.index("d") + 1, size=(int(lengths.max()), count))
+    classes = np.zeros(count, dtype=np.int64)
+    for low, high in PLACES[relevant]:
+        place = rng.integers(low * lag // 100, high * lag // 100 + 1, size=count)
+        second = rng.integers(2, size=count)
+        drawn[place - 1, n] = SYMBOLS.index("X") + second
+        classes = 2 * classes + second
+    drawn[0] = SYMBOLS.index("E")
+    drawn[lengths - 1, n] = SYMBOLS.index("B")
+    drawn[np.arange(len(drawn))[:, None] >= lengths] = 0
+    return drawn, classes
+
+
+def draw(relevant: int, lag: int, count: int, rng: np.random.Generator) -> Batch:
+    """One-hot symbols, lengths from T to T + T/10, and the class of each sequence.
+
+    >>> batch = draw(2, 100, 3, np.random.default_rng(0))
+    >>> batch.x.shape[1:], batch.target.shape
+    (torch.Size([3, 8]), torch.Size([3]))
+    """
+    lengths = rng.integers(lag, lag + lag // 10 + 1, size=count)
+    drawn, classes = symbols(relevant, lag, lengths, rng)
+    x = F.one_hot(torch.from_numpy(drawn), len(SYMBOLS)).float()
+    x[torch.arange(len(x))[:, None] >= torch.from_numpy(lengths)] = 0
+    return Batch(x, torch.from_numpy(lengths), torch.from_numpy(classes))
+
+
+def draw_two(lag: int, count: int, rng: np.random.Generator) -> Batch:
+    """Task 6a."""
+    return draw(2, lag, count, rng)
+
+
+def draw_three(lag: int, count: int, rng: np.random.Generator) -> Batch:
+    """Task 6b."""
+    return draw(3, lag, count, rng)
+
+
+def difference(y: Tensor, target: Tensor) -> Tensor:
+    """The absolute error of each output, behind the softmax."""
+    return (torch.softmax(y, dim=-1) - F.one_hot(target, y.shape[-1])).abs()
+
+
+def _task(variant: str) -> Task:
+    relevant = VARIANTS[variant]
+    drawn = draw_two if relevant == 2 else draw_three
+    return Task(len(SYMBOLS), 2**relevant, drawn, F.cross_entropy, difference, LARGEST_ERROR, mean_error=0.1)
+
+
+TRAINING = Training(hidden=16, batch=50, rate=0.005, budget=300_000)
+
+
+def run(setting: Setting, seed: int) -> Outcome:
+    """One network, trained until the paper's criterion is met."""
+    return train(_task(setting.variant), TRAINING, setting, seed)
+
+
+def chance(setting: Setting, generator: torch.Generator) -> float:
+    """The share of wrong answers of one class drawn at random with certainty."""
+    task = _task(setting.variant)
+
+    def guess(batch: Batch, generator: torch.Generator) -> Tensor:
+        drawn = torch.randint(task.outputs, (len(batch.target),), generator=generator)
+        return 100.0 * F.one_hot(drawn, task.outputs)
+
+    return guessed(task, setting.lag or 100, guess, generator)
+
+
+EXPERIMENT = Experiment(
+    name="temporal-order",
+    title="Temporal order",
+    source="S. Hochreiter & J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.6",
+    published="LSTM: 31,390 sequences for task 6a (mean of 20 trials), 571,100 for 6b (of 10); at most 3 of 2,560 "
+    "test sequences wrong (Table 9)",
+    criterion="the 2,000 most recent training sequences are all classified right, every output within 0.3 of its "
+    "target, and their mean squared error is below 0.1",
+    measure="share of 2,560 fresh sequences classified wrongly",
+    settings=tuple(Setting(cell, 100, v) for v in VARIANTS for cell in ("lstm", "gru", "lstm1997", "elman")),
+    run=run,
+    chance=chance,
+    published_at={
+        (100, "two symbols (6a)"): "LSTM: 31,390 sequences (Table 9)",
+        (100, "three symbols (6b)"): "LSTM: 571,100 sequences (Table 9)",
+    },
+    least_lag=20,
+)
