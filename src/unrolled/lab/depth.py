@@ -16,7 +16,7 @@ from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
 from unrolled.lab.figures import COLOURS
 from unrolled.lab.predictor import CELLS, update
 from unrolled.layers.stack import Stack
-from unrolled.models import Model, OneHot, Softmax
+from unrolled.models import Embedding, Model, Softmax
 from unrolled.tasks.text.baselines import bigram_loss
 from unrolled.training.bptt import window_loss
 from unrolled.training.schedule import cosine
@@ -25,6 +25,7 @@ from unrolled.training.streams import Streams
 CHARACTERS = 1_000_000
 VALIDATION = 0.1
 PARAMETERS = 150_000
+EMBEDDING = 64
 DEPTHS = {"1 layer": 1, "2 layers": 2, "3 layers": 3}
 MAPS = {"lstm": 4, "gru": 3, "elman": 1}
 """Linear maps of each input in a cell: its gates and candidates."""
@@ -54,11 +55,11 @@ def text() -> tuple[np.ndarray, int]:
 
 
 def build(cell: str, layers: int, hidden: int, size: int, seed: int) -> Model:
-    """One-hot characters, ``layers`` hidden layers of ``hidden`` units, and the scores of the next character."""
+    """Embedded characters, ``layers`` hidden layers of ``hidden`` units, and the scores of the next character."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        stack = Stack([CELLS[cell](hidden if k else size, hidden) for k in range(layers)])
-        return Model(OneHot(size), stack, Softmax(hidden, size))
+        stack = Stack([CELLS[cell](hidden if k else EMBEDDING, hidden) for k in range(layers)])
+        return Model(Embedding(size, EMBEDDING), stack, Softmax(hidden, size))
 
 
 def parameters(cell: str, layers: int, hidden: int, size: int) -> int:
@@ -66,19 +67,20 @@ def parameters(cell: str, layers: int, hidden: int, size: int) -> int:
 
     Equation::
 
-        G (V + H + 1) H + (L - 1) G (2 H + 1) H + (H + 1) V
+        V E + G (E + H + 1) H + (L - 1) G (2 H + 1) H + (H + 1) V
 
-    with the G maps of the cell and the V characters.
+    with the G maps of the cell, the V characters, and the E numbers that stand for each.
     """
     G = MAPS[cell]
-    return G * (size + hidden + 1) * hidden + (layers - 1) * G * (2 * hidden + 1) * hidden + (hidden + 1) * size
+    lowest, others = G * (EMBEDDING + hidden + 1) * hidden, G * (2 * hidden + 1) * hidden
+    return size * EMBEDDING + lowest + (layers - 1) * others + (hidden + 1) * size
 
 
 def width(cell: str, layers: int, size: int, wanted: int = PARAMETERS) -> int:
     """The H whose model is closest to ``wanted`` parameters.
 
     >>> [width("lstm", layers, 96) for layers in (1, 2, 3)]
-    [142, 93, 75]
+    [150, 95, 76]
     """
     hidden = 1
     while parameters(cell, layers, hidden, size) < wanted:
@@ -98,8 +100,7 @@ def run(setting: Setting, seed: int) -> Outcome:
     begin = int(np.random.default_rng(seed).integers(edge))  # each seed begins at another place
     streams = Streams(np.roll(numbers[:edge], -begin), BATCH, BPTT)
     curve: list[dict[str, float]] = []
-    losses = []
-    state = None
+    losses, state = [], None
     for k in range(UPDATES):
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * cosine(k / UPDATES, 0.02)
         window = streams.window(k % streams.updates_per_epoch)
