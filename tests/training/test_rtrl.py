@@ -189,6 +189,7 @@ def test_after_a_change_of_weights_the_influence_of_the_older_ones_is_carried_on
             r"RTRL: the stack draws dropout",
         ),
         (lambda: RTRL(unrolled.ElmanCell(D, H).requires_grad_(False)), "RTRL: the layers have no weights"),
+        (lambda: RTRL(unrolled.LSTMCell(256, 512)), "RTRL: the influence matrix would have N S P = 1,612,709,888"),
         (lambda: RTRL(unrolled.ElmanCell(D, H), batch=0), "RTRL: batch must be a whole number from 1, got 0"),
         (lambda: RTRL(Modulated(D, H)), "RTRL: 0 constants were given, the cell has: k"),
         (

@@ -17,6 +17,9 @@ from unrolled.layers.stack import Stack
 
 State = tuple[Tensor, ...]
 
+LARGEST = 2**30
+"""Numbers in an influence matrix, at most: 4 GiB in single precision."""
+
 
 class RTRL:
     """Steps through a sequence and carries along how each state depends on each weight, through all of the past.
@@ -47,7 +50,8 @@ class RTRL:
         layer that is about H³ floats and H⁴ multiplications: a method for small networks.
 
     Raises:
-        ValueError: layers that need the future, draw random numbers or have no weights; inputs that do not fit.
+        ValueError: layers that need the future, draw random numbers, have no weights or too many; inputs that do
+            not fit.
 
     Source:
         R. Williams & D. Zipser, "A learning algorithm for continually running fully recurrent neural networks",
@@ -83,6 +87,12 @@ class RTRL:
         else:
             self._constants = ()
         self.batch = batch
+        size = batch * self._joint.width * sum(p.numel() for p in self._weights)
+        if size > LARGEST:
+            raise ValueError(
+                f"RTRL: the influence matrix would have N S P = {size:,} numbers, more than {LARGEST:,}. "
+                "RTRL is for small networks; train larger ones by backpropagation over a window"
+            )
         self.reset()
 
     def reset(self, rows: Tensor | None = None) -> None:
@@ -153,6 +163,8 @@ class _Joint(nn.Module):
         super().__init__()
         self.cells = nn.ModuleList(cells)
         self.shapes = [tuple(cell.state_shapes().values()) for cell in cells]
+        self.widths = [math.prod(shape) for shapes in self.shapes for shape in shapes]
+        self.width = sum(self.widths)
 
     def forward(self, method: str, *args: Any) -> Tensor:
         """One of the methods below: `torch.func.functional_call` calls modules only."""
@@ -176,7 +188,7 @@ class _Joint(nn.Module):
 
     def split(self, s: Tensor) -> tuple[State, ...]:
         """(N, S) to the states of each layer in their own shapes."""
-        parts = iter(s.split([math.prod(shape) for shapes in self.shapes for shape in shapes], dim=1))
+        parts = iter(s.split(self.widths, dim=1))
         return tuple(tuple(next(parts).reshape(len(s), *shape) for shape in shapes) for shapes in self.shapes)
 
     def _each(self) -> list[Cell]:
