@@ -26,7 +26,7 @@ STREAMS = 8
 LEARNING_RATE = 0.01
 TRIALS = 3000
 """In each stream, at most: one update a trial."""
-EVERY = 50
+EVERY = 20
 TEST = 1000
 CUES, DISTRACTORS, QUERY = (0, 1), (2, 3), 4
 SYMBOLS = 5
@@ -185,6 +185,8 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
                 alpha=0.6,
                 label=f"{setting.cell}, {setting.variant}" if k == 0 else "_",
             )
+            if outcome.solved:
+                left.plot(curve[-1]["sequences"], curve[-1]["right"], "o", color=cells[setting.cell], markersize=4)
         curves = [outcome.details["truncation"] for outcome in of if "truncation" in outcome.details]
         for when, style in (("at first", ":"), ("at last", "-")) if curves else ():
             mean = np.mean([c[when]["cosine"] for c in curves], axis=0)
@@ -198,6 +200,7 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     left.set_ylabel("right answers in fresh streams")
     left.set_title(f"a cue {lag} steps before the query", fontsize=10)
     left.legend(fontsize=7, frameon=False)
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("window, in steps")
     right.set_ylabel("cosine with the exact gradient")
     right.set_title("truncated gradients, mean of seeds", fontsize=10)
