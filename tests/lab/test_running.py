@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -183,3 +185,16 @@ def test_ctrl_c_ends_every_process_and_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130 and "The same command goes on" in told and "Traceback" not in told
+
+
+def test_the_table_for_the_docs_tells_of_seeds_that_are_missing(tmp_path, monkeypatch):
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "lab_table.py"
+    spec = importlib.util.spec_from_file_location("lab_table", path)
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    monkeypatch.setattr(table, "TITLES", {"toy": ""})
+    monkeypatch.setattr(table, "experiment", lambda name: TOY)
+    list(run(seeds(TOY, [LSTM], 3), tmp_path))
+    lines = table.markdown(table.rows(tmp_path)).splitlines()
+    assert lines[2] == "| toy, T = 10 | lstm | 2 of 3 (of 20 to run) | 300 | 0.5 | 0.5 | 0.25 | nothing |"
+    assert len(lines) == 5

@@ -11,11 +11,12 @@ from unrolled.errors import UsageError
 
 TITLES = {
     "latch": "What the first inputs said, through noise (Bengio 1994)",
-    "long-lag": "Long lags without a hint in between (Hochreiter & Schmidhuber 1997)",
-    "adding": "The sum of two marked numbers far back (Hochreiter & Schmidhuber 1997)",
+    "long-lag": "A symbol kept for 1,000 steps (Hochreiter & Schmidhuber 1997)",
+    "adding": "The sum of two marked numbers (Hochreiter & Schmidhuber 1997)",
     "multiplication": "Their product (Hochreiter & Schmidhuber 1997)",
-    "temporal-order": "Which of X and Y came first (Hochreiter & Schmidhuber 1997)",
+    "temporal-order": "Which came first, X or Y (Hochreiter & Schmidhuber 1997)",
     "clipping": "Temporal order at growing length (Pascanu 2013)",
+    "forget-bias": "The forget gate begins open or half open (Jozefowicz 2015)",
     "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
     "continual-reber": "The same as an endless stream (Gers & Schmidhuber 2000)",
     "elman-xor": "Exclusive or spread over time (Elman 1990)",

@@ -37,7 +37,7 @@ def draw(informative: int, lag: int, count: int, rng: np.random.Generator) -> Ba
         section 5.3, task 3a, have it.
 
     >>> draw(1, 50, 2, np.random.default_rng(3)).target
-    tensor([1., 1.])
+    tensor([0., 0.])
     """
     lengths = rng.integers(lag, lag + lag // 10 + 1, size=count)
     x = rng.normal(0, VARIANCE**0.5, size=(int(lengths.max()), count))

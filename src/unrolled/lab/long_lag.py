@@ -90,7 +90,7 @@ WIDTH = 16
 """What the one-hot vectors are mapped to, by a matrix without a bias, before the recurrent layer."""
 TRAINING = {
     ONE: Training(hidden=8, batch=16, rate=0.01, budget=40_000),
-    RANDOM: Training(hidden=16, batch=20, rate=0.01, budget=200_000),
+    RANDOM: Training(hidden=16, batch=20, rate=0.003, budget=100_000),
 }
 FIRST, FIRST_RATE = 300, 1.0
 """In task 2a, updates of the connections from inputs to outputs alone, and Adam's rate for them."""

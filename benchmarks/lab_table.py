@@ -1,0 +1,76 @@
+"""The table of the laboratory as Markdown, from the outcomes that `unrolled lab all` has kept.
+
+    python benchmarks/lab_table.py [DIR]       print it; DIR is what --out was, by default lab
+    python benchmarks/lab_table.py DIR --docs  put it into docs/lab.md, between its marks
+
+Settings of which no seed has been run are left out, and a setting with fewer seeds than it should have says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from pathlib import Path
+
+from unrolled.lab.experiment import TITLES, Setting, experiment
+from unrolled.lab.running import Results, Row, row
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "lab.md"
+BLOCK = re.compile(r"<!-- table -->\n.*?<!-- end of table -->", re.DOTALL)
+
+
+def rows(folder: Path) -> list[tuple[Row, int, float]]:
+    """Every line, the seeds it should have, and the seconds of all its seeds."""
+    made = []
+    for name in TITLES:
+        one = experiment(name)
+        kept = Results(one, folder)
+        for setting in one.settings:
+            found = [kept.get(setting, seed) for seed in range(1, one.seeds_of(setting) + 1)]
+            outcomes = [outcome for outcome in found if outcome is not None]
+            if outcomes:
+                made.append((row(one, setting, outcomes), one.seeds_of(setting), sum(o.seconds for o in outcomes)))
+    return made
+
+
+def number(value: float) -> str:
+    """Three digits, or a whole number with commas."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def markdown(lines: list[tuple[Row, int, float]]) -> str:
+    """The table, a line a setting; the paper's figure stands at the first line of a lag and variant."""
+    text = [
+        "| experiment | cell | solved | sequences | seconds | score | by chance | the paper |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    last = ""
+    for r, wanted, _ in lines:
+        what = f"{r.name}{Setting('', r.lag, r.variant)!s}"
+        few = "" if r.seeds == wanted else f" (of {wanted} to run)"
+        count = "-" if math.isinf(r.median_sequences) else f"{r.median_sequences:,.0f}"
+        first = what != last
+        cells = [what if first else "", r.cell, f"{r.solved} of {r.seeds}{few}", count, number(r.seconds)]
+        text.append("| " + " | ".join([*cells, number(r.score), number(r.chance), r.paper if first else ""]) + " |")
+        last = what
+    hours = sum(seconds for *_, seconds in lines) / 3600
+    text.append(f"\nAll seeds together took {hours:.1f} hours of one core.")
+    return "\n".join(text)
+
+
+def main() -> None:
+    given = [a for a in sys.argv[1:] if not a.startswith("--")]
+    folder = Path(given[0] if given else "lab")
+    if not folder.is_dir():
+        sys.exit(f"{folder}: there is no such folder; run unrolled lab all --out {folder} first")
+    table = markdown(rows(folder))
+    if "--docs" in sys.argv:
+        page = PAGE.read_text(encoding="utf-8")
+        filled = BLOCK.sub(lambda _: f"<!-- table -->\n{table}\n<!-- end of table -->", page)
+        PAGE.write_text(filled, encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
