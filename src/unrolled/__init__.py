@@ -40,6 +40,7 @@ _HOME = {
     "sample": "models",
     "beam_search": "models",
     "backward": "training.gradient",
+    "RTRL": "training.rtrl",
     "fit": "tasks.fit",
     "load": "tasks.load",
 }

@@ -19,6 +19,12 @@ TITLES = {
     "forget-bias": "The forget gate begins open or half open (Jozefowicz 2015)",
     "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
     "continual-reber": "The same as an endless stream (Gers & Schmidhuber 2000)",
+    "elman-xor": "Exclusive or spread over time (Elman 1990)",
+    "elman-letters": "Letters of ba, dii and guuu (Elman 1990)",
+    "elman-words": "Words in a stream of letters (Elman 1990)",
+    "elman-lexicon": "A lexicon from the order of words (Elman 1990)",
+    "depth": "One, two and three layers at equal numbers of parameters",
+    "rtrl": "A memory longer than the window: RTRL (Williams & Zipser 1989)",
 }
 
 
