@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
-    "tasks": {"cells", "engine", "layers", "models", "runs", "training", "errors"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors"},
     "insight": {"cells", "engine", "layers", "models", "runs"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "errors"},
     "cli": {"cells", "engine", "layers", "runs", "training", "tasks", "lab", "insight", "errors", "version"},

@@ -270,8 +270,10 @@ def test_own_cell_file(cli, text, tmp_path):
     run = tmp_path / "run"
     status, out, _ = cli("train", text, "--run", run, "--epochs", 0.3, "--cell", f"{source}:MinimalCell", *TINY)
     assert status == 0
-    assert f"--cell {source}:MinimalCell" in out.splitlines()[-1]
+    assert out.splitlines()[-1] == f"Now: unrolled sample {run}"
     assert (run / "cell.py").read_text() == source.read_text()
+    assert cli("sample", run, "--length", 5)[0] == 0
+    (run / "program.json").unlink()
     status, _, err = cli("sample", run)
     assert status == 1
     assert "its code is not run unasked" in err

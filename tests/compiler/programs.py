@@ -45,7 +45,9 @@ def programs(draw) -> Program:
         value = draw(st.sampled_from(sorted(widths)))
         choice = draw(st.integers(0, 9))
         width = widths[value]
-        if choice == 0 and width > 1:
+        if choice == 9 and width > 1 and draw(st.booleans()):
+            emit("layernorm", value, 0.1, width=width)
+        elif choice == 0 and width > 1:
             total = emit("rowsum", value, width=1)
             emit("mul", total, 1.0 / width, width=1)
         elif choice == 1 and width <= 12:

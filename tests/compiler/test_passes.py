@@ -17,7 +17,7 @@ from unrolled.compiler.fuse import fuse
 from unrolled.compiler.hoist import hoist, projections
 from unrolled.compiler.merge import merge
 from unrolled.compiler.program import Program, parse
-from unrolled.compiler.tidy import tidy
+from unrolled.compiler.tidy import split_norms, tidy
 
 SEEDS = st.integers(0, 2**31)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}  # double precision; sums in another order
@@ -62,6 +62,14 @@ def test_merging_keeps_everything(program, seed):
     check_kept(program, merge(tidy(program)), seed)
 
 
+@settings(max_examples=200, deadline=None)
+@given(programs(), SEEDS)
+def test_splitting_norms_keeps_everything(program, seed):
+    split = split_norms(tidy(program))
+    assert all(op.kind != "layernorm" for op in split.ops)
+    check_kept(program, split, seed)
+
+
 def hoisted_step(hoisted, given_, parameters):
     """One step of a hoisted program: what goes before, then the loop."""
     values = dict(given_)
@@ -102,7 +110,7 @@ def backward_values(backward, loop, given_, parameters, upstream):
 @settings(max_examples=300, deadline=None)
 @given(programs(), SEEDS, st.booleans())
 def test_the_backward_step_is_what_autograd_finds(program, seed, fused):
-    loop = merge(hoist(tidy(program)).loop)
+    loop = merge(split_norms(hoist(tidy(program)).loop))
     given_, parameters = material(loop, seed)
     upstream = [torch.randn_like(given_[s.name]) for s in loop.of_role("state")]
     _, wanted = gradients(loop, given_, parameters, upstream)

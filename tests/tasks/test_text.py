@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import unrolled
-from helpers import TEXT, TINY, PeepholeLSTM, history
+from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
 from unrolled.cells.initial import RECURRENT
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
@@ -134,10 +134,29 @@ def test_own_cell_from_a_class(text, tmp_path):
     model = unrolled.fit(text, tmp_path / "run", epochs=1, cell=PeepholeLSTM, **TINY)
     assert isinstance(model.model.stack.layers[0].cell, PeepholeLSTM)
     assert "class PeepholeLSTM" in (tmp_path / "run" / "cell.py").read_text()
+    for how in ({}, {"cell": PeepholeLSTM}, {"allow_code": True}):
+        assert unrolled.load(tmp_path / "run", **how).sample(20) == model.sample(20)
+
+
+def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_path):
+    model = unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=PeepholeLSTM, layers=2, **TINY)
+    (tmp_path / "run" / "cell.py").write_text("raise SystemExit('the code ran')")
+    kept = unrolled.load(tmp_path / "run")
+    assert not isinstance(kept.model.stack.layers[0].cell, PeepholeLSTM)
+    assert kept.sample(50) == model.sample(50)
+    assert kept.evaluate()["loss"] == pytest.approx(model.evaluate()["loss"], rel=1e-6)
+    with pytest.raises(SystemExit, match="the code ran"):
+        unrolled.load(tmp_path / "run", allow_code=True)
+    (tmp_path / "run" / "program.json").write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
+    with pytest.raises(RunError, match=r"program\.json is damaged"):
+        unrolled.load(tmp_path / "run")
+
+
+def test_own_cell_without_a_program_is_not_run_unasked(text, tmp_path):
+    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=TwoWidths, **TINY)
+    assert not (tmp_path / "run" / "program.json").exists()
     with pytest.raises(RunError, match="not run unasked"):
         unrolled.load(tmp_path / "run")
-    for how in ({"cell": PeepholeLSTM}, {"allow_code": True}):
-        assert unrolled.load(tmp_path / "run", **how).sample(20) == model.sample(20)
 
 
 @pytest.mark.parametrize("cell", ["gru", "elman"])

@@ -79,7 +79,10 @@ def train(
     finally:
         show.close()
     if not as_json:
-        print(f"Now: unrolled sample {shlex.quote(run)}{_own_cell(cell)}")
+        from pathlib import Path
+
+        own = "" if (Path(run) / "program.json").is_file() else _own_cell(cell)
+        print(f"Now: unrolled sample {shlex.quote(run)}{own}")
 
 
 def _say_how_to_go_on(run: str, cell: str | None, as_json: bool) -> None:

@@ -366,7 +366,7 @@ def _layer_norm(r: Recorder, result: Any, a: Tensor, shape: list[int], weight: A
     centred = r.emit("sub", value, r.emit("expand", mean, width=width))
     variance = r.emit("mul", r.emit("rowsum", r.emit("square", centred), width=1), 1.0 / width)
     scale = r.emit("div", 1.0, r.emit("sqrt", r.emit("add", variance, eps)), width=1)
-    made = r.emit("mul", centred, r.emit("expand", scale, width=width))
+    made = r.emit("layernorm", value, eps, width=width)
     if weight is not None:
         made = r.emit("mul", made, r.operand(weight, width))
     if bias is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from unrolled.compiler.plan import Array, Instruction, Operand, Outer, Phase, Plan, Product
-from unrolled.compiler.program import ELEMENTWISE, Arg, Op, View, uses
+from unrolled.compiler.program import ELEMENTWISE, NORMS, Arg, Op, View, uses
 from unrolled.compiler.schedule import FREE, levels, needs_whole_rows
 
 _MODE = {
@@ -132,7 +132,8 @@ class Builder:
         self._slots = busy
         for k, op in enumerate(ops):
             args = tuple(self._operand(a, op.width) for a in op.args if op.kind != "number")
-            shifted = op.kind in ("rowsum", "rowmax", "expand", "linear", "cat") or any(a.column for a in args)
+            crosses = op.kind in ("rowsum", "rowmax", "expand", "linear", "cat", *NORMS)
+            shifted = crosses or any(a.column for a in args)
             ended = [v for v in list(busy) if last.get(v, -1) <= k]
             if not shifted:
                 free += [busy.pop(v) for v in ended]
@@ -164,7 +165,7 @@ class Builder:
                     made.append(Instruction("copy", width, target, (source,)))
                 column += width
         else:
-            extra = self._width(op.values[0]) if op.kind in ("rowsum", "rowmax") else 0
+            extra = self._width(op.values[0]) if op.kind in ("rowsum", "rowmax", "normscale") else 0
             made.append(Instruction(op.kind, op.width, out, args, extra=extra))
         made += self._extras(op.out, op.width, out)
         sums = self._sums.get(op.out, [])

@@ -125,6 +125,9 @@ class _Tape:
             self._add(op.values[0], self._emit("expand", d, width=self.loop.widths[op.values[0]]))
         elif op.kind == "expand":
             self._add(op.values[0], self._emit("rowsum", d, width=1))
+        elif op.kind == "normalize":
+            scale = self._forward(op.args[1])
+            self._add(op.values[0], self._emit("dnormalize", d, self._forward(op.out), scale, width=op.width))
         elif op.kind in ELEMENTWISE:
             for k, a in enumerate(op.args):
                 if isinstance(a, str) and a in self._wanted and (rule := _RULES.get((op.kind, k))):
@@ -227,8 +230,9 @@ _RULES: dict[tuple[str, int], _Rule] = {
 def _wanting(loop: Program, constants: bool) -> set[str]:
     """The values through which a gradient has to pass."""
     wanting = {i.name for i in loop.inputs if i.role != "constant" or constants}
+    flat = ("sign", "gt", "ge", "eq", "rowmax", "normscale")
     for op in loop.ops:
-        if op.kind == "row" or (op.kind not in ("sign", "gt", "ge", "eq", "rowmax") and wanting & set(op.values)):
+        if op.kind == "row" or (op.kind not in flat and wanting & set(op.values)):
             wanting.add(op.out)
     return wanting
 

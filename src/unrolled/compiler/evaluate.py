@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from unrolled.compiler.program import ELEMENTWISE, Op, Program
+from unrolled.compiler.program import ELEMENTWISE, NORMS, Op, Program
 
 
 def run(ops: Iterable[Op], values: dict[str, Tensor], parameters: Mapping[str, Tensor], like: Tensor) -> None:
@@ -40,9 +41,23 @@ def run(ops: Iterable[Op], values: dict[str, Tensor], parameters: Mapping[str, T
             made = values[op.values[0]].sum(-1, keepdim=True)
         elif op.kind == "rowmax":
             made = values[op.values[0]].detach().amax(-1, keepdim=True)
+        elif op.kind in NORMS:
+            made = _NORMS[op.kind](*(values[a] if isinstance(a, str) else a for a in op.args))
         else:
             made = values[op.values[0]].expand(*values[op.values[0]].shape[:-1], op.width)
         values[op.out] = made
+
+
+def _centred(a: Tensor) -> Tensor:
+    return a - a.mean(-1, keepdim=True)
+
+
+_NORMS: dict[str, Callable[..., Tensor]] = {
+    "layernorm": lambda a, eps: F.layer_norm(a, a.shape[-1:], eps=eps),
+    "normscale": lambda a, eps: (_centred(a).square().mean(-1, keepdim=True) + eps).rsqrt(),
+    "normalize": lambda a, s: _centred(a) * s,
+    "dnormalize": lambda d, y, s: s * (_centred(d) - y * (d * y).mean(-1, keepdim=True)),
+}
 
 
 def step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from unrolled.compiler.program import Input, Names, Op, Program
 from unrolled.compiler.tidy import without_unused
@@ -31,22 +32,24 @@ class Hoisted:
 def hoist(program: Program) -> Hoisted:
     """Part ``program`` into what is computed for all steps at once, and the loop.
 
-    A linear map of an input sequence stays in the loop's program as a projection, and so do sums with it,
-    since adding in passing costs nothing; whatever else depends on inputs and constants alone goes before.
+    A linear map of an input sequence stays in the loop's program as a projection, and so do sums and scales of
+    one such value, since to add in passing costs nothing; whatever else depends on inputs and constants alone
+    goes before.
     """
     program = _with_outputs_in_the_loop(program)
     level = _levels(program)
     level |= dict.fromkeys(program.outputs, "loop")
     made = program.by_name
 
+    @cache
     def stays(value: str) -> bool:
-        """Whether the loop computes a value that depends on no state."""
+        """Whether the loop computes a value that depends on no state: as much as one array to read allows."""
         op = made.get(value)
         if op is None or op.kind in ("row", "number"):
             return True
         if op.kind == "linear":
             return level[value] == "sequence"
-        return op.kind in _CHEAP and level[value] == "sequence" and all(map(stays, op.values))
+        return op.kind in _CHEAP and level[value] == "sequence" and sum(not stays(v) for v in op.values) <= 1
 
     inner: list[Op] = []
     needed = set(program.outputs)

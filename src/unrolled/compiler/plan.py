@@ -16,7 +16,7 @@ fixed     the same at all steps                            row       one row for
 sum       one row a thread, added to
 """
 
-INSTRUCTIONS = (*ELEMENTWISE, "gemm", "rowsum", "rowmax", "expand", "colsum")
+INSTRUCTIONS = (*ELEMENTWISE, "gemm", "rowsum", "rowmax", "expand", "colsum", "normscale", "normalize", "dnormalize")
 """What an instruction can be; its number in the engine is its place here."""
 
 
@@ -47,7 +47,7 @@ class Operand(NamedTuple):
 class Instruction(NamedTuple):
     """``out = kind(args)`` on ``width`` units; ``sum`` also adds the columns of out to an array.
 
-    ``extra`` is the matrix of a ``gemm``, and the width of what ``rowsum`` and ``rowmax`` read.
+    ``extra`` is the matrix of a ``gemm``, and the width of what ``rowsum``, ``rowmax`` and ``normscale`` read.
     """
 
     kind: str

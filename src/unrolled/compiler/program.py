@@ -86,9 +86,14 @@ ELEMENTWISE: dict[str, Kind] = {
 """What is computed for each number on its own. Comparisons give 1 and 0; ``where`` takes b where a is not 0.
 The engine's numbers for them are their places in this table."""
 
-STRUCTURAL = ("linear", "row", "number", "slice", "cat", "rowsum", "rowmax", "expand")
+NORMS = ("layernorm", "normscale", "normalize", "dnormalize")
+STRUCTURAL = ("linear", "row", "number", "slice", "cat", "rowsum", "rowmax", "expand", *NORMS)
 """linear: a W^T for a part of a parameter; row: part of a parameter, the same for all sequences; number: one
-number everywhere; slice, cat: columns; rowsum, rowmax: (N, width) to (N, 1); expand: (N, 1) to (N, width)."""
+number everywhere; slice, cat: columns; rowsum, rowmax: (N, width) to (N, 1); expand: (N, 1) to (N, width).
+
+layernorm a eps: (a - mean a) / sqrt(var a + eps) over the width; `split_norms` makes it
+s = normscale a eps, which is 1 / sqrt(var a + eps), (N, 1); y = normalize a s, which is (a - mean a) s; and its
+gradient is dnormalize d y s, which is s (d - mean d - y mean(d y)): that through s is in it."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +283,16 @@ def _fits(op: Op, widths: dict[str, int], sizes: dict[str, int]) -> bool:
         return sum(given) == op.width and len(given) == len(op.args)
     if op.kind in ("rowsum", "rowmax"):
         return len(given) == 1 and op.width == 1
+    if op.kind in NORMS:
+        return (
+            given
+            == {
+                "layernorm": [op.width],
+                "normscale": given[:1] if op.width == 1 else None,
+                "normalize": [op.width, 1],
+                "dnormalize": [op.width, op.width, 1],
+            }[op.kind]
+        )
     if op.kind == "expand":
         return given == [1]
     return op.kind == "number" and len(op.args) == 1 and not given

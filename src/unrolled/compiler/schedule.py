@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unrolled.compiler.program import Op, uses
+from unrolled.compiler.program import NORMS, Op, uses
 
 FREE = ("slice", "row", "number")
 """What takes no work of its own: a view of something that is stored."""
@@ -15,7 +15,7 @@ def needs_whole_rows(ops: Sequence[Op], inputs: set[str]) -> bool:
     stored = inputs | {op.out for op in ops if op.kind == "row"}
     made = {op.out: op for op in ops}
     for op in ops:
-        if op.kind in ("rowsum", "rowmax", "expand"):
+        if op.kind in ("rowsum", "rowmax", "expand", *NORMS):
             return True
         if op.kind == "slice" and op.values[0] not in stored:
             return True

@@ -107,6 +107,19 @@ def split_cats(program: Program) -> Program:
     return rewrite(program, rule)
 
 
+def split_norms(program: Program) -> Program:
+    """Each layer norm in two: what it divides by is kept for the gradient, one number a row."""
+
+    def rule(op: Op, names: Names) -> list[Op] | None:
+        if op.kind != "layernorm":
+            return None
+        a, eps = op.args
+        scale = Op(names.fresh(), 1, "normscale", (a, eps))
+        return [scale, replace(op, kind="normalize", args=(a, scale.out))]
+
+    return rewrite(program, rule)
+
+
 def sink_slices(program: Program) -> Program:
     """Slices move towards the inputs, through values of which only slices are used."""
     made, used = program.by_name, uses(program.ops)

@@ -72,6 +72,9 @@ def trace(cell: Cell, constants: tuple[int, ...] = ()) -> Traced:
     Raises:
         UnsupportedError: the equation has an operation that programs do not have.
     """
+    known = getattr(cell, "program", None)
+    if isinstance(known, Program):  # it was traced before, and kept
+        return Traced(known)
     first, second = (_trace(cell, constants, batch) for batch in _BATCHES)
     if first.program.text != second.program.text:
         raise UnsupportedError(f"{type(cell).__name__}.step computes with the size of the batch")

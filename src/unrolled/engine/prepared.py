@@ -14,6 +14,7 @@ from unrolled.cells.cell import Cell
 from unrolled.compiler import evaluate
 from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
+from unrolled.compiler.tidy import split_norms
 from unrolled.compiler.trace import Traced, UnsupportedError, trace
 from unrolled.engine import ops, recording
 
@@ -24,7 +25,7 @@ class Prepared:
     def __init__(self, cell: Cell, constants: tuple[int, ...]) -> None:
         self.traced: Traced = trace(cell, constants)
         self.hoisted: Hoisted = hoist(self.traced.program)
-        self.loop = merge(self.hoisted.loop)
+        self.loop = merge(split_norms(self.hoisted.loop))
         self.text = self.loop.text
         self._outer_parameters = [name for name, _ in self.traced.program.parameters]
         self._loop_parameters = [name for name, _ in self.loop.parameters]
@@ -64,7 +65,7 @@ class Prepared:
 
     def step_text(self) -> str:
         """The whole step as one loop program, with nothing computed before it: for one step at a time."""
-        return merge(self.traced.program).text
+        return merge(split_norms(self.traced.program)).text
 
     def step_parameters(self, cell: Cell) -> list[Tensor]:
         """The parameters of `step_text`."""

@@ -14,7 +14,9 @@ import torch
 
 from unrolled.cells import Cell
 from unrolled.cells.source import source_of
+from unrolled.compiler.stored import store
 from unrolled.errors import RunError, UsageError
+from unrolled.layers import Recurrent
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, load, resolve_cell
@@ -87,8 +89,8 @@ def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], liste
         folder.create(config)
         folder.cut_history(0)
         job.save(folder)
-        if name not in CELLS and (source := source_of(cell)):
-            folder.write_text("cell.py", source)
+        if name not in CELLS:
+            _keep_cell(folder, cell, model)
         trainer = Trainer(job, model, job.training, folder, listen)
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(_started(job, model, config, chosen, trainer))
@@ -139,6 +141,15 @@ def _resume(
         listen(_started(job, trainer.model, config, [], trainer))
         trainer.run()
     return load(folder.path, cell=cell)
+
+
+def _keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
+    """A cell of one's own: its text, for a person to read, and its program, which runs without it."""
+    if source := source_of(cell):
+        folder.write_text("cell.py", source)
+    cells = [layer.cell for layer in model.stack.layers if isinstance(layer, Recurrent)]
+    if (kept := store(cells)) is not None:
+        folder.write_json("program.json", kept)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 
 from unrolled.cells import Cell
 from unrolled.cells.source import class_from_source, load_cell
+from unrolled.compiler.stored import stored_class
 from unrolled.errors import RunError
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.registry import trained_class
@@ -20,8 +21,9 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
 
     Arguments:
         run: the folder.
-        cell: for a run with a cell of your own: the class, or ``FILE.py:Class``.
-        allow_code: run the cell's source that the folder keeps. Only for folders you trust.
+        cell: for a run with a cell of your own: the class, or ``FILE.py:Class``. Without it the program is used
+            that was made of the equation when the run was begun, which runs nobody's code.
+        allow_code: run the cell's source that the folder keeps instead. Only for folders you trust.
 
     Returns:
         For text a `TrainedText`, with ``sample``, ``stream``, ``score`` and ``evaluate``.
@@ -33,13 +35,24 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
     config = folder.config()
     make = trained_class(config["task"], str(folder.path))
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
-        return make(folder, cell_of_run(folder, config, cell, allow_code))
+        own = None if cell is not None or allow_code else _from_program(folder, config)
+        return make(folder, own or cell_of_run(folder, config, cell, allow_code))
+
+
+def _from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:
+    """The cell that the folder keeps as a program, if it does."""
+    if config.get(config["task"], {}).get("cell", "") in CELLS or not (folder.path / "program.json").is_file():
+        return None
+    try:
+        return stored_class(folder.read_json("program.json"))
+    except ValueError as error:
+        raise RunError(f"{folder.path / 'program.json'} is damaged: {error}") from error
 
 
 def cell_of_run(
     folder: RunFolder, config: dict[str, Any], cell: str | type[Cell] | None, allow_code: bool
 ) -> type[Cell]:
-    """The class of a run's cell; see `load`."""
+    """The class of a run's cell, to train on with; see `load`."""
     name = config.get(config["task"], {}).get("cell", "")
     if name in CELLS:
         return CELLS[name]

@@ -103,19 +103,74 @@ struct Table {
   static constexpr int count = sizeof(runs) / sizeof(Run);
 };
 
-// Rows: sum, maximum, repetition; columns: sum.
+// Rows: sum, norm and its gradient, maximum, repetition; columns: sum.
+
+// The sum of f(u, n) over vectors of a row: n lanes from unit u on, all of them where n is LANES.
+template <class T, class F>
+INLINE T row_total(int64_t width, F f) {
+  const int64_t L = LANES<T>;
+  Vec<T> s0{}, s1{};
+  int64_t u = 0;
+  for (; u + 2 * L <= width; u += 2 * L) s0 += f(u, L), s1 += f(u + L, L);
+  if (u + L <= width) s0 += f(u, L), u += L;
+  if (u < width) s1 += f(u, width - u);
+  return total<T>(s0 + s1);
+}
+template <class T>
+INLINE Vec<T> lanes(const T* p, int64_t n) { return n == LANES<T> ? load(p) : load_part(p, n); }
+
+// out = f(u, n) for all vectors of a row.
+template <class T, class F>
+INLINE void row_of(T* out, int64_t width, F f) {
+  const int64_t L = LANES<T>;
+  int64_t u = 0;
+  for (; u + L <= width; u += L) store(out + u, f(u, L));
+  if (u < width) store_part(out + u, f(u, width - u), width - u);
+}
+
+template <class T>
+INLINE T mean(const T* a, int64_t width) {
+  return row_total<T>(width, [=](int64_t u, int64_t n) { return lanes(a + u, n); }) / width;
+}
 
 template <class T>
 void row_sum(const Tile<T>& t) {
   for (int64_t r = 0; r < t.rows; ++r) {
     const T* a = t.a + r * t.a_stride;
-    Vec<T> s = all<T>(0);
-    int64_t u = 0;
-    for (; u + LANES<T> <= t.n; u += LANES<T>) s += load(a + u);
-    if (u < t.n) s += load_part(a + u, t.n - u);
-    T total = 0;
-    for (int k = 0; k < LANES<T>; ++k) total += s[k];
-    t.out[r * t.out_stride] = total;
+    t.out[r * t.out_stride] = row_total<T>(t.n, [=](int64_t u, int64_t n) { return lanes(a + u, n); });
+  }
+}
+
+// 1 / sqrt(var a + b): the mean of the squares less the square of the mean would lose digits.
+template <class T>
+void norm_scale(const Tile<T>& t) {
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const T *a = t.a + r * t.a_stride, m = mean(a, t.n);
+    const T squares = row_total<T>(t.n, [=](int64_t u, int64_t n) {
+      Vec<T> d = lanes(a + u, n) - m;
+      return n == LANES<T> ? d * d : d * d * in_first<T>(n);
+    });
+    t.out[r * t.out_stride] = 1 / std::sqrt(squares / t.n + t.b[r * t.b_stride]);
+  }
+}
+
+// (a - mean a) b
+template <class T>
+void normalize(const Tile<T>& t) {
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const T *a = t.a + r * t.a_stride, s = t.b[r * t.b_stride], m = mean(a, t.n);
+    row_of<T>(t.out + r * t.out_stride, t.n, [=](int64_t u, int64_t n) { return (lanes(a + u, n) - m) * s; });
+  }
+}
+
+// c (a - mean a - b mean(a b)): the gradient a of b = normalize(x, c), with that through c
+template <class T>
+void d_normalize(const Tile<T>& t) {
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const T *d = t.a + r * t.a_stride, *y = t.b + r * t.b_stride, s = t.c[r * t.c_stride], m = mean(d, t.n);
+    const T along = row_total<T>(t.n, [=](int64_t u, int64_t n) { return lanes(d + u, n) * lanes(y + u, n); }) / t.n;
+    row_of<T>(t.out + r * t.out_stride, t.n,
+              [=](int64_t u, int64_t n) { return (lanes(d + u, n) - m - lanes(y + u, n) * along) * s; });
   }
 }
 

@@ -1,5 +1,7 @@
-// The recurrent matmul: tiles of up to 6 rows by 2 vectors, from weights packed in the order of reading.
+// The recurrent matmul: tiles of some rows by 2 vectors, from weights packed in the order of reading.
 #pragma once
+#include <utility>
+
 #include "plan.h"
 #include "vector.h"
 
@@ -7,7 +9,14 @@ namespace {
 
 template <class T>
 constexpr int64_t PANEL = 2 * LANES<T>;
+// Sums for 2 vectors a row, two vectors of weights and one number must fit into the registers: 16, or 32.
+#if UNROLLED_BYTES == 64 || defined(__aarch64__)
+constexpr int MOST_ROWS = 14;
+#else
 constexpr int MOST_ROWS = 6;
+#endif
+// So many lines of a panel stay in an innermost cache of 32 KiB, beside what passes.
+constexpr int64_t DEEP = 24 * 1024 / (2 * UNROLLED_BYTES);
 
 // packed[p][k][j] = source[(p PANEL + j) unit_stride + k depth_stride], zero beyond the last unit,
 // for the panels [first, last).
@@ -36,7 +45,9 @@ void pack(const unrolled::Pack& w, const char* source, char* packed, int64_t fir
   }
 }
 
-constexpr int AHEAD = 16;  // lines: a panel comes from an outer cache, in order
+constexpr int AHEAD = 16;  // steps in depth: a panel comes from an outer cache, in order
+template <class T>
+constexpr int64_t LINE = 64 / sizeof(T);
 
 // R rows of A (depth wide, `stride` apart) times one panel. For few rows, several independent sums keep
 // the multipliers busy. TURNED: A is packed by columns, MOST_ROWS numbers each.
@@ -56,7 +67,7 @@ INLINE void panel(const T* A, int64_t stride, const T* P, int64_t depth, Vec<T> 
       const T* p = P + (k + s) * PANEL<T>;
       __builtin_prefetch(p + AHEAD * PANEL<T>);
       Vec<T> w0 = load(p), w1 = load(p + L);
-#pragma GCC unroll 6
+#pragma GCC unroll 14
       for (int r = 0; r < R; ++r) {
         Vec<T> x = all<T>(rows[r][(k + s) * step]);
         sum[s][r][0] += x * w0;
@@ -66,14 +77,14 @@ INLINE void panel(const T* A, int64_t stride, const T* P, int64_t depth, Vec<T> 
   }
   for (; k < depth; ++k) {
     Vec<T> w0 = load(P + k * PANEL<T>), w1 = load(P + k * PANEL<T> + L);
-#pragma GCC unroll 6
+#pragma GCC unroll 14
     for (int r = 0; r < R; ++r) {
       Vec<T> x = all<T>(rows[r][k * step]);
       sum[0][r][0] += x * w0;
       sum[0][r][1] += x * w1;
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 14
   for (int r = 0; r < R; ++r) {
     out[r][0] = sum[0][r][0];
     out[r][1] = sum[0][r][1];
@@ -90,7 +101,8 @@ __attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int
                                      int64_t out_stride, int64_t units, bool whole, bool add) {
   const int64_t L = LANES<T>;
   Vec<T> y[R][2];
-  for (int r = 0; r < R; ++r) __builtin_prefetch(out + r * out_stride, 1);  // it is here when the sums are
+  for (int r = 0; r < R; ++r)  // they are here when the sums are
+    for (int64_t line = 0; line < PANEL<T>; line += LINE<T>) __builtin_prefetch(out + r * out_stride + line, 1);
   panel<T, R, TURNED>(A, stride, P, depth, y);
   if (add) {
     const bool full = whole || units >= PANEL<T>;
@@ -101,7 +113,7 @@ __attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int
     }
   }
   if (whole || units >= PANEL<T>) {
-#pragma GCC unroll 6
+#pragma GCC unroll 14
     for (int r = 0; r < R; ++r) {
       store(out + r * out_stride, y[r][0]);
       store(out + r * out_stride + L, y[r][1]);
@@ -119,45 +131,36 @@ __attribute__((noinline)) void block(const T* A, int64_t stride, const T* P, int
   }
 }
 
+template <class T, bool TURNED, int... R>
+INLINE auto block_of(int64_t rows, std::integer_sequence<int, R...>) {
+  static constexpr decltype(&block<T, 1, TURNED>) blocks[] = {block<T, R + 1, TURNED>...};
+  return blocks[(rows < MOST_ROWS ? rows : MOST_ROWS) - 1];
+}
+
 // `block` for a number of rows that is known when it runs; beyond MOST_ROWS they do not count.
 template <class T, bool TURNED>
-INLINE void rows_of_block(int64_t rows, const T* A, int64_t stride, const T* P, int64_t depth, T* out,
-                          int64_t out_stride, int64_t units, bool whole, bool add) {
-  switch (rows) {
-#define ROWS(n) \
-  case n: return block<T, n, TURNED>(A, stride, P, depth, out, out_stride, units, whole, add);
-    ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5)
-#undef ROWS
-    default: return block<T, MOST_ROWS, TURNED>(A, stride, P, depth, out, out_stride, units, whole, add);
-  }
+INLINE auto block_of(int64_t rows) {
+  return block_of<T, TURNED>(rows, std::make_integer_sequence<int, MOST_ROWS>{});
 }
 
 // out (rows, units) = A (rows, depth) times the panels from unit `first` on; `first` is a multiple of PANEL.
-// `whole`: out has room for whole panels. `add`: out += instead. A panel stays in a cache while the rows pass.
+// `whole`: out has room for whole panels. `add`: out += instead. As much of a panel as stays in a cache is
+// taken at a time, while the rows pass.
 template <class T>
 void gemm(const T* A, int64_t stride, const T* packed, int64_t depth, int64_t first, T* out, int64_t out_stride,
           int64_t rows, int64_t units, bool whole, bool add) {
-  const int64_t blocks = (rows + MOST_ROWS - 1) / MOST_ROWS;
+  const int64_t blocks = (rows + MOST_ROWS - 1) / MOST_ROWS, slices = blocks == 1 ? 1 : (depth + DEEP - 1) / DEEP;
   for (int64_t u = 0; u < units; u += PANEL<T>) {
     const T* P = packed + (first + u) / PANEL<T> * depth * PANEL<T>;
-    for (int64_t k = 0; k < blocks; ++k) {
-      const int64_t r = rows * k / blocks, R = rows * (k + 1) / blocks - r;
-      rows_of_block<T, false>(R, A + r * stride, stride, P, depth, out + r * out_stride + u, out_stride, units - u,
-                              whole, add);
+    for (int64_t s = 0; s < slices; ++s) {
+      const int64_t k0 = depth * s / slices, n = depth * (s + 1) / slices - k0;
+      for (int64_t k = 0; k < blocks; ++k) {
+        const int64_t r = rows * k / blocks, R = rows * (k + 1) / blocks - r;
+        block_of<T, false>(R)(A + r * stride + k0, stride, P + k0 * PANEL<T>, n, out + r * out_stride + u, out_stride,
+                              units - u, whole, add || s > 0);
+      }
     }
   }
-}
-
-template <class T>
-INLINE T total(Vec<T> v) {
-#pragma GCC unroll 5
-  for (int width = LANES<T> / 2; width > 0; width /= 2) {
-    Int<T> turned;
-#pragma GCC unroll 16
-    for (int k = 0; k < LANES<T>; ++k) turned[k] = (k + width) % LANES<T>;
-    v += __builtin_shuffle(v, turned);
-  }
-  return v[0];
 }
 
 // R rows of A times U rows of W as they lie.

@@ -18,14 +18,16 @@ inline std::vector<std::string> instruction_names() {
 #define X(name, expression) names.emplace_back(#name);
   ELEMENTWISE(X)
 #undef X
-  for (const char* name : {"gemm", "rowsum", "rowmax", "expand", "colsum"}) names.emplace_back(name);
+  for (const char* name : {"gemm", "rowsum", "rowmax", "expand", "colsum", "normscale", "normalize",
+                           "dnormalize"}) names.emplace_back(name);
   return names;
 }
 
 #define X(name, expression) +1
 constexpr int GEMM = 0 ELEMENTWISE(X);
 #undef X
-constexpr int ROWSUM = GEMM + 1, ROWMAX = GEMM + 2, EXPAND = GEMM + 3, COLSUM = GEMM + 4;
+constexpr int ROWSUM = GEMM + 1, ROWMAX = GEMM + 2, EXPAND = GEMM + 3, COLSUM = GEMM + 4,
+              NORMSCALE = GEMM + 5, NORMALIZE = GEMM + 6, DNORMALIZE = GEMM + 7;
 
 [[noreturn]] inline void refuse(const std::string& what) { throw std::invalid_argument("engine: " + what); }
 inline void require(bool condition, const char* what) {

@@ -120,6 +120,7 @@ struct Streaming {
 struct Path {
   const char* name;
   int64_t lanes;                  // a panel is two vectors wide
+  int64_t rows;                   // of a tile, at most
   void (*scan)(const Call&, int id, int threads, Barrier&);
   void (*stream)(Streaming&, int id, int threads, Barrier&);
   void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);

@@ -238,7 +238,7 @@ class Plan {
 
   void add(const int64_t* v) {
     Instruction i{};
-    require(v[0] >= 0 && v[0] <= COLSUM, "there is no such instruction");
+    require(v[0] >= 0 && v[0] <= DNORMALIZE, "there is no such instruction");
     require(v[1] > 0 && v[1] < (1 << 24), "an instruction has no such width");
     i.op = static_cast<int32_t>(v[0]), i.width = static_cast<int32_t>(v[1]), i.pack = static_cast<int32_t>(v[2]);
     int64_t left = i.width;
@@ -246,18 +246,20 @@ class Plan {
       require(v[2] >= 0 && v[2] < static_cast<int64_t>(packs_.size()), "there is no such matrix");
       require(packs_[v[2]].units == i.width, "a matrix has another width than its instruction");
       left = packs_[v[2]].depth;
-    } else if (i.op == ROWSUM || i.op == ROWMAX) {
+    } else if (i.op == ROWSUM || i.op == ROWMAX || i.op == NORMSCALE) {
       require(v[2] > 0 && v[2] < (1 << 24) && whole_, "a row operation needs whole rows, and a width");
       left = v[2];
-    } else if (i.op == EXPAND) {
+    } else if (i.op == EXPAND || i.op == NORMALIZE || i.op == DNORMALIZE) {
       require(whole_, "a row operation needs whole rows");
-      left = 1;
+      if (i.op == EXPAND) left = 1;
     }
     i.out = operand(v + 3, i.width, false);
     i.a = operand(v + 6, left, false);
-    i.b = operand(v + 9, i.width, true);
-    i.c = operand(v + 12, i.width, true);
+    i.b = operand(v + 9, i.op == NORMALIZE ? 1 : i.width, true);
+    i.c = operand(v + 12, i.op == DNORMALIZE ? 1 : i.width, true);
     i.sum = operand(v + 15, i.width, true);
+    require(i.op < NORMSCALE || i.b.where != NONE, "a norm needs a second operand");
+    require(i.op != DNORMALIZE || i.c.where != NONE, "the gradient of a norm needs a third operand");
     require(i.out.where != NUMBER && (i.sum.where == NONE || i.sum.where == ARRAY), "a number cannot be written to");
     require(i.op != GEMM || i.a.where == ARRAY, "the left side of a matrix must be an array");
     require(i.out.where != SCRATCH || i.op != GEMM || i.out.column == 0, "a product must begin its slot");
@@ -297,7 +299,7 @@ class Plan {
 
   // Places the packed sides of the outer products that are wanted, each side once; the elements they take.
   int64_t lay_out(std::vector<Outer>& outers, bool is_double, int64_t rows, int64_t used) const {
-    const int64_t panel = 2 * chosen[is_double]->lanes;
+    const int64_t panel = 2 * chosen[is_double]->lanes, tall = chosen[is_double]->rows;
     for (size_t k = 0; k < outers.size(); ++k) {
       Outer& o = outers[k];
       if (!o.total) continue;
@@ -311,7 +313,7 @@ class Plan {
           o.right_offset = e.right_offset, o.packs_right = 0;
       }
       if (o.packs_right) o.right_offset = used, used = checked(used + times(round_up(o.right_width, panel), rows));
-      if (o.packs_left) o.left_offset = used, used = checked(used + round_up(times(round_up(o.left_width, 6), rows), panel));
+      if (o.packs_left) o.left_offset = used, used = checked(used + round_up(times(round_up(o.left_width, tall), rows), panel));
     }
     return used;
   }
@@ -354,7 +356,8 @@ class Plan {
       c.tile = static_cast<int32_t>(std::min<int64_t>(width, 256));
     else
       c.tile = static_cast<int32_t>(std::min<int64_t>(round_up((widest_ + threads - 1) / threads, panel), 256));
-    c.block = c.tile < 128 ? 24 : 6;
+    const int32_t tall = static_cast<int32_t>(chosen[is_double]->rows);
+    c.block = c.tile < 128 ? round_up(24, tall) : tall;
   }
 
   std::vector<Array> addressed(const Ints& v, const Call& c, int threads) const {

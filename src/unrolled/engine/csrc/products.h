@@ -8,7 +8,7 @@ namespace {
 // out (+)= left W^T, this thread's share of the rows, or of the units where there are few rows.
 template <class T>
 void products(const unrolled::Call& c, const unrolled::Product* list, int count, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N, CHUNK = 48;  // rows that stay in a cache while all panels pass
+  const int64_t rows = (c.end - c.begin) * c.N, CHUNK = (47 + MOST_ROWS) / MOST_ROWS * MOST_ROWS;  // stay in a cache while all panels pass
   const bool few = rows < MOST_ROWS * threads;
   const int64_t r0 = few ? 0 : rows * id / threads, r1 = few ? rows : rows * (id + 1) / threads;
   for (int k = 0; k < count; ++k) {
@@ -88,11 +88,11 @@ void pack_sides(const unrolled::Call& c, int id, int threads) {
   }
 }
 
-// total (+)= left^T right: tiles of 6 by a panel, this thread's share of them. Of a panel, as many rows as
-// stay in the innermost cache are taken at a time, while all tiles pass.
+// total (+)= left^T right: tiles of MOST_ROWS by a panel, this thread's share of them. Of a panel, as many rows
+// as stay in the innermost cache are taken at a time, while all tiles pass.
 template <class T>
 void outers(const unrolled::Call& c, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N, chunks = (rows + 383) / 384;
+  const int64_t rows = (c.end - c.begin) * c.N, chunks = (rows + DEEP - 1) / DEEP;
   const T* work = reinterpret_cast<const T*>(c.work);
   for (int k = 0; k < c.outer_count; ++k) {
     const unrolled::Outer& o = c.outers[k];
@@ -106,8 +106,8 @@ void outers(const unrolled::Call& c, int id, int threads) {
         const T* left = work + o.left_offset + d * rows + r0 * MOST_ROWS;
         const T* right = work + o.right_offset + u * rows + r0 * PANEL<T>;
         T* out = reinterpret_cast<T*>(o.total) + d * o.stride + u;
-        rows_of_block<T, true>(o.left_width - d, left, 1, right, n, out, o.stride, o.right_width - u, false,
-                               o.add || chunk > 0);
+        block_of<T, true>(o.left_width - d)(left, 1, right, n, out, o.stride, o.right_width - u, false,
+                                            o.add || chunk > 0);
       }
     }
   }

@@ -16,7 +16,7 @@ using unrolled::Operand;
 using unrolled::Phase;
 using unrolled::State;
 
-enum { GEMM = Table<float>::count, ROWSUM, ROWMAX, EXPAND, COLSUM };
+enum { GEMM = Table<float>::count, ROWSUM, ROWMAX, EXPAND, COLSUM, NORMSCALE, NORMALIZE, DNORMALIZE };
 
 // What one thread keeps of a call: where each array stands at the current step.
 template <class T>
@@ -188,8 +188,13 @@ void run_tile(Thread<T>& t, const Phase& phase, int64_t r, int64_t rows, int64_t
       i.op == ROWSUM ? row_sum(tile) : row_max(tile);
     } else if (i.op == EXPAND) {
       expand(tile);
-    } else {
+    } else if (i.op == COLSUM) {
       column_sum(tile);
+    } else if (i.op == NORMSCALE) {
+      tile.n = i.pack;
+      norm_scale(tile);
+    } else {
+      i.op == NORMALIZE ? normalize(tile) : d_normalize(tile);
     }
   }
 }
@@ -271,7 +276,7 @@ void stream_layer(Thread<T>& t, const unrolled::Lookup* lookups, int count, int6
     barrier.wait(t.threads);
   }
   for (int p = 0; p < c.phase_count; ++p) {
-    if (c.phases[p].barrier) barrier.wait(t.threads);
+    if (p && c.phases[p].barrier) barrier.wait(t.threads);  // before the first, all have just waited
     run_phase(t, c.phases[p]);
   }
   barrier.wait(t.threads);
@@ -311,7 +316,7 @@ void apply(int op, int64_t n, const char* a, const char* b, const char* c, char*
 
 template <class T>
 const unrolled::Path* path_of(const char* name) {
-  static const unrolled::Path path{name, LANES<T>, scan<T>, stream<T>, pack<T>, apply<T>};
+  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>};
   return &path;
 }
 

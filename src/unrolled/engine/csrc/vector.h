@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#if UNROLLED_BYTES > 16
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -39,6 +42,25 @@ template <class T>
 INLINE void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
+
+// The first n lanes, 0 < n < LANES; the others are 0, and no memory behind them is touched.
+#if UNROLLED_BYTES == 64
+INLINE Vec<float> load_part(const float* p, int64_t n) { return _mm512_maskz_loadu_ps((1u << n) - 1, p); }
+INLINE Vec<double> load_part(const double* p, int64_t n) { return _mm512_maskz_loadu_pd((1u << n) - 1, p); }
+INLINE void store_part(float* p, Vec<float> v, int64_t n) { _mm512_mask_storeu_ps(p, (1u << n) - 1, v); }
+INLINE void store_part(double* p, Vec<double> v, int64_t n) { _mm512_mask_storeu_pd(p, (1u << n) - 1, v); }
+#elif UNROLLED_BYTES == 32
+template <class T>
+INLINE __m256i first_lanes(int64_t n) {
+  Int<T> lane;
+  for (int k = 0; k < LANES<T>; ++k) lane[k] = k;
+  return reinterpret_cast<__m256i>(lane < static_cast<decltype(lane[0] + 0)>(n));
+}
+INLINE Vec<float> load_part(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes<float>(n)); }
+INLINE Vec<double> load_part(const double* p, int64_t n) { return _mm256_maskload_pd(p, first_lanes<double>(n)); }
+INLINE void store_part(float* p, Vec<float> v, int64_t n) { _mm256_maskstore_ps(p, first_lanes<float>(n), v); }
+INLINE void store_part(double* p, Vec<double> v, int64_t n) { _mm256_maskstore_pd(p, first_lanes<double>(n), v); }
+#else
 template <class T>
 INLINE Vec<T> load_part(const T* p, int64_t n) {
   Vec<T> v{};
@@ -49,6 +71,7 @@ template <class T>
 INLINE void store_part(T* p, Vec<T> v, int64_t n) {
   std::memcpy(p, &v, n * sizeof(T));
 }
+#endif
 template <class T>
 INLINE Vec<T> all(T x) {
   return x - Vec<T>{};  // a vector of x: exact, also for -0, infinity and NaN
@@ -56,6 +79,26 @@ INLINE Vec<T> all(T x) {
 template <class T>
 INLINE Int<T> bits(Vec<T> v) {
   return reinterpret_cast<Int<T>>(v);
+}
+
+// 1 in the first n lanes, 0 in the others
+template <class T>
+INLINE Vec<T> in_first(int64_t n) {
+  Vec<T> v{};
+  for (int k = 0; k < LANES<T>; ++k) v[k] = k < n ? 1 : 0;
+  return v;
+}
+
+template <class T>
+INLINE T total(Vec<T> v) {
+#pragma GCC unroll 5
+  for (int width = LANES<T> / 2; width > 0; width /= 2) {
+    Int<T> turned;
+#pragma GCC unroll 16
+    for (int k = 0; k < LANES<T>; ++k) turned[k] = (k + width) % LANES<T>;
+    v += __builtin_shuffle(v, turned);
+  }
+  return v[0];
 }
 
 template <class T, class F>

@@ -1,0 +1,145 @@
+"""Cells kept as programs: an equation that is loaded without running anybody's code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells.cell import Cell
+from unrolled.compiler import evaluate
+from unrolled.compiler.program import Program, parse
+from unrolled.compiler.trace import UnsupportedError, trace
+
+_NAMELESS = re.compile(r"t\d+")
+_LARGEST = 1 << 31
+"""Numbers in one tensor: beyond it a damaged file would ask for any memory."""
+
+
+class StoredCell(Cell):
+    """A cell whose equation is a program. Its subclasses are made by `stored_class`."""
+
+    program: Program
+    _records: ClassVar[dict[int, dict[str, Any]]] = {}
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        record = self._records.get(input_size)
+        if record is None:
+            known = ", ".join(map(str, self._records))
+            raise ValueError(f"{type(self).__name__}: kept for inputs of width {known}, got {input_size}")
+        self.program = record["program"]
+        for name, shape in record["tensors"].items():
+            _put(self, name, shape)
+
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {s.name: (s.width,) for s in self.program.of_role("state")}
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        return self._run(x, state)[1]
+
+    def read_step(
+        self, x: Tensor, state: tuple[Tensor, ...], constants: tuple[Tensor, ...] = ()
+    ) -> dict[str, Tensor]:
+        values, new = self._run(x, state)
+        own = [op.out for op in self.program.ops if op.out not in self.program.outputs]
+        named = {name: values[name] for name in own if not _NAMELESS.fullmatch(name) and values[name].dim() == 2}
+        return named | dict(zip(self.state, new, strict=True))
+
+    def _run(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        given = {i.name: value for i, value in zip(self.program.inputs, (x, *state), strict=True)}
+        tensors = dict(self.named_parameters()) | dict(self.named_buffers())
+        return evaluate.step(self.program, given, tensors)
+
+
+def store(cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """The cells of a stack, of one class, as what JSON can hold; None if their programs alone do not say all.
+
+    That is so where the compiler cannot take the equation, where states begin otherwise than at zero, and
+    where something is drawn or computed outside of ``step``.
+    """
+    records = []
+    for cell in cells:
+        record = _record(cell)
+        if record is None:
+            return None
+        records.append(record)
+    first = cells[0]
+    return {"cell": type(first).__name__, "keeps": first.keeps, "admits": first.admits, "layers": records}
+
+
+def stored_class(content: Any) -> type[Cell]:
+    """The class that `store` wrote down: to be made with ``(input_size, hidden_size)``, as any cell is.
+
+    Raises:
+        ValueError: the content is no such record, or a damaged one.
+
+    >>> kept = store([unrolled.GRUCell(4, 3)])
+    >>> cell = stored_class(kept)(4, 3)
+    >>> sorted(cell.gates(torch.zeros(2, 4))), sorted(cell.state_dict())
+    (['h', 'n', 'r', 'z'], ['h.weight', 'x.bias', 'x.weight'])
+    """
+    try:
+        name, layers = content["cell"], content["layers"]
+        records = {int(kept["input_size"]): _parsed(kept) for kept in layers}
+        marks = {mark: content.get(mark) for mark in ("keeps", "admits")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a part is missing: {error}") from error
+    if not isinstance(name, str) or not name.isidentifier() or not records:
+        raise ValueError("it names no cell, or has no layer")
+    states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
+    if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
+        raise ValueError("its layers have different states")
+    return type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
+
+
+def _record(cell: Cell) -> dict[str, Any] | None:
+    kind = type(cell)
+    plain = kind.initial_state is Cell.initial_state and kind.prepare is Cell.prepare and not cell.constants
+    tensors = cell.state_dict()
+    if not plain or not all(t.is_floating_point() for t in tensors.values()):
+        return None
+    training = cell.training
+    try:
+        traced = trace(cell.eval())
+    except UnsupportedError:
+        return None
+    finally:
+        cell.train(training)
+    if traced.derived or not {name for name, _ in traced.program.parameters} <= tensors.keys():
+        return None
+    shapes = {name: list(t.shape) for name, t in tensors.items()}
+    return {"input_size": cell.input_size, "tensors": shapes, "program": traced.program.text.splitlines()}
+
+
+def _parsed(kept: dict[str, Any]) -> dict[str, Any]:
+    program = parse("\n".join(kept["program"]))
+    tensors = {name: tuple(map(int, shape)) for name, shape in kept["tensors"].items()}
+    roles = [i.role for i in program.inputs]
+    if roles[:1] != ["sequence"] or set(roles[1:]) != {"state"} or program.inputs[0].width != int(kept["input_size"]):
+        raise ValueError("its program is not that of a step")
+    for name, shape in program.parameters:
+        if tensors.get(name) != shape:
+            raise ValueError(f"its program has another {name} than the cell")
+    return {"program": program, "tensors": tensors}
+
+
+def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:
+    """A parameter of that name, in modules of its own where the name has dots."""
+    *path, last = name.split(".")
+    size = 1
+    for n in shape:
+        size *= n
+    if size > _LARGEST or min(shape, default=1) < 0:
+        raise ValueError(f"the tensor {name} has no such shape: {shape}")
+    try:
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, nn.Module())
+            module = module._modules[part]  # type: ignore[assignment]
+        module.register_parameter(last, nn.Parameter(torch.zeros(shape)))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{name} is no name for a tensor") from error
