@@ -156,6 +156,29 @@ def test_where_tanh_bends_it_the_slope_is_the_largest_lyapunov_exponent():
     assert abs(largest - math.log(found.radius["1.h"])) > 0.2 * abs(largest)
 
 
+class Mapped(unrolled.Cell):
+    """Recurrent weights in a map of torch's, for two gates."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.h = torch.nn.Linear(hidden_size, 2 * hidden_size)
+
+    def step(self, x, h):
+        a, b = self.h(h).chunk(2, dim=1)
+        return torch.tanh(a) * torch.sigmoid(b) + x.sum(1, keepdim=True)
+
+
+def test_the_spectral_radius_of_any_matrix_under_a_states_name():
+    cell = Mapped(2, 3)
+    cell.h.weight.data = torch.cat([0.5 * torch.eye(3), torch.diag(torch.tensor([1.0, -2.0, 0.0]))])
+    assert spectral_radius(cell) == {"h[0]": 0.5, "h[1]": 2.0}
+    assert list(spectral_radius(unrolled.Zoneout(unrolled.LSTMCell(2, 3), 0.1))) == ["i", "f", "g", "o"]
+    assert spectral_radius(TwoWidths(2, 3)).keys() == {"a"}
+    with torch.no_grad():
+        cell.h.weight[0, 0] = math.nan
+    assert math.isnan(spectral_radius(cell)["h[0]"])
+
+
 @pytest.mark.parametrize(("rho", "kind"), [(0.7, "vanishing"), (1.0, "stable"), (1.3, "exploding")])
 def test_verdicts(rho, kind):
     layer = Recurrent(recurrent_(Linear(6), "orthogonal", rho))

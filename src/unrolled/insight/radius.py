@@ -15,8 +15,9 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
         rho(W) = max_k |lambda_k(W)|
 
     For h_t = tanh(W h_{t-1} + ...) near zero a gradient goes like rho^k over k steps; tanh' < 1 takes from that, and
-    a W that is not normal adds to it at first. The matrices are those of the `Gates` under the name of a state, of
-    the innermost cell; a cell that keeps its matrices elsewhere has none here.
+    a W that is not normal adds to it at first. The matrices are those under the name of a state, of the innermost
+    cell: its `Gates`, by their names, or any map with a ``weight``, by number. A cell that keeps its matrices
+    elsewhere has none here.
 
     >>> cell = unrolled.ElmanCell(4, 8)  # begins orthogonal
     >>> round(spectral_radius(cell)["h"], 6)
@@ -25,13 +26,13 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
     inner = getattr(cell, "innermost", cell)
     found = {}
     for state in inner.state:
-        gates = getattr(inner, state, None)
-        if not isinstance(gates, Gates) or gates.input_size != gates.hidden_size:
+        weight = getattr(getattr(inner, state, None), "weight", None)
+        if not isinstance(weight, torch.Tensor) or weight.dim() != 2 or weight.shape[0] % weight.shape[1]:
             continue
-        for name in gates.names:
-            weight = gates.weight.detach()[gates.rows(name)].double().cpu()
-            if bool(torch.isfinite(weight).all()):
-                found[name] = float(torch.linalg.eigvals(weight).abs().max())
-            else:
-                found[name] = float("nan")
+        blocks = weight.detach().double().cpu().split(weight.shape[1])
+        gates = getattr(inner, state)
+        for k, block in enumerate(blocks):
+            name = gates.names[k] if isinstance(gates, Gates) else state + (f"[{k}]" if len(blocks) > 1 else "")
+            finite = bool(torch.isfinite(block).all())
+            found[name] = float(torch.linalg.eigvals(block).abs().max()) if finite else float("nan")
     return found
