@@ -61,7 +61,7 @@ def test_how_far_a_gradient_reaches():
 def test_sentences_say_where_a_gradient_ends():
     (gradient, warned) = findings_in_words(record(EVENTS), None, "character", None)
     assert "under a tenth of its peak from 2 steps back on, and over a thousandth 2 steps back" in gradient
-    assert "(c, layer 1)" in gradient
+    assert "(c, layer 1, which feels it furthest)" in gradient
     assert warned == "Training warned once: overfitting."
     flat = [{"event": "lags", "update": 1, "by_lag": {"1.h": [1.0, 0.9]}}]
     assert "over a tenth of its peak 1 steps back" in findings_in_words(record(flat), None, "word", None)[0]
@@ -140,6 +140,7 @@ def test_a_picture_takes_the_colours_of_its_page():
     assert "currentColor" in svg and "var(--c0)" in svg
     assert not any(colour in svg for colour in PALETTE)
     assert not re.search(r"<svg[^>]* (width|height)=", svg)
+    assert "<text" in svg and "DejaVu" not in svg
     assert svg == as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')
 
 

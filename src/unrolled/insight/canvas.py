@@ -69,7 +69,9 @@ def as_svg(figure: Any, label: str) -> str:
     for k, colour in enumerate(PALETTE):
         svg = svg.replace(colour, f"var(--c{k})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font: ([\d.]+)px ([^;\"]*)", r"font-size: \1px; font-family: \2", svg)  # older matplotlib
+    svg = re.sub(r"font-family: [^;\"]*monospace", "font-family: ui-monospace, monospace", svg)
+    svg = re.sub(r"font-family: '[^;\"]*sans-serif;? ?", "", svg)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

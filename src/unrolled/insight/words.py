@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from unrolled.insight.findings import REMEMBERED, Findings
-from unrolled.insight.record import Record, furthest, state_label
+from unrolled.insight.record import Record, furthest, reach, state_label
 
 
 def findings_in_words(kept: Record, found: Findings | None, unit: str, frequencies: float | None) -> list[str]:
@@ -17,7 +17,7 @@ def findings_in_words(kept: Record, found: Findings | None, unit: str, frequenci
     >>> lags = {"event": "lags", "update": 9, "by_lag": {"1.h": [1.0, 0.2, 0.05, 0.0001]}}
     >>> print(*findings_in_words(record([lags]), None, "character", None)[0].split(" of its peak "), sep="\\n")
     In training the gradient of one loss is under a tenth
-    from 2 steps back on, under a thousandth from 3 (h, layer 1).
+    from 2 steps back on, under a thousandth from 3 (h, layer 1, which feels it furthest).
     """
     said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
     if found is not None:
@@ -87,20 +87,22 @@ def _memory(found: Findings | None, unit: str) -> str:
 
 def _gradient(kept: Record) -> str:
     """How far back a loss is felt, by the state that feels it furthest."""
-    tenth, thousandth = furthest(kept.by_lag, 0.1), furthest(kept.by_lag, 0.001)
-    if tenth is None or thousandth is None:
+    found = []
+    for name, kept_curves in kept.by_lag.items():
+        curve = kept_curves.norms[-1]
+        curve = curve[np.isfinite(curve)]
+        if len(curve) and curve.max() > 0:
+            found.append((name, reach(curve, 0.1), reach(curve, 0.001), len(curve) - 1))
+    if not found:
         return ""
-    far, near = thousandth[1], tenth[1]
+    name, near, far, last = max(found, key=lambda f: (f[2] or f[3] + 1, f[1] or f[3] + 1))
+    where = f"({state_label(name)}, which feels it furthest)"
     if near is None:
-        where = state_label(tenth[0])
-        return (
-            f"In training the gradient of one loss is over a tenth of its peak {tenth[2] - 1} steps back ({where})."
-        )
+        return f"In training the gradient of one loss is over a tenth of its peak {last} steps back {where}."
     told = f"In training the gradient of one loss is under a tenth of its peak from {near} steps back on"
-    where = state_label(thousandth[0])
     if far is None:
-        return f"{told}, and over a thousandth {thousandth[2] - 1} steps back ({where})."
-    return f"{told}, under a thousandth from {far} ({where})."
+        return f"{told}, and over a thousandth {last} steps back {where}."
+    return f"{told}, under a thousandth from {far} {where}."
 
 
 def _felt(found: Findings) -> str:
