@@ -126,3 +126,11 @@ def test_predicted_wants_every_legal_symbol_above_every_other():
     tie = torch.tensor([0.3, 0.4, 0.3, 0.0, 0.0, 0.0, 0.0])
     for wrong in (one_missing, tie, -right, right * float("nan")):
         assert not grammar.predicted(wrong, legal)
+
+
+def test_a_stream_that_begins_anew_does_so_at_a_string():
+    streams = grammar.Streams(2, np.random.default_rng(3))
+    streams.take(5)
+    first = grammar.SYMBOLS[streams.restart(1)]
+    text = first + "".join(grammar.SYMBOLS[k] for k in streams.take(200)[0][:, 1])
+    assert language().match(text)

@@ -177,14 +177,37 @@ def test_killed_half_way_it_goes_on_by_seed(tmp_path):
     assert {"solved", "seeds", "median_sequences", "seconds", "paper"} <= set(told)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no signals")
-def test_ctrl_c_ends_every_process_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, "-m", "unrolled", "lab", "continual-reber", "--cell", "elman", "--jobs", "2"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
+def started(folder: Path, *arguments: str) -> subprocess.Popen:
+    """The laboratory on a thousand seeds of two processes, when the first seed has ended."""
+    command = [sys.executable, "-m", "unrolled", "lab", "reber", "--cell", "lstm", "--seeds", "1000", "--jobs", "2"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    file, until = folder / "lab" / "reber.jsonl", time.monotonic() + 120
+    while time.monotonic() < until and not (file.is_file() and file.read_bytes().count(b"\n")):
+        time.sleep(0.05)
+    return process
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no process groups")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_when_the_parent_ends_every_process_does(tmp_path, number, status):
+    process = started(tmp_path)
+    process.send_signal(number)
     _, told = process.communicate(timeout=30)
-    assert process.returncode == 130 and "The same command goes on" in told and "Traceback" not in told
+    assert process.returncode == status and "Traceback" not in told
+    assert ("The same command goes on" in told) == (status == 130)
+    until = time.monotonic() + 20
+    while alive(process.pid):
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_the_table_for_the_docs_tells_of_seeds_that_are_missing(tmp_path, monkeypatch):

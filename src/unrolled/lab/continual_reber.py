@@ -101,9 +101,14 @@ def run(setting: Setting, seed: int) -> Outcome:
     end = grammar.SYMBOLS.index("E")
     last, _ = streams.take(1)
     for k in range(1, UPDATES + 1):
+        anew = k % STREAMS  # test streams begin from a zero state, so training streams do now and then
+        last[0, anew] = streams.restart(anew)
+        if state is not None:
+            for part in state:
+                part[anew] = 0
         more, _ = streams.take(WINDOW)
         y, _, state = net(F.one_hot(torch.cat([last, more[:-1]]), V).float(), state)
-        state, last = tuple(s.detach() for s in state), more[-1:]
+        state, last = tuple(s.detach().clone() for s in state), more[-1:].clone()
         ends += int((more == end).sum())  # each string has two, that of the string inside and its own
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - (k - 1) / UPDATES)
         losses.append(update(net, optimizer, F.cross_entropy(y.flatten(0, 1), more.flatten())))

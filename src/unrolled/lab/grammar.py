@@ -157,6 +157,11 @@ class Streams:
             self._node = behind[t] = _BEHIND[self._node, bits[t]]
         return torch.from_numpy(symbols), LEGAL[torch.from_numpy(behind)]
 
+    def restart(self, n: int) -> int:
+        """Begin stream ``n`` anew; its first symbol, which is taken with that."""
+        self._node[n] = _BEHIND[START, 0]
+        return int(_SYMBOL[START, 0])
+
 
 def _two_edges() -> tuple[np.ndarray, np.ndarray]:
     """Two edges a node, where there is one the same twice: symbols and next nodes; behind the end is the start."""

@@ -148,6 +148,7 @@ def run(setting: Setting, seed: int) -> Outcome:
         batch = next(batches)
         y = answers(net, variant, batch)
         wrong, _ = judged(one, y.detach(), batch.target)
+        optimizer.param_groups[0]["lr"] = how.rate_at(shown)
         losses.append(update(net, optimizer, one.loss(y, batch.target), how.clip))
         shown += how.batch
         right = 0 if bool(wrong.any()) else right + how.batch

@@ -22,7 +22,7 @@ def draw(lag: int, count: int, rng: np.random.Generator) -> Batch:
 
 
 TASK = Task(2, 1, draw, squared, difference, LARGEST_ERROR, allowed=13)
-TRAINING = Training(hidden=16, batch=50, rate=0.005, budget=400_000)
+TRAINING = Training(hidden=32, batch=50, rate=0.005, budget=400_000)
 
 
 def run(setting: Setting, seed: int) -> Outcome:
