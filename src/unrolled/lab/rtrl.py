@@ -199,7 +199,7 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     left.set_xlabel("queries answered")
     left.set_ylabel("right answers in fresh streams")
     left.set_title(f"a cue {lag} steps before the query", fontsize=10)
-    left.legend(fontsize=7, frameon=False)
+    left.legend(fontsize=7, loc="upper right")
     right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("window, in steps")
     right.set_ylabel("cosine with the exact gradient")
