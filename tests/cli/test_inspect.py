@@ -284,13 +284,15 @@ def test_the_text_of_the_run_is_gone(cli, text, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_a_cell_of_ones_own_and_one_without_gates(cli, text, tmp_path):
     unrolled.fit(text, tmp_path / "own", epochs=1, cell=f"{CELL}:MinimalCell", **TINY)
-    status, _, err = cli("inspect", tmp_path / "own")
+    for code in ((), ("--allow-code",)):  # its program, then its code
+        status, out, _ = cli("inspect", tmp_path / "own", *code, "--json")
+        assert status == 0
+        kinds = {s["name"]: s["kind"] for s in strictly(out)["saturation"]}
+        assert kinds == {"f": "gate", "n": "tanh", "h": "tanh"}
+    (tmp_path / "own" / "program.json").unlink()
+    status, _, err = cli("inspect", tmp_path / "own", "--out", tmp_path / "none")
     assert status == 1 and "--cell FILE.py:MinimalCell" in err
-    assert not (tmp_path / "own" / "inspect").exists()
-    status, out, _ = cli("inspect", tmp_path / "own", "--allow-code", "--json")
-    assert status == 0
-    kinds = {s["name"]: s["kind"] for s in strictly(out)["saturation"]}
-    assert kinds == {"f": "gate", "n": "tanh", "h": "tanh"}
+    assert not (tmp_path / "none").exists()
     unrolled.fit(text, tmp_path / "elman", epochs=1, cell="elman", **TINY)
     status, out, _ = cli("inspect", tmp_path / "elman")
     assert status == 0

@@ -92,7 +92,7 @@ def run(setting: Setting, seed: int) -> Outcome:
 
     The learning rate falls linearly to zero over the budget. ``sequences`` counts strings read in training.
     """
-    begun = time.perf_counter()
+    begun = time.process_time()
     net = Predictor(setting.cell, V, HIDDEN, V, seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
     streams = grammar.Streams(STREAMS, np.random.default_rng([seed, 2000]))
@@ -121,7 +121,7 @@ def run(setting: Setting, seed: int) -> Outcome:
                 break
     solved = min(found["lengths"]) == TEST_SYMBOLS
     details = {"curve": curve, "lengths": found["lengths"], "state": growth(net, seed), "updates": k}
-    return Outcome(solved, ends // 2, time.perf_counter() - begun, mean, details)
+    return Outcome(solved, ends // 2, time.process_time() - begun, mean, details)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:

@@ -115,7 +115,7 @@ def mean_by_word(hidden: Tensor, words: Tensor) -> np.ndarray:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train for the paper's six passes, then cluster the mean hidden states of the words."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     sentences = draw(np.random.default_rng([seed, 1990]))
     words = torch.tensor([word for sentence in sentences for word in sentence])
     net = Predictor(setting.cell, BITS, HIDDEN, BITS, seed)
@@ -135,7 +135,7 @@ def run(setting: Setting, seed: int) -> Outcome:
         "tree": tree.as_json(),
     }
     solved = score == 1 and cosine >= COSINE
-    return Outcome(solved, PASSES, time.perf_counter() - begun, score, details)
+    return Outcome(solved, PASSES, time.process_time() - begun, score, details)
 
 
 def _loss(y: Tensor, targets: Tensor) -> Tensor:
@@ -180,4 +180,5 @@ EXPERIMENT = Experiment(
     run=run,
     chance=chance,
     draw=picture,
+    first_seed=101,
 )

@@ -91,7 +91,7 @@ def by_position(errors: np.ndarray, begins: np.ndarray) -> list[float]:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train for the paper's ten passes, then look for words in fresh sentences by the error alone."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     rng = np.random.default_rng([seed, 1990])
     bits, words = code(rng), draw(rng)
     fresh = draw(np.random.default_rng([seed, 1]))
@@ -114,7 +114,7 @@ def run(setting: Setting, seed: int) -> Outcome:
         "error": errors[:shown].tolist(),
     }
     solved = found["f1"] >= 2 * guessed(begins, seed) and places[0] > max(places[1:])
-    return Outcome(solved, PASSES, time.perf_counter() - begun, found["f1"], details)
+    return Outcome(solved, PASSES, time.process_time() - begun, found["f1"], details)
 
 
 def guessed(begins: np.ndarray, seed: int) -> float:
@@ -173,4 +173,5 @@ EXPERIMENT = Experiment(
     run=run,
     chance=chance,
     draw=picture,
+    first_seed=101,
 )

@@ -43,7 +43,7 @@ def fresh_stream(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train until every exclusive or of a fresh stream is predicted right, at most as many passes as in the paper."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     net = Predictor(setting.cell, 1, HIDDEN, 1, seed)
     bits = side_by_side(draw(BITS, np.random.default_rng([seed, 1990])).unsqueeze(1), STREAMS)
     inputs, wanted = fresh_stream(np.random.default_rng([seed, 1]))
@@ -58,7 +58,7 @@ def run(setting: Setting, seed: int) -> Outcome:
     curve = train(net, bits[:-1], bits[1:], PASSES, WINDOW, LEARNING_RATE, done=done, every=EVERY)
     details = {"curve": curve, "error": root_mean_square(said() - wanted, 0).tolist()}
     score = curve[-1]["right"]
-    return Outcome(score == 1, int(curve[-1]["sequences"]), time.perf_counter() - begun, score, details)
+    return Outcome(score == 1, int(curve[-1]["sequences"]), time.process_time() - begun, score, details)
 
 
 def share_right(said: Tensor, wanted: Tensor) -> float:
@@ -109,4 +109,5 @@ EXPERIMENT = Experiment(
     run=run,
     chance=chance,
     draw=picture,
+    first_seed=101,
 )

@@ -55,7 +55,7 @@ class Outcome:
     Fields:
         solved: whether the experiment's criterion was met.
         sequences: training sequences shown until then, or in all.
-        seconds: wall clock.
+        seconds: of processor time, one thread.
         score: the experiment's measure.
         details: more numbers, for pictures, JSON alone: ``curve`` is a list of records with ``sequences`` and others.
     """
@@ -86,6 +86,7 @@ class Experiment:
         draw: a picture of all outcomes; None for the training curves.
         least_lag: the shortest lag for which the data are defined.
         seeds: how many, if not 20 up to T = 100 and 5 beyond.
+        first_seed: where they begin: seeds before it, or far beyond, chose the settings.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Experiment:
     draw: Callable[[Experiment, Outcomes], Any] | None = None
     least_lag: int = 2
     seeds: int | None = None
+    first_seed: int = 1
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def run(setting: Setting, seed: int) -> Outcome:
 
     The criterion is tested after each 256 strings.
     """
-    begun = time.perf_counter()
+    begun = time.process_time()
     train, test = data(seed)
     net = Predictor(setting.cell, len(grammar.SYMBOLS), HIDDEN, len(grammar.SYMBOLS), seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
@@ -70,7 +70,7 @@ def run(setting: Setting, seed: int) -> Outcome:
             break
     details = {"curve": curve, "example": example(net, test[0])}
     solved = of_train == of_test == 1.0
-    return Outcome(solved, shown, time.perf_counter() - begun, (of_train + of_test) / 2, details)
+    return Outcome(solved, shown, time.process_time() - begun, (of_train + of_test) / 2, details)
 
 
 @torch.no_grad()

@@ -90,7 +90,7 @@ def share_right(net: Predictor, seed: int, lag: int) -> float:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Learn from streams that never end, one update a query, until all answers in fresh streams are right."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     lag = setting.lag or LAG
     net = Predictor(setting.cell, SYMBOLS, HIDDEN, len(CUES), seed)
     reach = VARIANTS[setting.variant]
@@ -113,7 +113,7 @@ def run(setting: Setting, seed: int) -> Outcome:
     if first is not None:
         details |= {"truncation": {"at first": first, "at last": truncation(net, lag, seed)}}
     score = curve[-1]["right"]
-    return Outcome(score == 1, int(curve[-1]["sequences"]), time.perf_counter() - begun, score, details)
+    return Outcome(score == 1, int(curve[-1]["sequences"]), time.process_time() - begun, score, details)
 
 
 def truncation(net: Predictor, lag: int, seed: int, trials: int = 10) -> dict[str, Any]:
@@ -221,4 +221,5 @@ EXPERIMENT = Experiment(
     chance=chance,
     draw=picture,
     seeds=10,
+    first_seed=101,
 )

@@ -34,7 +34,7 @@ class Row:
     Fields:
         solved, seeds: of how many.
         median_sequences: shown until the criterion was met; inf where at most half of the seeds met it.
-        seconds: median of a seed.
+        seconds: median of a seed, of processor time.
         score, chance: the median, and that of guesses at random.
         paper: what the paper reports.
     """
@@ -139,11 +139,11 @@ def run(wanted: list[Seed], folder: Path, jobs: int = 1) -> Generator[tuple[Seed
 
 
 def seeds(experiment: Experiment, settings: list[Setting], count: int | None) -> list[Seed]:
-    """The seeds 1, 2, ... of each setting: ``count``, or as many as the experiment says."""
+    """The seeds of each setting from the experiment's first on: ``count``, or as many as the experiment says."""
     return [
         Seed(experiment, setting, seed)
         for setting in settings
-        for seed in range(1, (count or experiment.seeds_of(setting)) + 1)
+        for seed in range(experiment.first_seed, experiment.first_seed + (count or experiment.seeds_of(setting)))
     ]
 
 

@@ -176,7 +176,7 @@ def train(
         solved: the criterion.
         net: a network that has begun in another way than `network` does.
     """
-    begun = time.perf_counter()
+    begun = time.process_time()
     lag = setting.lag or 0
     net = network(task, training, setting, seed) if net is None else net
     optimizer = training.optimizer(net)
@@ -197,7 +197,7 @@ def train(
             curve.append({"sequences": shown, "loss": float(np.mean(losses)), "wrong": recent.wrong})
             losses = []
     score = share_wrong(net, task, lag, TESTED, np.random.default_rng([seed, lag, 1]))
-    return Outcome(done, shown, time.perf_counter() - begun, score, {"curve": curve})
+    return Outcome(done, shown, time.process_time() - begun, score, {"curve": curve})
 
 
 def guessed(
