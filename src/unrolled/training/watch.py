@@ -145,7 +145,7 @@ class Watch:
             return []
         falling = train is not None and self.train_at_best is not None and train < self.train_at_best
         self.worse = self.worse + 1 if loss > 1.01 * self.best_validation and falling else 0
-        if self.worse < 2:
+        if self.worse < IN_A_ROW:  # an estimate that rises twice may fall again
             return []
         return self._once(
             "overfitting",
