@@ -1,0 +1,6 @@
+"""The Hopfield network: learning rules, recall, energy, capacity, optimisation. Its equation is in ``cells``."""
+
+from unrolled.hopfield.network import Hopfield
+from unrolled.hopfield.outcome import Recall
+
+__all__ = ["Hopfield", "Recall"]

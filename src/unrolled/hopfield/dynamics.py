@@ -1,0 +1,150 @@
+"""From start states to where they end: sweeps of single units, and synchronous maps that may cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from unrolled.hopfield.asynchronous import sweep
+from unrolled.hopfield.dense import Dense
+from unrolled.hopfield.wiring import Wiring
+
+
+@dataclass
+class Course:
+    """What became of R start states of each of K networks.
+
+    Shapes:
+        v (K, N, R); steps and period (K, R); energies: for each of ``times``, (K, R); states: (K, N, R) for each, if
+        they were asked for.
+
+    ``period`` is 1 where the state has come to rest, more where it goes round, 0 where it was still on its way.
+    """
+
+    v: Tensor
+    steps: Tensor
+    period: Tensor
+    times: list[float] = field(default_factory=lambda: [0.0])
+    energies: list[Tensor] = field(default_factory=list)
+    states: list[Tensor] = field(default_factory=list)
+
+    @staticmethod
+    def begin(v: Tensor, energy: Tensor | None, keep: bool) -> Course:
+        nothing = torch.zeros(v.shape[0], v.shape[2], dtype=torch.int64)
+        course = Course(v, nothing, nothing.clone())
+        if energy is not None:
+            course.energies.append(energy)
+        if keep:
+            course.states.append(v.clone())
+        return course
+
+
+def asynchronous(
+    network: Wiring | Dense,
+    v: Tensor,
+    order: Callable[[], Tensor],
+    sweeps: int,
+    tolerance: float = 0.0,
+    frames: int = 1,
+    keep: bool = False,
+    energy: bool = True,
+) -> Course:
+    """Sweep after sweep, until no unit of a state moves by more than ``tolerance`` in a whole sweep.
+
+    States that are at rest are left alone, so a sweep costs what the others need.
+
+    Arguments:
+        v: start states (K, N, R); they are overwritten.
+        order: the units in the order of one sweep's updates.
+        sweeps: the most.
+        frames: how often in a sweep the energy (and with ``keep`` the state) is noted.
+        energy: whether it is noted at all.
+    """
+    course = Course.begin(v, network.energy(v) if energy else None, keep)
+    axis = 2 if len(v) == 1 else 0  # what is left out once at rest: states of one network, or whole networks
+    across = 1 if axis else 0  # the same in (K, R)
+    alive, now, part = torch.arange(v.shape[axis]), v, network
+    for count in range(1, sweeps + 1):
+        moved = now.new_zeros(now.shape[0], now.shape[2])
+        for k, some in enumerate(order().tensor_split(frames), start=1):
+            change, gained = part.sweep(now, some) if isinstance(part, Dense) else sweep(part, now, some)
+            moved = torch.maximum(moved, change)
+            if energy:
+                course.energies.append(course.energies[-1].index_add(across, alive, gained))
+            if keep:
+                course.states.append(_with(v, axis, alive, now).clone())
+            if energy or keep:
+                course.times.append(count - 1 + k / frames)
+        going = moved > tolerance
+        course.steps.index_add_(across, alive, going.long())
+        course.period.index_copy_(across, alive, (~going).long())
+        busy = going.any(1 - across)
+        if not bool(busy.any()):
+            break
+        if busy.float().mean() < 0.8:
+            v = _with(v, axis, alive, now)
+            alive = alive[busy]
+            now = v.index_select(axis, alive)
+            part = network.of(alive) if isinstance(network, Wiring) and not axis else network
+    course.v = _with(v, axis, alive, now)
+    return course
+
+
+def _with(v: Tensor, axis: int, which: Tensor, part: Tensor) -> Tensor:
+    """All states, those that go on replaced by where they are now."""
+    return part if len(which) == v.shape[axis] else v.index_copy(axis, which, part)
+
+
+def synchronous(
+    network: Wiring | Dense,
+    v: Tensor,
+    steps: int,
+    rate: float = 1.0,
+    tolerance: float = 0.0,
+    keep: bool = False,
+    energy: bool = True,
+) -> Course:
+    """The map, all units at once, until each state rests or is seen again.
+
+    Cycles of any length are found by R. P. Brent's way: the state is held against one kept earlier, which is renewed
+    at steps 1, 2, 4, 8, ... . A network with symmetric W has cycles of length 2 only.
+
+    Arguments:
+        v: start states (K, N, R).
+        rate: v <- (1 - rate) v + rate map(v).
+    """
+    course = Course.begin(v, None, keep)
+    kept, kept_at, period = v, 0, course.period
+    steps_of = torch.zeros_like(period)
+    for t in range(steps + 1):
+        at_rest = period > 0
+        if isinstance(network, Wiring):
+            field = network.field(v)
+            mapped = network.respond(field, v)
+            if energy:
+                course.energies.append(network.energy_of_field(v, field))
+        else:
+            mapped = network.map(v)
+            if energy:
+                course.energies.append(network.energy(v))
+        if t:
+            course.times.append(float(t))
+            if keep:
+                course.states.append(v.clone())
+        if t == steps or bool(at_rest.all()):
+            break
+        new = mapped if rate == 1 else v + rate * (mapped - v)
+        new = torch.where(at_rest[:, None], v, new)
+        still = (new - v).abs().amax(1) <= tolerance
+        back = (new - kept).abs().amax(1) <= tolerance
+        found = torch.where(still, 1, torch.where(back, t + 1 - kept_at, 0))
+        steps_of += ~(at_rest | still)
+        period = torch.where(at_rest, period, found)
+        v = new
+        if t + 1 >= 2 * max(kept_at, 1) or t == 0:
+            kept, kept_at = v, t + 1
+    course.v, course.period, course.steps = v, period, steps_of
+    return course
