@@ -91,7 +91,7 @@ def test_the_public_surface():
             *("Zoneout", "VariationalDropout", "WeightDrop"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),
-            *("backward", "explain", "fit", "load", "Hopfield"),
+            *("backward", "explain", "fit", "load", "Hopfield", "HopfieldLayer"),
         ]
     )
     for name in unrolled.__all__:

@@ -33,6 +33,7 @@ _HOME = {
     "from_torch": "layers",
     "to_torch": "layers",
     "Hopfield": "hopfield",
+    "HopfieldLayer": "hopfield",
     "Model": "models",
     "OneHot": "models",
     "Embedding": "models",

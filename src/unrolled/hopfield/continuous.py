@@ -24,7 +24,7 @@ def continuous(
     u: Tensor,
     time: float,
     tolerance: float = 1e-6,
-    accuracy: float = 1e-5,
+    accuracy: float = 1e-7,
     keep: bool = False,
     most: int = 100_000,
 ) -> Course:

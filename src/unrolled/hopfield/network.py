@@ -193,7 +193,7 @@ class Hopfield:
         order: str = "random",
         steps: int | None = None,
         rate: float = 0.5,
-        time: float = 100.0,
+        time: float = 1000.0,
         seed: int = 0,
         frames: int = 1,
         keep: bool = False,
@@ -242,7 +242,8 @@ class Hopfield:
             wiring = self._wired("continuous updates")
             inside = v.clamp(-1 + 1e-6, 1 - 1e-6) if self.phi == "tanh" else v.clamp(1e-6, 1 - 1e-6)
             u = torch.atanh(inside) if self.phi == "tanh" else torch.logit(inside)
-            course = continuous(wiring, u, time * self.tau, keep=keep)
+            coarse = 1.0 if self.dtype == torch.float64 else 100.0
+            course = continuous(wiring, u, time * self.tau, 1e-6 * coarse, 1e-7 * coarse, keep)
         else:
             course = synchronous(
                 self.network, v, steps or 1000, rate if update == "damped" else 1.0, rest, keep, energy
