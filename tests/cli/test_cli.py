@@ -13,7 +13,8 @@ from unrolled.cli.main import main
 from unrolled.cli.progress import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
-VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "lesson hello")
+VERBS = ("train", "sample", "evaluate", "score", "runs", "doctor", "lesson", "hopfield", "lesson hello")
+VERBS += tuple(f"hopfield {verb}" for verb in ("store", "recall", "capacity", "tsp", "maxcut"))
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ except SystemExit:
     pass
 assert not {{"torch", "numpy", "rich"}} & set(sys.modules)
 """
-    for verb in VERBS[:7]:
+    for verb in VERBS[:8]:
         subprocess.run([sys.executable, "-c", code.format(verb)], check=True, capture_output=True)
 
 

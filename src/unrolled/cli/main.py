@@ -8,6 +8,7 @@ import click
 
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
+from unrolled.cli.hopfield import hopfield
 from unrolled.cli.lesson import lesson
 from unrolled.cli.runs import runs
 from unrolled.cli.sample import sample
@@ -18,7 +19,7 @@ from unrolled.version import __version__
 
 
 @click.group(
-    commands=[train, sample, evaluate, score, runs, lesson, doctor],
+    commands=[train, sample, evaluate, score, runs, lesson, hopfield, doctor],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Example: unrolled train FILE.txt --run runs/first",
 )

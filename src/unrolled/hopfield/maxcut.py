@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.errors import UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.hopfield.capacity import signs
 from unrolled.hopfield.dynamics import asynchronous
 from unrolled.hopfield.wiring import Wiring
 
 EXACT = 22
 """Vertices up to which the largest cut is found by trying all."""
+MOST = 20_000
+"""Vertices of a graph from a file, at most."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Cut:
         ``side`` (N,), -1 or 1; ``cuts`` one weight for each start.
 
     ``single`` is the mean cut of binary units, which stop in the first state that no single unit improves; ``weight``
-    the best of all. ``bound`` is above every cut (from the largest eigenvalue of the Laplacian); ``exact`` the largest
-    cut, known up to 22 vertices; ``half`` half of all edges, what a random division cuts on average.
+    the best of all. ``bound`` is above every cut (from the largest eigenvalue of the Laplacian); ``exact`` the
+    largest cut, known up to 22 vertices; ``half`` half of all edges, what a random division cuts on average.
     """
 
     side: Tensor
@@ -122,7 +125,8 @@ def regular(vertices: int, degree: int, seed: int = 0) -> Tensor:
     """
     if not 0 < degree < vertices or vertices * degree % 2:
         raise UsageError(
-            f"Hopfield: no graph has {vertices} vertices of {degree} edges; degree is below vertices, their product even"
+            f"Hopfield: no graph has {vertices} vertices of {degree} edges each; degree must be below the number of "
+            "vertices, and their product even"
         )
     rng = np.random.default_rng(seed)
     A = np.zeros((vertices, vertices))
@@ -140,6 +144,36 @@ def regular(vertices: int, degree: int, seed: int = 0) -> Tensor:
                 stuck = 0
         if not free:
             return torch.as_tensor(A)
+
+
+def read_graph(path: str) -> Tensor:
+    """The weights (N, N) of a graph from a file of edges, one a line: two vertices from 0 on, and a weight or 1.
+
+    Raises:
+        DataError: a line is something else.
+    """
+    edges = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        parts = line.split("#")[0].split()
+        if not parts:
+            continue
+        try:
+            x, y, weight = int(parts[0]), int(parts[1]), float(parts[2]) if len(parts) > 2 else 1.0
+            if len(parts) > 3 or min(x, y) < 0 or max(x, y) >= MOST or x == y or not np.isfinite(weight):
+                raise ValueError
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{path}, line {number}: expected two different vertices from 0 to {MOST - 1}, and a weight if not 1"
+            ) from error
+        edges.append((x, y, weight))
+    if not edges:
+        raise DataError(f"{path} holds no edges")
+    N = 1 + max(max(x, y) for x, y, _ in edges)
+    A = torch.zeros(N, N, dtype=torch.float64)
+    for x, y, weight in edges:
+        A[x, y] += weight
+        A[y, x] += weight
+    return A
 
 
 def _largest(A: Tensor) -> float:

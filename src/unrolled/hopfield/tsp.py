@@ -37,9 +37,9 @@ class Tours:
     """What the network found from its starts, beside what others find.
 
     ``tours`` holds, for each start, the cities in order, or None where the units say no valid tour. Lengths are in
-    units of the square's side. ``shortest`` is exact up to 12 cities, None above; ``nearest`` is the best of the nearest
-    neighbour's tours from every city; ``random`` the mean length of 1,000 random tours. ``unfinished`` counts starts
-    whose units still moved at the end.
+    units of the square's side. ``shortest`` is exact up to 12 cities, None above; ``nearest`` is the best of the
+    nearest neighbour's tours from every city; ``random`` the mean length of 1,000 random tours. ``unfinished``
+    counts starts whose units still moved at the end.
     """
 
     cities: np.ndarray
@@ -92,7 +92,7 @@ def solve(
     starts: int = 100,
     seed: int = 0,
     constants: Constants | None = None,
-    time: float = 20.0,
+    time: float = 2.0,
 ) -> Tours:
     """Let the network run from noisy starts, and read each end as a tour or as none.
 
@@ -104,7 +104,7 @@ def solve(
         count: how many random cities.
         time: in tau.
 
-    >>> found = solve(count=5, starts=3, time=2.0)
+    >>> found = solve(count=5, starts=3)
     >>> len(found.tours), found.shortest <= found.nearest
     (3, True)
     """
