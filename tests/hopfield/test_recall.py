@@ -57,6 +57,30 @@ def test_blocks_are_the_plain_loop_bit_for_bit(N, P, R, K, rule, kept, seed):
         assert torch.allclose(wiring.energy(fast) - before, gained, atol=1e-9 * N)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    N=st.integers(1, 90),
+    P=st.integers(1, 8),
+    rule=st.sampled_from(["hebb", "projection"]),
+    seed=st.integers(0, 10**6),
+)
+def test_a_single_state_goes_the_same_way_as_one_of_many(N, P, rule, seed):
+    """It is updated from flip to flip; W need not be symmetric."""
+    learned = RULES[rule](signs((1, P, N), draw(seed)).double())
+    W = learned.W * (torch.rand(1, N, N, generator=draw(seed + 2)) < 0.8)
+    wiring = Wiring(W, torch.zeros(1, N, 1, dtype=torch.float64), "sign", scale=learned.scale, dead=learned.dead)
+    many = signs((1, N, 3), draw(seed + 1)).double()
+    single = many[:, :, 1:2].clone()
+    for k in range(3):
+        order = torch.randperm(N, generator=draw(seed + k))[: max(1, N - 2)]
+        moved, gained = sweep(wiring, single, order)
+        moved_many, gained_many = sweep(wiring, many, order)
+        assert torch.equal(single, many[:, :, 1:2])
+        assert torch.equal(moved[0, 0], moved_many[0, 1])
+        if bool((W.mT == W).all()):
+            assert torch.allclose(gained[0, 0], gained_many[0, 1], atol=1e-9 * N)
+
+
 @pytest.mark.parametrize("phi", ["tanh", "logistic"])
 def test_blocks_are_the_plain_loop_for_graded_units(phi):
     W = torch.randn(2, 130, 130, generator=draw(1), dtype=torch.float64) / 12
@@ -69,6 +93,10 @@ def test_blocks_are_the_plain_loop_for_graded_units(phi):
         plain_sweep(wiring, plain, order)
         sweep(wiring, fast, order)
         assert torch.allclose(plain, fast, atol=1e-12)
+    one, many = plain[:1, :, :1].clone(), plain[:1].clone()
+    a, b = (sweep(wiring.of(torch.tensor([0])), v, order) for v in (one, many))
+    assert torch.allclose(one, many[:, :, :1], atol=1e-12)
+    assert torch.allclose(a[0], b[0][:, :1], atol=1e-12) and torch.allclose(a[1], b[1][:, :1], atol=1e-9)
 
 
 def simulated(P, trials, rng, N=100, flips=15):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,8 @@ def sweep(wiring: Wiring, v: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
         2 K R N^2 operations, in products of a block with the states; beside W and v, one block of rows of W and of
         fields is held.
     """
+    if v.shape[0] == v.shape[2] == 1:
+        return _sweep_one(wiring, v, order)
     moved = v.new_zeros(v.shape[0], v.shape[2])
     gained = torch.zeros_like(moved, dtype=torch.float64)
     for block in order.split(BLOCK):
@@ -65,6 +69,35 @@ def sweep(wiring: Wiring, v: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
         moved = torch.maximum(moved, change.abs().amax(1))
         gained += _energy_change(wiring, inside, h, old, new, change)
     return moved, gained
+
+
+def _sweep_one(wiring: Wiring, v: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """As `sweep`, for a single state, where what an operation costs beside its arithmetic would decide."""
+    before = wiring.energy_of_field(v, wiring.field(v))
+    W, theta, state, units = wiring.W[0].numpy(), wiring.theta[0, :, 0].numpy(), v[0, :, 0].numpy(), order.numpy()
+    moved = 0.0
+    if wiring.graded:
+        phi = math.tanh if wiring.phi == "tanh" else _logistic
+        for i in units.tolist():
+            new = phi(wiring.slope * float(W[i] @ state + theta[i]))
+            moved = max(moved, abs(new - float(state[i])))
+            state[i] = new
+    else:  # from one unit that flips to the next in the order: those between see nothing new
+        h, s, k = (W @ state + theta)[units], state[units], 0
+        while len(wrong := (h[k:] * s[k:] < -wiring.dead).nonzero()[0]):
+            k += int(wrong[0])
+            s[k] = -s[k]
+            h[k + 1 :] += 2 * s[k] * W[units[k + 1 :], units[k]]
+            k += 1
+            moved = 2.0
+        state[units] = s
+    after = wiring.energy_of_field(v, wiring.field(v))
+    return v.new_full((1, 1), moved), after - before
+
+
+def _logistic(a: float) -> float:
+    small = math.exp(-abs(a))
+    return 1 / (1 + small) if a >= 0 else small / (1 + small)
 
 
 def _solve(wiring: Wiring, inside: Tensor, h: Tensor, v: Tensor, first: int, last: int) -> None:

@@ -94,8 +94,8 @@ def asynchronous(
 
 
 def _with(v: Tensor, axis: int, which: Tensor, part: Tensor) -> Tensor:
-    """All states, those that go on replaced by where they are now."""
-    return part if len(which) == v.shape[axis] else v.index_copy(axis, which, part)
+    """All states, those that go on replaced, in place, by where they are now."""
+    return part if len(which) == v.shape[axis] else v.index_copy_(axis, which, part)
 
 
 def synchronous(

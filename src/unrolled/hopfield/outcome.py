@@ -99,15 +99,13 @@ def overlaps(state: Tensor, patterns: Tensor) -> Tensor:
 def judge(state: Tensor, patterns: Tensor, period: Tensor, binary: bool) -> dict[str, Any]:
     """The fields of `Recall` that say what the states (R, N), around 0, are."""
     R, P = len(state), len(patterns)
-    cosines = overlaps(state, patterns)
+    cosines = state @ patterns.T / state.shape[1] if binary else overlaps(state, patterns)  # exact if binary
     best = cosines.abs().argmax(1) if P else torch.full((R,), -1)
     outcome = ["spurious"] * R
     mixture: list[Mixture | None] = [None] * R
     if P:
         m = cosines.gather(1, best[:, None])[:, 0]
-        nearest = patterns[best]
-        same = (state == nearest).all(1) if binary else m >= SAME
-        negative = (state == -nearest).all(1) if binary else m <= -SAME
+        same, negative = (m == 1, m == -1) if binary else (m >= SAME, m <= -SAME)
         for name, true in (("near", m >= NEAR), ("recalled", same), ("reversed", negative)):
             for r in true.nonzero()[:, 0].tolist():
                 outcome[r] = name
