@@ -73,26 +73,28 @@ def sweep(wiring: Wiring, v: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
 
 def _sweep_one(wiring: Wiring, v: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     """As `sweep`, for a single state, where what an operation costs beside its arithmetic would decide."""
-    before = wiring.energy_of_field(v, wiring.field(v))
-    W, theta, state, units = wiring.W[0].numpy(), wiring.theta[0, :, 0].numpy(), v[0, :, 0].numpy(), order.numpy()
-    moved = 0.0
+    field = wiring.field(v)
+    before = wiring.energy_of_field(v, field)
+    W, theta, state, h = (
+        wiring.W[0].numpy(),
+        wiring.theta[0, :, 0].numpy(),
+        v[0, :, 0].numpy(),
+        field[0, :, 0].numpy(),
+    )
+    units, moved = order.numpy(), 0.0
     if wiring.graded:
         phi = math.tanh if wiring.phi == "tanh" else _logistic
         for i in units.tolist():
             new = phi(wiring.slope * float(W[i] @ state + theta[i]))
             moved = max(moved, abs(new - float(state[i])))
             state[i] = new
+        field = wiring.field(v)
     else:  # from one unit that flips to the next in the order: those between see nothing new
-        h, s, k = (W @ state + theta)[units], state[units], 0
-        while len(wrong := (h[k:] * s[k:] < -wiring.dead).nonzero()[0]):
-            k += int(wrong[0])
-            s[k] = -s[k]
-            h[k + 1 :] += 2 * s[k] * W[units[k + 1 :], units[k]]
-            k += 1
-            moved = 2.0
-        state[units] = s
-    after = wiring.energy_of_field(v, wiring.field(v))
-    return v.new_full((1, 1), moved), after - before
+        while len(wrong := (h[units] * state[units] < -wiring.dead).nonzero()[0]):
+            i, units, moved = units[wrong[0]], units[wrong[0] + 1 :], 2.0
+            state[i] = -state[i]
+            h += 2 * state[i] * W[:, i]
+    return v.new_full((1, 1), moved), wiring.energy_of_field(v, field) - before
 
 
 def _logistic(a: float) -> float:

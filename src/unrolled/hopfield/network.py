@@ -150,10 +150,7 @@ class Hopfield:
     @property
     def symmetric(self) -> bool:
         """Whether W is symmetric, and so has an energy; dense memories always have one."""
-        if isinstance(self.network, Dense):
-            return True
-        W = self.network.W[0]
-        return bool(torch.equal(W, W.T)) or bool(torch.allclose(W, W.T, rtol=1e-12, atol=0.0))
+        return self._symmetric
 
     def add(self, pattern: Any) -> None:
         """Store one more pattern, (N,). Hebb's rule adds it to W; the others learn all again."""
@@ -274,6 +271,7 @@ class Hopfield:
         if self.rule in rules.DENSE:
             graded, degree = self.units == "graded", self.options.get("degree", 3)
             theta = self.threshold[None, :, None]
+            self._symmetric = True
             self.network: Wiring | Dense = Dense(self.patterns[None], theta, self.rule, graded, degree, self.gain)
             return
         centred = 2 * self.patterns - 1 if self.phi == "logistic" else self.patterns
@@ -303,6 +301,7 @@ class Hopfield:
             theta, scale = theta / 2 - W[0].sum(1) / 2, 2 * scale
         phi = self.phi if self.units == "graded" else "sign"
         dead = rules.Learned(W).dead if bool(theta.any()) else learned.dead
+        self._symmetric = self.rule not in ("given", "perceptron") or _same(W[0], W[0].T)
         self.network = Wiring(W, theta[None, :, None], phi, self.gain, scale, self.tau, dead)
 
     def _change(self, patterns: Tensor, changed: Tensor, sign: int) -> None:
@@ -368,6 +367,10 @@ class Hopfield:
             if known.gain is not None:
                 text += f", a gain below {known.gain:.3g}, or update='damped' with a rate below {known.rate:.3g}"
         warnings.warn(text, stacklevel=3)
+
+
+def _same(W: Tensor, turned: Tensor) -> bool:
+    return bool(torch.equal(W, turned)) or bool(torch.allclose(W, turned, rtol=1e-12, atol=0.0))
 
 
 def _alone(x: Any) -> bool:
