@@ -51,7 +51,7 @@ def test_store_and_recall(cli, shapes, tmp_path):
     assert "3 patterns of 40 x 40 = 1,600 units, rule projection, binary" in out and "3 of 3 stay" in out
     status, out, err = cli("recall", "memory", "cross.jpg", "--damage", 0.3)
     assert (status, err) == (0, "")
-    assert out.startswith("recalled after 1 steps: a stored pattern\n  overlap  1.000  cross.jpg")
+    assert out.startswith("recalled after 1 step: a stored pattern\n  overlap  1.000  cross.jpg")
     before, after = map(float, re.search(r"energy (\S+) -> (\S+)", out).groups())
     assert after < before
     assert max(map(len, out.splitlines())) <= 80
@@ -142,3 +142,17 @@ def test_mistakes(cli, shapes, tmp_path):
 def test_warnings_are_plain_sentences(cli, shapes):
     status, _, err = cli("store", *shapes, "--rule", "hebb", "--size", "4x4")
     assert status == 0 and err.startswith("warning: Hopfield: 3 patterns in 16 units") and err.count("\n") == 1
+
+
+def test_deep_and_transparent_pictures(tmp_path):
+    from unrolled.hopfield.pictures import read
+
+    bars = np.tile(np.array([0, 40000], dtype=np.uint16), (6, 5))
+    Image.fromarray(bars).save(tmp_path / "deep.png")
+    assert np.array_equal(read(tmp_path / "deep.png"), np.where(bars > 0, 1.0, -1.0))
+    clear = np.zeros((6, 10, 4), dtype=np.uint8)
+    clear[:, ::2, 3] = 255
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    assert np.array_equal(read(tmp_path / "clear.png"), np.where(clear[..., 3] > 0, -1.0, 1.0))
+    Image.fromarray(np.full((3, 3), 200, dtype=np.uint8)).save(tmp_path / "plain.png")
+    assert set(read(tmp_path / "plain.png").ravel()) == {1.0}

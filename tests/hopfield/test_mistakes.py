@@ -102,6 +102,21 @@ def test_removing_and_given_weights():
             refused()
 
 
+def test_states_come_in_many_forms():
+    net = unrolled.Hopfield(TWO)
+    row = TWO[0]
+    for x, shape in (
+        (row, (15,)),
+        (np.array(row, dtype=np.int8), (15,)),
+        ([np.array(row), np.array(row)], (2, 15)),
+        ([torch.tensor(row)], (1, 15)),
+        (np.array(row).reshape(3, 5), (1, 15)),
+        (torch.tensor(row, requires_grad=True), (15,)),
+    ):
+        assert net.recall(x).state.shape == shape
+    assert isinstance(net.energy(row), float) and net.energy([row, row]).shape == (2,)
+
+
 def test_capacity_mistakes():
     for settings in ({"units": 1}, {"rule": "x"}, {"flips": 2}, {"trials": 0}, {"loads": [0]}, {"loads": [1.5]}):
         with pytest.raises(UsageError, match="Hopfield"):

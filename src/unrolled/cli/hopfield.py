@@ -123,7 +123,7 @@ def recall(
     from unrolled.hopfield import memory as files
     from unrolled.hopfield import pictures
     from unrolled.hopfield.figures import draw_energy, draw_steps
-    from unrolled.hopfield.outcome import OUTCOMES
+    from unrolled.hopfield.outcome import OUTCOMES, counted
 
     with _plain_warnings():
         net, about = files.load(memory)
@@ -143,7 +143,7 @@ def recall(
     assert found.states is not None
     chosen = _some(found.states[:, 0].numpy())
     shown = [found.states[k, 0].reshape(height, width).numpy() for k in chosen]
-    titles = [f"{unit.split()[0].removesuffix('s')} {found.times[k]:.3g}" if k else "start" for k in chosen]
+    titles = [f"{unit.split()[0].removesuffix('s')} {round(found.times[k], 2):g}" if k else "start" for k in chosen]
     draw_steps(shown, titles).savefig(f"{output}-steps.png")
     energy = [] if found.energy is None else found.energy[:, 0].tolist()
     if energy:
@@ -165,7 +165,7 @@ def recall(
             }
         )
         return
-    print(f"{found.outcome[0]} after {found.steps[0]} steps: {OUTCOMES[found.outcome[0]]}")
+    print(f"{found.outcome[0]} after {counted(found.steps[0])}: {OUTCOMES[found.outcome[0]]}")
     if found.mixture[0] is not None:
         print(f"of {', '.join(names[k] for k in found.mixture[0].patterns)}")
     for k in ranked[:10]:

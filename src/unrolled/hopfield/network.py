@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,7 +73,7 @@ class Hopfield:
     >>> damaged = patterns[0].clone()
     >>> damaged[:15] *= -1
     >>> print(net.recall(damaged))
-    recalled after 1 steps: a stored pattern; pattern 1, overlap 1.000
+    recalled after 1 step: a stored pattern; pattern 1, overlap 1.000
     """
 
     def __init__(
@@ -374,5 +375,4 @@ def _same(W: Tensor, turned: Tensor) -> bool:
 
 
 def _alone(x: Any) -> bool:
-    shape = x.shape if isinstance(x, Tensor) else torch.as_tensor(x).shape
-    return len(shape) == 1
+    return (x.dim() if isinstance(x, Tensor) else np.ndim(x)) == 1

@@ -34,7 +34,8 @@ def read(path: str | Path, size: tuple[int, int] | None = None, units: str = "bi
     try:
         with image_module.open(path) as opened:
             opened.load()
-            whole = opened.convert("RGBA")
+            deep = opened.mode[0] in "IF"  # 16 or 32 bits a pixel: the darkest is black, the lightest white
+            whole = (image_module.fromarray(_eight_bits(np.asarray(opened))) if deep else opened).convert("RGBA")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file") from error
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
@@ -93,6 +94,12 @@ def _level(values: np.ndarray) -> float:
     between = (mean_below - below * values.mean()) ** 2 / (below * (1 - below))
     k = int(between.argmax())
     return float(levels[k] + levels[k + 1]) / 2
+
+
+def _eight_bits(deep: np.ndarray) -> np.ndarray:
+    values = deep.astype(np.float64)
+    span = float(np.ptp(values)) or 1.0
+    return np.round(255 * (values - values.min()) / span).astype(np.uint8)
 
 
 def _pillow() -> Any:

@@ -124,14 +124,16 @@ def perceptron(
     xi = patterns.double()
     N = xi.shape[-1]
     W = hebb(xi, self_connections).W
-    wrong = torch.ones(xi.shape, dtype=torch.bool)
+    left = torch.arange(len(xi))  # networks with something to correct
     for _ in range(epochs):
-        stability = xi * torch.matmul(xi, W.mT)  # (K, P, N)
-        wrong = stability <= margin * W.norm(dim=2)[:, None]
-        if not wrong.any():
+        now, w = (xi, W) if len(left) == len(xi) else (xi[left], W[left])
+        wrong = now * torch.matmul(now, w.mT) <= margin * w.norm(dim=2)[:, None]
+        busy = wrong.flatten(1).any(1)
+        if not busy.any():
             break
-        step = torch.matmul((xi * wrong).mT, xi)
-        W += _diagonal((step + step.mT) / 2 if symmetric else step, self_connections)
+        step = torch.matmul((now * wrong).mT, now)
+        W[left] += _diagonal((step + step.mT) / 2 if symmetric else step, self_connections)
+        left = left[busy]
     unstable = int((xi * torch.matmul(xi, W.mT) <= 0).any(2).sum())
     return Learned(W.to(patterns.dtype), 1 / N, exact=True, unstable=unstable)
 

@@ -69,9 +69,12 @@ class Wiring:
 
             E = -1/2 v^T W v - Theta^T v + 1/(gain tau) sum_i (integral of phi^-1 from the middle to v_i)
 
-        The integral is there in graded networks only. It is taken over the parts of W in turn, so that no second
-        copy of W is made.
+        The integral is there in graded networks only. States and rows of W are taken part by part, so that no copy
+        of all of them is made.
         """
+        return torch.cat([self._energy(part) for part in v.split(1024, dim=2)], dim=1)
+
+    def _energy(self, v: Tensor) -> Tensor:
         v = v.double()
         pairs = torch.zeros(v.shape[0], v.shape[2], dtype=torch.float64, device=v.device)
         for start in range(0, v.shape[1], 512):
