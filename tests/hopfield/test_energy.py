@@ -165,6 +165,15 @@ def test_binary_two_cycle_and_the_safe_case():
     assert kept.recall(states, update="synchronous").converged
 
 
+def test_swinging_to_rest_is_no_cycle():
+    """Close below the safe gain each step turns the state over, a little smaller than before."""
+    W = torch.tensor([[0.0, -1.0], [-1.0, 0.0]])
+    found = unrolled.Hopfield.from_weights(W, units="graded", gain=0.99).recall(
+        [0.1, 0.1], update="synchronous", steps=5000
+    )
+    assert found.period == (1,)
+
+
 @pytest.mark.parametrize("length", [3, 5, 12])
 def test_longer_cycles_of_a_w_that_is_not_symmetric(length):
     """A ring that hands a single 1 on: as long a cycle as the ring."""

@@ -168,7 +168,7 @@ def critical_load(units: int, networks: int = 10, seed: int = 0, sweeps: int = 5
     kept: dict[int, tuple[float, ...]] = {}
     for k in range(_LOADS):
         P = round(units * (0.12 + 0.01 * k))
-        kept[P] = tuple(_share_kept(units, P, draw, sweeps) for _ in range(networks))
+        kept[P] = tuple(_shares_kept(units, P, networks, draw, sweeps))
         if sum(kept[P]) < 0.3 * networks:
             break
     loads = list(kept)
@@ -184,14 +184,17 @@ def critical_load(units: int, networks: int = 10, seed: int = 0, sweeps: int = 5
     return Critical(units, middles[0], float(spread[0]), float(spread[1]), kept)
 
 
-def _share_kept(units: int, P: int, draw: torch.Generator, sweeps: int) -> float:
-    """The share of the patterns of one network that, as starts, end with an overlap above .9."""
-    patterns = signs((1, P, units), draw)
-    network = _network("hebb", patterns, False, {})
-    course = asynchronous(
-        network, patterns.mT.contiguous(), lambda: torch.randperm(units, generator=draw), sweeps, energy=False
-    )
-    return float(((course.v[0] * patterns[0].T).mean(0) > 0.9).double().mean())
+def _shares_kept(units: int, P: int, networks: int, draw: torch.Generator, sweeps: int) -> list[float]:
+    """The share of the patterns of each network that, as starts, end with an overlap above .9."""
+    shares: list[float] = []
+    while left := networks - len(shares):
+        patterns = signs((max(1, min(left, _FLOATS // units**2)), P, units), draw)
+        start = patterns.mT.contiguous()
+        network = _network("hebb", patterns, False, {})
+        course = asynchronous(network, start, lambda: torch.randperm(units, generator=draw), sweeps, energy=False)
+        m = (course.v * patterns.mT).mean(1)
+        shares += (m > 0.9).double().mean(1).tolist()
+    return shares
 
 
 def _middle(x: Tensor, share: Tensor) -> float:

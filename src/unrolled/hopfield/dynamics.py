@@ -64,38 +64,46 @@ def asynchronous(
         energy: whether it is noted at all.
     """
     course = Course.begin(v, network.energy(v) if energy else None, keep)
-    axis = 2 if len(v) == 1 else 0  # what is left out once at rest: states of one network, or whole networks
-    across = 1 if axis else 0  # the same in (K, R)
-    alive, now, part = torch.arange(v.shape[axis]), v, network
+    K, _, R = v.shape
+    nets, columns = torch.arange(K), torch.arange(R).expand(K, R)  # which states are not at rest
+    now, part = v, network
     for count in range(1, sweeps + 1):
-        moved = now.new_zeros(now.shape[0], now.shape[2])
+        moved = now.new_zeros(columns.shape)
         for k, some in enumerate(order().tensor_split(frames), start=1):
             change, gained = part.sweep(now, some) if isinstance(part, Dense) else sweep(part, now, some)
             moved = torch.maximum(moved, change)
             if energy:
-                course.energies.append(course.energies[-1].index_add(across, alive, gained))
+                latest = course.energies[-1].clone()
+                latest[nets[:, None], columns] += gained
+                course.energies.append(latest)
             if keep:
-                course.states.append(_with(v, axis, alive, now).clone())
+                course.states.append(_with(v, nets, columns, now).clone())
             if energy or keep:
                 course.times.append(count - 1 + k / frames)
         going = moved > tolerance
-        course.steps.index_add_(across, alive, going.long())
-        course.period.index_copy_(across, alive, (~going).long())
-        busy = going.any(1 - across)
-        if not bool(busy.any()):
+        course.steps[nets[:, None], columns] += going
+        course.period[nets[:, None], columns] = (~going).long()
+        if not bool(going.any()):
             break
-        if busy.float().mean() < 0.8:
-            v = _with(v, axis, alive, now)
-            alive = alive[busy]
-            now = v.index_select(axis, alive)
-            part = network.of(alive) if isinstance(network, Wiring) and not axis else network
-    course.v = _with(v, axis, alive, now)
+        busy, widest = going.any(1), int(going.sum(1).max())
+        if int(busy.sum()) * widest < 0.8 * going.numel():
+            v = _with(v, nets, columns, now)
+            first = (
+                (~going[busy]).long().argsort(dim=1, stable=True)[:, :widest]
+            )  # some at rest fill up the others' rows
+            nets, columns = nets[busy], columns[busy].gather(1, first)
+            now = v[nets[:, None], :, columns].mT.contiguous()
+            part = network.of(nets) if isinstance(network, Wiring) and len(nets) < K else network
+    course.v = _with(v, nets, columns, now)
     return course
 
 
-def _with(v: Tensor, axis: int, which: Tensor, part: Tensor) -> Tensor:
+def _with(v: Tensor, nets: Tensor, columns: Tensor, part: Tensor) -> Tensor:
     """All states, those that go on replaced, in place, by where they are now."""
-    return part if len(which) == v.shape[axis] else v.index_copy_(axis, which, part)
+    if part.shape != v.shape:
+        v[nets[:, None], :, columns] = part.mT
+        return v
+    return part
 
 
 def synchronous(
@@ -138,8 +146,10 @@ def synchronous(
             break
         new = mapped if rate == 1 else v + rate * (mapped - v)
         new = torch.where(at_rest[:, None], v, new)
-        still = (new - v).abs().amax(1) <= tolerance
-        back = (new - kept).abs().amax(1) <= tolerance
+        change = (new - v).abs().amax(1)
+        still = change <= tolerance
+        # graded units that swing to rest come back to where they were more closely than they move, but move little
+        back = ((new - kept).abs().amax(1) <= tolerance) & (change > tolerance**0.5)
         found = torch.where(still, 1, torch.where(back, t + 1 - kept_at, 0))
         steps_of += ~(at_rest | still)
         period = torch.where(at_rest, period, found)
