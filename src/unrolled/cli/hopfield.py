@@ -88,7 +88,9 @@ def store(
     if as_json:
         _print(facts)
         return
-    print(f"{output}: {len(rows)} patterns of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}")
+    print(
+        f"{output}: {len(rows)} pattern{'s' * (len(rows) > 1)} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}"
+    )
     print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
     print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
 
@@ -171,7 +173,7 @@ def recall(
     for k in ranked[:10]:
         print(f"  overlap {float(found.overlaps[0, k]):6.3f}  {names[k]}")
     if energy:
-        print(f"energy {energy[0]:.4g} -> {energy[-1]:.4g}")
+        print(f"energy {energy[0] + 0.0:.4g} -> {energy[-1] + 0.0:.4g}")
     written = [f"{output}.png", f"{output}-steps.png", *([f"{output}-energy.png"] if energy else [])]
     print(f"written: {', '.join(written)}")
 
