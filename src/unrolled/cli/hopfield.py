@@ -88,9 +88,8 @@ def store(
     if as_json:
         _print(facts)
         return
-    print(
-        f"{output}: {len(rows)} pattern{'s' * (len(rows) > 1)} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}"
-    )
+    count = "1 pattern" if len(rows) == 1 else f"{len(rows)} patterns"
+    print(f"{output}: {count} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}")
     print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
     print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
 
