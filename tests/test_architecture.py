@@ -20,9 +20,22 @@ MAY_IMPORT = {
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
     "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors"},
+    "hopfield": {"cells", "runs", "errors"},
     "insight": {"cells", "engine", "layers", "models", "runs"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "errors"},
-    "cli": {"cells", "engine", "layers", "runs", "training", "tasks", "lab", "insight", "errors", "version"},
+    "cli": {
+        "cells",
+        "engine",
+        "layers",
+        "runs",
+        "training",
+        "tasks",
+        "lab",
+        "insight",
+        "hopfield",
+        "errors",
+        "version",
+    },
 }
 """Which rooms a room may look into, besides itself."""
 
@@ -74,11 +87,11 @@ def test_rooms_without_torch():
 def test_the_public_surface():
     assert sorted(unrolled.__all__) == sorted(
         [
-            *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "LSTM1997Cell", "GRUCell"),
+            *("__version__", "Cell", "Gates", "ElmanCell", "LSTMCell", "LSTM1997Cell", "GRUCell", "HopfieldCell"),
             *("Zoneout", "VariationalDropout", "WeightDrop"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),
-            *("backward", "RTRL", "explain", "fit", "load"),
+            *("backward", "RTRL", "explain", "fit", "load", "Hopfield", "HopfieldLayer"),
         ]
     )
     for name in unrolled.__all__:

@@ -15,7 +15,8 @@ from unrolled.cli.progress import LiveLine, PlainLines
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
 VERBS = (
     *("train", "sample", "evaluate", "score", "inspect", "runs", "doctor"),
-    *("lesson", "lesson hello", "lesson gradients", "lab"),
+    *("lesson", "lesson hello", "lesson gradients", "lab", "hopfield"),
+    *(f"hopfield {verb}" for verb in ("store", "recall", "capacity", "tsp", "maxcut")),
 )
 
 

@@ -4,6 +4,7 @@ from unrolled.cells.cell import Cell
 from unrolled.cells.elman import ElmanCell
 from unrolled.cells.gates import Gates
 from unrolled.cells.gru import GRUCell
+from unrolled.cells.hopfield import HopfieldCell
 from unrolled.cells.lstm import LSTMCell
 from unrolled.cells.lstm1997 import LSTM1997Cell
 from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Zoneout
@@ -13,6 +14,7 @@ __all__ = [
     "ElmanCell",
     "GRUCell",
     "Gates",
+    "HopfieldCell",
     "LSTM1997Cell",
     "LSTMCell",
     "VariationalDropout",

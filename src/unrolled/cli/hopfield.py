@@ -1,0 +1,358 @@
+"""The verb ``hopfield``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from unrolled.cli.shared import json_option
+
+RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
+UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
+
+_seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+_share = click.FloatRange(0, 1)
+
+
+@click.group(epilog="Example: unrolled hopfield store A.png B.png -o memory")
+def hopfield() -> None:
+    """The Hopfield network: store patterns, recall them, measure.
+
+    Pictures are kept by an energy landscape whose valleys they are.
+    """
+
+
+@hopfield.command(epilog="Example: unrolled hopfield store letters/*.png -o memory --size 32x32")
+@click.argument("pictures", nargs=-1, required=True)
+@click.option("-o", "--output", default="memory", show_default=True, help="The memory's file.")
+@click.option("--rule", type=click.Choice(RULES), default="projection", show_default=True, help="How it learns.")
+@click.option("--units", type=click.Choice(("binary", "graded")), default="binary", show_default=True)
+@click.option("--size", metavar="WxH", help="Of all pictures; else the first one's, up to 4,096 units.")
+@click.option(
+    "--gain", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="Of graded units."
+)
+@click.option("--threshold", type=float, default=0.0, show_default=True, help="Added to every unit's field.")
+@json_option
+def store(
+    pictures: tuple[str, ...],
+    output: str,
+    rule: str,
+    units: str,
+    size: str | None,
+    gain: float,
+    threshold: float,
+    as_json: bool,
+) -> None:
+    """Store PICTURES in a memory.
+
+    Any format and any size: each is brought to one size, and made black and
+    white, or gray with --units graded.
+    """
+    from pathlib import Path
+
+    import numpy as np
+
+    from unrolled.errors import UsageError
+    from unrolled.hopfield import Hopfield, memory
+    from unrolled.hopfield.pictures import LARGEST, read
+
+    wanted = _size(size)
+    first = read(pictures[0], wanted, units)
+    height, width = first.shape
+    if first.size > LARGEST and rule not in ("dense", "softmax"):
+        raise UsageError(f"{first.size:,} units are too many for a matrix W; choose a --size of {LARGEST:,} at most")
+    rows = np.stack([first, *(read(p, (width, height), units) for p in pictures[1:])]).reshape(len(pictures), -1)
+    with _plain_warnings():
+        net = Hopfield(rows, rule, units, gain, threshold)
+        names = [Path(p).name for p in pictures]
+        memory.save(net, output, {"width": width, "height": height, "names": names})
+        from unrolled.hopfield.outcome import overlaps
+
+        between = overlaps(net.patterns, net.patterns).fill_diagonal_(0).abs()
+        update = "synchronous" if rule == "softmax" and units == "graded" else "asynchronous"
+        kept = net.recall(net.patterns, update=update).outcome.count("recalled")
+    facts = {
+        "memory": output,
+        "rule": rule,
+        "units": units,
+        "width": width,
+        "height": height,
+        "patterns": len(rows),
+        "recalled": kept,
+        "largest_overlap": float(between.max()),
+    }
+    if as_json:
+        _print(facts)
+        return
+    count = "1 pattern" if len(rows) == 1 else f"{len(rows)} patterns"
+    print(f"{output}: {count} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}")
+    print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
+    print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
+
+
+@hopfield.command(epilog="Example: unrolled hopfield recall memory damaged.png -o recalled")
+@click.argument("memory")
+@click.argument("picture")
+@click.option("-o", "--output", default="recalled", show_default=True, help="How the names of what it writes begin.")
+@click.option("--damage", type=_share, default=0.0, help="First, make this share of the units wrong.")
+@click.option("--cover", type=_share, default=0.0, help="First, hide this share, from the bottom.")
+@click.option("--update", type=click.Choice(UPDATES), default=None, help="How units change.  [default: asynchronous]")
+@click.option("--order", type=click.Choice(("random", "fixed")), default="random", show_default=True)
+@_seed
+@json_option
+def recall(
+    memory: str,
+    picture: str,
+    output: str,
+    damage: float,
+    cover: float,
+    update: str | None,
+    order: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Let MEMORY recall what PICTURE reminds it of.
+
+    Writes the picture that it ends with, a strip of the steps, and the curve
+    of the energy: recalled.png, recalled-steps.png, recalled-energy.png.
+    """
+    from unrolled.errors import RunError
+    from unrolled.hopfield import memory as files
+    from unrolled.hopfield import pictures
+    from unrolled.hopfield.figures import draw_energy, draw_steps
+    from unrolled.hopfield.outcome import OUTCOMES, counted
+
+    with _plain_warnings():
+        net, about = files.load(memory)
+        if not {"width", "height", "names"} <= set(about):
+            raise RunError(f"{memory} holds no pictures; recall from Python: unrolled.hopfield.memory.load")
+        width, height, names = about["width"], about["height"], about["names"]
+        start = pictures.read(picture, (width, height), net.units)
+        start = pictures.damage(start, damage, cover, net.units, seed)
+        softmax = net.rule == "softmax" and net.units == "graded"
+        update = update or ("synchronous" if softmax else "asynchronous")
+        frames = 6 if update == "asynchronous" else 1
+        found = net.recall(start.reshape(-1), update=update, order=order, seed=seed, frames=frames, keep=True)
+    unit = {"asynchronous": "sweeps", "continuous": "time in tau"}.get(update, "steps")
+    pictures.write(
+        f"{output}.png", found.state.reshape(height, width).numpy(), zoom=max(1, 256 // max(width, height))
+    )
+    assert found.states is not None
+    chosen = _some(found.states[:, 0].numpy())
+    shown = [found.states[k, 0].reshape(height, width).numpy() for k in chosen]
+    titles = [f"{unit.split()[0].removesuffix('s')} {round(found.times[k], 2):g}" if k else "start" for k in chosen]
+    draw_steps(shown, titles).savefig(f"{output}-steps.png")
+    energy = [] if found.energy is None else found.energy[:, 0].tolist()
+    if energy:
+        draw_energy(found.times, energy, unit).savefig(f"{output}-energy.png")
+    ranked = sorted(range(len(names)), key=lambda k: -abs(float(found.overlaps[0, k])))
+    if as_json:
+        mixture = found.mixture[0]
+        _print(
+            {
+                "outcome": found.outcome[0],
+                "pattern": names[found.pattern[0]],
+                "mixture": [names[k] for k in mixture.patterns] if mixture else None,
+                "steps": found.steps[0],
+                "period": found.period[0],
+                "overlaps": {names[k]: float(found.overlaps[0, k]) for k in ranked},
+                "times": list(found.times),
+                "energy": energy,
+                "picture": f"{output}.png",
+            }
+        )
+        return
+    print(f"{found.outcome[0]} after {counted(found.steps[0])}: {OUTCOMES[found.outcome[0]]}")
+    if found.mixture[0] is not None:
+        print(f"of {', '.join(names[k] for k in found.mixture[0].patterns)}")
+    for k in ranked[:10]:
+        print(f"  overlap {float(found.overlaps[0, k]):6.3f}  {names[k]}")
+    if energy:
+        print(f"energy {energy[0] + 0.0:.4g} -> {energy[-1] + 0.0:.4g}")
+    written = [f"{output}.png", f"{output}-steps.png", *([f"{output}-energy.png"] if energy else [])]
+    print(f"written: {', '.join(written)}")
+
+
+@hopfield.command(epilog="Example: unrolled hopfield capacity --units 200 --rule hebb --rule projection")
+@click.option("--units", type=click.IntRange(10, 20000), default=100, show_default=True, help="N.")
+@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="May be given several times.")
+@click.option("--loads", metavar="P,P,...", help="Numbers of patterns; else ten, up to N / 2.")
+@click.option("--flips", type=_share, default=0.15, show_default=True, help="Share of units flipped at the start.")
+@click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="Of each load and rule.")
+@click.option("--self-connections", is_flag=True, help="Keep the diagonal of W.")
+@click.option("--critical", is_flag=True, help="Instead: the load at which Hebb's rule breaks down.")
+@click.option("--networks", type=click.IntRange(2), default=10, show_default=True, help="At each load of --critical.")
+@click.option("-o", "--output", default="capacity.png", show_default=True, help="The picture.")
+@_seed
+@json_option
+def capacity(
+    units: int,
+    rules: tuple[str, ...],
+    loads: str | None,
+    flips: float,
+    trials: int,
+    self_connections: bool,
+    critical: bool,
+    networks: int,
+    output: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Measure how many random patterns a network holds.
+
+    Recall against load, with 95 % confidence bands, drawn beside the theory.
+    """
+    from dataclasses import asdict
+
+    from unrolled.hopfield.capacity import critical_load, measure
+    from unrolled.hopfield.figures import draw_capacity
+
+    if critical:
+        found = critical_load(units, networks, seed)
+        if as_json:
+            _print(asdict(found))
+            return
+        for P, shares in found.kept.items():
+            print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} keep an overlap above 0.9")
+        print(f"half of them at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N")
+        return
+    chosen = _loads(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
+    measured = []
+    for rule in rules or RULES[:4]:
+        measured.append(measure(units, chosen, rule, flips, trials, seed, self_connections))
+        made = measured[-1]
+        if as_json:
+            points = [asdict(p) | {"rate": p.rate, "low": p.low, "high": p.high} for p in made.points]
+            _print(asdict(made) | {"points": points})
+        else:
+            print(f"{made}\n")
+    draw_capacity(measured).savefig(output)
+    if not as_json:
+        theory = ", ".join(f"{name} = {value:.3g}" for name, value in measured[0].theory.items())
+        print(f"theory for Hebb's rule, large N, no damage: {theory}\nwritten: {output}")
+
+
+@hopfield.command(epilog="Example: unrolled hopfield tsp --cities 10 --starts 100")
+@click.option("--cities", type=click.IntRange(3, 60), default=10, show_default=True, help="Random, in a unit square.")
+@click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--distance", "D", type=click.FloatRange(0), default=500.0, show_default=True, help="Weight of length, D."
+)
+@click.option("-o", "--output", help="Draw the best tour, here.")
+@_seed
+@json_option
+def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_json: bool) -> None:
+    """The travelling salesman, by Hopfield and Tank's network of 1985.
+
+    With their constants A = B = 500, C = 200, D = 500, n = 15 for 10 cities.
+    """
+    from unrolled.hopfield.figures import draw_tours
+    from unrolled.hopfield.tsp import Constants, nearest, shortest, solve
+
+    found = solve(count=cities, starts=starts, seed=seed, constants=Constants(D=D))
+    mean = sum(found.lengths) / found.valid if found.valid else None
+    best = min(found.lengths, default=None)
+    if output:
+        other = nearest(found.cities) if found.shortest is None else shortest(found.cities)
+        draw_tours(found, other, "nearest neighbour" if found.shortest is None else "shortest").savefig(output)
+    if as_json:
+        facts = {
+            "cities": found.cities.tolist(),
+            "starts": starts,
+            "valid": found.valid,
+            "unfinished": found.unfinished,
+        }
+        facts |= {"mean": mean, "best": best, "shortest": found.shortest, "nearest": found.nearest}
+        _print(facts | {"random": found.random, "tour": found.best})
+        return
+    print(f"{found.valid} of {starts} starts ended in a valid tour ({found.unfinished} still moved)")
+    if mean is not None and best is not None:
+        print(f"length  mean {mean:.3f}, best {best:.3f}")
+    told = [] if found.shortest is None else [f"shortest {found.shortest:.3f}"]
+    print(f"beside  {', '.join([*told, f'nearest neighbour {found.nearest:.3f}, random {found.random:.3f}'])}")
+
+
+@hopfield.command(epilog="Example: unrolled hopfield maxcut --vertices 100 --degree 3")
+@click.argument("graph", required=False)
+@click.option("--vertices", type=click.IntRange(2, 5000), default=100, show_default=True, help="Of a random graph.")
+@click.option("--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges of each of its vertices.")
+@click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
+@_seed
+@json_option
+def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int, as_json: bool) -> None:
+    """Cut a graph in two so that the cut edges weigh as much as can be.
+
+    GRAPH is a file with one edge a line, "vertex vertex" or "vertex vertex
+    weight", vertices counted from 0; without it, a random regular graph.
+    """
+    from unrolled.hopfield.maxcut import read_graph, regular, solve
+
+    weights = read_graph(graph) if graph else regular(vertices, degree, seed)
+    found = solve(weights, starts, seed)
+    mean = sum(found.cuts) / len(found.cuts)
+    if as_json:
+        facts: dict[str, Any] = {
+            "vertices": len(weights),
+            "edges_weight": found.total,
+            "cut": found.weight,
+            "mean": mean,
+        }
+        facts |= {"single": found.single, "bound": found.bound, "exact": found.exact}
+        _print(facts | {"side": found.side.int().tolist()})
+        return
+    print(f"{len(weights):,} vertices, edges of weight {found.total:g}")
+    print(f"cut     best {found.weight:g} of {starts} starts, mean {mean:.1f}; binary units alone {found.single:.1f}")
+    exact = "" if found.exact is None else f"largest cut {found.exact:g}, "
+    print(f"beside  {exact}no cut is above {found.bound:.1f}; a random one has {found.half:g}")
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What the library warns of as one sentence on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for sentence in dict.fromkeys(str(w.message) for w in caught):
+        click.echo(f"warning: {sentence}", err=True)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    import re
+
+    from unrolled.errors import UsageError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not found:
+        raise UsageError(f"--size is a width and a height, such as 32x32; got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def _loads(text: str | None) -> list[int]:
+    from unrolled.errors import UsageError
+
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise UsageError(f"--loads are whole numbers with commas between, such as 5,10,20; got {text!r}") from error
+
+
+def _some(states: Any, most: int = 8) -> list[int]:
+    """Which states to show: the first, the last, and up to six between that differ from the one before."""
+    import numpy as np
+
+    changed = [k for k in range(1, len(states)) if not np.allclose(states[k], states[k - 1], atol=1e-3)]
+    if len(changed) > most - 1:
+        changed = [changed[round(i)] for i in np.linspace(0, len(changed) - 1, most - 1)]
+    return [0, *changed] if changed else [0, len(states) - 1]
+
+
+def _print(facts: Any) -> None:
+    from json import dumps
+
+    print(dumps(facts))

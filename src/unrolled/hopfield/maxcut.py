@@ -1,0 +1,187 @@
+"""Max-cut: a task at which a Hopfield network does well, since every state of it is an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.errors import DataError, UsageError
+from unrolled.hopfield.capacity import signs
+from unrolled.hopfield.dynamics import asynchronous
+from unrolled.hopfield.wiring import Wiring
+
+EXACT = 22
+"""Vertices up to which the largest cut is found by trying all."""
+MOST = 20_000
+"""Vertices of a graph from a file, at most."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What the network found.
+
+    Shapes:
+        ``side`` (N,), -1 or 1; ``cuts`` one weight for each start.
+
+    ``single`` is the mean cut of binary units, which stop in the first state that no single unit improves; ``weight``
+    the best of all. ``bound`` is above every cut (from the largest eigenvalue of the Laplacian); ``exact`` the
+    largest cut, known up to 22 vertices; ``half`` half of all edges, what a random division cuts on average.
+    """
+
+    side: Tensor
+    weight: float
+    cuts: tuple[float, ...]
+    single: float
+    total: float
+    bound: float
+    exact: float | None
+
+    @property
+    def half(self) -> float:
+        return self.total / 2
+
+
+def solve(weights: Tensor | np.ndarray, starts: int = 100, seed: int = 0, annealed: bool = True) -> Cut:
+    """Divide the vertices in two so that the edges between the parts weigh as much as possible.
+
+    Equation::
+
+        W = -weights: the energy is the weight of what is not cut, less that of what is, over 2
+        annealed: graded units, whose gain rises from where all of them are undecided to where all are decided
+
+    Arguments:
+        weights: the graph, (N, N), symmetric.
+        starts: random starts, all run together.
+        annealed: begin with graded units; the end is settled by binary ones.
+
+    Source:
+        J. J. Hopfield & D. W. Tank (1985) for the gain that rises; C. Peterson & J. R. Anderson (1988), as mean-field
+        annealing; C. Delorme & S. Poljak (1993) for the bound.
+
+    >>> ring = torch.roll(torch.eye(6), 1, 0) + torch.roll(torch.eye(6), -1, 0)
+    >>> found = solve(ring, starts=10)
+    >>> found.weight, found.exact, found.half
+    (6.0, 6.0, 3.0)
+    """
+    A = torch.as_tensor(weights).detach().to(torch.float64).clone()
+    if A.dim() != 2 or A.shape[0] != A.shape[1] or not torch.equal(A, A.T) or not bool(torch.isfinite(A).all()):
+        raise UsageError(f"Hopfield: the graph's weights must be (N, N), symmetric and finite; got {tuple(A.shape)}")
+    if not isinstance(starts, int) or starts < 1:
+        raise UsageError(f"Hopfield: starts must be a whole number from 1, got {starts!r}")
+    A.fill_diagonal_(0.0)
+    N, draw = len(A), torch.Generator().manual_seed(seed)
+
+    def order() -> Tensor:
+        return torch.randperm(N, generator=draw)
+
+    theta = A.new_zeros(1, N, 1)
+    binary = Wiring(-A[None], theta, "sign")
+    start = signs((1, N, starts), draw).double()
+    plain = asynchronous(binary, start.clone(), order, 1000, energy=False).v
+    single = cut(A, plain[0])
+    ends, cuts = plain[0], single
+    if annealed and bool(A.any()):
+        v = 0.01 * start
+        strongest = float(torch.linalg.eigvalsh(-A).max())
+        for k in range(_GAINS):
+            gain = 0.8 / strongest * (_HIGHEST / 0.8) ** (k / (_GAINS - 1))
+            v = asynchronous(Wiring(-A[None], theta, "tanh", gain), v, order, 3, 1e-6, energy=False).v
+        v = torch.where(v == 0, start, torch.sign(v))
+        ends = asynchronous(binary, v, order, 1000, energy=False).v[0]
+        cuts = cut(A, ends)
+    every, states = torch.cat([single, cuts]), torch.cat([plain[0], ends], 1)
+    best = int(every.argmax())
+    degree = A.sum(0)
+    laplacian = torch.diag(degree) - A
+    return Cut(
+        states[:, best],
+        float(every[best]),
+        tuple(cuts.tolist()),
+        float(single.mean()),
+        float(A.sum() / 2),
+        float(N / 4 * torch.linalg.eigvalsh(laplacian)[-1]),
+        _largest(A) if N <= EXACT else None,
+    )
+
+
+_GAINS, _HIGHEST = 60, 40.0
+"""Steps of the gain, evenly on a logarithmic scale, and its last value, in units of the one at which units decide."""
+
+
+def cut(A: Tensor, v: Tensor) -> Tensor:
+    """The weight that each state of (N, R) cuts."""
+    return (A.sum() - (v * (A @ v)).sum(0)) / 4
+
+
+def regular(vertices: int, degree: int, seed: int = 0) -> Tensor:
+    """A random graph in which every vertex has ``degree`` edges, by pairing, without loops and double edges.
+
+    >>> sorted(set(regular(10, 3).sum(0).tolist()))
+    [3.0]
+    """
+    if not 0 < degree < vertices or vertices * degree % 2:
+        raise UsageError(
+            f"Hopfield: no graph has {vertices} vertices of {degree} edges each; degree must be below the number of "
+            "vertices, and their product even"
+        )
+    rng = np.random.default_rng(seed)
+    A = np.zeros((vertices, vertices))
+    while True:
+        A[:] = 0
+        free = rng.permutation(np.repeat(np.arange(vertices), degree)).tolist()
+        stuck = 0
+        while free and stuck < 200:
+            x, y = (free.pop(int(rng.integers(len(free)))) for _ in range(2))
+            if x == y or A[x, y]:
+                free += [x, y]
+                stuck += 1
+            else:
+                A[x, y] = A[y, x] = 1
+                stuck = 0
+        if not free:
+            return torch.as_tensor(A)
+
+
+def read_graph(path: str) -> Tensor:
+    """The weights (N, N) of a graph from a file of edges, one a line: two vertices from 0 on, and a weight or 1.
+
+    Raises:
+        DataError: a line is something else.
+    """
+    edges = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        parts = line.split("#")[0].split()
+        if not parts:
+            continue
+        try:
+            x, y, weight = int(parts[0]), int(parts[1]), float(parts[2]) if len(parts) > 2 else 1.0
+            if len(parts) > 3 or min(x, y) < 0 or max(x, y) >= MOST or x == y or not np.isfinite(weight):
+                raise ValueError
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{path}, line {number}: expected two different vertices from 0 to {MOST - 1}, and a weight if not 1"
+            ) from error
+        edges.append((x, y, weight))
+    if not edges:
+        raise DataError(f"{path} holds no edges")
+    N = 1 + max(max(x, y) for x, y, _ in edges)
+    A = torch.zeros(N, N, dtype=torch.float64)
+    for x, y, weight in edges:
+        A[x, y] += weight
+        A[y, x] += weight
+    return A
+
+
+def _largest(A: Tensor) -> float:
+    """The largest cut, trying all divisions with the last vertex on one side."""
+    N = len(A)
+    best = 0.0
+    numbers = torch.arange(2 ** (N - 1))
+    for some in numbers.split(2**16):
+        bits = (some[None] >> torch.arange(N)[:, None]) & 1
+        best = max(best, float(cut(A, 2.0 * bits.double() - 1).max()))
+    return best

@@ -1,0 +1,171 @@
+"""Bad input is refused in one sentence that says what to do, or warned of with the figure."""
+
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from unrolled.errors import RunError, UsageError
+from unrolled.hopfield import memory
+from unrolled.hopfield.capacity import critical_load, measure
+
+TWO = [[1.0, -1, 1, -1, 1, 1, -1, 1, 1, 1, 1, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "settings", "message"),
+    [
+        ([np.ones((2, 3)), np.ones((3, 3))], {}, "first is 2 x 3, number 2 is 3 x 3"),
+        ([[1, -1], [1, -1, 1]], {}, "different sizes"),
+        ([[1, 0, 1]], {}, "must be -1 or 1, one value is 0; for zeros and ones, give"),
+        ([[0.5, -1]], {}, "graded"),
+        ([[0.5, -1.5]], {"units": "graded"}, "from -1 to 1, one value is -1.5"),
+        ([[0.5, -0.5]], {"units": "graded", "phi": "logistic"}, "from 0 to 1"),
+        ([[1, float("nan")]], {"units": "graded"}, "not a finite number"),
+        ([], {}, "empty"),
+        (np.ones((0, 4)), {}, "empty"),
+        ("pattern", {}, "numbers"),
+        (None, {}, "numbers"),
+        (TWO, {"rule": "hopfield"}, "hebb, storkey"),
+        (TWO, {"units": "spins"}, "binary, graded"),
+        (TWO, {"phi": "relu"}, "tanh, logistic"),
+        (TWO, {"gain": 0}, "gain must be a number above 0"),
+        (TWO, {"gain": float("inf")}, "gain"),
+        (TWO, {"tau": -1}, "tau"),
+        (TWO, {"threshold": [1, 2]}, "threshold has 2 values.*15 units"),
+        (TWO, {"threshold": "high"}, "threshold"),
+        (TWO, {"dtype": torch.int64}, "dtype"),
+        (TWO, {"rule": "dense", "units": "graded"}, "binary units"),
+        (TWO, {"rule": "softmax", "units": "graded", "threshold": 1.0}, "no thresholds"),
+        (TWO, {"options": {"margin": 1.0}}, "'hebb' has no option 'margin'"),
+        (TWO, {"rule": "perceptron", "options": {"margin": -1.0}}, "margin"),
+        (TWO, {"rule": "dense", "options": {"degree": 1}}, "degree"),
+    ],
+)
+def test_what_cannot_be_stored(patterns, settings, message):
+    with pytest.raises(UsageError, match=message):
+        unrolled.Hopfield(patterns, **settings)
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "message"),
+    [
+        ([1.0, -1], {}, "2 units, the network has 15"),
+        ([0.5] * 15, {}, "states of binary units"),
+        (TWO, {"update": "parallel"}, "asynchronous, synchronous"),
+        (TWO, {"order": "sorted"}, "random, fixed"),
+        (TWO, {"update": "continuous"}, "graded"),
+        (TWO, {"update": "damped"}, "graded"),
+        (TWO, {"steps": 0}, "steps"),
+        (TWO, {"frames": 1.5}, "frames"),
+        (TWO, {"seed": -1}, "seed"),
+        (TWO, {"rate": 0}, "rate"),
+        (TWO, {"time": float("nan")}, "time"),
+    ],
+)
+def test_what_cannot_be_recalled(state, settings, message):
+    with pytest.raises(UsageError, match=message):
+        unrolled.Hopfield(TWO).recall(state, **settings)
+
+
+def test_too_many_patterns_are_warned_of_with_the_figure():
+    patterns = torch.randint(0, 2, (20, 100), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with pytest.warns(UserWarning, match=r"20 patterns in 100 units; the hebb rule holds about 13.8"):
+        unrolled.Hopfield(patterns)
+    with pytest.warns(UserWarning, match=r"holds about 1\.38"):
+        net = unrolled.Hopfield(patterns[:2, :10])
+    with pytest.warns(UserWarning, match="3 patterns in 10 units"):
+        net.add(patterns[2, :10])
+    with pytest.warns(UserWarning, match=r"perceptron rule left \d+ of 2 patterns unstable"):
+        unrolled.Hopfield([[1, 1], [1, -1]], rule="perceptron", options={"epochs": 5})
+
+
+def test_removing_and_given_weights():
+    net = unrolled.Hopfield(TWO)
+    for index in (1, -1, "0"):
+        with pytest.raises(UsageError, match="no pattern"):
+            net.remove(index)
+    with pytest.raises(UsageError, match="last pattern"):
+        net.remove(0)
+    with pytest.raises(UsageError, match="15"):
+        net.add([1.0, -1])
+    with pytest.raises(UsageError, match=r"\(2, 3\).*\(N, N\)"):
+        unrolled.Hopfield.from_weights(torch.zeros(2, 3))
+    given = unrolled.Hopfield.from_weights(torch.zeros(2, 2))
+    with pytest.raises(UsageError, match="was given"):
+        given.add([1.0, 1.0])
+    with pytest.raises(UsageError, match="learning rule"):
+        given.capacity()
+    dense = unrolled.Hopfield(TWO, rule="dense")
+    for refused in (lambda: dense.weights, dense.safety):
+        with pytest.raises(UsageError, match="no matrix W"):
+            refused()
+
+
+def test_states_come_in_many_forms():
+    net = unrolled.Hopfield(TWO)
+    row = TWO[0]
+    for x, shape in (
+        (row, (15,)),
+        (np.array(row, dtype=np.int8), (15,)),
+        ([np.array(row), np.array(row)], (2, 15)),
+        ([torch.tensor(row)], (1, 15)),
+        (np.array(row).reshape(3, 5), (1, 15)),
+        (torch.tensor(row, requires_grad=True), (15,)),
+    ):
+        assert net.recall(x).state.shape == shape
+    assert isinstance(net.energy(row), float) and net.energy([row, row]).shape == (2,)
+
+
+def test_capacity_mistakes():
+    for settings in ({"units": 1}, {"rule": "x"}, {"flips": 2}, {"trials": 0}, {"loads": [0]}, {"loads": [1.5]}):
+        with pytest.raises(UsageError, match="Hopfield"):
+            measure(**({"units": 20} | settings))
+    with pytest.raises(UsageError, match="50 units"):
+        critical_load(10)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rule": "storkey", "threshold": 0.1},
+        {"rule": "perceptron", "options": {"margin": 0.2}},
+        {"rule": "softmax", "units": "graded", "gain": 0.3},
+        {"units": "graded", "phi": "logistic", "dtype": torch.float32},
+    ],
+)
+def test_a_memory_is_what_it_was_after_saving(tmp_path, settings):
+    patterns = torch.randint(0, 2, (4, 60), generator=torch.Generator().manual_seed(1)) * 2.0 - 1
+    if settings.get("phi") == "logistic":
+        patterns = (patterns + 1) / 2
+    net = unrolled.Hopfield(patterns, **settings)
+    memory.save(net, tmp_path / "memory", {"names": ["a"]})
+    again, about = memory.load(tmp_path / "memory")
+    assert about == {"names": ["a"]} and again.dtype == net.dtype
+    update = "synchronous" if net.rule == "softmax" else "asynchronous"
+    start = patterns.clone()
+    start[:, :9] = patterns.flip(0)[:, :9]
+    a, b = net.recall(start, update=update), again.recall(start, update=update)
+    assert torch.equal(a.state, b.state) and torch.equal(a.energy, b.energy)
+
+
+def test_given_weights_are_saved_too(tmp_path):
+    net = unrolled.Hopfield.from_weights([[0.0, 2], [2, 0]], threshold=0.5)
+    memory.save(net, tmp_path / "memory")
+    again, _ = memory.load(tmp_path / "memory")
+    assert torch.equal(again.weights, net.weights) and torch.equal(again.threshold, net.threshold)
+    assert len(again.patterns) == 0
+
+
+def test_what_is_no_memory(tmp_path):
+    path = tmp_path / "memory"
+    with pytest.raises(RunError, match="missing"):
+        memory.load(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(RunError, match="damaged"):
+        memory.load(path)
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.ones(3)}, path)
+    with pytest.raises(RunError):
+        memory.load(path)
