@@ -162,7 +162,7 @@ class RunFolder:
             return json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{file} is missing") from error
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise RunError(f"{file} is damaged: {error}") from error
 
     def write_text(self, name: str, text: str) -> None:
