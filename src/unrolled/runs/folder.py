@@ -34,6 +34,7 @@ class RunFolder:
         samples/             what the model wrote as it learnt
         resume.safetensors   everything to go on; its JSON part is in the header
         cell.py              the source of a person's own cell
+        program.json         the program that the compiler made of it
 
     Arguments:
         path: the folder; it need not exist yet.
