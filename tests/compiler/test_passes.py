@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from programs import gradients, material, programs
 
+import unrolled
 from unrolled.compiler import evaluate
 from unrolled.compiler.differentiate import differentiate
 from unrolled.compiler.fuse import fuse
@@ -149,3 +150,20 @@ def test_nonsense_is_no_program():
     ):
         with pytest.raises(ValueError, match="program"):
             parse(text)
+
+
+class Long(unrolled.ElmanCell):
+    """Hundreds of cheap operations on the input, one after the other."""
+
+    def step(self, x, h):
+        a = self.x(x)
+        for _ in range(600):
+            a = a + 0.001
+        return torch.tanh(a + self.h(h))
+
+
+def test_an_equation_of_many_operations_compiles():
+    layer = unrolled.Recurrent(Long(3, 4))
+    x = torch.randn(3, 2, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], unrolled.Recurrent(layer.cell, backend="eager")(x)[0])

@@ -1,6 +1,7 @@
 """Cells that are kept as programs compute what they computed, and nobody's code runs to load them."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -91,17 +92,23 @@ DAMAGES = {
         program=[line.replace("@x.weight+0:", "@x.weight+9999:") for line in c["layers"][0]["program"]]
     ),
     "another width": lambda c: c["layers"][0].update(input_size=5),
+    "an infinite width": lambda c: c["layers"][0].update(input_size=math.inf),
+    "an infinite shape": lambda c: c["layers"][0]["tensors"].update(other=[math.inf]),
+    "a shape below zero": lambda c: c["layers"][0]["tensors"].update(other=[-1, -1]),
+    "a tensor in too many modules": lambda c: c["layers"][0]["tensors"].update({".".join("a" * 2000): [1]}),
+    "a norm without its number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm h"),
+    "a norm of a number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm 0.1 h"),
+    "a scale of nothing": lambda c: c["layers"][0]["program"].insert(-1, "q 1 = normscale 0.1"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_refused(damage):
-    with pytest.raises(ValueError, match="program|missing|layer|cell"):
+    with pytest.raises(ValueError, match="program|missing|layer|cell|whole number|shape|deep"):
         stored_class(changed(DAMAGES[damage]))
 
 
 @pytest.mark.parametrize("name", ["step.weight", "forward", "a..b", "__class__.x"])
 def test_names_that_would_hide_the_cell_are_refused(name):
-    kind = stored_class(changed(lambda c: c["layers"][0]["tensors"].update({name: [2]})))
     with pytest.raises(ValueError, match="no name for a tensor"):
-        kind(4, 3)
+        stored_class(changed(lambda c: c["layers"][0]["tensors"].update({name: [2]})))

@@ -266,3 +266,16 @@ def test_a_model_of_one_input_gives_its_stack():
     model = unrolled.Model(unrolled.Linear(1, 2), stack, unrolled.Regression(2, 1), "one-to-many")
     with pytest.raises(ValueError, match="give its .stack"):
         gradient_through_time(model, torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"fit": (5,)}, "fit must be"),
+        ({"loss": lambda y: torch.tensor(1.0)}, "loss must depend"),
+        ({"loss": lambda y: y.detach().sum()}, "loss must depend"),
+    ],
+)
+def test_slopes_and_losses_that_do_not_fit_are_said(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        gradient_through_time(Recurrent(unrolled.GRUCell(3, 4)), torch.randn(20, 2, 3), **wrong)

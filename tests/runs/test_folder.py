@@ -132,9 +132,10 @@ def test_no_run_folder(tmp_path):
 def test_side_files(run):
     run.write_json("vocabulary.json", {"a": "é"})
     assert run.read_json("vocabulary.json") == {"a": "é"}
-    (run.path / "vocabulary.json").write_text('{"a"')
-    with pytest.raises(RunError, match="damaged"):
-        run.read_json("vocabulary.json")
+    for damaged in ('{"a"', "[" * 200_000):
+        (run.path / "vocabulary.json").write_text(damaged)
+        with pytest.raises(RunError, match="damaged"):
+            run.read_json("vocabulary.json")
     with pytest.raises(RunError, match="missing"):
         run.read_json("other.json")
 

@@ -79,6 +79,8 @@ def test_a_gradient_that_vanishes_and_one_that_is_cut_off():
     assert watch.lags(staying, 0.1, True) == watch.lags(staying, 0.1, True) == []
     assert watch.lags({}, 0.5, True) == []
     assert watch.lags({"1.h": [0.0] * 60}, 0.5, True) == []
+    for odd in (math.inf, math.nan):
+        assert watch.lags({"1.h": [1.0] * 50 + [odd] * 10}, 0.5, True) == []
 
 
 def test_gates_that_are_stuck_and_units_that_are_dead():

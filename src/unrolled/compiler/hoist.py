@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 from unrolled.compiler.program import Input, Names, Op, Program
 from unrolled.compiler.tidy import without_unused
@@ -41,15 +40,13 @@ def hoist(program: Program) -> Hoisted:
     level |= dict.fromkeys(program.outputs, "loop")
     made = program.by_name
 
-    @cache
-    def stays(value: str) -> bool:
-        """Whether the loop computes a value that depends on no state: as much as one array to read allows."""
-        op = made.get(value)
-        if op is None or op.kind in ("row", "number"):
-            return True
-        if op.kind == "linear":
-            return level[value] == "sequence"
-        return op.kind in _CHEAP and level[value] == "sequence" and sum(not stays(v) for v in op.values) <= 1
+    # Whether the loop computes a value that depends on no state: as much as one array to read allows.
+    stays = {i.name: True for i in program.inputs}
+    for op in program.ops:  # in order, not by recursion: an equation may have thousands of operations
+        stays[op.out] = op.kind in ("row", "number") or (
+            level[op.out] == "sequence"
+            and (op.kind == "linear" or (op.kind in _CHEAP and sum(not stays[v] for v in op.values) <= 1))
+        )
 
     inner: list[Op] = []
     needed = set(program.outputs)
@@ -57,7 +54,7 @@ def hoist(program: Program) -> Hoisted:
     for op in reversed(program.ops):
         if op.out not in needed:
             continue
-        if level[op.out] == "loop" or stays(op.out):
+        if level[op.out] == "loop" or stays[op.out]:
             inner.append(op)
             needed |= set(op.values)
         else:
@@ -65,7 +62,7 @@ def hoist(program: Program) -> Hoisted:
     # a projection reads an input sequence, or a value that is computed before
     inner.reverse()
     for op in inner:
-        given += [v for v in op.values if v in made and level[v] != "loop" and not stays(v) and v not in given]
+        given += [v for v in op.values if v in made and level[v] != "loop" and not stays[v] and v not in given]
     given = list(dict.fromkeys(v for v in given if v in made))
     for op in list(inner):
         if op.kind == "linear" and level[op.out] == "sequence" and op.values[0] in made and op.values[0] not in given:

@@ -283,16 +283,12 @@ def _fits(op: Op, widths: dict[str, int], sizes: dict[str, int]) -> bool:
         return sum(given) == op.width and len(given) == len(op.args)
     if op.kind in ("rowsum", "rowmax"):
         return len(given) == 1 and op.width == 1
+    if op.kind in ("layernorm", "normscale"):
+        values_then_number = [isinstance(a, str) for a in op.args] == [True, False]
+        return values_then_number and op.width == (given[0] if op.kind == "layernorm" else 1)
     if op.kind in NORMS:
-        return (
-            given
-            == {
-                "layernorm": [op.width],
-                "normscale": given[:1] if op.width == 1 else None,
-                "normalize": [op.width, 1],
-                "dnormalize": [op.width, op.width, 1],
-            }[op.kind]
-        )
+        widths_taken = {"normalize": [op.width, 1], "dnormalize": [op.width, op.width, 1]}[op.kind]
+        return given == widths_taken and len(given) == len(op.args)
     if op.kind == "expand":
         return given == [1]
     return op.kind == "number" and len(op.args) == 1 and not given

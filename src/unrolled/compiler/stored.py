@@ -17,6 +17,8 @@ from unrolled.compiler.trace import UnsupportedError, trace
 _NAMELESS = re.compile(r"t\d+")
 _LARGEST = 1 << 31
 """Numbers in one tensor: beyond it a damaged file would ask for any memory."""
+_DEEPEST = 100
+"""Modules within modules: torch walks down them by recursion."""
 
 
 class StoredCell(Cell):
@@ -88,12 +90,18 @@ def stored_class(content: Any) -> type[Cell]:
         marks = {mark: content.get(mark) for mark in ("keeps", "admits")}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a part is missing: {error}") from error
+    except OverflowError as error:
+        raise ValueError(f"a size is no whole number: {error}") from error
     if not isinstance(name, str) or not name.isidentifier() or not records:
         raise ValueError("it names no cell, or has no layer")
     states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
     if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
         raise ValueError("its layers have different states")
-    return type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
+    kind: type[Cell] = type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
+    with torch.device("meta"):  # names and shapes are tried here, without the memory
+        for width in records:
+            kind(width, 1)
+    return kind
 
 
 def _record(cell: Cell) -> dict[str, Any] | None:
@@ -130,6 +138,8 @@ def _parsed(kept: dict[str, Any]) -> dict[str, Any]:
 def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:
     """A parameter of that name, in modules of its own where the name has dots."""
     *path, last = name.split(".")
+    if len(path) > _DEEPEST:
+        raise ValueError(f"a tensor lies {len(path)} modules deep, more than {_DEEPEST}")
     size = 1
     for n in shape:
         size *= n

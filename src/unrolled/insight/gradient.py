@@ -121,7 +121,7 @@ def gradient_through_time(
     T = len(made.x)
     if lags is not None and (type(lags) is not int or lags < 1):
         raise ValueError(f"{who}: lags must be a whole number from 1, got {lags!r}")
-    if fit is not None and not 0 <= fit[0] < fit[1]:
+    if fit is not None and not (len(fit) == 2 and 0 <= fit[0] < fit[1]):
         raise ValueError(f"{who}: fit must be the first and the last lag of the slope, such as (10, 100), got {fit}")
     ways = directions(made.layers)
     origins = _origins(who, made, ways, at)
@@ -199,6 +199,8 @@ def _loss(
         value = loss(y)
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise ValueError(f"{who}: loss must give one number, of outputs {tuple(y.shape)}")
+        if not value.requires_grad:
+            raise ValueError(f"{who}: loss must depend on the outputs: it gave a number without a gradient")
         return value.reshape(()), f"the loss that was given, at step {at}"
     if targets is None:
         u = torch.randn(y.shape[1:], dtype=y.dtype, generator=torch.Generator().manual_seed(seed))

@@ -34,6 +34,7 @@ class RunFolder:
         samples/             what the model wrote as it learnt
         resume.safetensors   everything to go on; its JSON part is in the header
         cell.py              the source of a person's own cell
+        program.json         the program that the compiler made of it
 
     Arguments:
         path: the folder; it need not exist yet.
@@ -162,7 +163,7 @@ class RunFolder:
             return json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{file} is missing") from error
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise RunError(f"{file} is damaged: {error}") from error
 
     def write_text(self, name: str, text: str) -> None:

@@ -105,7 +105,7 @@ class Watch:
         states = {}
         for name, curve in curves.items():
             peak = max(curve)
-            if peak > 0:
+            if peak > 0 and all(map(math.isfinite, curve)):  # of one that overflowed no shares are known
                 states[name] = [value / peak for value in curve]
         if not states:
             return made
