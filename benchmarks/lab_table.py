@@ -27,7 +27,7 @@ def rows(folder: Path) -> list[tuple[Row, int, float]]:
         one = experiment(name)
         kept = Results(one, folder)
         for setting in one.settings:
-            found = [kept.get(setting, seed) for seed in range(1, one.seeds_of(setting) + 1)]
+            found = [kept.get(setting, one.first_seed + k) for k in range(one.seeds_of(setting))]
             outcomes = [outcome for outcome in found if outcome is not None]
             if outcomes:
                 made.append((row(one, setting, outcomes), one.seeds_of(setting), sum(o.seconds for o in outcomes)))

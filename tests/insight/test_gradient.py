@@ -279,3 +279,11 @@ def test_a_model_of_one_input_gives_its_stack():
 def test_slopes_and_losses_that_do_not_fit_are_said(wrong, said):
     with pytest.raises(ValueError, match=said):
         gradient_through_time(Recurrent(unrolled.GRUCell(3, 4)), torch.randn(20, 2, 3), **wrong)
+
+
+def test_weights_that_are_no_numbers_are_named():
+    layer = unrolled.LSTM(3, 4)
+    with torch.no_grad():
+        layer.stack.layers[0].cell.h.weight[0, 0] = math.nan
+    with pytest.raises(ValueError, match=r"h\.weight has entries that are not a number"):
+        gradient_through_time(layer, torch.zeros(20, 1, 3))

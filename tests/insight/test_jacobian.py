@@ -178,3 +178,9 @@ def test_jacobians_that_do_not_fit_are_not_begun(monkeypatch):
 def test_nonsense_is_named(call, said):
     with pytest.raises(ValueError, match=said):
         call(Recurrent(unrolled.ElmanCell(D, H)), torch.zeros(T, N, D))
+
+
+def test_one_number_of_steps_may_stand_alone():
+    layer, x = unrolled.Recurrent(unrolled.LSTMCell(4, 3)), torch.zeros(20, 1, 4)
+    one, same = jacobian_spectrum(layer, x, over=10), jacobian_spectrum(layer, x, over=[10])
+    assert one.as_json() == same.as_json()

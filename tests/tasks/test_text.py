@@ -147,7 +147,17 @@ def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_p
     assert kept.evaluate()["loss"] == pytest.approx(model.evaluate()["loss"], rel=1e-6)
     with pytest.raises(SystemExit, match="the code ran"):
         unrolled.load(tmp_path / "run", allow_code=True)
-    (tmp_path / "run" / "program.json").write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
+    program = tmp_path / "run" / "program.json"
+    larger = program.read_text().replace('"tensors": {', '"tensors": {"more": [100000000],')
+    program.write_text(larger)
+    with pytest.raises(RunError, match="its tensors are larger than"):
+        unrolled.load(tmp_path / "run")
+    program.unlink()
+    program.mkdir()
+    with pytest.raises(RunError, match="it is no file"):
+        unrolled.load(tmp_path / "run")
+    program.rmdir()
+    program.write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
     with pytest.raises(RunError, match=r"program\.json is damaged"):
         unrolled.load(tmp_path / "run")
 

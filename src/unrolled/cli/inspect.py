@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option, trained_run
+from unrolled.cli.shared import json_option, trained_run, wrapped
 
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")
@@ -39,9 +39,9 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
         print(numbers)
         return
     for note in made.numbers["notes"]:
-        print(f"! {_plain(note)}")
+        print(wrapped(f"! {_plain(note)}"))
     for sentence in made.sentences:
-        print(_plain(sentence))
+        print(wrapped(_plain(sentence)))
     size = len(made.html.encode()) / 1e6
     print(f"Report: {target / 'report.html'} ({size:.1f} MB) and {len(made.pictures)} pictures")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import json_option, wrapped
 from unrolled.errors import UsageError
 
 
@@ -125,7 +125,7 @@ def _introduce(chosen: Any) -> None:
 def _line(one: Any, outcome: Any, known: bool, count: int, of: int) -> str:
     end = "solved" if outcome.solved else "not solved"
     kept = "  (kept)" if known else ""
-    return (
+    return wrapped(
         f"[{count}/{of}] {one.experiment.name}: {one.setting}, seed {one.seed}: {end}, "
         f"{outcome.sequences:,} sequences, {outcome.seconds:.1f} s, score {outcome.score:.4g}{kept}"
     )

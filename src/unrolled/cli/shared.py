@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Callable
 
 import click
@@ -16,6 +18,12 @@ def trained_run(function: Callable) -> Callable:
     ):
         function = decorate(function)
     return function
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """``text`` in lines that fit the terminal, all but the first indented."""
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -36,6 +37,11 @@ class StoredCell(Cell):
         self.program = record["program"]
         for name, shape in record["tensors"].items():
             _put(self, name, shape)
+
+    @classmethod
+    def numbers(cls) -> int:
+        """How many numbers the tensors of one layer of each width have."""
+        return sum(math.prod(shape) for record in cls._records.values() for shape in record["tensors"].values())
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         return {s.name: (s.width,) for s in self.program.of_role("state")}
@@ -73,7 +79,7 @@ def store(cells: Sequence[Cell]) -> dict[str, Any] | None:
     return {"cell": type(first).__name__, "keeps": first.keeps, "admits": first.admits, "layers": records}
 
 
-def stored_class(content: Any) -> type[Cell]:
+def stored_class(content: Any) -> type[StoredCell]:
     """The class that `store` wrote down: to be made with ``(input_size, hidden_size)``, as any cell is.
 
     Raises:
@@ -97,7 +103,7 @@ def stored_class(content: Any) -> type[Cell]:
     states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
     if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
         raise ValueError("its layers have different states")
-    kind: type[Cell] = type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
+    kind: type[StoredCell] = type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
     with torch.device("meta"):  # names and shapes are tried here, without the memory
         for width in records:
             kind(width, 1)

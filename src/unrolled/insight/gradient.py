@@ -118,6 +118,9 @@ def gradient_through_time(
     """
     who = "gradient_through_time"
     made = opened(who, model, x, state)
+    broken = [name for name, p in model.named_parameters() if bool(torch.isnan(p).any())]
+    if broken:
+        raise ValueError(f"{who}: {broken[0]} has entries that are not a number: these weights are not usable")
     T = len(made.x)
     if lags is not None and (type(lags) is not int or lags < 1):
         raise ValueError(f"{who}: lags must be a whole number from 1, got {lags!r}")

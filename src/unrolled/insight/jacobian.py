@@ -56,7 +56,7 @@ def jacobian_spectrum(
     x: Tensor,
     *,
     layer: int | None = None,
-    over: Sequence[int] = (10, 100),
+    over: Sequence[int] | int = (10, 100),
     count: int | None = 16,
     sequence: int = 0,
     state: Any = None,
@@ -96,6 +96,7 @@ def jacobian_spectrum(
     ((20, 6), (2, 6), {'1.h': 3, '1.c': 3})
     """
     who = "jacobian_spectrum"
+    over = [over] if isinstance(over, int) else over
     if any(type(k) is not int or k < 1 for k in over):
         raise ValueError(f"{who}: over must be whole numbers from 1, got {list(over)}")
     if not isinstance(x, Tensor):

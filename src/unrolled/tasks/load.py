@@ -41,12 +41,18 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
 
 def _from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:
     """The cell that the folder keeps as a program, if it does."""
-    if config.get(config["task"], {}).get("cell", "") in CELLS or not (folder.path / "program.json").is_file():
+    file, weights = folder.path / "program.json", folder.path / "model.safetensors"
+    if config.get(config["task"], {}).get("cell", "") in CELLS or not os.path.lexists(file):
         return None
+    if not file.is_file():
+        raise RunError(f"{file} is damaged: it is no file")
     try:
-        return stored_class(folder.read_json("program.json"))
+        cell = stored_class(folder.read_json(file.name))
     except ValueError as error:
-        raise RunError(f"{folder.path / 'program.json'} is damaged: {error}") from error
+        raise RunError(f"{file} is damaged: {error}") from error
+    if weights.is_file() and cell.numbers() > weights.stat().st_size:  # before memory is taken for them
+        raise RunError(f"{file} is damaged: its tensors are larger than {weights}")
+    return cell
 
 
 def cell_of_run(
