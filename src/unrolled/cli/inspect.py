@@ -39,7 +39,7 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
         print(numbers)
         return
     for note in made.numbers["notes"]:
-        print(wrapped(f"! {_plain(note)}"))
+        print(wrapped(_plain(note), "! "))
     for sentence in made.sentences:
         print(wrapped(_plain(sentence)))
     size = len(made.html.encode()) / 1e6

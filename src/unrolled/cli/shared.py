@@ -20,10 +20,12 @@ def trained_run(function: Callable) -> Callable:
     return function
 
 
-def wrapped(text: str, indent: str = "  ") -> str:
-    """``text`` in lines that fit the terminal, all but the first indented."""
+def wrapped(text: str, mark: str = "") -> str:
+    """``text`` behind a mark, in lines that fit the terminal, all but the first indented."""
     width = max(40, shutil.get_terminal_size().columns)
-    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text, width, initial_indent=mark, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
