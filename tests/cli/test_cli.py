@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import unrolled
-from unrolled.cli.main import main
 from unrolled.cli.progress import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
@@ -18,23 +17,6 @@ VERBS = (
     *("lesson", "lesson hello", "lesson gradients", "lab", "hopfield"),
     *(f"hopfield {verb}" for verb in ("store", "recall", "capacity", "tsp", "maxcut")),
 )
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    """Run a command in this process: exit status, what it printed, and its errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["unrolled", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -2,31 +2,19 @@
 
 import json
 import re
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
-
-from unrolled.cli.main import main
 
 Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
+def cli(cli, monkeypatch, tmp_path):
+    """The verb, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["unrolled", "hopfield", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
+    return partial(cli, "hopfield")
 
 
 @pytest.fixture

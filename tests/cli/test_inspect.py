@@ -12,7 +12,6 @@ import pytest
 
 import unrolled
 from helpers import TEXT, TINY, run_cli
-from unrolled.cli.main import main
 from unrolled.runs.arrays import read_arrays, write_arrays
 
 CELL = Path(__file__).parents[2] / "examples" / "minimal_cell.py"
@@ -59,23 +58,6 @@ class Page(HTMLParser):
 def flat(out):
     """What was printed, wherever the terminal's lines end."""
     return " ".join(out.split())
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    """Run a command in this process: exit status, what it printed, and its errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["unrolled", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,39 +1,33 @@
 """The verb lab at the command line."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from unrolled.cli.main import main
 from unrolled.lab.experiment import TITLES
 
 
-def called(capsys, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["unrolled", "lab", *arguments])
-    status = 0
-    try:
-        main()
-    except SystemExit as stop:
-        status = stop.code or 0
-    printed = capsys.readouterr()
-    return status, printed.out, printed.err
+@pytest.fixture
+def lab(cli):
+    """The verb, which is told status, output and errors."""
+    return partial(cli, "lab")
 
 
-def test_it_lists_what_there_is(capsys, monkeypatch):
-    _, out, _ = called(capsys, monkeypatch)
+def test_it_lists_what_there_is(lab):
+    _, out, _ = lab()
     assert all(name in out for name in TITLES)
     assert all(len(line) <= 80 for line in out.splitlines())
-    _, out, _ = called(capsys, monkeypatch, "--json")
+    _, out, _ = lab("--json")
     assert [json.loads(line)["name"] for line in out.splitlines()] == list(TITLES)
 
 
-def test_a_table_and_a_picture(capsys, monkeypatch, tmp_path):
+def test_a_table_and_a_picture(lab, tmp_path):
     command = ("reber", "--cell", "lstm", "--seeds", "1", "--out", str(tmp_path))
-    status, out, _ = called(capsys, monkeypatch, *command)
+    status, out, _ = lab(*command)
     assert status == 0 and "1 of 1" in out
     assert (tmp_path / "reber.png").stat().st_size > 5_000
-    _, out, _ = called(capsys, monkeypatch, *command)
+    _, out, _ = lab(*command)
     assert "(kept)" in out
 
 
@@ -45,6 +39,6 @@ def test_a_table_and_a_picture(capsys, monkeypatch, tmp_path):
         (("reber", "--lag", "7"), "--lag: reber has no lag to set"),
     ],
 )
-def test_mistakes_are_one_sentence(capsys, monkeypatch, arguments, problem):
-    status, _, err = called(capsys, monkeypatch, *arguments)
+def test_mistakes_are_one_sentence(lab, arguments, problem):
+    status, _, err = lab(*arguments)
     assert status == 2 and problem in err and "Traceback" not in err

@@ -12,17 +12,11 @@ from unrolled.lab.clustering import Tree, cluster, purity
 from unrolled.lab.experiment import Setting
 from unrolled.lab.prediction import side_by_side
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_streams_go_on_where_they_left_off():

@@ -8,13 +8,7 @@ from unrolled.lab import depth, rtrl
 from unrolled.lab.experiment import Setting
 from unrolled.lab.predictor import Predictor
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_trials_are_a_cue_distractors_and_a_query():
