@@ -20,9 +20,9 @@ MAY_IMPORT = {
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
     "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors"},
-    "hopfield": {"cells", "runs", "errors"},
-    "insight": {"cells", "engine", "layers", "models", "runs"},
-    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "errors"},
+    "hopfield": {"cells", "runs", "drawing", "errors"},
+    "insight": {"cells", "engine", "layers", "models", "runs", "drawing"},
+    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing", "errors"},
     "cli": {
         "cells",
         "engine",

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from unrolled.drawing import COLOURS
 from unrolled.insight import report_figures as draw
-from unrolled.insight.canvas import PALETTE, as_png, as_svg
+from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Cause
 from unrolled.insight.findings import Findings
 from unrolled.insight.page import by_unit, chooser, page, reader, shades, table, text, visible
@@ -138,7 +139,7 @@ def test_a_picture_takes_the_colours_of_its_page():
     svg = as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')
     assert 'aria-label="a &quot;label&quot;"' in svg
     assert "currentColor" in svg and "var(--c0)" in svg
-    assert not any(colour in svg for colour in PALETTE)
+    assert not any(colour in svg for colour in COLOURS)
     assert not re.search(r"<svg[^>]* (width|height)=", svg)
     assert "<text" in svg and "DejaVu" not in svg
     assert svg == as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')

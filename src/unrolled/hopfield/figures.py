@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import UsageError
+from unrolled.drawing import COLOURS, bare, new_figure
 from unrolled.hopfield.capacity import Capacity
 from unrolled.hopfield.tsp import Tours, length
-
-COLOURS = ("#4477aa", "#cc6677", "#228833", "#aa8800", "#aa3377", "#555555")
-"""One a curve, told apart by the colour-blind too."""
 
 
 def draw_steps(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> Any:
     """States of a recall as a strip of pictures, (height, width) each, from -1 black to 1 white."""
-    figure = _figure(1.3 * len(pictures), 1.3 * pictures[0].shape[0] / pictures[0].shape[1] + 0.35)
+    figure = new_figure(1.3 * len(pictures), 1.3 * pictures[0].shape[0] / pictures[0].shape[1] + 0.35)
     for k, (picture, title) in enumerate(zip(pictures, titles, strict=True), start=1):
         axes = figure.add_subplot(1, len(pictures), k)
         axes.imshow(picture, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
@@ -29,18 +26,18 @@ def draw_steps(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> Any:
 
 def draw_energy(times: Sequence[float], energy: Sequence[float], unit: str) -> Any:
     """The energy of one state against time, in ``unit``."""
-    figure = _figure(4.8, 3.0)
+    figure = new_figure(4.8, 3.0)
     axes = figure.add_subplot()
     axes.plot(times, energy, color=COLOURS[0], marker="." if len(times) < 60 else "", linewidth=1.3)
     axes.set_xlabel(unit)
     axes.set_ylabel("energy")
-    _bare(axes)
+    bare(axes)
     return figure
 
 
 def draw_capacity(measured: Sequence[Capacity]) -> Any:
     """Exact recall against load, one curve a rule, with 95 % confidence bands, beside the theory for Hebb's rule."""
-    figure = _figure(6.4, 3.8)
+    figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     for made, colour in zip(measured, COLOURS, strict=False):
         x = [p.patterns for p in made.points]
@@ -53,13 +50,13 @@ def draw_capacity(measured: Sequence[Capacity]) -> Any:
     axes.set_ylim(-0.03, 1.03)
     axes.set_title(f"{100 * measured[0].flips:g} % of units flipped at the start", fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    _bare(axes)
+    bare(axes)
     return figure
 
 
 def draw_tours(found: Tours, shortest: tuple[int, ...], name: str) -> Any:
     """The network's best tour beside another one."""
-    figure = _figure(6.4, 3.4)
+    figure = new_figure(6.4, 3.4)
     for k, (tour, what) in enumerate(((found.best, "best of the network"), (shortest, name)), start=1):
         axes = figure.add_subplot(1, 2, k)
         axes.set_aspect("equal")
@@ -72,15 +69,3 @@ def draw_tours(found: Tours, shortest: tuple[int, ...], name: str) -> Any:
         axes.set_xticks([])
         axes.set_yticks([])
     return figure
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError("figures need matplotlib: pip install 'unrolled[figures]'") from error
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
-
-
-def _bare(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)

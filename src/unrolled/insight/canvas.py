@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from unrolled import drawing
+from unrolled.drawing import COLOURS
+
 INK = "#23303b"
 """The colour of text and axes; in a page it becomes that of the page's text."""
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-"""Okabe & Ito's, which colour-blind people can tell apart; in a page each is a variable, ``--c0`` and so on."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 4.8
 """Of every figure, in inches, so that letters have one size."""
@@ -23,13 +24,11 @@ WIDTH = 4.8
 
 def new_figure(rows: int = 1, columns: int = 1, height: float = 2.9, **settings: Any) -> tuple[Any, Any]:
     """A figure without a background, and its axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = drawing.new_figure(WIDTH, height)
     panels = figure.subplots(rows, columns, **settings)
     for axes in np.atleast_1d(panels).ravel():
         axes.patch.set_alpha(0)
-        axes.spines[["top", "right"]].set_visible(False)
+        drawing.bare(axes)
         for spine in axes.spines.values():
             spine.set_color(INK)
         axes.tick_params(colors=INK, labelsize=9, which="both")
@@ -66,7 +65,7 @@ def as_svg(figure: Any, label: str) -> str:
         figure.savefig(kept, format="svg", transparent=True, dpi=150, metadata={"Date": None})
     svg = kept.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    for k, colour in enumerate(PALETTE):
+    for k, colour in enumerate(COLOURS):
         svg = svg.replace(colour, f"var(--c{k})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+)px ([^;\"]*)", r"font-size: \1px; font-family: \2", svg)  # older matplotlib

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unrolled.drawing import new_figure
 from unrolled.layers import Bidirectional
 from unrolled.models import Model
 
@@ -29,13 +30,11 @@ def draw_graph(model: Model, steps: int = 4, title: str = "") -> Any:
     >>> len(figure.axes)
     1
     """
-    from matplotlib.figure import Figure
-
     inputs, outputs = model.graph.split("-to-")
     steps = 1 if (inputs, outputs) == ("one", "one") else steps
     layers = list(model.stack.layers)
     top = len(layers) + 1
-    figure = Figure(figsize=(1.25 * steps + 1.0, 0.95 * (top + 1) + 0.35), dpi=150, layout="constrained")
+    figure = new_figure(1.25 * steps + 1.0, 0.95 * (top + 1) + 0.35)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal")

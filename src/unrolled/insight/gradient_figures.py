@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.drawing import COLOURS, bare, new_figure
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.jacobian import JacobianSpectrum
-
-COLOURS = ("#2f6db3", "#d1495b", "#3a8f5c", "#8a5fb0", "#d98c21", "#4c5b6b")
-"""One a layer; readable on white, and apart for most eyes."""
 
 STYLES = ("-", "--", "-.", ":")
 """One a state."""
@@ -96,9 +94,7 @@ def draw_spectrum(found: JacobianSpectrum, title: str = "", axes: Any = None) ->
 def _axes(axes: Any, size: tuple[float, float]) -> Any:
     if axes is not None:
         return axes
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, dpi=150, layout="constrained").add_subplot()
+    return new_figure(*size).add_subplot()
 
 
 def _curve(axes: Any, values: np.ndarray, label: str, colour: str, style: str, width: float) -> None:
@@ -116,7 +112,6 @@ def _by_lag(axes: Any, title: str) -> None:
 
 
 def _open(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    bare(axes)
     axes.grid(True, which="major", color="#eeeeee", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.insight.canvas import INK, MARKERS, PALETTE, WIDTH, colour_bar, legend, new_figure
+from unrolled.drawing import COLOURS
+from unrolled.insight.canvas import INK, MARKERS, WIDTH, colour_bar, legend, new_figure
 from unrolled.insight.errors import Cause
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.record import Curves, Record, state_label
@@ -21,10 +22,10 @@ def learning_curves(kept: Record) -> Any:
     if not len(kept.train["update"]) and not len(kept.validation["update"]):
         return None
     figure, axes = new_figure(height=4.3)
-    axes.plot(kept.train["update"], kept.train["loss"], color=PALETTE[0], label="training")
+    axes.plot(kept.train["update"], kept.train["loss"], color=COLOURS[0], label="training")
     if len(kept.validation["update"]):
         updates, loss = kept.validation["update"], kept.validation["loss"]
-        axes.plot(updates, loss, color=PALETTE[5], marker="o", markersize=4, label="validation")
+        axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation")
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats a symbol)")
     legend(axes)
@@ -39,7 +40,7 @@ def steering(kept: Record) -> Any:
     figure, panels = new_figure(3, height=4.3, sharex=True)
     rows = (("gradient_norm", "gradient norm", 1), ("clipped", "clipped (%)", 100), ("lr", "learning rate", 1))
     for k, (axes, (key, label, scale)) in enumerate(zip(panels, rows, strict=True)):
-        axes.plot(updates, kept.train[key] * scale, color=PALETTE[k])
+        axes.plot(updates, kept.train[key] * scale, color=COLOURS[k])
         axes.set_ylabel(label)
     norms = _positive(kept.train["gradient_norm"])
     if np.isfinite(norms).any() and np.nanmax(norms) > 10 * np.nanmin(norms):
@@ -59,7 +60,7 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
         return None
     figure, axes = new_figure(height=3.2)
     for k, (name, c) in enumerate(shown.items()):
-        style = {"color": PALETTE[k % len(PALETTE)], "linestyle": ("-", "--", ":")[k // len(PALETTE) % 3]}
+        style = {"color": COLOURS[k % len(COLOURS)], "linestyle": ("-", "--", ":")[k // len(COLOURS) % 3]}
         if len(c.norms) > 1:
             axes.plot(_positive(c.norms[0]), alpha=0.35, linewidth=1, **style)
         axes.plot(_positive(c.norms[-1]), label=state_label(name), **style)
@@ -74,11 +75,11 @@ def felt_curves(found: GradientThroughTime) -> Any:
     """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
     figure, axes = new_figure(height=3.2)
     for k, (name, norms) in enumerate(found.norms.items()):
-        axes.plot(_positive(norms), color=PALETTE[k % len(PALETTE)], label=state_label(name))
+        axes.plot(_positive(norms), color=COLOURS[k % len(COLOURS)], label=state_label(name))
     ways = [name.rpartition(".")[0] for name in found.norms]
     for name, product in found.kept.items():
         k = ways.index(name.rpartition(".")[0])
-        colour = PALETTE[k % len(PALETTE)]
+        colour = COLOURS[k % len(COLOURS)]
         axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {state_label(name)}")
     axes.set_yscale("log")
     top = max(float(np.nanmax(_positive(c), initial=0)) for c in (*found.norms.values(), *found.kept.values()))
@@ -142,7 +143,7 @@ def saturation_scatter(found: Sequence[Saturation]) -> Any:
     for axes, name in zip(panels, names, strict=False):
         for s in (s for s in gates if s.name == name):
             k = layers.index(s.layer)
-            look = {"color": PALETTE[k % len(PALETTE)], "marker": MARKERS[k % len(MARKERS)]}
+            look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
             axes.scatter(s.high, s.low, s=12, alpha=0.6, linewidths=0, **look)
         axes.plot([0, 1], [1, 0], color=INK, linewidth=0.6, linestyle=":")
         axes.set_title(f"gate {name}", fontsize=10, color=INK, parse_math=False)
@@ -154,7 +155,7 @@ def saturation_scatter(found: Sequence[Saturation]) -> Any:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], linestyle="", color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)], markersize=5)
+        Line2D([], [], linestyle="", color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], markersize=5)
         for k in range(len(layers))
     ]
     labels = [f"layer {layer + 1}" for layer in layers]
@@ -187,7 +188,7 @@ def cause_bars(causes: Sequence[Cause]) -> Any:
     figure, axes = new_figure(height=0.3 * len(causes) + 0.8)
     names = [c.name for c in causes][::-1]
     shares = [100 * c.share for c in causes][::-1]
-    bars = axes.barh(names, shares, color=[PALETTE[4] if n == "no error" else PALETTE[0] for n in names])
+    bars = axes.barh(names, shares, color=[COLOURS[5] if n == "no error" else COLOURS[0] for n in names])
     axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=9, color=INK)
     axes.set_xlabel("share of the total loss (%)")
     axes.margins(x=0.14)
@@ -200,8 +201,8 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
         return None
     figure, axes = new_figure()
     lengths = list(means)
-    axes.plot(lengths, list(means.values()), color=PALETTE[2], marker="o", markersize=5)
-    axes.axhline(whole, color=PALETTE[5], linestyle="--", linewidth=1.2, label=f"all of the past: {whole:.2f}")
+    axes.plot(lengths, list(means.values()), color=COLOURS[2], marker="o", markersize=5)
+    axes.axhline(whole, color=COLOURS[1], linestyle="--", linewidth=1.2, label=f"all of the past: {whole:.2f}")
     for k, mean in means.items():
         axes.annotate(
             f"{mean:.2f}", (k, mean), (0, 6), textcoords="offset points", ha="center", fontsize=8, color=INK

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.predictor import CELLS, update
 from unrolled.layers.stack import Stack
 from unrolled.models import Embedding, Model, Softmax
@@ -141,9 +141,7 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The validation loss over the characters read, one line a seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4), dpi=150, layout="constrained")
+    figure = new_figure(6.4, 4)
     axes = figure.add_subplot()
     cells = list(dict.fromkeys(setting.cell for setting in outcomes))
     for setting, of in outcomes.items():

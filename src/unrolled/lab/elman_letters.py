@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -110,8 +110,6 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The errors of the first network over some letters, as in the paper's figures 4 and 5."""
-    from matplotlib.figure import Figure
-
     setting, of = next(iter(outcomes.items()))
     details = of[0].details
     letters, steps = details["letters"], np.arange(len(details["letters"]))
@@ -121,7 +119,7 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
         "consonant": details["by_feature"]["consonant"],
         "high": details["by_feature"]["high"],
     }
-    figure = Figure(figsize=(6.8, 5.4), dpi=150, layout="constrained")
+    figure = new_figure(6.8, 5.4)
     for k, (name, errors) in enumerate(rows.items()):
         axes = figure.add_subplot(3, 1, k + 1)
         axes.bar(steps, errors, color=[COLOURS[1] if c else COLOURS[0] for c in consonant], width=0.7)

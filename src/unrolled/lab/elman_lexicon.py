@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.clustering import Tree, cluster, draw_tree, purity
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.prediction import SETTINGS, read, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -150,10 +150,8 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The tree of the first seed of each cell, as in the paper's figure 7."""
-    from matplotlib.figure import Figure
-
     colours = dict(zip(KINDS, COLOURS, strict=False))
-    figure = Figure(figsize=(3.4 * len(outcomes), 5.6), dpi=150, layout="constrained")
+    figure = new_figure(3.4 * len(outcomes), 5.6)
     for k, (setting, of) in enumerate(outcomes.items()):
         axes = figure.add_subplot(1, len(outcomes), k + 1)
         tree = Tree.read(of[0].details["tree"])

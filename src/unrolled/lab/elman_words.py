@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -132,13 +132,11 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The error along the letters of the first network, as in the paper's figure 6, and by place in the word."""
-    from matplotlib.figure import Figure
-
     setting, of = next(iter(outcomes.items()))
     details = of[0].details
     steps = np.arange(len(details["error"]))
     begins = np.array(details["begins"])
-    figure = Figure(figsize=(7.6, 5.2), dpi=150, layout="constrained")
+    figure = new_figure(7.6, 5.2)
     upper, lower = figure.subplots(2, 1)
     upper.plot(steps, details["error"], color=COLOURS[0], linewidth=1)
     upper.plot(steps[begins], np.array(details["error"])[begins], "o", color=COLOURS[1], label="a word begins")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -75,9 +75,7 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The error over twelve consecutive bits, as in the paper's figure 3: one line a seed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
+    figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     steps = np.arange(1, STEPS + 1)
     for colour, (setting, of) in zip(COLOURS, outcomes.items(), strict=False):

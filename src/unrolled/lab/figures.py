@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcomes
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Colours that people with any colour vision tell apart (Okabe & Ito)."""
 
 
 def draw_curves(experiment: Experiment, outcomes: Outcomes) -> Any:
@@ -17,8 +15,6 @@ def draw_curves(experiment: Experiment, outcomes: Outcomes) -> Any:
 
     A dot is where the criterion was met. None where the outcomes have no curves.
     """
-    from matplotlib.figure import Figure
-
     cells = list(dict.fromkeys(s.cell for s in outcomes))
     panels: dict[str, Outcomes] = {}
     for setting, of in outcomes.items():
@@ -28,7 +24,7 @@ def draw_curves(experiment: Experiment, outcomes: Outcomes) -> Any:
         return None
     across = min(3, len(panels))
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(max(6.4, 3.6 * across), 0.9 + 2.9 * down), dpi=150, layout="constrained")
+    figure = new_figure(max(6.4, 3.6 * across), 0.9 + 2.9 * down)
     grid = figure.subplots(down, across, squeeze=False).flat
     for axes, (title, of_panel) in zip(grid, panels.items(), strict=False):
         _curves(axes, of_panel, cells)
@@ -62,9 +58,7 @@ def _curves(axes: Any, outcomes: Outcomes, cells: list[str]) -> None:
 
 def draw_decay(measured: list[dict[str, float]]) -> Any:
     """Slopes of log gradients against the logarithm of the spectral radius, beside what theory says of them."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
     radius = np.array([m["radius"] for m in measured])
     ends = np.array([radius.min(), radius.max()])
@@ -87,9 +81,7 @@ def draw_decay(measured: list[dict[str, float]]) -> Any:
 
 def draw_success(experiment: Experiment, outcomes: Outcomes) -> Any:
     """The share of seeds that solved the task against the lag, one line a cell and variant."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.8), dpi=150, layout="constrained")
+    figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     lines: dict[str, list[tuple[int, float]]] = {}
     for setting, of in outcomes.items():

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.insight.gradient_figures import COLOURS, draw_lags
+from unrolled.drawing import COLOURS, bare, new_figure
+from unrolled.insight.gradient_figures import draw_lags
 from unrolled.lab.gradients import LIMIT, RADII, STEPS, Lesson, Training
 
 
 def draw_lesson(lesson: Lesson) -> Any:
     """Products, a tanh network, gates, clipping: one panel each. A matplotlib figure."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.5, 7.6), dpi=120, layout="constrained")
+    figure = new_figure(10.5, 7.6, dpi=120)
     (first, second), (third, fourth) = figure.subplots(2, 2)
     depth = max(lesson.products[0].derivatives)
     curves = {f"w = {p.weight:g}": [p.weight**n for n in range(depth + 1)] for p in lesson.products}
@@ -62,8 +61,7 @@ def _training(training: list[Training], axes: Any) -> None:
     axes.set_ylabel("loss in nats (mean of 10 updates)")
     axes.set_title(f"4.  Remembering one sign for {STEPS} steps", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="lower left")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    bare(axes)
 
 
 def _smooth(losses: list[float], over: int = 10) -> np.ndarray:

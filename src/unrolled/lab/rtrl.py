@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import COLOURS
 from unrolled.lab.predictor import Predictor, update
 from unrolled.training.rtrl import RTRL
 
@@ -167,9 +167,7 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """Right answers while learning, and how far truncated gradients are from the exact one, by window."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 3.8), dpi=150, layout="constrained")
+    figure = new_figure(9.6, 3.8)
     left, right = figure.subplots(1, 2)
     cells = dict(zip(CELLS, COLOURS, strict=False))
     styles = dict(zip(VARIANTS, ("-", ":", "--"), strict=True))

@@ -1,0 +1,31 @@
+"""What all pictures share: colours, paper, axes. It knows nothing of what is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unrolled.errors import UsageError
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe & Ito's, which people with any colour vision tell apart; those that differ most come first."""
+
+
+def new_figure(width: float, height: float, dpi: int = 150) -> Any:
+    """An empty matplotlib figure, in inches.
+
+    Raises:
+        UsageError: matplotlib, which comes with the extra ``figures``, is not there.
+
+    >>> new_figure(6.4, 3.8).axes
+    []
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError("pictures need matplotlib: pip install 'unrolled[figures]'") from error
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+
+
+def bare(axes: Any) -> None:
+    """Take the upper and the right edge away."""
+    axes.spines[["top", "right"]].set_visible(False)
