@@ -2,16 +2,15 @@
 
 import json
 import math
-import time
 
 import numpy as np
 import pytest
 import torch
 
 import unrolled
-from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
+from helpers import TEXT, TINY
 from unrolled.cells.initial import RECURRENT
-from unrolled.errors import DataError, RunError, UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.reading import Part
 from unrolled.tasks.text.scoring import estimate, score
@@ -130,45 +129,6 @@ def test_accents_in_bytes(tmp_path):
     assert len(model.sample(50).encode()) >= 50
 
 
-def test_own_cell_from_a_class(text, tmp_path):
-    model = unrolled.fit(text, tmp_path / "run", epochs=1, cell=PeepholeLSTM, **TINY)
-    assert isinstance(model.model.stack.layers[0].cell, PeepholeLSTM)
-    assert "class PeepholeLSTM" in (tmp_path / "run" / "cell.py").read_text()
-    for how in ({}, {"cell": PeepholeLSTM}, {"allow_code": True}):
-        assert unrolled.load(tmp_path / "run", **how).sample(20) == model.sample(20)
-
-
-def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_path):
-    model = unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=PeepholeLSTM, layers=2, **TINY)
-    (tmp_path / "run" / "cell.py").write_text("raise SystemExit('the code ran')")
-    kept = unrolled.load(tmp_path / "run")
-    assert not isinstance(kept.model.stack.layers[0].cell, PeepholeLSTM)
-    assert kept.sample(50) == model.sample(50)
-    assert kept.evaluate()["loss"] == pytest.approx(model.evaluate()["loss"], rel=1e-6)
-    with pytest.raises(SystemExit, match="the code ran"):
-        unrolled.load(tmp_path / "run", allow_code=True)
-    program = tmp_path / "run" / "program.json"
-    larger = program.read_text().replace('"tensors": {', '"tensors": {"more": [100000000],')
-    program.write_text(larger)
-    with pytest.raises(RunError, match="its tensors are larger than"):
-        unrolled.load(tmp_path / "run")
-    program.unlink()
-    program.mkdir()
-    with pytest.raises(RunError, match="it is no file"):
-        unrolled.load(tmp_path / "run")
-    program.rmdir()
-    program.write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
-    with pytest.raises(RunError, match=r"program\.json is damaged"):
-        unrolled.load(tmp_path / "run")
-
-
-def test_own_cell_without_a_program_is_not_run_unasked(text, tmp_path):
-    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=TwoWidths, **TINY)
-    assert not (tmp_path / "run" / "program.json").exists()
-    with pytest.raises(RunError, match="not run unasked"):
-        unrolled.load(tmp_path / "run")
-
-
 @pytest.mark.parametrize("cell", ["gru", "elman"])
 @pytest.mark.parametrize("layers", [2, 3])
 def test_cells_and_layers(text, tmp_path, cell, layers):
@@ -206,171 +166,6 @@ def test_a_run_with_first_weights_of_its_own_goes_on_and_loads(text, tmp_path):
     assert unrolled.load(run).sample(5)
 
 
-def test_the_history_says_what_happened(trained):
-    events = history(trained.run.path)
-    kinds = [e["event"] for e in events]
-    assert kinds.count("train") == 100
-    assert kinds.count("validation") == 10
-    assert kinds[-1] == "finished"
-    updates = [e["update"] for e in events if e["event"] == "train"]
-    assert updates == sorted(set(updates))
-    last = events[-1]
-    assert last["update"] == updates[-1]
-    train = [e for e in events if e["event"] == "train"]
-    assert train[0]["lr"] < max(e["lr"] for e in train) <= 0.01
-    assert train[-1]["lr"] < 1e-5
-    validations = [e for e in events if e["event"] == "validation"]
-    best = min(validations, key=lambda e: e["loss"])
-    assert last["best_update"] == best["update"]
-    assert last["validation"] == pytest.approx(
-        {k: v for k, v in trained.evaluate().items() if k in last["validation"]}
-    )
-    assert 0 <= last["clipped"] <= 1
-    assert len(list((trained.run.path / "samples").iterdir())) == 5
-
-
-def test_the_best_weights_are_kept_not_the_last(text, tmp_path):
-    """With a rate that grows absurd the model gets worse; the folder keeps the good one."""
-    events = []
-    unrolled.fit(
-        text,
-        tmp_path / "run",
-        epochs=4,
-        warmup=0.99,
-        optimizer="sgd",
-        ema=0.0,
-        listen=events.append,
-        **TINY | {"lr": 300.0},
-    )
-    losses = [e["loss"] for e in events if e["event"] == "validation"]
-    assert losses[-1] > min(losses) + 0.5
-    assert unrolled.load(tmp_path / "run").about["validation"]["loss"] == min(losses)
-
-
-def test_without_a_validation_part_the_last_weights_are_kept(text, tmp_path):
-    model = unrolled.fit(text, tmp_path / "run", epochs=1, split="100/0/0", **TINY)
-    assert model.about["update"] == history(tmp_path / "run")[-1]["update"]
-    with pytest.raises(DataError, match="nothing to score"):
-        model.evaluate()
-
-
-def test_clipping_and_its_share(text, tmp_path):
-    seen = {}
-    for clip in ("1e-3", "value:1e-9", "off"):
-        unrolled.fit(text, tmp_path / clip, epochs=1, clip=clip, **TINY)
-        seen[clip] = history(tmp_path / clip)[-1]["clipped"]
-    assert seen == {"1e-3": 1.0, "value:1e-9": 1.0, "off": 0.0}
-
-
-def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatch):
-    from unrolled.tasks.text.task import TextTask
-
-    plain = TextTask.loss
-    bad = set(range(30, 33))
-    calls = []
-
-    def loss(self, model, window, state):
-        calls.extend([1] * (window.counted > 1))  # not the probe's
-        total, count, following = plain(self, model, window, state)
-        return (total * math.nan if len(calls) in bad else total), count, following
-
-    monkeypatch.setattr(TextTask, "loss", loss)
-    unrolled.fit(text, tmp_path / "few", epochs=1, **TINY)
-    assert history(tmp_path / "few")[-1]["skipped"] == 3
-
-    calls.clear()
-    bad = set(range(100, 10_000))
-    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last being update 109") as stopped:
-        unrolled.fit(text, tmp_path / "many", epochs=4, save_every=0, **TINY)
-    assert "keeps the last good state" in str(stopped.value)
-    arrays, about = unrolled.load(tmp_path / "many").run.read_checkpoint()
-    assert about["update"] == 99
-    assert all(np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model."))
-
-
-def test_not_finite_from_the_first_update(text, tmp_path):
-    class NaNCell(unrolled.ElmanCell):
-        def step(self, x, h):
-            return super().step(x, h) * math.nan
-
-    with pytest.raises(RunError, match="keeps the last good state"):
-        unrolled.fit(text, tmp_path / "run", epochs=1, cell=NaNCell, **TINY)
-    assert unrolled.runs.folder.RunFolder(tmp_path / "run").checkpoint_about()["update"] == 0
-
-
-def test_a_validation_that_is_not_finite_is_never_the_best(text, tmp_path, monkeypatch):
-    from unrolled.tasks.text.task import TextTask
-
-    plain, calls = TextTask.validate, []
-
-    def validate(self, model, whole):
-        calls.append(1)
-        scores = plain(self, model, whole)
-        return scores | {"loss": math.nan} if len(calls) == 4 else scores
-
-    monkeypatch.setattr(TextTask, "validate", validate)
-    unrolled.fit(text, tmp_path / "run", epochs=2, **TINY)
-    validations = [e for e in history(tmp_path / "run") if e["event"] == "validation"]
-    assert validations[3]["loss"] is None
-    assert [e["best"] for e in validations[:5]] == [True, True, True, False, True]
-
-
-def test_a_sample_that_cannot_be_made_does_not_stop_training(text, tmp_path, monkeypatch):
-    from unrolled.models.decode import Chooser
-
-    def refuse(self, scores, u):
-        raise RunError("the model's scores are not finite")
-
-    monkeypatch.setattr(Chooser, "__call__", refuse)
-    events = []
-    unrolled.fit(text, tmp_path / "run", epochs=0.3, listen=events.append, **TINY)
-    assert [e["reason"] for e in events if e["event"] == "no sample"]
-    assert events[-1]["event"] == "finished"
-
-
-def test_a_cell_with_a_scalar_parameter(text, tmp_path):
-    class Scaled(unrolled.ElmanCell):
-        def __init__(self, input_size, hidden_size):
-            super().__init__(input_size, hidden_size)
-            self.alpha = torch.nn.Parameter(torch.tensor(0.5))
-
-        def step(self, x, h):
-            return self.alpha * super().step(x, h)
-
-    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=Scaled, **TINY)
-    assert unrolled.load(tmp_path / "run", cell=Scaled).sample(5)
-
-
-def test_mistakes_in_a_cell_show_before_anything_is_written(text, tmp_path):
-    class Wide(unrolled.Cell):
-        def step(self, x, h):
-            return torch.cat([h, h], dim=1)
-
-    class Empty(unrolled.Cell):
-        pass
-
-    class Odd(unrolled.Cell):
-        def __init__(self, input_size, hidden_size, more):
-            super().__init__(input_size, hidden_size)
-
-    for cell, message in ((Wide, "returned h with shape"), (Empty, "has no step"), (Odd, "missing 1 required")):
-        with pytest.raises(UsageError, match=f"--cell .*{cell.__name__}: .*{message}"):
-            unrolled.fit(text, tmp_path / "run", epochs=1, cell=cell, **TINY)
-        assert not (tmp_path / "run").exists()
-
-
-def test_the_callers_threads_and_random_numbers_are_left_alone(text, tmp_path):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    unrolled.fit(text, tmp_path / "run", epochs=0.3, **TINY)
-    assert torch.equal(torch.rand(3), expected)
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(before)
-
-
 def test_a_run_inside_its_own_data_folder(tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
     model = unrolled.fit(tmp_path, tmp_path / "run", epochs=0.3, **TINY)
@@ -387,14 +182,6 @@ def test_evaluating_many_words_takes_little_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert estimate(model, Part(np.arange(40_000) % 20_000, 39_999, {}), 1_600)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
-
-
-def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
-    with pytest.raises(RunError, match="smaller --lr"):
-        unrolled.fit(text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38})
-
-
-# -- resuming
 
 
 def test_unknown_options_are_named(text, tmp_path):
@@ -427,42 +214,6 @@ def test_baselines_against_counting_by_hand():
 def test_nothing_to_score():
     model = unrolled.Model(unrolled.OneHot(3), unrolled.Stack([unrolled.ElmanCell(3, 2)]), unrolled.Softmax(2, 3))
     assert score(model, Part(np.array([1]), 0, {})) is None
-
-
-def test_a_built_in_cell_given_as_its_class_is_the_built_in_cell(text, tmp_path):
-    unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=unrolled.ElmanCell, **TINY)
-    assert unrolled.load(tmp_path / "run").options.cell == "elman"
-    assert not (tmp_path / "run" / "cell.py").exists()
-
-
-def test_a_short_budget_is_not_spent_on_validation_twice(text, tmp_path, monkeypatch):
-    """A validation that takes as long as three marks is followed by training, and the last weights are validated."""
-    from unrolled.tasks.text.task import TextTask
-
-    plain = TextTask.validate
-
-    def slow(self, model, whole):
-        time.sleep(0.3)
-        return plain(self, model, whole)
-
-    monkeypatch.setattr(TextTask, "validate", slow)
-    unrolled.fit(text, tmp_path / "run", minutes=1 / 60, **TINY)
-    events = history(tmp_path / "run")
-    at = [k for k, e in enumerate(events) if e["event"] == "validation"]
-    assert all(b - a > 1 for a, b in zip(at, at[1:-1], strict=False))
-    assert events[at[-1]]["update"] == events[-1]["update"]
-
-
-def test_the_estimate_is_near_the_score_and_exact_for_small_parts(trained):
-    numbers = trained.vocabulary.encode(TEXT).astype(np.uint8)
-    part = Part(numbers, len(numbers) - 1, {})
-    whole = score(trained.model, part).figures()
-    assert estimate(trained.model, part, len(numbers)).figures() == whole
-    guess = estimate(trained.model, part, len(numbers) // 2)
-    assert guess.symbols == len(numbers) // 2 // 16 * 16 - 16
-    assert guess.characters == guess.symbols
-    # stretches of 160 characters that begin without knowing where they are score a little worse
-    assert -0.1 < guess.figures()["loss"] - whole["loss"] < 0.3
 
 
 def test_config_is_readable(trained):
