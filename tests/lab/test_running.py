@@ -155,6 +155,16 @@ def test_the_picture_has_a_line_a_seed(tmp_path):
     assert draw_curves(TOY, {Setting("lstm"): [Outcome(True, 1, 1.0, 1.0)]}) is None
 
 
+def test_two_laboratories_do_not_work_in_one_folder(tmp_path):
+    first = run(seeds(TOY, [LSTM], 2), tmp_path)
+    next(first)
+    with pytest.raises(RunError, match="another laboratory is at work here.*--out"):
+        next(run(seeds(TOY, [LSTM], 2), tmp_path))
+    assert len(list(first)) == 1
+    assert [known for *_, known in run(seeds(TOY, [LSTM], 2), tmp_path)] == [True, True]
+    assert RAN == [("lstm", 1), ("lstm", 2)]
+
+
 def test_killed_half_way_it_goes_on_by_seed(tmp_path):
     base = [sys.executable, "-m", "unrolled", "lab", "reber", "--cell", "lstm", "--jobs", "2", "--out", "out"]
     process = subprocess.Popen([*base, "--seeds", "60"], cwd=tmp_path, stdout=subprocess.DEVNULL)

@@ -21,7 +21,7 @@ import torch
 from unrolled.errors import UsageError
 from unrolled.lab import workers
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.runs.files import append_line, sync, write_error
+from unrolled.runs.files import append_line, held, sync, write_error
 
 APART = {"experiment", "figures", "running", "workers"}
 """Modules of the laboratory that an outcome does not depend on."""
@@ -72,7 +72,7 @@ class Results:
 
     Arguments:
         experiment: whose.
-        folder: made if it is not there.
+        folder: one that is there.
     """
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
@@ -80,10 +80,9 @@ class Results:
         self.code = code(experiment)
         self._known: dict[tuple[Setting, int], Outcome] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         except OSError as error:
-            raise write_error(folder, error) from error
+            raise write_error(self.path, error) from error
         for line in lines:
             self._read(line)
 
@@ -121,21 +120,33 @@ def run(wanted: list[Seed], folder: Path, jobs: int = 1) -> Generator[tuple[Seed
         wanted: seeds of any settings and experiments; those at the front begin first.
         folder: where outcomes are kept, by this process alone.
         jobs: how many seeds run at once, each in a process with one thread.
+
+    Raises:
+        RunError: another process keeps its outcomes there, or the folder cannot be written.
     """
-    kept = {one.experiment.name: Results(one.experiment, folder) for one in wanted}
-    missing = []
-    for one in wanted:
-        outcome = kept[one.experiment.name].get(one.setting, one.seed)
-        if outcome is None:
-            missing.append(one)
-        else:
-            yield one, outcome, True
-    calls: list[workers.Call] = [(one.experiment.run, (one.setting, one.seed)) for one in missing]
-    with closing(workers.results(calls, jobs)) as made:
-        for k, outcome in made:
-            one = missing[k]
-            kept[one.experiment.name].add(one.setting, one.seed, outcome)
-            yield one, outcome, False
+    with held(_made(folder), "another laboratory is at work here; wait for it, or name another folder with --out"):
+        kept = {one.experiment.name: Results(one.experiment, folder) for one in wanted}
+        missing = []
+        for one in wanted:
+            outcome = kept[one.experiment.name].get(one.setting, one.seed)
+            if outcome is None:
+                missing.append(one)
+            else:
+                yield one, outcome, True
+        calls: list[workers.Call] = [(one.experiment.run, (one.setting, one.seed)) for one in missing]
+        with closing(workers.results(calls, jobs)) as made:
+            for k, outcome in made:
+                one = missing[k]
+                kept[one.experiment.name].add(one.setting, one.seed, outcome)
+                yield one, outcome, False
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return folder
 
 
 def seeds(experiment: Experiment, settings: list[Setting], count: int | None) -> list[Seed]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from unrolled.errors import RunError
@@ -56,6 +57,35 @@ def sync(path: Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise write_error(path, error) from error
+
+
+@contextlib.contextmanager
+def held(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold a folder against other processes that would hold it too, where the system has such locks.
+
+    The system lets go of it however the process ends.
+
+    Arguments:
+        folder: one that is there.
+        otherwise: what another process is doing there, said when one holds it.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{folder}: {otherwise}") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_error(path: Path, error: OSError) -> RunError:

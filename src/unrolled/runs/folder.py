@@ -16,7 +16,7 @@ import tomli_w
 
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
-from unrolled.runs.files import append_line, sync, write_atomically, write_error
+from unrolled.runs.files import append_line, held, sync, write_atomically, write_error
 from unrolled.version import __version__
 
 FORMAT = 1
@@ -88,28 +88,11 @@ class RunFolder:
         except OSError as error:
             raise write_error(self.path, error) from error
         try:
-            with self._lock():
+            with held(self.path, "another process is training in this folder"):
                 yield
         finally:
             with contextlib.suppress(OSError):
                 self.path.rmdir()  # fails, as it should, unless nothing came into it
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        try:
-            import fcntl
-        except ImportError:  # no such locks on this system
-            yield
-            return
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(f"{self.path}: another process is training in this folder") from error
-            yield
-        finally:
-            os.close(handle)
 
     # -- its files
 
