@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from unrolled.lab.experiment import TITLES, Setting, experiment
-from unrolled.lab.running import Results, Row, row
+from unrolled.lab.running import Results, Row, number, row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "lab.md"
 BLOCK = re.compile(r"<!-- table -->\n.*?<!-- end of table -->", re.DOTALL)
@@ -34,11 +34,6 @@ def rows(folder: Path) -> list[tuple[Row, int, float]]:
     return made
 
 
-def number(value: float) -> str:
-    """Three digits, or a whole number with commas."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
 def markdown(lines: list[tuple[Row, int, float]]) -> str:
     """The table, a line a setting; the paper's figure stands at the first line of a lag and variant."""
     text = [
@@ -47,7 +42,7 @@ def markdown(lines: list[tuple[Row, int, float]]) -> str:
     ]
     last = ""
     for r, wanted, _ in lines:
-        what = f"{r.name}{Setting('', r.lag, r.variant)!s}"
+        what = ", ".join(part for part in (r.name, Setting(r.cell, r.lag, r.variant).where) if part)
         few = "" if r.seeds == wanted else f" (of {wanted} to run)"
         count = "-" if math.isinf(r.median_sequences) else f"{r.median_sequences:,.0f}"
         first = what != last

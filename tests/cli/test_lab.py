@@ -1,11 +1,13 @@
 """The verb lab at the command line."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from unrolled.lab.experiment import TITLES
+from unrolled.cli.lab import _table
+from unrolled.lab.experiment import TITLES, Outcome, experiment
 
 
 @pytest.fixture
@@ -29,6 +31,20 @@ def test_a_table_and_a_picture(lab, tmp_path):
     assert (tmp_path / "reber.png").stat().st_size > 5_000
     _, out, _ = lab(*command)
     assert "(kept)" in out
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_every_table_is_whole_at_80_columns(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    one = replace(experiment(name), chance=lambda setting, generator: 0.00048828125)
+    outcomes = {(name, s): [Outcome(True, 1_273_000, 1234.56, 0.00019531)] * 20 for s in one.settings}
+    _table(one, list(one.settings), outcomes)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if "1,273,000" in line]
+    assert len(rows) == len(one.settings)
+    assert all("20 of 20" in line and "0.000195" in line and "0.000488" in line for line in rows)
+    assert {s.where for s in one.settings} <= {line.strip() for line in lines}
+    assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
 
 
 @pytest.mark.parametrize(

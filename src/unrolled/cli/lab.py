@@ -123,11 +123,13 @@ def _introduce(chosen: Any) -> None:
 
 
 def _line(one: Any, outcome: Any, known: bool, count: int, of: int) -> str:
+    from unrolled.lab.running import number
+
     end = "solved" if outcome.solved else "not solved"
     kept = "  (kept)" if known else ""
     return wrapped(
         f"[{count}/{of}] {one.experiment.name}: {one.setting}, seed {one.seed}: {end}, "
-        f"{outcome.sequences:,} sequences, {outcome.seconds:.1f} s, score {outcome.score:.4g}{kept}"
+        f"{outcome.sequences:,} sequences, {outcome.seconds:.1f} s, score {number(outcome.score)}{kept}"
     )
 
 
@@ -138,25 +140,25 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from unrolled.lab.running import row
+    from unrolled.lab.running import number, row
 
-    lags, variants = any(s.lag is not None for s in settings), any(s.variant for s in settings)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("cell")
-    if lags:
-        table.add_column("T", justify="right")
-    if variants:
-        table.add_column("with")
-    for title in ("solved", "sequences", "seconds", "score", "by chance"):
-        table.add_column(title, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("cell", no_wrap=True)
+    for title in ("solved", "sequences", "seconds", "score", "chance"):
+        table.add_column(title, justify="right", no_wrap=True)
+    heading = ""
     for setting in settings:
         r = row(chosen, setting, outcomes[chosen.name, setting])
+        if setting.where != heading:
+            heading = setting.where
+            if heading:
+                table.add_row(heading)
         count = "-" if math.isinf(r.median_sequences) else f"{r.median_sequences:,.0f}"
-        cells = [f"{r.solved} of {r.seeds}", count, f"{r.seconds:.1f}", f"{r.score:.4g}", f"{r.chance:.4g}"]
-        lag = [] if not lags else ["" if r.lag is None else f"{r.lag:,}"]
-        table.add_row(r.cell, *lag, *([r.variant] if variants else []), *cells)
+        cells = [f"{r.solved} of {r.seeds}", count, f"{r.seconds:.1f}", number(r.score), number(r.chance)]
+        table.add_row("  " * bool(heading) + r.cell, *cells)
+    print()
     Console(highlight=False, markup=False).print(table)
-    print("Sequences, seconds and score are medians over seeds.")
+    print("\nSequences, seconds and score: medians over seeds. Chance: the score of guesses.")
 
 
 def _picture(chosen: Any, outcomes: dict[Any, list], folder: Path) -> Path | None:

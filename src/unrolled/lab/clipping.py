@@ -14,7 +14,7 @@ from unrolled.lab.predictor import Predictor
 from unrolled.lab.sequences import Batch, Recent, Task, Training, guessed, share_wrong, train
 from unrolled.lab.temporal_order import SYMBOLS, symbols
 
-LENGTHS = (50, 100, 150, 200)
+LENGTHS = (20, 30, 40, 50, 70, 100)
 CLIPPED, FREE = "norm clipped at 1", "not clipped"
 FRESH, SHARE = 10_000, 0.01
 EVERY = 500

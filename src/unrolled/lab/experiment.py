@@ -44,8 +44,12 @@ class Setting:
 
     def __str__(self) -> str:
         """``lstm, T = 100, no clipping``."""
-        lag = "" if self.lag is None else f", T = {self.lag:,}"
-        return self.cell + lag + (f", {self.variant}" if self.variant else "")
+        return f"{self.cell}, {self.where}" if self.where else self.cell
+
+    @property
+    def where(self) -> str:
+        """All but the cell: ``T = 100, no clipping``."""
+        return ", ".join(part for part in ("" if self.lag is None else f"T = {self.lag:,}", self.variant) if part)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def draw_curves(experiment: Experiment, outcomes: Outcomes) -> Any:
     panels: dict[str, Outcomes] = {}
     for setting, of in outcomes.items():
         if any("loss" in c for o in of for c in o.details.get("curve", [])):
-            panels.setdefault(str(setting).removeprefix(setting.cell).removeprefix(", "), {})[setting] = of
+            panels.setdefault(setting.where, {})[setting] = of
     if not panels:
         return None
     across = min(3, len(panels))

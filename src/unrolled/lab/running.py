@@ -177,6 +177,15 @@ def row(experiment: Experiment, setting: Setting, outcomes: list[Outcome]) -> Ro
     )
 
 
+def number(value: float) -> str:
+    """Three digits, or a whole number with commas.
+
+    >>> number(0.00019531), number(100_000.0)
+    ('0.000195', '100,000')
+    """
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def code(experiment: Experiment) -> str:
     """A mark of the program that an experiment's outcomes come from.
 
