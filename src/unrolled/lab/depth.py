@@ -30,10 +30,10 @@ DEPTHS = {"1 layer": 1, "2 layers": 2, "3 layers": 3}
 MAPS = {"lstm": 4, "gru": 3, "elman": 1}
 """Linear maps of each input in a cell: its gates and candidates."""
 
-UPDATES = 1000
+UPDATES = 4000
 BATCH, BPTT = 32, 64
 LEARNING_RATE = 0.005
-EVERY = 250
+EVERY = 500
 
 
 @cache

@@ -127,7 +127,7 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
         axes.set_ylabel("error")
         axes.set_title(name if k == 0 else f"feature: {name}", fontsize=9, loc="left")
         axes.set_xticks(steps, list(letters))
-    figure.suptitle(f"{experiment.title}: {setting}, orange where a consonant comes", fontsize=10)
+    figure.suptitle(f"{experiment.title}: {setting}, red where a consonant comes", fontsize=10)
     return figure
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
+from unrolled.lab.figures import draw_seeds
 from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -141,15 +142,13 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     upper.plot(steps, details["error"], color=COLOURS[0], linewidth=1)
     upper.plot(steps[begins], np.array(details["error"])[begins], "o", color=COLOURS[1], label="a word begins")
     upper.set_xticks(steps, list(details["letters"]), fontsize=8)
-    upper.set_title(f"{setting}, seed 1, fresh sentences", fontsize=9, loc="left")
+    upper.set_title(f"{setting}, the first seed, fresh sentences", fontsize=9, loc="left")
     upper.legend(fontsize=8, frameon=False)
     for colour, (one, seeds) in zip(COLOURS, outcomes.items(), strict=False):
-        for k, outcome in enumerate(seeds):
-            places = outcome.details["by_position"]
-            label = str(one) if k == 0 else "_"
-            lower.plot(np.arange(1, len(places) + 1), places, color=colour, linewidth=1, alpha=0.6, label=label)
+        curves = [outcome.details["by_position"] for outcome in seeds]
+        draw_seeds(lower, np.arange(1, len(curves[0]) + 1), curves, colour, str(one))
     lower.set_xlabel("place of the letter in its word")
-    lower.set_title("mean over fresh sentences, one line a seed", fontsize=9, loc="left")
+    lower.set_title("mean over fresh sentences: a faint line a seed, and their median", fontsize=9, loc="left")
     lower.legend(fontsize=8, frameon=False)
     for axes in (upper, lower):
         axes.set_ylim(0, None)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
+from unrolled.lab.figures import draw_seeds
 from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
 from unrolled.lab.predictor import Predictor
 
@@ -74,14 +75,12 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
 
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The error over twelve consecutive bits, as in the paper's figure 3: one line a seed."""
+    """The error over twelve consecutive bits, as in the paper's figure 3: a faint line a seed, and their median."""
     figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     steps = np.arange(1, STEPS + 1)
     for colour, (setting, of) in zip(COLOURS, outcomes.items(), strict=False):
-        for k, outcome in enumerate(of):
-            label = str(setting) if k == 0 else "_"
-            axes.plot(steps, outcome.details["error"], color=colour, linewidth=1, alpha=0.6, label=label)
+        draw_seeds(axes, steps, [outcome.details["error"] for outcome in of], colour, str(setting))
     for third in steps[2::3]:
         axes.axvspan(third - 0.25, third + 0.25, color="#eeeeee", zorder=0)
     axes.axhline(0.5, color="#555555", linewidth=1, linestyle=":", label="always saying 1/2")

@@ -56,6 +56,12 @@ def _curves(axes: Any, outcomes: Outcomes, cells: list[str]) -> None:
     axes.grid(alpha=0.2)
 
 
+def draw_seeds(axes: Any, x: Any, curves: Any, colour: str, label: str) -> None:
+    """One faint line a seed, and their median on top; curves (seeds, points)."""
+    axes.plot(x, np.transpose(curves), color=colour, linewidth=0.7, alpha=0.25)
+    axes.plot(x, np.median(curves, axis=0), color=colour, linewidth=1.8, label=label, zorder=3)
+
+
 def draw_decay(measured: list[dict[str, float]]) -> Any:
     """Slopes of log gradients against the logarithm of the spectral radius, beside what theory says of them."""
     figure = new_figure(6.4, 4.2)

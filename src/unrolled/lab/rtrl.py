@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.drawing import COLOURS, new_figure
+from unrolled.drawing import COLOURS, bare, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
 from unrolled.lab.predictor import Predictor, update
 from unrolled.training.rtrl import RTRL
@@ -172,19 +172,9 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     cells = dict(zip(CELLS, COLOURS, strict=False))
     styles = dict(zip(VARIANTS, ("-", ":", "--"), strict=True))
     for setting, of in outcomes.items():
-        for k, outcome in enumerate(of):
-            curve = outcome.details["curve"]
-            left.plot(
-                [c["sequences"] for c in curve],
-                [c["right"] for c in curve],
-                styles[setting.variant],
-                color=cells[setting.cell],
-                linewidth=1,
-                alpha=0.6,
-                label=f"{setting.cell}, {setting.variant}" if k == 0 else "_",
-            )
-            if outcome.solved:
-                left.plot(curve[-1]["sequences"], curve[-1]["right"], "o", color=cells[setting.cell], markersize=4)
+        queries, shares = _by_queries(of)
+        style, label = styles[setting.variant], f"{setting.cell}, {setting.variant}"
+        left.plot(queries, np.median(shares, axis=0), style, color=cells[setting.cell], linewidth=1.4, label=label)
         curves = [outcome.details["truncation"] for outcome in of if "truncation" in outcome.details]
         for when, style in (("at first", ":"), ("at last", "-")) if curves else ():
             mean = np.mean([c[when]["cosine"] for c in curves], axis=0)
@@ -194,16 +184,27 @@ def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     right.axvline(lag + 1, color="#888888", linewidth=1)
     right.text(lag + 1.2, 0.02, "the cue", color="#555555", fontsize=8, transform=right.get_xaxis_transform())
     left.set_xscale("log")
+    left.set_ylim(0.4, 1.03)
     left.set_xlabel("queries answered")
     left.set_ylabel("right answers in fresh streams")
-    left.set_title(f"a cue {lag} steps before the query", fontsize=10)
-    left.legend(fontsize=7, loc="upper right")
+    left.set_title(f"a cue {lag} steps before the query, median of seeds", fontsize=10)
+    left.legend(fontsize=7, frameon=False, labelspacing=0.25, loc="upper right")
     right.xaxis.get_major_locator().set_params(integer=True)
     right.set_xlabel("window, in steps")
     right.set_ylabel("cosine with the exact gradient")
     right.set_title("truncated gradients, mean of seeds", fontsize=10)
     right.legend(fontsize=7, frameon=False)
+    for axes in (left, right):
+        bare(axes)
     return figure
+
+
+def _by_queries(outcomes: list[Outcome]) -> tuple[list[int], np.ndarray]:
+    """The share of right answers of each seed (seeds, tests); one that has learnt it stays where it ended."""
+    curves = [[(c["sequences"], c["right"]) for c in outcome.details["curve"]] for outcome in outcomes]
+    queries = [at for at, _ in max(curves, key=len)]
+    shares = [[share for _, share in curve] + [curve[-1][1]] * (len(queries) - len(curve)) for curve in curves]
+    return queries, np.array(shares)
 
 
 EXPERIMENT = Experiment(
