@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -195,10 +196,14 @@ def _followers(
     if not looked_at or not features:
         return []
     try:
-        return units(looked_at, features, each=3)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = units(looked_at, features, each=3)
     except ValueError as error:
         notes.append(f"No units can be compared with the text: {error}.")
         return []
+    notes += [f"{one.message}." for one in said]
+    return found
 
 
 def _traces(named: Named, states: list[tuple[int, str]], followers: list[Unit]) -> list[Trace]:
