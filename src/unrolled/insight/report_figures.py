@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.insight.canvas import INK, MARKERS, PALETTE, WIDTH, colour_bar, legend, new_figure
+from unrolled.insight.canvas import INK, MARKERS, PALETTE, WIDTH, colour_bar, legend, legend_above, new_figure
 from unrolled.insight.errors import Cause
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.record import Curves, Record, state_label
@@ -72,7 +72,7 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
 
 def felt_curves(found: GradientThroughTime) -> Any:
     """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
-    figure, axes = new_figure(height=3.2)
+    figure, axes = new_figure(height=3.5)
     for k, (name, norms) in enumerate(found.norms.items()):
         axes.plot(_positive(norms), color=PALETTE[k % len(PALETTE)], label=state_label(name))
     ways = [name.rpartition(".")[0] for name in found.norms]
@@ -81,21 +81,22 @@ def felt_curves(found: GradientThroughTime) -> Any:
         colour = PALETTE[k % len(PALETTE)]
         axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {state_label(name)}")
     axes.set_yscale("log")
-    top = max(float(np.nanmax(_positive(c), initial=0)) for c in (*found.norms.values(), *found.kept.values()))
+    drawn = np.concatenate(list(found.norms.values()))
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = axes.get_ylim()
-    if top > 0:
-        axes.set_ylim(max(low, top * 1e-18), high)
+    if len(drawn):  # a product of gates that falls faster would press the gradients into a strip
+        axes.set_ylim(max(low, drawn.min() / 10, drawn.max() * 1e-18), high)
     axes.set_xlim(left=0)
     axes.set_xlabel("lag k (steps back from the loss)")
     axes.set_ylabel("norm of dL(t) / ds(t-k)")
-    legend(axes, ncols=2 if len(found.norms) + len(found.kept) > 3 else 1)
+    legend_above(figure, axes)
     return figure
 
 
 def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
     """Norms of each state over training (upwards) and over ``across``, in colours of their logarithm."""
     shown = {name: c for name, c in curves.items() if len(c.updates) > 1 and (np.nan_to_num(c.norms) > 0).any()}
-    shown = dict(list(shown.items())[:_MOST_PANELS])
+    shown = {name: _even(c) for name, c in list(shown.items())[:_MOST_PANELS]}
     if not shown:
         return None
     logs = {name: np.log10(_positive(c.norms)) for name, c in shown.items()}
@@ -214,6 +215,13 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.set_ylabel("mean loss (nats a symbol)")
     legend(axes)
     return figure
+
+
+def _even(c: Curves) -> Curves:
+    """Without the few last columns that shorter windows lack: a ragged edge tells nothing."""
+    lengths = np.isfinite(c.norms).sum(axis=1)
+    shortest = int(lengths.min())
+    return Curves(c.updates, c.norms[:, :shortest]) if shortest > 0.9 * lengths.max() else c
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
