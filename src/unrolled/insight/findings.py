@@ -16,6 +16,7 @@ from unrolled.insight.gradient import GradientThroughTime, gradient_through_time
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.models import Model
+from unrolled.models.device import device_of
 
 CONTEXTS = (1, 2, 5, 10, 20, 50)
 """Lengths of a short past, to see what the long one is good for."""
@@ -149,7 +150,7 @@ def examine(
 
 def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
     """What the equations name, as far as it can be read: a cell of one's own may do anything."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     try:
         named = gates(model, torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)[:, None])
     except Exception as error:
