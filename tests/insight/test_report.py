@@ -225,3 +225,29 @@ def test_maps_end_where_the_shortest_window_does():
     norms[1, 10:] = np.nan  # another setting: nothing is hidden
     figure = draw.gradient_maps({"1.h": Curves(np.arange(3.0), norms)}, "lag")
     assert figure.axes[0].get_xlim() == (-0.5, 39.5)
+
+
+def test_words_below_the_gates_have_room():
+    words = [" consul", "↵", " acknowledgement"] * 20
+    figure = draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, words)
+    labels = figure.axes[0].get_xticklabels()
+    assert [one.get_text() for one in labels[:3]] == ["consul", "↵", "acknowledg"] and len(labels) == 24
+    figure.draw_without_rendering()
+    boxes = [one.get_window_extent() for one in labels]
+    assert all(a.x1 <= b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+    assert len(draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, "x" * 60).axes[0].get_xticklabels()) == 48
+
+
+def test_numbers_beside_the_curve_do_not_lie_on_it():
+    """It falls: what stands to the upper right of a point is clear of the line from it."""
+    figure = draw.context_curve({1: 3.16, 2: 2.69, 5: 1.72, 10: 1.5}, 1.44)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    x, y = axes.lines[0].get_data()
+    points = axes.transData.transform(np.stack([x, y], axis=1))
+    for k, told in enumerate(axes.texts[:-1]):
+        box = told.get_window_extent()
+        inside = np.linspace(points[k], points[k + 1], 200)
+        assert not any(box.contains(*point) for point in inside)
+        before = np.linspace(points[max(k - 1, 0)], points[k], 200)
+        assert not any(box.contains(*point) for point in before)

@@ -14,6 +14,8 @@ from unrolled.insight.record import Curves, Record, state_label
 from unrolled.insight.saturation import NEAR, Saturation
 
 _MOST_PANELS = 6
+_LETTERS, _WORDS = 48, 24
+"""Symbols that have room below a picture."""
 
 
 def learning_curves(kept: Record) -> Any:
@@ -165,16 +167,17 @@ def saturation_scatter(found: Sequence[Saturation]) -> Any:
 
 def gate_map(means: Mapping[tuple[int, str], np.ndarray], symbols: Sequence[str]) -> Any:
     """The mean of each gate (a row) while the first of the symbols (below) are read; None without gates."""
-    steps = min(len(symbols), 48)
+    words = any(len(s) > 1 for s in symbols[:_LETTERS])
+    steps = min(len(symbols), _WORDS if words else _LETTERS)
     if not means or not steps:
         return None
     values = np.stack([v[:steps] for v in means.values()])
-    figure, axes = new_figure(height=0.24 * len(means) + 1.0)
+    figure, axes = new_figure(height=0.24 * len(means) + (1.7 if words else 1.0))
     image = axes.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest", vmin=0, vmax=1)
     axes.set_yticks(range(len(means)), [f"{name}, layer {layer + 1}" for layer, name in means], parse_math=False)
-    labels = [s if len(s) == 1 else s[:4] for s in symbols[:steps]]
-    turned = 90 if any(len(s) > 1 for s in labels) else 0
-    axes.set_xticks(range(steps), labels, fontsize=6, family="monospace", rotation=turned, parse_math=False)
+    labels = [s if len(s) == 1 else s.strip()[:10] for s in symbols[:steps]]
+    look = {"fontsize": 8, "rotation": 90} if words else {"fontsize": 6, "family": "monospace"}
+    axes.set_xticks(range(steps), labels, parse_math=False, **look)
     axes.tick_params(length=0)
     axes.set_xlabel("symbol read")
     colour_bar(figure, image, axes, "mean")
@@ -204,9 +207,8 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.plot(lengths, list(means.values()), color=PALETTE[2], marker="o", markersize=5)
     axes.axhline(whole, color=PALETTE[5], linestyle="--", linewidth=1.2, label=f"all of the past: {whole:.2f}")
     for k, mean in means.items():
-        axes.annotate(
-            f"{mean:.2f}", (k, mean), (0, 6), textcoords="offset points", ha="center", fontsize=8, color=INK
-        )
+        aside = {"xytext": (5, 4), "ha": "left"} if k != lengths[-1] else {"xytext": (0, 6), "ha": "center"}
+        axes.annotate(f"{mean:.2f}", (k, mean), textcoords="offset points", fontsize=8, color=INK, **aside)
     axes.set_xscale("log")
     axes.set_xticks(lengths, [str(k) for k in lengths])
     axes.minorticks_off()
