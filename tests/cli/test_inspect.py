@@ -118,6 +118,7 @@ def test_one_page_and_pictures_and_numbers(inspected, run):
 
 def test_its_numbers_are_those_of_the_run(inspected, run):
     _, numbers, _ = inspected
+    assert not numbers["notes"]
     text = "".join(numbers["symbols"])
     assert text in TEXT[len(TEXT) * 80 // 100 :]
     model = unrolled.load(run)
@@ -215,6 +216,29 @@ def test_a_run_without_weights_shows_what_it_has(cli, copy):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_run_with_damaged_weights_shows_what_it_has(cli, copy):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    status, out, _ = cli("inspect", copy, "--json")
+    numbers = strictly(out)
+    assert status == 0
+    assert "model.safetensors is damaged" in numbers["notes"][0] and "errors" not in numbers
+    assert len(numbers["train"]["loss"]) > 10
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_was_stopped_says_so(cli, copy):
+    lines = (copy / "history.jsonl").read_text().splitlines()
+    kept = [line for line in lines if json.loads(line)["event"] != "finished"][: len(lines) // 2]
+    last = max(json.loads(line)["update"] for line in kept)
+    (copy / "history.jsonl").write_text("\n".join(kept) + "\n")
+    status, out, _ = cli("inspect", copy)
+    assert status == 0
+    assert f"not come to its end: this is the run after {last:,} updates" in flat(out)
+    assert "--resume goes on" in flat(out) and "the loss is" in flat(out)
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_has_only_begun(cli, copy):
     for name in ("model.safetensors", "history.jsonl", "resume.safetensors"):
         (copy / name).unlink()
@@ -299,6 +323,24 @@ def test_words_and_bytes(cli, tmp_path, units):
     names = {c["name"] for c in numbers["errors"]["causes"]}
     assert ("first letter of a word" in names) == (units == "bytes")
     assert {"words": " Bären", "bytes": "\\xc3"}[units] in numbers["symbols"]
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(cli, run, tmp_path, monkeypatch):
+    def begun(*args):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("unrolled.insight.findings.examine", begun)
+    (tmp_path / "file").touch()
+    status, _, err = cli("inspect", run, "--out", tmp_path / "file" / "in")
+    assert status == 1 and "cannot write" in err and "Not a directory" in err
+
+    def full(*args, **settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("unrolled.cli.inspect.TemporaryFile", full)
+    status, _, err = cli("inspect", run, "--out", tmp_path / "out")
+    assert status == 1 and "no space left on the disk" in err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("undrawn")

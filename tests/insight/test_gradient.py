@@ -225,6 +225,19 @@ def test_what_cannot_be_shown_is_said():
     assert gradient_through_time(layer, torch.randn(1, 1, D)).verdict.kind == "unknown"
 
 
+@pytest.mark.parametrize("fit", [(100, 500), (10, 500), (11, 13)])
+def test_slopes_over_lags_that_there_are_not(fit):
+    """What can be shown is: the slope over the lags that there are; and it is said."""
+    layer, x = Recurrent(recurrent_(Linear(6), "orthogonal", 0.7)), torch.randn(T, 1, 6)
+    found = gradient_through_time(layer, x, fit=fit)
+    assert found.fitted == (1, T - 1) and found.verdict.kind == "vanishing"
+    assert found.decay["1.h"] == pytest.approx(math.log(0.7), rel=1e-6)
+    assert (
+        found.notes[0]
+        == f"slopes are fitted from lag 1 to 11: {fit[0]} to {fit[1]} was asked for, and lag 11 is the last"
+    )
+
+
 def test_standard_layers_and_everything_around_a_cell():
     torch.manual_seed(1)
     layer = unrolled.LSTM(D, H, num_layers=2, batch_first=True, zoneout=0.1, checkpoint=3)
@@ -242,13 +255,16 @@ def test_standard_layers_and_everything_around_a_cell():
     ("given", "said"),
     [
         ({"model": torch.nn.Linear(4, 4)}, "Linear is neither a Model"),
-        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) and torch.float64 for the layers"),
+        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) and torch.float32; the layers"),
         ({"x": torch.zeros(3)}, r"shape \(3,\)"),
         ({"x": torch.zeros(T, N, D + 1)}, r"shape \(12, 3, 5\) .* D = 4"),
-        ({"x": torch.zeros(T, N, D, dtype=torch.long)}, r"torch.int64 for the layers"),
+        ({"x": torch.zeros(T, N, D, dtype=torch.long)}, r"torch.int64; the layers"),
         ({"x": [1, 2]}, "must be a tensor, got list"),
         ({"lags": 0}, "lags must be a whole number from 1"),
+        ({"x": torch.full((T, N, D), math.nan)}, "x has entries that are infinite or not a number"),
         ({"fit": (5, 5)}, "fit must be"),
+        ({"fit": (5, 6)}, "3 lags or more"),
+        ({"fit": (1.5, "a")}, "fit must be"),
         ({"at": 20}, "at=20 is no step of a sequence of 12"),
         ({"targets": torch.zeros(N)}, "targets belong to a Model"),
         ({"loss": lambda y: y}, "loss must give one number"),

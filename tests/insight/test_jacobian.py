@@ -184,3 +184,17 @@ def test_one_number_of_steps_may_stand_alone():
     layer, x = unrolled.Recurrent(unrolled.LSTMCell(4, 3)), torch.zeros(20, 1, 4)
     one, same = jacobian_spectrum(layer, x, over=10), jacobian_spectrum(layer, x, over=[10])
     assert one.as_json() == same.as_json()
+
+
+def test_products_of_more_steps_than_there_are():
+    """The longest that there is takes their place, and it is said; what nobody asked for is not."""
+    torch.manual_seed(1)
+    layer, x = Recurrent(unrolled.GRUCell(D, H)), torch.randn(60, N, D)
+    found = jacobian_spectrum(layer, x, over=[10, 1000])
+    assert list(found.products) == [10, 60] and found.products[60].shape == (1, H)
+    np.testing.assert_array_equal(found.products[60], jacobian_spectrum(layer, x, over=60).products[60])
+    assert found.notes == ("the product of all 60 steps is shown: 1000 were asked for, and the sequence has 60",)
+    assert found.as_json()["notes"] == list(found.notes)
+    usual = jacobian_spectrum(layer, x)
+    assert list(usual.products) == [10] and not usual.notes
+    assert list(jacobian_spectrum(layer, x[:5]).products) == []

@@ -11,7 +11,7 @@ from helpers import ALL_CELLS, cells
 from unrolled import Bidirectional, Embedding, Model, OneHot, Recurrent, Softmax, Stack
 from unrolled.insight.errors import by_cause, losses, needs_memory
 from unrolled.insight.findings import examine
-from unrolled.insight.gates import gates, recurrent_part, state_names
+from unrolled.insight.gates import gates, state_names
 from unrolled.insight.saturation import saturation
 from unrolled.insight.units import units
 from unrolled.tasks.text.features import text_features
@@ -104,11 +104,6 @@ def test_both_directions_are_read():
     assert set(state_names(both)) <= set(named)
 
 
-def test_what_has_no_recurrent_layers_is_refused():
-    with pytest.raises(ValueError, match="Linear is neither a Model nor"):
-        recurrent_part(torch.nn.Linear(2, 2), None)
-
-
 # -- saturation
 
 
@@ -197,6 +192,53 @@ def test_several_units_for_each_feature_and_what_cannot_be_compared():
         units({(0, "h"): states}, {"wave": t[:99]})
 
 
+def test_features_that_say_nothing_are_left_out():
+    t = np.arange(100.0)
+    states = {(0, "h"): np.stack([np.sin(t / 5), np.cos(t)], axis=1)}  # one sequence, without its N
+    wave = np.sin(t / 5)
+    odd = np.where(t == 60, np.nan, wave)
+    with pytest.warns(UserWarning, match="feature 'odd' left out: infinite or not a number at some steps"):
+        found = units(states, {"wave": wave, "odd": odd, "still": np.full(100, 1e9 + 0.1)})
+    assert [(u.feature, u.unit) for u in found] == [("wave", 0)]
+    small, large = units(states, {"small": 1e-14 * wave, "large": 1e14 * wave})
+    assert small.correlation == pytest.approx(large.correlation) == pytest.approx(found[0].correlation)
+    still = {(0, "h"): np.ones((100, 1, 3))}
+    assert units(still, {"wave": wave}) == []
+    lost = {(0, "h"): np.stack([np.full(100, np.nan), wave], axis=1)}
+    with pytest.warns(UserWarning, match="1 of 2 units left out"):
+        assert [u.unit for u in units(lost, {"wave": wave}, each=2)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("named", "feature", "said"),
+    [
+        (np.zeros((60, 1, 2)), ["a"] * 60, "feature 'f' must be numbers or bools"),
+        (np.zeros((60, 1, 2)), np.ones(60) * 1j, "feature 'f' must be numbers or bools"),
+        (np.zeros((60, 0, 2)), np.ones(60), "no sequences"),
+    ],
+)
+def test_features_that_are_no_numbers_are_named(named, feature, said):
+    with pytest.raises(ValueError, match=said):
+        units({(0, "h"): named}, {"f": feature})
+
+
+def test_arrays_of_other_steps_are_named():
+    with pytest.raises(ValueError, match=r"c of layer 2 has \(T, N\) = \(50, 1\), others \(60, 1\)"):
+        units({(0, "h"): np.zeros((60, 1, 2)), (1, "c"): np.zeros((50, 1, 2))}, {"f": np.arange(60)})
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (torch.nn.Linear(2, 2), "expected the arrays of gates"),
+        ({(1, "f"): np.zeros((0, 1, 2))}, "f of layer 2 is empty"),
+    ],
+)
+def test_saturation_of_what_is_no_array(named, said):
+    with pytest.raises(ValueError, match=said):
+        saturation(named)
+
+
 # -- errors
 
 
@@ -277,6 +319,9 @@ def test_findings_of_the_planted_network():
     assert not found.gates or {s.name for s in found.gates} <= {"quote", "inside"}
     assert sum(c.share for c in found.causes) == pytest.approx(1)
     assert found.notes == []
+    odd = {"odd": np.full(500, np.inf)}
+    noted = examine(planted(), numbers, letters, SYMBOLS, numbers == 4, odd).notes
+    assert noted == ["units: feature 'odd' left out: infinite or not a number at some steps."]
 
 
 def test_a_cell_that_cannot_be_read_is_noted():

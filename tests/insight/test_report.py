@@ -6,14 +6,17 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+import unrolled
 from unrolled.drawing import COLOURS
+from unrolled.insight import gradient_through_time
 from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Cause
 from unrolled.insight.findings import Findings
 from unrolled.insight.page import by_unit, chooser, page, reader, shades, table, text, visible
-from unrolled.insight.record import furthest, reach, record
+from unrolled.insight.record import Curves, furthest, reach, record
 from unrolled.insight.report import About, report
 from unrolled.insight.saturation import saturation
 from unrolled.insight.twin import finite
@@ -202,3 +205,50 @@ def test_a_report_of_everything_that_means_harm():
 def test_json_has_no_infinity():
     given = {"a": [math.inf, np.float32(1.5), np.array([[np.nan, 1]])], "b": {"c": np.bool_(True)}, 3: None}
     assert finite(given) == {"a": [None, 1.5, [[None, 1.0]]], "b": {"c": True}, "3": None}
+
+
+def test_a_product_that_falls_fast_does_not_press_the_gradients_into_a_strip():
+    layer = unrolled.Recurrent(unrolled.LSTMCell(3, 4, forget_bias=-6.0))
+    found = gradient_through_time(layer, torch.randn(40, 1, 3))
+    norms = np.concatenate(list(found.norms.values()))
+    assert found.kept["1.f"][-1] < 1e-6 * norms[norms > 0].min()
+    figure = draw.felt_curves(found)
+    low, _ = figure.axes[0].get_ylim()
+    assert low >= norms[norms > 0].min() / 10
+    assert len(figure.legends[0].get_texts()) == 3 and figure.axes[0].get_legend() is None
+
+
+def test_maps_end_where_the_shortest_window_does():
+    norms = np.ones((3, 40))
+    norms[1, 37:] = np.nan
+    figure = draw.gradient_maps({"1.h": Curves(np.arange(3.0), norms)}, "lag")
+    assert figure.axes[0].get_xlim() == (-0.5, 36.5)
+    norms[1, 10:] = np.nan  # another setting: nothing is hidden
+    figure = draw.gradient_maps({"1.h": Curves(np.arange(3.0), norms)}, "lag")
+    assert figure.axes[0].get_xlim() == (-0.5, 39.5)
+
+
+def test_words_below_the_gates_have_room():
+    words = [" consul", "↵", " acknowledgement"] * 20
+    figure = draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, words)
+    labels = figure.axes[0].get_xticklabels()
+    assert [one.get_text() for one in labels[:3]] == ["consul", "↵", "acknowledg"] and len(labels) == 24
+    figure.draw_without_rendering()
+    boxes = [one.get_window_extent() for one in labels]
+    assert all(a.x1 <= b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+    assert len(draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, "x" * 60).axes[0].get_xticklabels()) == 48
+
+
+def test_numbers_beside_the_curve_do_not_lie_on_it():
+    """It falls: what stands to the upper right of a point is clear of the line from it."""
+    figure = draw.context_curve({1: 3.16, 2: 2.69, 5: 1.72, 10: 1.5}, 1.44)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    x, y = axes.lines[0].get_data()
+    points = axes.transData.transform(np.stack([x, y], axis=1))
+    for k, told in enumerate(axes.texts[:-1]):
+        box = told.get_window_extent()
+        inside = np.linspace(points[k], points[k + 1], 200)
+        assert not any(box.contains(*point) for point in inside)
+        before = np.linspace(points[max(k - 1, 0)], points[k], 200)
+        assert not any(box.contains(*point) for point in before)

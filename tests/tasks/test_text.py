@@ -189,8 +189,9 @@ def test_unknown_options_are_named(text, tmp_path):
         unrolled.fit(text, tmp_path / "run", hiden=3)
     with pytest.raises(UsageError, match="--task: must be one of text"):
         unrolled.fit(text, tmp_path / "run", task="poker")
-    with pytest.raises(UsageError, match="--device"):
-        unrolled.fit(text, tmp_path / "run", device="toaster")
+    for device in ("toaster", "meta"):
+        with pytest.raises(UsageError, match=f"--device {device}: torch cannot use it here"):
+            unrolled.fit(text, tmp_path / "run", device=device)
     with pytest.raises(DataError, match="too few for --batch 400 streams"):
         unrolled.fit(text, tmp_path / "run", **TINY | {"batch": 400})
     assert not (tmp_path / "run").exists()

@@ -26,6 +26,10 @@ def reports(watch: Watch, losses: list[float], **given) -> list[str]:
     return [c for loss in losses for c in causes(watch.report(loss, **GOOD | given))]
 
 
+def look(layer: str, named: dict[str, torch.Tensor]) -> list[dict]:
+    return Watch().units([(layer, named, ("h",))])
+
+
 def test_a_good_run_is_not_warned_of():
     watch = Watch(change=1e-3)
     assert reports(watch, [3.0, 2.5, 2.0, 1.8, 1.9, 1.7]) == []
@@ -87,13 +91,78 @@ def test_gates_that_are_stuck_and_units_that_are_dead():
     torch.manual_seed(1)
     moving = torch.rand(50, 4, 8)
     fine = {"f": moving, "g": 2 * moving - 1, "h": moving - 0.5}
-    assert Watch().units("1", fine, ("h",)) == []
+    assert look("1", fine) == []
     stuck = moving.clone()
     stuck[..., :5] = 0.001
-    assert causes(Watch().units("1", fine | {"f": stuck}, ("h",))) == ["gate stuck: f of layer 1"]
+    assert causes(look("1", fine | {"f": stuck})) == ["gates stuck"]
     dead = moving - 0.5
     dead[..., 0] = 0.3
-    assert causes(Watch().units("2", fine | {"h": dead}, ("h",))) == ["dead units: h of layer 2"]
+    (warned,) = look("2", fine | {"h": dead})
+    assert warned["cause"] == "dead units" and warned["evidence"].startswith("h of layer 2: 12% of the units")
+    few = {"f": stuck[:4], "h": dead[:4]}  # 16 rows: any unit may stand still
+    assert look("1", few) == []
+
+
+def test_gates_that_are_stuck_in_many_places_are_one_cause():
+    stuck, moving = torch.full((50, 4, 8), 0.001), torch.rand(50, 4, 8)
+    layers = [
+        ("1", {"i": stuck, "f": stuck, "h": moving}, ("h",)),
+        ("2", {"i": moving, "f": stuck, "h": moving}, ("h",)),
+    ]
+    watch = Watch()
+    (warned,) = watch.units(layers)
+    assert warned["evidence"].startswith("i of layer 1: 100%, f of layer 1: 100%, f of layer 2: 100% of the units")
+    assert watch.units(layers) == []
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_hides_nothing_that_comes_after(odd):
+    assert reports(Watch(), [odd, 3.0, 3.1, 3.2, 3.3]) == ["learning rate too high"]
+    assert reports(Watch(), [3.0, odd, 3.2, odd, 3.3, 3.4]) == []  # and is no rise of its own
+    watch = Watch()
+    assert causes(watch.skipped(0.01)) == ["loss not finite"] and reports(watch, [odd] * 5) == []
+    watch = Watch()
+    assert watch.validation(2.0) == []
+    reports(watch, [2.0, odd])
+    watch.validation(2.1)
+    reports(watch, [1.5])
+    assert [causes(watch.validation(v)) for v in (2.1, 2.2, 2.3)] == [[], [], ["overfitting"]]
+
+
+def test_a_rate_is_never_both_too_low_and_too_high():
+    """Updates that hardly change anything leave a loss that goes up and down by chance."""
+    assert reports(Watch(change=1e-6), [3.0, 3.3, 3.3, 3.3, 3.3]) == ["learning rate too low"]
+
+
+def test_steps_that_the_limit_makes_small_are_the_limits_doing():
+    given = {"clipped": 1.0, "kind": "sgd"}
+    watch = Watch(change=1e-7)
+    made = [w for loss in (3.0, 2.9, 2.9, 2.9, 2.9) for w in watch.report(loss, **GOOD | given)]
+    assert causes(made) == ["most steps clipped"] and "1e-07 of their size: a larger limit" in made[0]["cure"]
+    both = {"learning rate too low", "most steps clipped"}  # adam's steps are not the limit's
+    assert set(reports(Watch(change=1e-7), [3.0, 2.9, 2.9], clipped=1.0)) == both
+
+
+def test_what_too_high_a_rate_brings_about_is_not_said_again():
+    watch = Watch()
+    assert reports(watch, [3.0, 5.0]) == []
+    assert reports(watch, [5.0] * 5, clipped=0.9) == ["learning rate too high"]
+    stuck = torch.full((50, 4, 8), 0.001)
+    assert watch.units([("1", {"f": stuck, "h": stuck}, ("h",))]) == []
+    vanishing = {"1.h": [0.1**k for k in range(60)]}
+    assert watch.lags(vanishing, 0.3, True) == watch.lags(vanishing, 0.4, True) == []
+    assert causes(watch.skipped(0.01)) == ["loss not finite"]  # that an update was left out is
+
+
+@pytest.mark.parametrize("below", [-2.0, 0.001])
+def test_losses_about_zero_and_below_it(below):
+    losses = [3.0, below, below + 0.002, below + 0.002, below + 0.002]
+    assert reports(Watch(), losses) == []
+    assert reports(Watch(), [*losses, *[below + 2.0] * 3]) == ["learning rate too high"]
+    watch = Watch(train=below)
+    watch.validation(below)
+    watch.train = below - 0.1
+    assert [watch.validation(below + abs(below) / 1000) for _ in range(4)] == [[]] * 4
 
 
 def test_change_is_relative():
@@ -147,8 +216,8 @@ def warnings_of(text, run, **options) -> list[dict]:
         ({"cell": "elman", "lr": 10.0}, "learning rate too high"),
         ({"cell": Forgetful, "lr": 1e-3, "bptt": 50}, "gradient vanishes"),
         ({"forget_bias": 6.0, "lr": 1e-3}, "chunk shorter than the memory"),
-        ({"forget_bias": 20.0}, "gate stuck: f of layer 1"),
-        ({"cell": Dead}, "dead units: h of layer 1"),
+        ({"forget_bias": 20.0}, "gates stuck"),
+        ({"cell": Dead}, "dead units"),
         ({"cell": Breaking}, "loss not finite"),
     ],
 )

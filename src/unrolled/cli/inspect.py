@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -33,8 +36,9 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
 
     folder = RunFolder(run)
     target = _target(folder, out)
-    made = report(*_contents(folder, cell, allow_code, text))
-    numbers = _written(target, made)
+    with _made(target):
+        made = report(*_contents(folder, cell, allow_code, text))
+        numbers = _written(target, made)
     if as_json:
         print(numbers)
         return
@@ -59,6 +63,27 @@ def _target(folder: Any, out: str | None) -> Path:
     return target
 
 
+@contextmanager
+def _made(target: Path) -> Iterator[None]:
+    """The folder is there, before the work begins; it goes again if nothing comes of it."""
+    from unrolled.runs.files import write_error
+
+    is_new = not target.exists()
+    try:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=target):
+                pass
+        except OSError as error:
+            raise write_error(target, error) from error
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # it was never made, or holds something already
+                target.rmdir()
+        raise
+
+
 def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None) -> tuple[Any, Any, Any]:
     """What the run says of itself, what training kept, and what was found."""
     from unrolled.errors import RunError
@@ -77,6 +102,8 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
         events = folder.history()
         if not events:
             notes.append("The run has no history: training has not come to its first report.")
+        elif not any(isinstance(e, dict) and e.get("event") == "finished" for e in events):
+            notes.append(_unfinished(events))
     except RunError as error:
         notes.append(f"{error}: learning and gradients cannot be shown.")
     found = None
@@ -85,6 +112,8 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
             "The run has no weights yet: training has not come to its first validation, so nothing can be said of "
             "gates, units and errors."
         )
+    elif damage := _damage(folder):
+        notes.append(f"{damage}: nothing can be said of gates, units and errors.")
     else:
         model = load(folder.path, cell, allow_code)
         try:
@@ -113,6 +142,26 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     return about, record(events), found
 
 
+def _unfinished(events: list[Any]) -> str:
+    """That there is more to come, or was."""
+    updates = [e["update"] for e in events if isinstance(e, dict) and isinstance(e.get("update"), int)]
+    return (
+        f"Training has not come to its end: this is the run after {max(updates, default=0):,} updates. "
+        "If it was stopped, unrolled train --resume goes on."
+    )
+
+
+def _damage(folder: Any) -> str:
+    """What is wrong with the weights; empty if nothing is."""
+    from unrolled.errors import RunError
+
+    try:
+        folder.read_model()
+    except RunError as error:
+        return str(error)
+    return ""
+
+
 def _model(task: dict[str, Any], training: dict[str, Any]) -> str:
     cell = str(task.get("cell", "?")).rpartition(":")[2]
     layers = task.get("layers", "?")
@@ -139,13 +188,9 @@ def _written(target: Path, made: Any) -> str:
     """All files; the numbers as JSON."""
     from json import dumps
 
-    from unrolled.runs.files import write_atomically, write_error
+    from unrolled.runs.files import write_atomically
 
     numbers = dumps(made.numbers, allow_nan=False)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(target, error) from error
     for name, content in made.pictures.items():
         write_atomically(target / name, content)
     write_atomically(target / "report.json", (numbers + "\n").encode())

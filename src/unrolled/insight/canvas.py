@@ -43,6 +43,15 @@ def legend(axes: Any, **settings: Any) -> None:
     axes.legend(frameon=False, labelcolor=INK, fontsize=8, **settings)
 
 
+def legend_above(figure: Any, axes: Any, columns: int = 3) -> None:
+    """A legend over the axes, where it hides no line."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(columns, max(1, len(labels)))
+    figure.legend(
+        handles, labels, loc="outside upper center", frameon=False, labelcolor=INK, fontsize=8, ncols=columns
+    )
+
+
 def colour_bar(figure: Any, image: Any, axes: Any, label: str) -> None:
     """What the colours of an image stand for."""
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)

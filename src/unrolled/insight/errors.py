@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from unrolled.models import Model
 from unrolled.models.decode import evaluating
+from unrolled.models.device import device_of
 
 _ROWS, _SCORES = 512, 1 << 21
 """Windows that are run side by side, and scores in memory at once."""
@@ -68,7 +69,7 @@ def losses(model: Model, numbers: np.ndarray, top: int = 5, contexts: tuple[int,
     """
     if len(numbers) < 2:
         raise ValueError(f"losses: {len(numbers)} symbols, expected at least two: the first is given")
-    device = next(model.parameters()).device
+    device = device_of(model)
     stream = torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)
     made: list[Tensor] = []
     best: list[Tensor] = []

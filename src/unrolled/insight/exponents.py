@@ -69,7 +69,7 @@ def lyapunov(
     gradient has in the long run.
 
     Shapes:
-        x: symbols (T, N) or vectors (T, N, D), as the model takes them.
+        x: symbols (T, N) or vectors (T, N, D), as the model takes them; one sequence also without its N.
 
     Arguments:
         model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman` or `Recurrent`, of any cells, in one direction.

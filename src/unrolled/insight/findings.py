@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from unrolled.insight.gradient import GradientThroughTime, gradient_through_time
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.models import Model
+from unrolled.models.device import device_of
 
 CONTEXTS = (1, 2, 5, 10, 20, 50)
 """Lengths of a short past, to see what the long one is good for."""
@@ -148,7 +150,7 @@ def examine(
 
 def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
     """What the equations name, as far as it can be read: a cell of one's own may do anything."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     try:
         named = gates(model, torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)[:, None])
     except Exception as error:
@@ -195,10 +197,14 @@ def _followers(
     if not looked_at or not features:
         return []
     try:
-        return units(looked_at, features, each=3)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = units(looked_at, features, each=3)
     except ValueError as error:
         notes.append(f"No units can be compared with the text: {error}.")
         return []
+    notes += [f"{one.message}." for one in said]
+    return found
 
 
 def _traces(named: Named, states: list[tuple[int, str]], followers: list[Unit]) -> list[Trace]:

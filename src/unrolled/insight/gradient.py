@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unrolled.engine.recording import recording
 from unrolled.insight.opening import Opened, directions, inputs_of, opened, plain
 from unrolled.insight.radius import spectral_radius
-from unrolled.insight.verdict import Verdict, decay, verdict
+from unrolled.insight.verdict import FEWEST, Verdict, decay, verdict
 from unrolled.layers import Bidirectional, Recurrent
 
 Curves = dict[str, np.ndarray]
@@ -88,7 +88,8 @@ def gradient_through_time(
     A cell that runs backward in time is followed into the future. Everything is computed in float64, on a copy.
 
     Shapes:
-        x: symbols (T, N) or vectors (T, N, D), as the model takes them.
+        x: symbols (T, N) or vectors (T, N, D), as the model takes them; one sequence also without its N, and then
+        targets without theirs.
 
     Arguments:
         model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman`, or one `Recurrent` or `Bidirectional` layer.
@@ -121,11 +122,16 @@ def gradient_through_time(
     broken = [name for name, p in model.named_parameters() if bool(torch.isnan(p).any())]
     if broken:
         raise ValueError(f"{who}: {broken[0]} has entries that are not a number: these weights are not usable")
+    if not bool(torch.isfinite(made.x).all()):
+        raise ValueError(f"{who}: x has entries that are infinite or not a number")
     T = len(made.x)
     if lags is not None and (type(lags) is not int or lags < 1):
         raise ValueError(f"{who}: lags must be a whole number from 1, got {lags!r}")
-    if fit is not None and not (len(fit) == 2 and 0 <= fit[0] < fit[1]):
-        raise ValueError(f"{who}: fit must be the first and the last lag of the slope, such as (10, 100), got {fit}")
+    if fit is not None and not (_whole(fit) and len(fit) == 2 and 0 <= fit[0] <= fit[1] - FEWEST + 1):
+        raise ValueError(
+            f"{who}: fit must be the first and the last lag of the slope, {FEWEST} lags or more, such as (10, 100), "
+            f"got {fit}"
+        )
     ways = directions(made.layers)
     origins = _origins(who, made, ways, at)
     with recording() as recorded, torch.enable_grad():
@@ -144,9 +150,7 @@ def gradient_through_time(
             norms[f"{way}.{name}"] = _back(curve, origins[way], layer.reverse)[: K + 1]
     kept, said = _kept(made, origins, K)
     radius = {f"{w}.{gate}": rho for w, layer in ways.items() for gate, rho in spectral_radius(layer.cell).items()}
-    fitted = (K // 10, K) if fit is None else (fit[0], min(fit[1], K))
-    if fit is not None and fit[1] > K:
-        notes.append(f"slopes are fitted up to lag {K}: {fit[1]} was asked for")
+    fitted = _fitted(fit, K, notes)
     slopes = {name: decay(curve, *fitted) for name, curve in norms.items()}
     verdicts = {
         name: verdict(name, curve, slopes[name], ways[name.rpartition(".")[0]].cell, kept, radius)
@@ -155,6 +159,26 @@ def gradient_through_time(
     return GradientThroughTime(
         np.arange(K + 1), norms, kept, slopes, radius, verdicts, fitted, words, (*notes, *said)
     )
+
+
+def _whole(numbers: Any) -> bool:
+    return isinstance(numbers, tuple | list) and all(type(k) is int for k in numbers)
+
+
+def _fitted(fit: tuple[int, int] | None, K: int, notes: list[str]) -> tuple[int, int]:
+    """First and last lag of the slopes: what was asked for, as far as there are lags."""
+    usual = (K // 10, K)
+    if fit is None:
+        return usual
+    if fit[1] <= K:
+        return fit
+    if K - fit[0] + 1 >= FEWEST:
+        notes.append(f"slopes are fitted up to lag {K}: {fit[1]} was asked for")
+        return fit[0], K
+    notes.append(
+        f"slopes are fitted from lag {usual[0]} to {K}: {fit[0]} to {fit[1]} was asked for, and lag {K} is the last"
+    )
+    return usual
 
 
 def _origins(who: str, made: Opened, ways: dict[str, Recurrent], at: int | None) -> dict[str, int]:
@@ -214,6 +238,9 @@ def _loss(
         )
     targets = targets.detach().cpu()
     targets = targets.double() if targets.is_floating_point() else targets
+    if made.alone:
+        every = model.graph == "many-to-many" and targets.dim() and len(targets) == len(made.x)
+        targets = targets.unsqueeze(1 if every else 0)
     if model.graph == "many-to-many" and targets.shape[:2] == made.x.shape[:2]:
         targets = targets[at]
     if not targets.dim() or len(targets) != N:

@@ -21,6 +21,9 @@ STILL = 1e-7
 WITHIN = 1e-6
 """Singular values above this share of the largest are taken from the product itself: double precision holds them."""
 
+USUAL = (10, 100)
+"""Steps of the products that are shown if none are asked for."""
+
 _MOST = 2**31
 """Bytes of all Jacobians."""
 
@@ -35,6 +38,7 @@ class JacobianSpectrum:
         blocks: largest singular value of ds'_t/ds_{t-1}, one state after another, by ``(to, from)`` (T,).
         products: for each k, natural logarithms of the largest singular values of the product of k steps
             (T // k, count); the last row ends at the last step.
+        notes: what could not be shown, and what is shown in its place.
 
     Units:
         1 means that a small change of the states (or a gradient) keeps its length.
@@ -44,11 +48,13 @@ class JacobianSpectrum:
     values: np.ndarray
     blocks: dict[tuple[str, str], np.ndarray]
     products: dict[int, np.ndarray]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Everything as numbers and lists; the logarithm of 0 is None."""
         blocks = {f"{to} from {source}": values for (to, source), values in self.blocks.items()}
-        return plain({"states": self.states, "values": self.values, "blocks": blocks, "products": self.products})
+        fields = {"states": self.states, "values": self.values, "products": self.products, "notes": self.notes}
+        return plain(fields | {"blocks": blocks})
 
 
 def jacobian_spectrum(
@@ -56,7 +62,7 @@ def jacobian_spectrum(
     x: Tensor,
     *,
     layer: int | None = None,
-    over: Sequence[int] | int = (10, 100),
+    over: Sequence[int] | int | None = None,
     count: int | None = 16,
     sequence: int = 0,
     state: Any = None,
@@ -71,12 +77,13 @@ def jacobian_spectrum(
     by side. The smaller ones are found by QR, step by step along the product and back, in logarithms.
 
     Shapes:
-        x: symbols (T, N) or vectors (T, N, D), as the model takes them.
+        x: symbols (T, N) or vectors (T, N, D), as the model takes them; one sequence also without its N.
 
     Arguments:
         model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman` or `Recurrent`, of any cells, in one direction.
         layer: from 1; None for the states of all layers together.
-        over: numbers of steps k whose products are looked at; those above T are left out.
+        over: numbers of steps k whose products are looked at; None: 10 and 100, as far as there are so many. In
+            place of one above T the product of all T steps is shown, and ``notes`` says so.
         count: how many of a product's singular values, the largest; None for all S.
         sequence: which of the N.
         state: before the first step; one entry a layer, for a single layer its own.
@@ -96,11 +103,10 @@ def jacobian_spectrum(
     ((20, 6), (2, 6), {'1.h': 3, '1.c': 3})
     """
     who = "jacobian_spectrum"
-    over = [over] if isinstance(over, int) else over
+    usual = over is None
+    over = USUAL if over is None else [over] if isinstance(over, int) else over
     if any(type(k) is not int or k < 1 for k in over):
         raise ValueError(f"{who}: over must be whole numbers from 1, got {list(over)}")
-    if not isinstance(x, Tensor):
-        raise ValueError(f"{who}: x must be a tensor, got {type(x).__name__}")
     if count is not None and (type(count) is not int or count < 1):
         raise ValueError(f"{who}: count must be None or a whole number from 1, got {count!r}")
     system = dynamics(who, model, x, state, layer)
@@ -110,14 +116,14 @@ def jacobian_spectrum(
     if T * S * S * 8 > _MOST:
         raise ValueError(f"{who}: {T} Jacobians of {S} x {S} do not fit; give fewer steps, or one layer=")
     jacobians = np.stack([j.numpy() for j in system.jacobians(sequence)])
+    long = [] if usual else [k for k in over if k > T]
+    notes = [f"the product of all {T} steps is shown: {k} were asked for, and the sequence has {T}" for k in long]
     products = {}
-    for k in over:
+    for k in sorted({min(k, T) for k in over if k <= T or not usual}):
         ends = range(T - (T // k - 1) * k, T + 1, k)
-        if k <= T:
-            products[k] = np.stack([log_singular_values(jacobians[end - k : end], count) for end in ends])
-    return JacobianSpectrum(
-        system.names, np.linalg.svd(jacobians, compute_uv=False), _blocks(jacobians, system.names), products
-    )
+        products[k] = np.stack([log_singular_values(jacobians[end - k : end], count) for end in ends])
+    values = np.linalg.svd(jacobians, compute_uv=False)
+    return JacobianSpectrum(system.names, values, _blocks(jacobians, system.names), products, tuple(notes))
 
 
 def log_singular_values(matrices: np.ndarray, count: int | None = None) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.layers import GRU, LSTM, Bidirectional, Elman, Recurrent, Stack
+from unrolled.insight.inputs import check_present, layer_inputs, recurrent_part
+from unrolled.layers import Bidirectional, Recurrent, Stack
 from unrolled.layers.state import map_state
 from unrolled.models import Model
 
@@ -26,12 +27,14 @@ class Opened:
         x: what the first layer is given (T, N, D).
         state: one entry a layer, or None.
         model: the `Model` around them, if there is one.
+        alone: whether there is one sequence, which came without its N.
     """
 
     layers: list[Layer]
     x: Tensor
     state: Sequence[Any] | None
     model: Model | None
+    alone: bool
 
     def state_of(self, k: int) -> Any:
         """The state before the first step that layer ``k`` is given."""
@@ -42,43 +45,25 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     """The recurrent layers of a copy of ``model``, and what they are given for its inputs ``x``.
 
     Shapes:
-        x: symbols (T, N) or vectors (T, N, D) for a `Model`; (T, N, D) for layers, or as they take it.
+        x: symbols (T, N) or vectors (T, N, D) for a `Model`; (T, N, D) for layers, or as they take it; one
+        sequence also without its N.
 
     Raises:
-        ValueError: there are no recurrent layers to be found, or no steps; ``who`` is named.
+        ValueError: there are no recurrent layers to be found, no numbers in them, or no steps; ``who`` is named.
     """
-    if not isinstance(x, Tensor):
-        raise ValueError(f"{who}: x must be a tensor, got {type(x).__name__}")
-    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
-    x = x.detach().cpu()
-    x = x.double() if x.is_floating_point() else x
-    state = map_state(lambda s: s.detach().cpu().double(), state)
-    whole = None
-    if isinstance(twin, Model):
-        if twin.graph.startswith("one"):
-            raise ValueError(
-                f"{who}: a {twin.graph} model has one input; give its .stack and the stack's inputs (T, N, D)"
-            )
-        whole, x, layers = twin, twin.encoder(x), list(twin.stack.layers)
-    elif isinstance(twin, LSTM | GRU | Elman):
-        if x.dim() == 2:
-            x = x.unsqueeze(1)
-        elif twin.batch_first:
-            x = x.transpose(0, 1)
-        layers = list(twin.stack.layers)
-    elif isinstance(twin, Stack):
-        layers = list(twin.layers)
-    elif isinstance(twin, Recurrent | Bidirectional):
-        layers, state = [twin], None if state is None else (state,)
-    else:
+    check_present(who, model, x, state)
+    if isinstance(model, Model) and model.graph.startswith("one"):
         raise ValueError(
-            f"{who}: {type(model).__name__} is neither a Model, a Stack, an LSTM, GRU or Elman, nor a Recurrent or "
-            "Bidirectional layer; give its recurrent layers"
+            f"{who}: a {model.graph} model has one input; give its .stack and the stack's inputs (T, N, D)"
         )
-    D = layers[0].input_size
-    if x.dim() != 3 or not x.shape[0] or not x.shape[1] or x.shape[2] != D or not x.is_floating_point():
-        came = f"shape {tuple(x.shape)} and {x.dtype}"
-        raise ValueError(f"{who}: x has {came} for the layers, expected numbers (T, N, D), T and N from 1, D = {D}")
+    twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
+    part = recurrent_part(who, twin)
+    x, state, alone = layer_inputs(who, twin, x.cpu(), state)
+    x, state = x.double(), map_state(lambda s: s.double(), state)
+    if isinstance(part, Stack):
+        layers = list(part.layers)
+    else:
+        layers, state = [part], None if state is None else (state,)
     if state is not None and len(state) != len(layers):
         raise ValueError(f"{who}: state has {len(state)} entries, expected one a layer: {len(layers)}")
     for layer in directions(layers).values():
@@ -87,7 +72,7 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
         if layer.cell.constants and len(layer.cell.all_constants((), x)) != len(layer.cell.constants):
             wanted = ", ".join(layer.cell.constants)
             raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model knows")
-    return Opened(layers, x, state, whole)
+    return Opened(layers, x, state, twin if isinstance(twin, Model) else None, alone)
 
 
 def directions(layers: Sequence[Layer]) -> dict[str, Recurrent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unrolled.cells import Cell, Gates
+from unrolled.insight.inputs import check_weights
 
 
 def spectral_radius(cell: Cell) -> dict[str, float]:
@@ -19,10 +20,16 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
     cell: its `Gates`, by their names, or any map with a ``weight``, by number. A cell that keeps its matrices
     elsewhere has none here.
 
+    Raises:
+        ValueError: it is no cell, or its weights are on the meta device.
+
     >>> cell = unrolled.ElmanCell(4, 8)  # begins orthogonal
     >>> round(spectral_radius(cell)["h"], 6)
     1.0
     """
+    if not isinstance(cell, Cell):
+        raise ValueError(f"spectral_radius: expected a cell, got {type(cell).__name__}; give one layer's .cell")
+    check_weights("spectral_radius", cell)
     inner = getattr(cell, "innermost", cell)
     found = {}
     for state in inner.state:

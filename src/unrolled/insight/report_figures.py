@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from unrolled.drawing import COLOURS
-from unrolled.insight.canvas import INK, MARKERS, WIDTH, colour_bar, legend, new_figure
+from unrolled.insight.canvas import INK, MARKERS, WIDTH, colour_bar, legend, legend_above, new_figure
 from unrolled.insight.errors import Cause
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.record import Curves, Record, state_label
 from unrolled.insight.saturation import NEAR, Saturation
 
 _MOST_PANELS = 6
+_LETTERS, _WORDS = 48, 24
+"""Symbols that have room below a picture."""
 
 
 def learning_curves(kept: Record) -> Any:
@@ -73,7 +75,7 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
 
 def felt_curves(found: GradientThroughTime) -> Any:
     """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
-    figure, axes = new_figure(height=3.2)
+    figure, axes = new_figure(height=3.5)
     for k, (name, norms) in enumerate(found.norms.items()):
         axes.plot(_positive(norms), color=COLOURS[k % len(COLOURS)], label=state_label(name))
     ways = [name.rpartition(".")[0] for name in found.norms]
@@ -82,21 +84,22 @@ def felt_curves(found: GradientThroughTime) -> Any:
         colour = COLOURS[k % len(COLOURS)]
         axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {state_label(name)}")
     axes.set_yscale("log")
-    top = max(float(np.nanmax(_positive(c), initial=0)) for c in (*found.norms.values(), *found.kept.values()))
+    drawn = np.concatenate(list(found.norms.values()))
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = axes.get_ylim()
-    if top > 0:
-        axes.set_ylim(max(low, top * 1e-18), high)
+    if len(drawn):  # a product of gates that falls faster would press the gradients into a strip
+        axes.set_ylim(max(low, drawn.min() / 10, drawn.max() * 1e-18), high)
     axes.set_xlim(left=0)
     axes.set_xlabel("lag k (steps back from the loss)")
     axes.set_ylabel("norm of dL(t) / ds(t-k)")
-    legend(axes, ncols=2 if len(found.norms) + len(found.kept) > 3 else 1)
+    legend_above(figure, axes)
     return figure
 
 
 def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
     """Norms of each state over training (upwards) and over ``across``, in colours of their logarithm."""
     shown = {name: c for name, c in curves.items() if len(c.updates) > 1 and (np.nan_to_num(c.norms) > 0).any()}
-    shown = dict(list(shown.items())[:_MOST_PANELS])
+    shown = {name: _even(c) for name, c in list(shown.items())[:_MOST_PANELS]}
     if not shown:
         return None
     logs = {name: np.log10(_positive(c.norms)) for name, c in shown.items()}
@@ -165,16 +168,17 @@ def saturation_scatter(found: Sequence[Saturation]) -> Any:
 
 def gate_map(means: Mapping[tuple[int, str], np.ndarray], symbols: Sequence[str]) -> Any:
     """The mean of each gate (a row) while the first of the symbols (below) are read; None without gates."""
-    steps = min(len(symbols), 48)
+    words = any(len(s) > 1 for s in symbols[:_LETTERS])
+    steps = min(len(symbols), _WORDS if words else _LETTERS)
     if not means or not steps:
         return None
     values = np.stack([v[:steps] for v in means.values()])
-    figure, axes = new_figure(height=0.24 * len(means) + 1.0)
+    figure, axes = new_figure(height=0.24 * len(means) + (1.7 if words else 1.0))
     image = axes.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest", vmin=0, vmax=1)
     axes.set_yticks(range(len(means)), [f"{name}, layer {layer + 1}" for layer, name in means], parse_math=False)
-    labels = [s if len(s) == 1 else s[:4] for s in symbols[:steps]]
-    turned = 90 if any(len(s) > 1 for s in labels) else 0
-    axes.set_xticks(range(steps), labels, fontsize=6, family="monospace", rotation=turned, parse_math=False)
+    labels = [s if len(s) == 1 else s.strip()[:10] for s in symbols[:steps]]
+    look = {"fontsize": 8, "rotation": 90} if words else {"fontsize": 6, "family": "monospace"}
+    axes.set_xticks(range(steps), labels, parse_math=False, **look)
     axes.tick_params(length=0)
     axes.set_xlabel("symbol read")
     colour_bar(figure, image, axes, "mean")
@@ -204,9 +208,8 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.plot(lengths, list(means.values()), color=COLOURS[2], marker="o", markersize=5)
     axes.axhline(whole, color=COLOURS[1], linestyle="--", linewidth=1.2, label=f"all of the past: {whole:.2f}")
     for k, mean in means.items():
-        axes.annotate(
-            f"{mean:.2f}", (k, mean), (0, 6), textcoords="offset points", ha="center", fontsize=8, color=INK
-        )
+        aside = {"xytext": (5, 4), "ha": "left"} if k != lengths[-1] else {"xytext": (0, 6), "ha": "center"}
+        axes.annotate(f"{mean:.2f}", (k, mean), textcoords="offset points", fontsize=8, color=INK, **aside)
     axes.set_xscale("log")
     axes.set_xticks(lengths, [str(k) for k in lengths])
     axes.minorticks_off()
@@ -215,6 +218,13 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.set_ylabel("mean loss (nats a symbol)")
     legend(axes)
     return figure
+
+
+def _even(c: Curves) -> Curves:
+    """Without the few last columns that shorter windows lack: a ragged edge tells nothing."""
+    lengths = np.isfinite(c.norms).sum(axis=1)
+    shortest = int(lengths.min())
+    return Curves(c.updates, c.norms[:, :shortest]) if shortest > 0.9 * lengths.max() else c
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

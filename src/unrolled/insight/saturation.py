@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,9 @@ def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[S
         named: arrays (T, N, width) from `gates`.
         states: those that are states, from `state_names`.
 
+    Raises:
+        ValueError: those are no arrays from `gates`, or an empty one.
+
     Source:
         A. Karpathy, J. Johnson & L. Fei-Fei, "Visualizing and understanding recurrent networks" (2015),
         figure 3: fractions of left- and right-saturated time.
@@ -66,8 +69,12 @@ def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[S
     >>> found.kind, found.low.tolist(), found.high.tolist()
     ('gate', [1.0, 0.0], [0.0, 1.0])
     """
+    if not isinstance(named, Mapping):
+        raise ValueError(f"saturation: expected the arrays of gates(model, x), got {type(named).__name__}")
     found = []
     for (layer, name), values in named.items():
+        if not values.size:
+            raise ValueError(f"saturation: {name} of layer {layer + 1} is empty: its shape is {values.shape}")
         kind = _kind(values, (layer, name) in states)
         flat = values.reshape(-1, values.shape[-1])
         lower = NEAR if kind == "gate" else NEAR - 1

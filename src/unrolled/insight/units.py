@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,16 +49,17 @@ def units(
     counted on each side). That holds for features and units without a trend over the whole sequence.
 
     Shapes:
-        each array of ``named`` (T, N, width); each feature (T,) or (T, N).
+        each array of ``named`` (T, N, width), or (T, width) of one sequence; each feature (T,) or (T, N).
 
     Arguments:
         named: arrays by (layer, name), from `gates`; often the states alone.
-        features: what to look for. One that is constant in either half is left out.
+        features: what to look for, as numbers or bools. One that is constant in either half is left out, and so
+            is, with a warning, one that is infinite or not a number somewhere; units likewise.
         each: units for each feature.
         seed: of the shifts.
 
     Raises:
-        ValueError: a feature does not have the steps of the arrays, or there are fewer than 20 steps.
+        ValueError: a feature has no numbers, or not the steps of the arrays; or there are fewer than 20 steps.
 
     >>> t = np.arange(200.0)
     >>> states = np.stack([np.sin(t / 9), np.cos(t)], axis=1)[:, None, :]
@@ -67,22 +69,37 @@ def units(
     """
     if not named:
         return []
+    named = {key: v[:, None] if v.ndim == 2 else v for key, v in named.items()}
     T, N = next(iter(named.values())).shape[:2]
     if T < 20:
         raise ValueError(f"units: {T} steps, expected at least 20: half of them pick, the others tell")
+    if not N:
+        raise ValueError("units: the arrays hold no sequences")
+    for (layer, name), v in named.items():
+        if v.shape[:2] != (T, N):
+            raise ValueError(f"units: {name} of layer {layer + 1} has (T, N) = {v.shape[:2]}, others {(T, N)}")
     owners = [(layer, name, k) for (layer, name), v in named.items() for k in range(v.shape[2])]
     values = np.concatenate([v.astype(np.float64) for v in named.values()], axis=2)
+    odd = ~np.isfinite(values).all(axis=(0, 1))
+    if odd.any():
+        _left_out(f"{odd.sum()} of {len(odd)} units")
+        values = np.where(odd, 0.0, values)
     half = T // 2
     picking, telling = _standard(values[:half]), _standard(values[half:])
     random = np.random.default_rng(seed)
     found = []
     for label, given in features.items():
         feature = _checked(label, given, T, N)
-        if feature[:half].std() < 1e-12 or feature[half:].std() < 1e-12:
+        if not np.isfinite(feature).all():
+            _left_out(f"feature {label!r}")
+            continue
+        if _is_constant(feature[:half]) or _is_constant(feature[half:]):
             continue
         first = np.einsum("tnk,tn->k", picking, _standard(feature[:half]))
         held = _standard(feature[half:])
         for k in np.argsort(-np.abs(first), kind="stable")[:each]:
+            if not first[k]:  # the unit does not move, or only where the feature does not
+                break
             r = float((telling[:, :, k] * held).sum())
             p = _chance(telling[:, :, k], held, r, shifts, random)
             layer, name, unit = owners[k]
@@ -91,7 +108,13 @@ def units(
 
 
 def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
-    feature = np.asarray(given, dtype=np.float64)
+    try:
+        feature = np.asarray(given)
+        if np.iscomplexobj(feature):
+            raise TypeError
+        feature = feature.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"units: feature {label!r} must be numbers or bools, one a step") from error
     if feature.ndim == 1:
         feature = np.repeat(feature[:, None], N, axis=1)
     if feature.shape != (T, N):
@@ -99,11 +122,21 @@ def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
     return feature
 
 
+def _left_out(what: str) -> None:
+    warnings.warn(f"units: {what} left out: infinite or not a number at some steps", stacklevel=3)
+
+
+def _is_constant(values: np.ndarray) -> bool:
+    """Whether they are all the same, but for rounding."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max(initial=0)) if values.size else True
+
+
 def _standard(values: np.ndarray) -> np.ndarray:
     """Centred over steps and sequences, and of length 1; a constant one becomes zero."""
     centred = values - values.mean(axis=(0, 1))
     length = np.sqrt((centred**2).sum(axis=(0, 1)))
-    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-9)
+    moves = length > 1e-9 * np.sqrt((values**2).sum(axis=(0, 1)))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=moves)
 
 
 def _chance(unit: np.ndarray, feature: np.ndarray, r: float, shifts: int, random: np.random.Generator) -> float:

@@ -16,6 +16,9 @@ FACTOR = 10.0
 SMALLEST = 1e-290
 """Smaller norms are not fitted: float64 ends near 1e-308, and loses digits before."""
 
+FEWEST = 3
+"""Fewer points have no slope that says anything."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -44,14 +47,14 @@ class Verdict:
 def decay(curve: np.ndarray, first: int, last: int) -> float:
     """The slope of log ``curve`` against its index, by least squares over ``first`` to ``last``.
 
-    Zeros and what float64 cannot hold are left out; not a number if fewer than three points are left.
+    Zeros and what float64 cannot hold are left out; not a number if fewer than three points (`FEWEST`) are left.
 
     >>> round(decay(0.9 ** np.arange(50.0), 5, 49), 6) == round(float(np.log(0.9)), 6)
     True
     """
     lag = np.arange(len(curve))
     usable = (lag >= first) & (lag <= last) & (curve > SMALLEST) & np.isfinite(curve)
-    if usable.sum() < 3:
+    if usable.sum() < FEWEST:
         return math.nan
     return float(np.polyfit(lag[usable], np.log(curve[usable]), 1)[0])
 

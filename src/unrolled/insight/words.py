@@ -44,7 +44,7 @@ def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str,
         made.append((f"{kept.train['update'][-1]:,.0f}", "updates"))
     if (back := furthest(kept.by_lag, 0.01)) is not None:
         steps = f"> {back[2] - 1}" if back[1] is None else f"{back[1]}"
-        made.append((steps, "steps until a gradient is under 1 %"))
+        made.append((steps, "steps until a gradient is under 1%"))
     if found is not None and found.following:
         made.append((f"{len({u.feature for u in found.following})}", "readable features that units follow"))
     return made

@@ -27,6 +27,8 @@ def check_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
     if lengths is None:
         return None
     T, N, _ = x.shape
+    if isinstance(lengths, Tensor) and lengths.is_meta and not x.is_meta:
+        raise ValueError(f"{name}: lengths is on the meta device, which holds no numbers; x is on {x.device}")
     lengths = torch.as_tensor(lengths, device=x.device)
     if lengths.shape != (N,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ValueError(
@@ -45,6 +47,8 @@ def check_resets(name: str, resets: Any, x: Tensor) -> Tensor | None:
     """Resets as a bool tensor (T, N), on the device of ``x``."""
     if resets is None:
         return None
+    if isinstance(resets, Tensor) and resets.is_meta and not x.is_meta:
+        raise ValueError(f"{name}: resets is on the meta device, which holds no numbers; x is on {x.device}")
     resets = torch.as_tensor(resets, device=x.device)
     if resets.shape != x.shape[:2] or resets.dtype != torch.bool:
         raise ValueError(

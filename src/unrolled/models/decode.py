@@ -15,6 +15,7 @@ from unrolled.errors import RunError
 from unrolled.layers import modes
 from unrolled.layers.state import select
 from unrolled.models import streaming
+from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
 
@@ -112,6 +113,7 @@ def sample(
     """
     choose = Chooser(temperature, top_k, top_p, tuple(exclude))
     numbers = Philox(seed)
+    device_of(model)  # one without numbers is refused
     with evaluating(model):
         scores, state = model.begin(start)
         fast = streaming.stream(model, state, Choice(temperature, top_k, top_p, tuple(exclude), seed, position=1))
@@ -162,6 +164,7 @@ def beam_search(
     """
     if width < 1 or length < 1:
         raise ValueError(f"beam_search: width and length must be at least 1, got {width} and {length}")
+    device_of(model)  # as above
     complete: list[Hypothesis] = []
     beams = [Hypothesis((), 0.0)]
     with evaluating(model):

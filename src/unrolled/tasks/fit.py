@@ -206,7 +206,7 @@ def _of(kind: type, given: dict[str, Any]) -> dict[str, Any]:
 
 def _check_device(device: str) -> None:
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # the meta device makes tensors, and no numbers
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:60]
         raise UsageError(f"--device {device}: torch cannot use it here ({reason})") from error

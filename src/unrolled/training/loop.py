@@ -254,8 +254,7 @@ class Trainer:
         if curves:
             self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
         self._warn(p.watch.lags(curves, p.share, self.options.carry, self.probe.gated))
-        for layer, named, states in self.probe.units(window, state):
-            self._warn(p.watch.units(layer, named, states))
+        self._warn(p.watch.units(self.probe.units(window, state)))
 
     def _warn(self, warnings: list[dict[str, Any]]) -> None:
         for warning in warnings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,24 @@ FORGOTTEN, FELT = 1e-3, 0.1
 STUCK, DEAD = 0.01, 1e-4
 """A gate this near to 0 or 1 all the time does not decide; a state that varies less carries nothing."""
 
+FEWEST = 20
+"""Over fewer steps and sequences together, any unit may stand still."""
+
 LEAST_UPDATE = 3e-5
 """Smaller changes of the weights, relative to the weights, take ten thousands of updates to do anything."""
+
+ABOVE = 0.05
+"""A loss that is this many nats above the lowest has not risen plainly, however low that was."""
+
+TOO_HIGH = "learning rate too high"
+FOLLOWING = {
+    "most steps clipped",
+    "gradient vanishes",
+    "chunk shorter than the memory",
+    "gates stuck",
+    "dead units",
+}
+"""What too high a rate brings about: once that is said, they are no causes of their own."""
 
 
 @dataclass
@@ -57,28 +73,27 @@ class Watch:
     def report(self, loss: float, clipped: float, share: float, lr: float, peak: float, kind: str) -> list[Warned]:
         """A report of training: mean loss, share of steps clipped, learning rate and its peak, optimizer."""
         made, change = [], self.change
-        self.train = loss
-        if self.first_loss is None:
-            self.first_loss = self.lowest_loss = loss
-        assert self.lowest_loss is not None
-        self.lowest_loss = min(self.lowest_loss, loss)
+        small = change is not None and change < LEAST_UPDATE and lr > peak / 2
+        cut_short = small and kind == "sgd" and clipped > 0.5  # the limit makes it small, not the rate
         self.clipped = self.clipped + 1 if clipped > 0.5 and share > WARMED_UP else 0
-        if self.clipped >= IN_A_ROW:
-            made += self._once(
-                "most steps clipped",
-                f"{clipped:.0%} of the gradients since the last report were larger than the limit of --clip",
-                "clipping now sets the size of the steps: a smaller --lr, or a larger limit; see |g| in the reports",
-            )
-        above_start = loss > self.first_loss and share > WARMED_UP
-        self.high = self.high + 1 if above_start or loss > 1.5 * self.lowest_loss else 0
+        self.low = self.low + 1 if small and not cut_short else 0
+        above = self._take(loss, share)
+        self.high = self.high + 1 if above and not small else 0
         if self.high >= IN_A_ROW:
             made += self._once(
-                "learning rate too high",
+                TOO_HIGH,
                 f"the loss is {loss:.3f} nats, and was {self.lowest_loss:.3f} before, at a rate of {lr:.2g}",
                 f"start again with a smaller rate, such as --lr {peak / 5:.1g}",
             )
-        small = change is not None and change < LEAST_UPDATE and lr > peak / 2
-        self.low = self.low + 1 if small else 0
+        if self.clipped >= IN_A_ROW:
+            cure = "a smaller --lr, or a larger limit; see |g| in the reports"
+            if cut_short:
+                cure = f"an update changes the weights by {change:.0e} of their size: a larger limit; see |g|"
+            made += self._once(
+                "most steps clipped",
+                f"{clipped:.0%} of the gradients since the last report were larger than the limit of --clip",
+                f"clipping now sets the size of the steps: {cure}",
+            )
         if self.low >= IN_A_ROW:
             made += self._once(
                 "learning rate too low",
@@ -87,6 +102,20 @@ class Watch:
                 "the weights an update is usual)",
             )
         return made
+
+    def _take(self, loss: float, share: float) -> bool:
+        """Keep a report's loss; whether it is plainly above the lowest, or above the first.
+
+        That a loss is not finite is a cause of its own, and nothing that later ones could be compared with.
+        """
+        if not math.isfinite(loss):
+            return False
+        self.train = loss
+        if self.first_loss is None or self.lowest_loss is None:
+            self.first_loss = self.lowest_loss = loss
+        self.lowest_loss = min(self.lowest_loss, loss)
+        above_start = loss > self.first_loss and share > WARMED_UP
+        return above_start or loss > self.lowest_loss + max(0.5 * abs(self.lowest_loss), ABOVE)
 
     def skipped(self, lr: float) -> list[Warned]:
         """A loss or gradient that is not finite."""
@@ -143,8 +172,11 @@ class Watch:
         if self.best_validation is None or loss < self.best_validation:
             self.best_validation, self.train_at_best, self.worse = loss, train, 0
             return []
+        if self.train_at_best is None:  # the best came before the first report
+            self.train_at_best = train
         falling = train is not None and self.train_at_best is not None and train < self.train_at_best
-        self.worse = self.worse + 1 if loss > 1.01 * self.best_validation and falling else 0
+        rose = loss > self.best_validation + 0.01 * abs(self.best_validation)
+        self.worse = self.worse + 1 if rose and falling else 0
         if self.worse < IN_A_ROW:  # an estimate that rises twice may fall again
             return []
         return self._once(
@@ -155,34 +187,54 @@ class Watch:
             "or fewer epochs",
         )
 
-    def units(self, layer: str, named: Mapping[str, Tensor], states: tuple[str, ...]) -> list[Warned]:
-        """What the equation's names were over a stretch of steps, (T, N, width) each."""
+    def units(self, looked: Iterable[tuple[str, Mapping[str, Tensor], tuple[str, ...]]]) -> list[Warned]:
+        """What the equations name, over a stretch of steps.
+
+        Arguments:
+            looked: of each layer its number, its arrays (T, N, width) by name, and which of them are states.
+        """
+        stuck: dict[str, float] = {}
+        dead: dict[str, float] = {}
+        steps = 0
+        for layer, named, states in looked:
+            for name, values in named.items():
+                flat = values.flatten(0, 1)
+                steps = len(flat)
+                if steps < FEWEST:
+                    continue
+                if name not in states and bool((flat >= 0).all()) and bool((flat <= 1).all()):
+                    share = float(((flat < STUCK).all(0) | (flat > 1 - STUCK).all(0)).float().mean())
+                    if share > 0.5:
+                        stuck[f"{name} of layer {layer}"] = share
+                elif name == states[0]:
+                    share = float(((flat.amax(0) - flat.amin(0)) < DEAD).float().mean())
+                    if share > 0.1:
+                        dead[f"{name} of layer {layer}"] = share
         made: list[Warned] = []
-        for name, values in named.items():
-            flat = values.flatten(0, 1)
-            if name not in states and bool((flat >= 0).all()) and bool((flat <= 1).all()):
-                stuck = float(((flat < STUCK).all(0) | (flat > 1 - STUCK).all(0)).float().mean())
-                if stuck > 0.5:
-                    made += self._once(
-                        f"gate stuck: {name} of layer {layer}",
-                        f"{stuck:.0%} of its units stood within {STUCK:g} of 0 or 1 at each of {len(flat)} steps",
-                        "a gate that never moves learns no more: a smaller --lr, or weights that start smaller",
-                    )
-            elif name == states[0]:
-                dead = float(((flat.amax(0) - flat.amin(0)) < DEAD).float().mean())
-                if dead > 0.1:
-                    made += self._once(
-                        f"dead units: {name} of layer {layer}",
-                        f"{dead:.0%} of the units did not change over {len(flat)} steps",
-                        "they carry nothing: a smaller --lr, or fewer units with --hidden",
-                    )
+        if stuck:
+            made += self._once(
+                "gates stuck",
+                f"{_listed(stuck)} of the units stood within {STUCK:g} of 0 or 1 at each of {steps} steps",
+                "a gate that never moves learns no more: a smaller --lr, or weights that start smaller",
+            )
+        if dead:
+            made += self._once(
+                "dead units",
+                f"{_listed(dead)} of the units did not change over {steps} steps",
+                "they carry nothing: a smaller --lr, or fewer units with --hidden",
+            )
         return made
 
     def _once(self, cause: str, evidence: str, cure: str) -> list[Warned]:
-        if cause in self.said:
+        if cause in self.said or (cause in FOLLOWING and TOO_HIGH in self.said):
             return []
         self.said.append(cause)
         return [{"event": "warning", "cause": cause, "evidence": evidence, "cure": cure}]
+
+
+def _listed(shares: Mapping[str, float]) -> str:
+    """``f of layer 1: 62%, o of layer 2: 75%``."""
+    return ", ".join(f"{name}: {share:.0%}" for name, share in shares.items())
 
 
 class Change:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.models.decode import evaluating
+from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.tasks.text.reading import Part
 
@@ -89,7 +90,7 @@ def _of_targets(logs: Tensor, targets: Tensor) -> Tensor:
 
 def _run(model: Model, numbers: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
     """Log probabilities (T, N, V) and targets (T, N), chunk by chunk, with the state carried on."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     state = None
     steps = max(1, min(_CHUNK, _SCORES // (numbers.shape[1] * model.head.output_size)))
     with evaluating(model):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from unrolled.models.decode import Chooser, sample
+from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
 from unrolled.tasks.text.vocabulary import Vocabulary
@@ -49,7 +50,7 @@ def write(
         numbers = np.maximum(vocabulary.counts, 1e-300)  # zero counts keep a finite logarithm
         first = choose(np.log(numbers), Philox(seed, _START_STREAM).uniform())
         start, own, length = np.array([first]), (first,), length - 1
-    device = next(model.parameters()).device
+    device = device_of(model)
     own = itertools.chain(
         own,
         sample(
