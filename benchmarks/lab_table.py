@@ -35,20 +35,20 @@ def rows(folder: Path) -> list[tuple[Row, int, float]]:
 
 
 def markdown(lines: list[tuple[Row, int, float]]) -> str:
-    """The table, a line a setting; the paper's figure stands at the first line of a lag and variant."""
+    """The table, a line a setting; what is as in the line above is not said again."""
     text = [
         "| experiment | cell | solved | sequences | seconds | score | by chance | the paper |",
         "|---|---|--:|--:|--:|--:|--:|---|",
     ]
-    last = ""
+    last = said = ""
     for r, wanted, _ in lines:
         what = ", ".join(part for part in (r.name, Setting(r.cell, r.lag, r.variant).where) if part)
         few = "" if r.seeds == wanted else f" (of {wanted} to run)"
         count = "-" if math.isinf(r.median_sequences) else f"{r.median_sequences:,.0f}"
-        first = what != last
-        cells = [what if first else "", r.cell, f"{r.solved} of {r.seeds}{few}", count, number(r.seconds)]
-        text.append("| " + " | ".join([*cells, number(r.score), number(r.chance), r.paper if first else ""]) + " |")
-        last = what
+        cells = [what if what != last else "", r.cell, f"{r.solved} of {r.seeds}{few}", count, number(r.seconds)]
+        paper = r.paper if r.paper != said else ""
+        text.append("| " + " | ".join([*cells, number(r.score), number(r.chance), paper]) + " |")
+        last, said = what, r.paper
     hours = sum(seconds for *_, seconds in lines) / 3600
     text.append(f"\nAll seeds together took {hours:.1f} hours of one core.")
     return "\n".join(text)

@@ -178,12 +178,12 @@ def row(experiment: Experiment, setting: Setting, outcomes: list[Outcome]) -> Ro
 
 
 def number(value: float) -> str:
-    """Three digits, or a whole number with commas.
+    """Three digits, four from 1 on, or a whole number with commas.
 
-    >>> number(0.00019531), number(100_000.0)
-    ('0.000195', '100,000')
+    >>> number(0.00019531), number(1.3466), number(100_000.0)
+    ('0.000195', '1.347', '100,000')
     """
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.{4 if value >= 1 else 3}g}"
 
 
 def code(experiment: Experiment) -> str:
