@@ -8,6 +8,7 @@ import unrolled
 from unrolled.errors import RunError, UsageError
 from unrolled.hopfield import memory
 from unrolled.hopfield.capacity import critical_load, measure
+from unrolled.runs.arrays import read_arrays, write_arrays
 
 TWO = [[1.0, -1, 1, -1, 1, 1, -1, 1, 1, 1, 1, 1, 1, 1, 1]]
 
@@ -26,6 +27,7 @@ TWO = [[1.0, -1, 1, -1, 1, 1, -1, 1, 1, 1, 1, 1, 1, 1, 1]]
         (np.ones((0, 4)), {}, "empty"),
         ("pattern", {}, "numbers"),
         (None, {}, "numbers"),
+        (np.ones((2, 15), dtype=complex), {}, "numbers"),
         (TWO, {"rule": "hopfield"}, "hebb, storkey"),
         (TWO, {"units": "spins"}, "binary, graded"),
         (TWO, {"phi": "relu"}, "tanh, logistic"),
@@ -102,6 +104,12 @@ def test_removing_and_given_weights():
             refused()
 
 
+def test_it_says_what_it_is():
+    assert repr(unrolled.Hopfield(TWO * 2)) == "Hopfield(2 patterns of 15 units, rule='hebb', units='binary')"
+    graded = unrolled.Hopfield(TWO, units="graded", gain=2.0, rule="projection")
+    assert repr(graded).endswith("rule='projection', units='graded', gain=2, phi='tanh')")
+
+
 def test_states_come_in_many_forms():
     net = unrolled.Hopfield(TWO)
     row = TWO[0]
@@ -167,5 +175,22 @@ def test_what_is_no_memory(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.ones(3)}, path)
-    with pytest.raises(RunError):
+    with pytest.raises(RunError, match="damaged"):
+        memory.load(path)
+    with pytest.raises(RunError, match="is a folder"):
+        memory.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lost", "settings"),
+    [("patterns", {}), ("threshold", {}), (None, {"dtype": "nn"}), (None, {"rule": 7}), (None, {"colour": 1})],
+)
+def test_a_memory_that_holds_no_network(tmp_path, lost, settings):
+    path = tmp_path / "memory"
+    memory.save(unrolled.Hopfield(TWO), path)
+    arrays, content = read_arrays(path)
+    arrays.pop(lost, None)
+    content["settings"] |= settings
+    write_arrays(path, arrays, content)
+    with pytest.raises(RunError, match="damaged: what it holds is no network"):
         memory.load(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import json_option, wrapped
 
 RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
 UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
@@ -91,6 +91,9 @@ def store(
     count = "1 pattern" if len(rows) == 1 else f"{len(rows)} patterns"
     print(f"{output}: {count} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}")
     print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
+    if float(between.max()) > 1 - 1e-9:
+        a, b = divmod(int(between.argmax()), len(rows))
+        print(wrapped(f"{names[a]} and {names[b]} are one pattern, or one the reverse of the other"))
     print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
 
 

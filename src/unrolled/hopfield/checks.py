@@ -29,6 +29,8 @@ def as_rows(what: str, given: Any, dtype: torch.dtype, width: int | None = None)
         given = torch.stack([torch.as_tensor(np.asarray(g)) for g in given])
     try:
         rows = torch.as_tensor(given if isinstance(given, Tensor) else np.asarray(given))
+        if rows.is_complex():
+            raise TypeError("complex numbers")
         rows = rows.detach().to(dtype=dtype, device="cpu", copy=True)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"Hopfield: {what} must be numbers, (P, N); got {type(given).__name__}") from error

@@ -11,7 +11,7 @@ import torch
 
 from unrolled.errors import RunError
 from unrolled.hopfield.network import Hopfield
-from unrolled.runs.arrays import read_arrays, write_arrays
+from unrolled.runs.arrays import Arrays, read_arrays, write_arrays
 
 FORMAT = "unrolled hopfield memory 1"
 
@@ -54,13 +54,17 @@ def load(path: str | Path) -> tuple[Hopfield, dict[str, Any]]:
         content = {}
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path} is no Hopfield memory; make one with: unrolled hopfield store PICTURES... -o {path}")
-    settings = dict(content["settings"])
+    try:
+        return _network(arrays, dict(content["settings"])), dict(content["about"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: what it holds is no network ({error})") from error
+
+
+def _network(arrays: Arrays, settings: dict[str, Any]) -> Hopfield:
     settings["dtype"] = getattr(torch, settings["dtype"])
     if settings["rule"] == "given":
         for name in ("rule", "self_connections", "options"):
             settings.pop(name)
         patterns = arrays["patterns"] if len(arrays["patterns"]) else None
-        net = Hopfield.from_weights(arrays["weights"], patterns, threshold=arrays["threshold"], **settings)
-    else:
-        net = Hopfield(arrays["patterns"].astype(np.float64), threshold=arrays["threshold"], **settings)
-    return net, content["about"]
+        return Hopfield.from_weights(arrays["weights"], patterns, threshold=arrays["threshold"], **settings)
+    return Hopfield(arrays["patterns"].astype(np.float64), threshold=arrays["threshold"], **settings)

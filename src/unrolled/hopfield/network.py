@@ -113,6 +113,11 @@ class Hopfield:
         if rule != "given":
             self._learn()
 
+    def __repr__(self) -> str:
+        P, N = self.patterns.shape
+        graded = f", gain={self.gain:g}, phi={self.phi!r}" if self.units == "graded" else ""
+        return f"Hopfield({P:,} patterns of {N:,} units, rule={self.rule!r}, units={self.units!r}{graded})"
+
     @classmethod
     def from_weights(cls, weights: Any, patterns: Any = None, **settings: Any) -> Hopfield:
         """A network with a W of one's own, (N, N), instead of a learned one.

@@ -36,6 +36,8 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         RunError: the file is missing, cut short or altered.
     """
+    if path.is_dir():
+        raise RunError(f"{path} is a folder, expected a file")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
