@@ -18,14 +18,14 @@ SEEDS = st.integers(0, 10**6)
 GAINS = st.floats(0.05, 50)
 
 
-def network(N, seed, units="graded", gain=1.0, phi="tanh", own=0.0, theta=0.3):
+def network(N, seed, units="graded", gain=1.0, phi="tanh", own=0.0, theta=0.3, tau=1.0):
     """Random symmetric W, with a diagonal of that size, and random thresholds."""
     draw = torch.Generator().manual_seed(seed)
     W = torch.randn(N, N, generator=draw, dtype=torch.float64)
     W = (W + W.T) / math.sqrt(2 * N)
     W.fill_diagonal_(own)
     threshold = theta * torch.randn(N, generator=draw, dtype=torch.float64)
-    settings = {"phi": phi} if units == "graded" else {}
+    settings = {"phi": phi, "tau": tau} if units == "graded" else {}
     return unrolled.Hopfield.from_weights(W, units=units, gain=gain, threshold=threshold, **settings)
 
 
@@ -83,20 +83,24 @@ def test_negative_self_connections_can_raise_it():
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=SEEDS, gain=GAINS, phi=st.sampled_from(["tanh", "logistic"]))
-def test_the_energy_falls_in_continuous_time(seed, gain, phi):
+@given(seed=SEEDS, gain=GAINS, phi=st.sampled_from(["tanh", "logistic"]), tau=st.sampled_from([0.2, 1.0, 5.0]))
+def test_the_energy_falls_in_continuous_time(seed, gain, phi, tau):
     """Between steps of the integration, up to its accuracy."""
-    net = network(10, seed, gain=gain, phi=phi)
+    net = network(10, seed, gain=gain, phi=phi, tau=tau)
     found = net.recall(start(net, 3, seed), update="continuous", time=30.0)
     assert float((found.energy[1:] - found.energy[:-1]).max()) <= 1e-6 * (1 + float(found.energy.abs().max()))
 
 
-def test_continuous_time_ends_where_the_map_stays():
-    net = network(30, 3, gain=3.0)
+@pytest.mark.parametrize("tau", [0.5, 1.0, 2.0])
+def test_continuous_time_ends_where_the_map_stays_and_the_energy_is_flat(tau):
+    net = network(30, 3, gain=3.0, tau=tau)
     found = net.recall(start(net, 5, 3), update="continuous")
     assert found.converged
     v = found.state
-    assert torch.allclose(torch.tanh(3.0 * (v @ net.weights + net.threshold)), v, atol=1e-4)
+    assert torch.allclose(torch.tanh(3.0 * tau * (v @ net.weights + net.threshold)), v, atol=1e-4)
+    v = v.clamp(-1 + 1e-6, 1 - 1e-6).requires_grad_()
+    net.network.energy(v.T[None]).sum().backward()
+    assert float((v.grad * (1 - v.detach() ** 2)).abs().max()) < 1e-4
 
 
 def test_the_integration_is_accurate():
@@ -200,7 +204,9 @@ def test_unfinished_is_said():
 def test_dense_energies_fall_and_flips_follow_them(rule):
     draw = torch.Generator().manual_seed(1)
     patterns = torch.randint(0, 2, (30, 16), generator=draw).double() * 2 - 1
-    net = unrolled.Hopfield(patterns, rule=rule, gain=0.2, options={"degree": 4} if rule == "dense" else {})
+    theta = 0.5 * torch.randn(16, generator=draw, dtype=torch.float64)
+    options = {"degree": 4} if rule == "dense" else {}
+    net = unrolled.Hopfield(patterns, rule=rule, gain=0.2, threshold=theta, options=options)
     x = torch.randint(0, 2, (6, 16), generator=draw).double() * 2 - 1
     found = net.recall(x, frames=16, keep=True)
     assert rises(found.energy) <= 1

@@ -224,6 +224,18 @@ def test_one_state_many_states_and_the_seed():
     assert torch.equal(starts, damaged(patterns, 0.2, 1))  # the caller's states are left alone
 
 
+def test_what_a_state_is_called_by_its_overlap():
+    """W is 0, so that each state stays where it is: 100 units, of which some differ from the only pattern."""
+    pattern = torch.ones(100)
+    net = unrolled.Hopfield.from_weights(torch.zeros(100, 100), patterns=pattern)
+    starts = pattern.repeat(6, 1)
+    for r, wrong in enumerate((0, 1, 5, 6, 99, 100)):
+        starts[r, :wrong] = -1
+    found = net.recall(starts)
+    assert found.outcome == ("recalled", "near", "near", "spurious", "spurious", "reversed")
+    assert found.overlaps[:, 0].tolist() == pytest.approx([1, 0.98, 0.9, 0.88, -0.98, -1])
+
+
 def test_mixtures_are_named():
     """The majority of three patterns is at rest in a network of few patterns, and is said to be that."""
     patterns = signs((3, 400), draw(1)).double()
