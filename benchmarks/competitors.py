@@ -70,8 +70,9 @@ class Side:
 
     def results(self) -> dict[str, Tensor]:
         """The output and every gradient, by name."""
-        named = {"y": self.train().detach(), "y without gradients": self.forward(), "dx": self.x.grad}
-        return named | {f"d{name}": p.grad for name, p in weights(self.layer).items()}
+        named = {"y": self.train().detach(), "y without gradients": self.forward()}
+        learned = {"dx": self.x, **{f"d{name}": p for name, p in weights(self.layer).items()}}
+        return named | {name: p.grad for name, p in learned.items() if p.grad is not None}
 
 
 def weights(layer: nn.Module) -> dict[str, nn.Parameter]:

@@ -17,6 +17,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,12 +28,15 @@ from unrolled.hopfield import maxcut, tsp
 from unrolled.hopfield.asynchronous import plain_sweep
 from unrolled.hopfield.capacity import critical_load, measure, wilson
 
+Made = TypeVar("Made")
+
 SEED = 1
 
 
 def recall() -> None:
     print("N = 100, 15 % of units flipped, 1,000 trials a load, asynchronous: recalled exactly, and 95 % interval")
     loads = [7, 13, 19, 25, 40, 60]
+    rules: list[tuple[str, bool, dict[str, Any]]]
     rules = [("hebb", False, {}), ("hebb", True, {}), ("storkey", False, {}), ("projection", False, {})]
     rules += [("perceptron", False, {}), ("perceptron", False, {"symmetric": False})]
     print(f"{'patterns':<40}" + "".join(f"{P:>21}" for P in loads))
@@ -59,7 +63,7 @@ def starts(patterns: torch.Tensor, count: int, share: float, seed: int) -> torch
     return x
 
 
-def timed(call: Callable[[], object]) -> tuple[float, object]:
+def timed(call: Callable[[], Made]) -> tuple[float, Made]:
     begin = time.perf_counter()
     result = call()
     return time.perf_counter() - begin, result
@@ -115,7 +119,7 @@ def by_hopfieldnetwork(xi: np.ndarray, x: np.ndarray) -> tuple[float, float, np.
 
     np.random.seed(SEED)  # noqa: NPY002 - the package draws from it
 
-    def one(net, start: np.ndarray) -> np.ndarray:
+    def one(net: Any, start: np.ndarray) -> np.ndarray:
         net.set_initial_neurons_state(start.copy())
         net.update_neurons(0, "async", run_max=True)
         return net.S
@@ -169,6 +173,7 @@ def salesman() -> None:
         valid, ratio, best, nearest, random, sets, none = 0, [], [], [], [], 10, 0
         for seed in range(sets):
             found = tsp.solve(count=10, starts=100, seed=seed, constants=tsp.Constants(D=D))
+            assert found.shortest is not None and found.nearest is not None
             valid += found.valid
             none += not found.valid
             ratio += [length / found.shortest for length in found.lengths]

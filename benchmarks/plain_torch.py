@@ -27,10 +27,11 @@ class Plain(nn.Module):
         self.embedding = nn.Embedding(size, EMBEDDING)
         self.lstm = nn.LSTM(EMBEDDING, HIDDEN)
         self.head = nn.Linear(HIDDEN, size)
-        for block in self.lstm.weight_hh_l0.data.split(HIDDEN):
+        named = dict(self.lstm.named_parameters())
+        for block in named["weight_hh_l0"].data.split(HIDDEN):
             nn.init.orthogonal_(block)
-        self.lstm.bias_ih_l0.data[HIDDEN : 2 * HIDDEN] = 1
-        self.lstm.bias_hh_l0.data[HIDDEN : 2 * HIDDEN] = 0
+        named["bias_ih_l0"].data[HIDDEN : 2 * HIDDEN] = 1
+        named["bias_hh_l0"].data[HIDDEN : 2 * HIDDEN] = 0
 
     def forward(self, x, state=None):
         h, state = self.lstm(self.embedding(x), state)

@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def measure(cell: str, turns: int) -> dict:
         with probe.watching(window, wanted):
             total, count, _ = window_loss(model, window, None)
             backward(total / count, parameters)
-        return [p.grad.clone() for p in parameters]
+        return [p.grad.clone() for p in parameters if p.grad is not None]
 
     assert all(map(torch.equal, gradients(True), gradients(False)))
 
@@ -94,9 +95,8 @@ def measure(cell: str, turns: int) -> dict:
             json.dumps(probe.curves(recorded))
 
     def look() -> None:
-        watch.lags(probe.by_lag(task, window, None), 0.5, True)
-        for layer, named, states in probe.units(window, None):
-            watch.units(layer, named, states)
+        watch.lags(probe.by_lag(cast(Any, task), window, None), 0.5, True)
+        watch.units(probe.units(window, None))
 
     updates, recorded, inside = timed(turns, lambda: update(False), lambda: update(True), look)
     without, with_ = timed(turns, lambda: gradients(False), lambda: gradients(True))

@@ -21,13 +21,13 @@ BLOCK = re.compile(r"<!-- (source|output) (\S+) -->\n.*?<!-- end -->", re.DOTALL
 
 def command_line() -> str:
     """Every verb's help."""
-    from click import Context, Group
+    from click import Command, Context, Group
 
     from unrolled.cli.main import app
 
     pages = ["# The command line\n\nGenerated from the program by `make docs`.\n"]
 
-    def add(command, names: tuple[str, ...]) -> None:
+    def add(command: Command, names: tuple[str, ...]) -> None:
         context = Context(command, info_name=" ".join(names), max_content_width=80, terminal_width=80)
         context.help_option_names = ["-h", "--help"]
         pages.append(f"## {' '.join(names)}\n\n```\n{command.get_help(context)}\n```\n")
