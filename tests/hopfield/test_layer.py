@@ -80,6 +80,15 @@ def test_gradients_through_the_fixed_point(phi, rate):
     assert torch.autograd.gradcheck(layer, (x,), check_undefined_grad=False)
 
 
+def test_second_derivatives_are_exact_or_refused():
+    cell = unrolled.HopfieldCell(3, dtype=torch.float64)
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(unrolled.HopfieldLayer(cell, "unrolled", tolerance=1e-13), (x,))
+    y = unrolled.HopfieldLayer(cell)(x).sum()
+    with pytest.raises(UsageError, match="second derivatives need backward='unrolled'"):
+        torch.autograd.grad(y, x, create_graph=True)
+
+
 def test_a_layer_learns_what_one_step_cannot():
     """XOR of two fields, read off a third unit: the fixed point needs the hidden ones."""
     x = torch.tensor([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])

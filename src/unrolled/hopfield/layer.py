@@ -40,7 +40,8 @@ class HopfieldLayer(nn.Module):
         implicit: the floats of one step; unrolled: of all of them.
 
     Raises:
-        UsageError: another ``backward``, a cell of signs, or an input of another shape.
+        UsageError: another ``backward``, a cell of signs, an input of another shape, or second derivatives through
+            the implicit gradient.
 
     Source:
         F. J. Pineda, "Generalization of back-propagation to recurrent neural networks", Physical Review Letters 59
@@ -83,6 +84,8 @@ class HopfieldLayer(nn.Module):
         again = self.cell.step(x.detach(), at)
 
         def solve(g: Tensor) -> Tensor:
+            if torch.is_grad_enabled():  # create_graph: what is solved here would be missing from it
+                raise UsageError("HopfieldLayer: second derivatives need backward='unrolled'")
             return self._rest(lambda u: g + torch.autograd.grad(again, at, u, retain_graph=True)[0], g, "gradient")
 
         out.register_hook(solve)
