@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "lab",
         "insight",
         "hopfield",
+        "drawing",
         "errors",
         "version",
     },

@@ -26,6 +26,19 @@ def new_figure(width: float, height: float, dpi: int = 150) -> Any:
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
+def check_ending(path: str) -> None:
+    """A picture's name says its format; better before the work than after it.
+
+    Raises:
+        UsageError: the ending is none of a format that can be written.
+    """
+    from pathlib import Path
+
+    known = new_figure(1, 1).canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in known:
+        raise UsageError(f"{path}: a picture's name must end in .png, .svg, .pdf or another format's ending")
+
+
 def bare(axes: Any) -> None:
     """Take the upper and the right edge away."""
     axes.spines[["top", "right"]].set_visible(False)

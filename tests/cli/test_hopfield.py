@@ -144,3 +144,38 @@ def test_deep_and_transparent_pictures(tmp_path):
     assert np.array_equal(read(tmp_path / "clear.png"), np.where(clear[..., 3] > 0, -1.0, 1.0))
     Image.fromarray(np.full((3, 3), 200, dtype=np.uint8)).save(tmp_path / "plain.png")
     assert set(read(tmp_path / "plain.png").ravel()) == {1.0}
+
+
+def test_nothing_that_is_read_is_written_over(cli, shapes, tmp_path):
+    before = (tmp_path / "disc.png").read_bytes()
+    status, _, err = cli("store", *shapes, "-o", "disc.png")
+    assert status == 2 and "one of the pictures" in err
+    assert cli("store", *shapes)[0] == 0
+    status, _, err = cli("recall", "memory", "disc.png", "-o", "disc")
+    assert status == 2 and "written over" in err
+    assert (tmp_path / "disc.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("recall", "memory", "disc.png", "--damage", "nan"),
+        ("tsp", "--distance", "nan"),
+        ("tsp", "-o", "tours.xyz"),
+        ("capacity", "--units", "20", "--trials", "2", "-o", "capacity.xyz"),
+    ],
+)
+def test_what_is_refused_before_the_work(cli, shapes, arguments):
+    assert cli("store", *shapes)[0] == 0
+    status, _, err = cli(*arguments)
+    assert status == 2 and "Traceback" not in err and ("not a number" in err or "ending" in err)
+
+
+def test_a_telephone_picture_stands_upright(cli, shapes, tmp_path):
+    with Image.open("disc.png") as picture:
+        wide = picture.convert("L").resize((40, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    wide.save("turned.jpg", exif=exif)
+    status, out, _ = cli("store", "turned.jpg")
+    assert status == 0 and "20 x 40" in out

@@ -76,7 +76,8 @@ def test_no_update_of_one_unit_raises_the_energy(seed, gain, units, phi, own):
 def test_negative_self_connections_can_raise_it():
     """So the test above can fail: one unit that opposes itself."""
     v = torch.full((1, 1, 1), 0.9, dtype=torch.float64)
-    net = unrolled.Hopfield.from_weights(torch.tensor([[-3.0]]), units="graded", gain=4.0)
+    with pytest.warns(UserWarning, match="negative self-connection"):
+        net = unrolled.Hopfield.from_weights(torch.tensor([[-3.0]]), units="graded", gain=4.0)
     before = net.energy(v[0])
     plain_sweep(net.network, v, torch.tensor([0]))
     assert float(net.energy(v[0])) > float(before)
@@ -192,6 +193,36 @@ def test_longer_cycles_of_a_w_that_is_not_symmetric(length):
     for refused in (lambda: net.energy(x), net.safety):
         with pytest.raises(UsageError, match="not symmetric"):
             refused()
+
+
+@pytest.mark.parametrize(("dtype", "gain"), [(torch.float64, 1 - 1e-6), (torch.float32, 0.9995)])
+def test_a_swing_that_shrinks_slowly_is_no_cycle(dtype, gain):
+    """Just below the safe gain: it comes to rest in the end, however long that takes."""
+    W = [[0.0, -1.0], [-1.0, 0.0]]
+    net = unrolled.Hopfield.from_weights(W, units="graded", gain=gain, dtype=dtype)
+    assert net.safety().safe
+    assert "cycle" not in net.recall([0.01, 0.01], update="synchronous", steps=300).outcome
+
+
+@pytest.mark.parametrize(("phi", "slope", "tau"), [("tanh", 1.0, 1.0), ("logistic", 0.25, 1.0), ("tanh", 1.0, 3.0)])
+def test_the_safe_gain_is_exact(phi, slope, tau):
+    """Of two units that oppose each other: 1 over the steepest slope, over tau."""
+    W = [[0.0, -1.0], [-1.0, 0.0]]
+    net = unrolled.Hopfield.from_weights(W, units="graded", phi=phi, tau=tau)
+    assert net.safety().gain == pytest.approx(1 / (slope * tau))
+
+
+def test_symmetric_up_to_rounding():
+    signs = torch.randint(0, 2, (50, 200), generator=torch.Generator().manual_seed(1)).double() * 2 - 1
+    W = torch.linalg.pinv(signs) @ signs
+    assert not torch.equal(W, W.T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = unrolled.Hopfield.from_weights(W)
+    assert net.symmetric and torch.equal(net.weights, net.weights.T)
+    W[0, 1] += 1e-6
+    with pytest.warns(UserWarning, match="not symmetric"):
+        unrolled.Hopfield.from_weights(W)
 
 
 def test_unfinished_is_said():

@@ -131,6 +131,27 @@ def test_capacity_mistakes():
             measure(**({"units": 20} | settings))
     with pytest.raises(UsageError, match="50 units"):
         critical_load(10)
+    with pytest.raises(UsageError, match="without thresholds"):
+        unrolled.Hopfield(TWO, threshold=5.0).capacity()
+
+
+def test_capacity_is_that_of_a_network_like_this_one():
+    patterns = torch.ones(1, 20)
+    cold, hot = (unrolled.Hopfield(patterns, rule="softmax", gain=gain) for gain in (4.0, 1e-3))
+    assert cold.capacity(loads=30, trials=20).points[0].rate > 0.8
+    assert hot.capacity(loads=30, trials=20).points[0].rate < 0.2
+
+
+def test_numbers_of_numpy_are_numbers():
+    net = unrolled.Hopfield(TWO * 2, units="graded", gain=np.float32(2))
+    net.remove(np.int64(0))
+    assert net.recall(TWO[0], steps=np.int64(3), frames=99).steps[0] <= 3
+    assert len(measure(20, np.arange(2, 6, 2), trials=2).points) == 2
+    for wrong in ({"rate": "a"}, {"time": None}, {"steps": True}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            net.recall(TWO[0], **wrong)
+    with pytest.raises(UsageError, match="no pattern True"):
+        net.remove(True)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,13 @@ def test_a_regular_graph():
             maxcut.regular(vertices, degree)
 
 
+@pytest.mark.parametrize(("vertices", "degree"), [(60, 58), (30, 29), (41, 30)])
+def test_a_graph_with_nearly_all_edges(vertices, degree):
+    A = maxcut.regular(vertices, degree, seed=1)
+    assert bool((A.sum(0) == degree).all()) and torch.equal(A, A.T) and set(A.unique().tolist()) <= {0.0, 1.0}
+    assert not A.diagonal().any()
+
+
 def test_graphs_from_files(tmp_path):
     path = tmp_path / "graph.txt"
     path.write_text("# a path\n0 1\n1 2 2.5\n\n")

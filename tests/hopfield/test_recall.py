@@ -232,7 +232,7 @@ def test_what_a_state_is_called_by_its_overlap():
     for r, wrong in enumerate((0, 1, 5, 6, 99, 100)):
         starts[r, :wrong] = -1
     found = net.recall(starts)
-    assert found.outcome == ("recalled", "near", "near", "spurious", "spurious", "reversed")
+    assert found.outcome == ("recalled", "near", "near", "spurious", "near", "reversed")
     assert found.overlaps[:, 0].tolist() == pytest.approx([1, 0.98, 0.9, 0.88, -0.98, -1])
 
 

@@ -15,7 +15,17 @@ RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
 UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
 
 _seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-_share = click.FloatRange(0, 1)
+
+
+class _Share(click.FloatRange):
+    """A range that refuses what is not a number, too."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        made = super().convert(value, param, ctx)
+        return self.fail(f"{value} is not a number.", param, ctx) if made != made else made
+
+
+_share = _Share(0, 1)
 
 
 @click.group(epilog="Example: unrolled hopfield store A.png B.png -o memory")
@@ -60,6 +70,8 @@ def store(
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
+    if Path(output).resolve() in {Path(p).resolve() for p in pictures}:
+        raise UsageError(f"-o {output}: this is one of the pictures; give the memory another name")
     wanted = _size(size)
     first = read(pictures[0], wanted, units)
     height, width = first.shape
@@ -129,6 +141,7 @@ def recall(
     from unrolled.hopfield.figures import draw_energy, draw_steps
     from unrolled.hopfield.outcome import OUTCOMES, counted
 
+    _not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
     with _plain_warnings():
         net, about = files.load(memory)
         if not {"width", "height", "names"} <= set(about):
@@ -211,6 +224,7 @@ def capacity(
     """
     from dataclasses import asdict
 
+    from unrolled.drawing import check_ending
     from unrolled.hopfield.capacity import critical_load, measure
     from unrolled.hopfield.figures import draw_capacity
 
@@ -223,6 +237,7 @@ def capacity(
             print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} keep an overlap above 0.9")
         print(f"half of them at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N")
         return
+    check_ending(output)
     chosen = _loads(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
     for rule in rules or RULES[:4]:
@@ -242,9 +257,7 @@ def capacity(
 @hopfield.command(epilog="Example: unrolled hopfield tsp --cities 10 --starts 100")
 @click.option("--cities", type=click.IntRange(3, 60), default=10, show_default=True, help="Random, in a unit square.")
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
-@click.option(
-    "--distance", "D", type=click.FloatRange(0), default=500.0, show_default=True, help="Weight of length, D."
-)
+@click.option("--distance", "D", type=_Share(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
 @click.option("-o", "--output", help="Draw the best tour, here.")
 @_seed
 @json_option
@@ -253,9 +266,12 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
 
     With their constants A = B = 500, C = 200, D = 500, n = 15 for 10 cities.
     """
+    from unrolled.drawing import check_ending
     from unrolled.hopfield.figures import draw_tours
     from unrolled.hopfield.tsp import Constants, nearest, shortest, solve
 
+    if output:
+        check_ending(output)
     found = solve(count=cities, starts=starts, seed=seed, constants=Constants(D=D))
     mean = sum(found.lengths) / found.valid if found.valid else None
     best = min(found.lengths, default=None)
@@ -273,6 +289,8 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
         _print(facts | {"random": found.random, "tour": found.best})
         return
     print(f"{found.valid} of {starts} starts ended in a valid tour ({found.unfinished} still moved)")
+    if not found.valid:
+        print("That is common for this network; a smaller --distance finds more tours, and longer ones.")
     if mean is not None and best is not None:
         print(f"length  mean {mean:.3f}, best {best:.3f}")
     told = [] if found.shortest is None else [f"shortest {found.shortest:.3f}"]
@@ -359,3 +377,14 @@ def _print(facts: Any) -> None:
     from json import dumps
 
     print(dumps(facts))
+
+
+def _not_an_input(written: list[str], *given: str) -> None:
+    """Nothing that is read is to be written over."""
+    from pathlib import Path
+
+    from unrolled.errors import UsageError
+
+    for path in written:
+        if Path(path).resolve() in {Path(one).resolve() for one in given}:
+            raise UsageError(f"-o: {path} would be written over, and it is read here; give another name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -80,6 +81,7 @@ def measure(
     seed: int = 0,
     self_connections: bool = False,
     options: dict[str, Any] | None = None,
+    gain: float = 1.0,
 ) -> Capacity:
     """Recall random patterns from damaged copies, at several loads.
 
@@ -91,6 +93,7 @@ def measure(
         loads: numbers of patterns; ten up to 1.5 times what the rule holds if None.
         flips: a share.
         trials: of each load.
+        gain: of ``"softmax"``, its inverse temperature.
 
     Cost:
         trials N^2 numbers a load for the learning; networks are made and run together as memory allows.
@@ -111,7 +114,7 @@ def measure(
             start = patterns[:, 0].clone()
             turned = torch.rand(K, units, generator=draw).argsort(1)[:, : round(flips * units)]
             start.scatter_(1, turned, -start.gather(1, turned))
-            network = _network(rule, patterns, self_connections, options or {})
+            network = _network(rule, patterns, self_connections, options or {}, gain)
             course = asynchronous(
                 network,
                 start[..., None].to(network.theta.dtype),
@@ -190,7 +193,7 @@ def _shares_kept(units: int, P: int, networks: int, draw: torch.Generator, sweep
     while left := networks - len(shares):
         patterns = signs((max(1, min(left, _FLOATS // units**2)), P, units), draw)
         start = patterns.mT.contiguous()
-        network = _network("hebb", patterns, False, {})
+        network = _network("hebb", patterns, False, {}, 1.0)
         course = asynchronous(network, start, lambda: torch.randperm(units, generator=draw), sweeps, energy=False)
         m = (course.v * patterns.mT).mean(1)
         shares += (m > 0.9).double().mean(1).tolist()
@@ -226,10 +229,12 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _network(rule: str, patterns: Tensor, self_connections: bool, options: dict[str, Any]) -> Wiring | Dense:
+def _network(
+    rule: str, patterns: Tensor, self_connections: bool, options: dict[str, Any], gain: float
+) -> Wiring | Dense:
     theta = patterns.new_zeros(1, patterns.shape[2], 1)
     if rule in DENSE:
-        return Dense(patterns.double(), theta.double(), rule, False, options.get("degree", 3), 1.0)
+        return Dense(patterns.double(), theta.double(), rule, False, options.get("degree", 3), gain)
     learned = RULES[rule](patterns, self_connections, **options)
     return Wiring(learned.W, theta, "sign", scale=learned.scale, dead=learned.dead)
 
@@ -246,8 +251,8 @@ def _checked(units: int, loads: Iterable[int] | None, rule: str, flips: float, t
     if loads is None:
         most = 1.5 * (holds(rule, units) or (units, ""))[0]
         loads = {max(1, round(most * k / 10)) for k in range(1, 11)}
-    chosen = list(loads)
+    chosen = [loads] if isinstance(loads, Integral) else list(loads)
     for load in chosen:
-        if isinstance(load, bool) or not isinstance(load, int) or load < 1:
+        if isinstance(load, bool) or not isinstance(load, Integral) or load < 1:
             raise UsageError(f"Hopfield: a load is a whole number of patterns from 1, got {load!r}")
-    return sorted(chosen)
+    return sorted(int(load) for load in chosen)

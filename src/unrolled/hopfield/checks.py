@@ -59,7 +59,7 @@ def in_range(what: str, rows: Tensor, units: str, phi: str) -> Tensor:
     if units == "binary":
         if bool((rows.abs() != 1).any()):
             bad = float(rows[rows.abs() != 1][0])
-            hint = "; for zeros and ones, give 2*x - 1" if bad == 0 else "; units='graded' takes values between"
+            hint = "; for zeros and ones, give 2.0 * x - 1" if bad == 0 else "; units='graded' takes values between"
             raise UsageError(f"Hopfield: {what} of binary units must be -1 or 1, one value is {bad:g}{hint}")
     elif bool(((rows < low) | (rows > high)).any()):
         bad = float(rows[(rows < low) | (rows > high)][0])

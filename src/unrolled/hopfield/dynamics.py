@@ -126,6 +126,8 @@ def synchronous(
     """
     course = Course.begin(v, None, keep)
     kept, kept_at, period = v, 0, course.period
+    moved = torch.full(period.shape, float("inf"), dtype=v.dtype)  # by how much the kept state was reached
+    shrunk = 1 - (1e-9 if v.dtype == torch.float64 else 3e-6)
     steps_of = torch.zeros_like(period)
     for t in range(steps + 1):
         at_rest = period > 0
@@ -148,13 +150,15 @@ def synchronous(
         new = torch.where(at_rest[:, None], v, new)
         change = (new - v).abs().amax(1)
         still = change <= tolerance
-        # graded units that swing to rest come back to where they were more closely than they move, but move little
-        back = ((new - kept).abs().amax(1) <= tolerance) & (change > tolerance**0.5)
+        # graded units that swing to rest come back to where they were more closely than they move, but move less
+        # and less
+        swings = change >= shrunk * moved if kept_at else torch.zeros_like(still)
+        back = ((new - kept).abs().amax(1) <= tolerance) & (change > tolerance**0.5) & swings
         found = torch.where(still, 1, torch.where(back, t + 1 - kept_at, 0))
         steps_of += ~(at_rest | still)
         period = torch.where(at_rest, period, found)
         v = new
         if t + 1 >= 2 * max(kept_at, 1) or t == 0:
-            kept, kept_at = v, t + 1
+            kept, kept_at, moved = v, t + 1, change
     course.v, course.period, course.steps = v, period, steps_of
     return course

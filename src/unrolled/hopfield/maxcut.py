@@ -18,6 +18,8 @@ EXACT = 22
 """Vertices up to which the largest cut is found by trying all."""
 MOST = 20_000
 """Vertices of a graph from a file, at most."""
+HEAVIEST = 1e100
+"""Of an edge, so that sums and their squares stay finite."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,10 @@ def regular(vertices: int, degree: int, seed: int = 0) -> Tensor:
             f"Hopfield: no graph has {vertices} vertices of {degree} edges each; degree must be below the number of "
             "vertices, and their product even"
         )
+    if 2 * degree > vertices - 1:  # pairing would get stuck: take the edges that a sparse graph has not
+        fewer = vertices - 1 - degree
+        whole = 1 - torch.eye(vertices, dtype=torch.float64)
+        return whole - regular(vertices, fewer, seed) if fewer else whole
     rng = np.random.default_rng(seed)
     A = np.zeros((vertices, vertices))
     while True:
@@ -159,11 +165,12 @@ def read_graph(path: str) -> Tensor:
             continue
         try:
             x, y, weight = int(parts[0]), int(parts[1]), float(parts[2]) if len(parts) > 2 else 1.0
-            if len(parts) > 3 or min(x, y) < 0 or max(x, y) >= MOST or x == y or not np.isfinite(weight):
+            if len(parts) > 3 or min(x, y) < 0 or max(x, y) >= MOST or x == y or not abs(weight) <= HEAVIEST:
                 raise ValueError
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"{path}, line {number}: expected two different vertices from 0 to {MOST - 1}, and a weight if not 1"
+                f"{path}, line {number}: expected two different vertices from 0 to {MOST - 1}, and a weight if not 1 "
+                f"(of {HEAVIEST:g} at most)"
             ) from error
         edges.append((x, y, weight))
     if not edges:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,13 +90,14 @@ class Hopfield:
         tau: float = 1.0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        checks.one_of("rule", rule, (*rules.RULES, *rules.DENSE, "given"))
+        if rule != "given":
+            checks.one_of("rule", rule, (*rules.RULES, *rules.DENSE))
         checks.one_of("units", units, UNITS)
         checks.one_of("phi", phi, ("tanh", "logistic"))
         if dtype not in _REST:
             raise UsageError(f"Hopfield: dtype must be torch.float64 or torch.float32, got {dtype}")
         for name, value in (("gain", gain), ("tau", tau)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
                 raise UsageError(f"Hopfield: {name} must be a number above 0, got {value!r}")
         if rule in rules.DENSE and (phi == "logistic" or (rule == "dense" and units == "graded")):
             raise UsageError(
@@ -136,6 +138,8 @@ class Hopfield:
         """
         dtype = settings.get("dtype", torch.float64)
         W = checks.as_weights(weights, dtype)
+        if _same(W, W.T):
+            W = (W + W.T) / 2
         given = torch.ones(1, len(W)) if patterns is None else patterns
         net = cls(given, rule="given", **settings)
         checks.as_rows("patterns", given, dtype, width=len(W))
@@ -146,11 +150,17 @@ class Hopfield:
             warnings.warn(
                 "Hopfield: W is not symmetric: the network has no energy, and may go round for ever", stacklevel=2
             )
+        elif bool((W.diagonal() < 0).any()):
+            warnings.warn(
+                "Hopfield: W has a negative self-connection: updates of single units may raise the energy, and need "
+                "not come to rest",
+                stacklevel=2,
+            )
         return net
 
     @property
     def weights(self) -> Tensor:
-        """W (N, N); a copy."""
+        """W (N, N), a copy: what multiplies the states. With the logistic it is that of 2 x - 1, twice as large."""
         return self._wired("weights").W[0] * self._wired("weights").scale
 
     @property
@@ -165,7 +175,7 @@ class Hopfield:
 
     def remove(self, index: int) -> None:
         """Take pattern number ``index``, from 0, out again. Hebb's rule subtracts it; the others learn all again."""
-        if not isinstance(index, int) or not 0 <= index < len(self.patterns):
+        if isinstance(index, bool) or not isinstance(index, Integral) or not 0 <= index < len(self.patterns):
             raise UsageError(f"Hopfield: no pattern {index!r} to remove; there are {len(self.patterns)}, from 0")
         if len(self.patterns) == 1:
             raise UsageError("Hopfield: the last pattern cannot be removed; make a new network")
@@ -227,13 +237,14 @@ class Hopfield:
         checks.one_of("order", order, ORDERS)
         self._check_update(update)
         for name, value, least in (("steps", steps, 1), ("frames", frames, 1), ("seed", seed, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
                 raise UsageError(f"Hopfield: {name} must be a whole number from {least}, got {value!r}")
-        if not 0 < rate <= 1:
+        if not isinstance(rate, Real) or not 0 < rate <= 1:
             raise UsageError(f"Hopfield: rate must be more than 0 and at most 1, got {rate!r}")
-        if not 0 < time < math.inf:
+        if not isinstance(time, Real) or not 0 < time < math.inf:
             raise UsageError(f"Hopfield: time must be more than 0, got {time!r}")
         v = self._states(x).T.contiguous()[None]
+        frames = min(frames, v.shape[1])
         rest = _REST[self.dtype] if self.units == "graded" else 0.0
         energy = self.symmetric
         if update == "asynchronous":
@@ -270,8 +281,10 @@ class Hopfield:
 
         if self.units != "binary" or self.rule == "given":
             raise UsageError("Hopfield: capacity is measured for binary units and a learning rule")
+        if bool(self.threshold.any()):
+            raise UsageError("Hopfield: capacity is measured without thresholds; leave threshold at 0")
         N = self.patterns.shape[1]
-        return measure(N, loads, self.rule, flips, trials, seed, self.self_connections, self.options)
+        return measure(N, loads, self.rule, flips, trials, seed, self.self_connections, self.options, self.gain)
 
     def _learn(self) -> None:
         if self.rule in rules.DENSE:
@@ -376,7 +389,9 @@ class Hopfield:
 
 
 def _same(W: Tensor, turned: Tensor) -> bool:
-    return bool(torch.equal(W, turned)) or bool(torch.allclose(W, turned, rtol=1e-12, atol=0.0))
+    """Whether they differ by rounding at most."""
+    rounding = 1e4 * torch.finfo(W.dtype).eps * float(W.abs().max())
+    return bool(((W - turned).abs() <= rounding).all())
 
 
 def _alone(x: Any) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 OUTCOMES = {
     "recalled": "a stored pattern",
-    "near": "at rest close to a stored pattern",
+    "near": "at rest close to a stored pattern, or to its negative",
     "reversed": "the negative of a stored pattern",
     "mixture": "a mixture of stored patterns",
     "spurious": "at rest far from every stored pattern",
@@ -115,7 +115,7 @@ def judge(state: Tensor, patterns: Tensor, period: Tensor, binary: bool) -> dict
     if P:
         m = cosines.gather(1, best[:, None])[:, 0]
         same, negative = (m == 1, m == -1) if binary else (m >= SAME, m <= -SAME)
-        for name, true in (("near", m >= NEAR), ("recalled", same), ("reversed", negative)):
+        for name, true in (("near", m.abs() >= NEAR), ("recalled", same), ("reversed", negative)):
             for r in true.nonzero()[:, 0].tolist():
                 outcome[r] = name
     for r, p in enumerate(period.tolist()):

@@ -31,14 +31,19 @@ def read(path: str | Path, size: tuple[int, int] | None = None, units: str = "bi
         N. Otsu, "A threshold selection method from gray-level histograms" (1979): the level.
     """
     image_module = _pillow()
+    from PIL import ImageOps
+
     try:
         with image_module.open(path) as opened:
             opened.load()
             deep = opened.mode[0] in "IF"  # 16 or 32 bits a pixel: the darkest is black, the lightest white
-            whole = (image_module.fromarray(_eight_bits(np.asarray(opened))) if deep else opened).convert("RGBA")
+            upright = ImageOps.exif_transpose(opened)
+            whole = (image_module.fromarray(_eight_bits(np.asarray(upright))) if deep else upright).convert("RGBA")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file") from error
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
+    except image_module.DecompressionBombError as error:
+        raise DataError(f"{path} has too many pixels; make it smaller") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a picture; save it anew, as PNG for instance") from error
     white = image_module.new("RGBA", whole.size, "white")
     gray = image_module.alpha_composite(white, whole).convert("L")
@@ -54,7 +59,7 @@ def fitting(size: tuple[int, int]) -> tuple[int, int]:
     ((90, 45), (30, 40))
     """
     share = min(1.0, (MOST / (size[0] * size[1])) ** 0.5)
-    return max(1, int(size[0] * share)), max(1, int(size[1] * share))
+    return tuple(min(MOST, max(1, int(side * share))) for side in size)  # type: ignore[return-value]
 
 
 def write(path: str | Path, values: np.ndarray, zoom: int = 1) -> None:
