@@ -17,7 +17,7 @@ UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
 _seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 
 
-class _Share(click.FloatRange):
+class _Range(click.FloatRange):
     """A range that refuses what is not a number, too."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -25,7 +25,7 @@ class _Share(click.FloatRange):
         return self.fail(f"{value} is not a number.", param, ctx) if made != made else made
 
 
-_share = _Share(0, 1)
+_share = _Range(0, 1)
 
 
 @click.group(epilog="Example: unrolled hopfield store A.png B.png -o memory")
@@ -70,8 +70,7 @@ def store(
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
-    if Path(output).resolve() in {Path(p).resolve() for p in pictures}:
-        raise UsageError(f"-o {output}: this is one of the pictures; give the memory another name")
+    _not_an_input([output], *pictures)
     wanted = _size(size)
     first = read(pictures[0], wanted, units)
     height, width = first.shape
@@ -257,7 +256,7 @@ def capacity(
 @hopfield.command(epilog="Example: unrolled hopfield tsp --cities 10 --starts 100")
 @click.option("--cities", type=click.IntRange(3, 60), default=10, show_default=True, help="Random, in a unit square.")
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--distance", "D", type=_Share(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
+@click.option("--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
 @click.option("-o", "--output", help="Draw the best tour, here.")
 @_seed
 @json_option

@@ -25,13 +25,10 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
     readable, errors and their causes, samples. Writes report.html, its pictures as
     PNG files, and all numbers in report.json, which --json prints, too.
     """
-    from unrolled.errors import UsageError
+    from unrolled.drawing import new_figure
     from unrolled.runs.folder import RunFolder
 
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UsageError("inspect: its pictures need matplotlib: pip install 'unrolled[figures]'") from error
+    new_figure(1, 1)  # without matplotlib it says so, before the work
     from unrolled.insight.report import report
 
     folder = RunFolder(run)

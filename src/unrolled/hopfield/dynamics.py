@@ -152,7 +152,7 @@ def synchronous(
         still = change <= tolerance
         # graded units that swing to rest come back to where they were more closely than they move, but move less
         # and less
-        swings = change >= shrunk * moved if kept_at else torch.zeros_like(still)
+        swings = change >= shrunk * moved
         back = ((new - kept).abs().amax(1) <= tolerance) & (change > tolerance**0.5) & swings
         found = torch.where(still, 1, torch.where(back, t + 1 - kept_at, 0))
         steps_of += ~(at_rest | still)

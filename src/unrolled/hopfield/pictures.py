@@ -59,7 +59,8 @@ def fitting(size: tuple[int, int]) -> tuple[int, int]:
     ((90, 45), (30, 40))
     """
     share = min(1.0, (MOST / (size[0] * size[1])) ** 0.5)
-    return tuple(min(MOST, max(1, int(side * share))) for side in size)  # type: ignore[return-value]
+    width, height = (min(MOST, max(1, int(side * share))) for side in size)
+    return width, height
 
 
 def write(path: str | Path, values: np.ndarray, zoom: int = 1) -> None:
