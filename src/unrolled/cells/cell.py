@@ -166,6 +166,8 @@ class Cell(nn.Module):
                 raise ValueError(
                     f"{name}: step returned {label} with shape {tuple(a.shape)}, expected {tuple(b.shape)} as before"
                 )
+            if b.is_floating_point() and not a.is_floating_point():
+                raise ValueError(f"{name}: step returned {label} with dtype {a.dtype}, expected {b.dtype} as before")
         return tuple(states)
 
     def gates(self, x: Tensor, *state: Tensor, constants: tuple[Tensor, ...] = ()) -> dict[str, Tensor]:

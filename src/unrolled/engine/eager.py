@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import recording
+from unrolled.engine import padding, recording
 
 State = tuple[Tensor, ...]
 
@@ -35,31 +35,44 @@ def scan(
 
     Returns:
         The outputs (T, N, width of the first state) and the states after the last step.
+
+    Raises:
+        ValueError: ``step`` changes an argument in place, which would change outputs of earlier steps.
     """
     T, N, _ = x.shape
     record = recording.opened(cell)
     initial = cell.initial_state(N, like=x) if resets is not None else ()
-    if lengths is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
-        inside = torch.arange(T, device=x.device)[:, None] < lengths
-        x = torch.where(inside[..., None], x, torch.zeros_like(x))
+    call = padding.filled(x, state, constants, lengths, reverse)
+    x, state, constants = call.x, call.state, call.constants
+    first = state if resets is None or reverse else padding.select(resets[0], initial, state)
     outputs: list[Tensor] = [x] * T
     for t in reversed(range(T)) if reverse else range(T):
         if resets is not None:
             begins = t + 1 if reverse else t
             if begins < T:
                 fresh = resets[begins] if lengths is None else resets[begins] & (begins < lengths)
-                state = _select(fresh, initial, state)
-        new = cell.checked(cell.step(x[t], *state, *constants), state)
+                state = padding.select(fresh, initial, state)
         running = None if lengths is None else t < lengths
+        before = state if running is None else padding.select(running, state, first)
+        args = (x[t], *before, *constants)
+        versions = [a._version for a in args]
+        new = cell.checked(cell.step(*args), before)
+        if versions != [a._version for a in args]:
+            raise ValueError(_in_place(cell, args, versions))
         if running is not None:
-            new = _select(running, new, state)
+            new = padding.select(running, new, state)
         state = new if record is None else record.watched(new, t, T, running)
         outputs[t] = state[0]
         if running is not None:
-            outputs[t] = _select(running, state[:1], (torch.zeros_like(state[0]),))[0]
-    return torch.stack(outputs), state
+            outputs[t] = padding.select(running, state[:1], (torch.zeros_like(state[0]),))[0]
+    return torch.stack(outputs), call.last(state)
 
 
-def _select(rows: Tensor, yes: State, no: State) -> State:
-    """``yes`` in the rows (N,) that are true, ``no`` in the others."""
-    return tuple(torch.where(rows.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(yes, no, strict=True))
+def _in_place(cell: Cell, args: State, versions: list[int]) -> str:
+    names = ("x", *cell.state, *cell.constants)
+    changed = next(name for name, a, v in zip(names, args, versions, strict=True) if a._version != v)
+    code = getattr(cell.equation, "__func__", cell.equation).__code__
+    return (
+        f"{type(cell).__name__}: step (line {code.co_firstlineno} of {code.co_filename}) changes {changed} in place. "
+        f"Compute a new tensor instead, such as {changed} = {changed} * 0.5."
+    )

@@ -7,7 +7,9 @@ from torch import Tensor
 
 INSIDE, FROM_INITIAL, FROM_RESET, LAST = 1, 2, 4, 8
 """The step is inside its sequence; before it the state is the initial one, or the reset one; it is the
-last of its sequence in the order of the scan. The same numbers as in csrc/plan.h."""
+last of its sequence in the order of the scan. The same numbers as in csrc/plan.h.
+
+In the padding the state is the one before the sequence's first step: see `padding`."""
 
 
 def flags(T: int, N: int, lengths: Tensor | None, resets: Tensor | None, reverse: bool) -> Tensor | None:
@@ -27,6 +29,8 @@ def flags(T: int, N: int, lengths: Tensor | None, resets: Tensor | None, reverse
             fresh = begins
     at_end = t == ends - 1
     first, last = (at_end, (t == 0) & inside) if reverse else (torch.zeros_like(fresh), at_end)
+    fresh = torch.where(inside, fresh, fresh[0] & (not reverse))
+    first = first | ~(inside | fresh)
     return (
         inside.to(torch.uint8) * INSIDE
         + first.to(torch.uint8) * FROM_INITIAL

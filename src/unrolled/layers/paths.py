@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import eager, flags, native, recording
+from unrolled.engine import eager, flags, native, padding, recording
 from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
@@ -41,14 +41,16 @@ def scan(
 
         in_graph.read(cell)
         if key := in_graph.key(cell, tuple(c.shape[1] for c in constants)):
-            x, marks, initial = _marked(cell, x, lengths, resets, reverse)
+            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
             flagged = () if marks is None else (marks,)
-            return in_graph.run(f"{key}", cell, x, state, initial, flagged, reverse, constants)
+            output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
+            return output, call.last(last)
     if backend in ("auto", "engine"):
         made = _ready(cell, x, constants, warn=backend == "auto")
         if isinstance(made, Prepared):
-            x, marks, initial = _marked(cell, x, lengths, resets, reverse)
-            return made.run(cell, x, state, initial, marks, reverse, constants)
+            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
+            output, last = made.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
+            return output, call.last(last)
         if backend == "engine":
             raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {made}")
     watched = recording.active() is not None and backend == "auto"  # torch.nn's kernels keep no gradients of states
@@ -96,14 +98,19 @@ def _ready(cell: Cell, x: Tensor, constants: State, warn: bool = False) -> Prepa
 
 
 def _marked(
-    cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | None, reverse: bool
-) -> tuple[Tensor, Tensor | None, State]:
-    """x without what stands in the padding, which must not reach a gradient; the flags; the states after a reset."""
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    constants: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+) -> tuple[padding.Filled, Tensor | None, State]:
+    """The call with its padding filled; the flags; the states after a reset."""
     T, N, _ = x.shape
     marks = flags.flags(T, N, lengths, resets, reverse)
-    if lengths is not None and marks is not None:
-        x = torch.where((marks & flags.INSIDE).bool()[..., None], x, 0.0)
-    return x, marks, cell.initial_state(N, like=x) if resets is not None else ()
+    initial = cell.initial_state(N, like=x) if resets is not None else ()
+    return padding.filled(x, state, constants, lengths, reverse), marks, initial
 
 
 def _by_torch(cell: Cell, lengths: Tensor | None, resets: Tensor | None) -> bool:

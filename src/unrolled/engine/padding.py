@@ -1,0 +1,66 @@
+"""Padding: what the equation computes beyond a sequence's end, so that nothing of it can reach a gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A call whose padding holds numbers that the equation meets inside of sequences anyway.
+
+    The equation is computed for all rows at all steps, and 0 from above times an infinite derivative is not 0.
+    So in its padding each sequence repeats its first step: x here, the state in `flags.flags` and `eager.scan`.
+    A sequence without steps repeats that of the longest one; its final state is put back by `last`.
+    """
+
+    x: Tensor
+    state: State
+    constants: State
+    given: State
+    empty: Tensor | None
+
+    def last(self, final: State) -> State:
+        """The final states, which for a sequence without steps are those that were given."""
+        if self.empty is None:
+            return final
+        return select(self.empty, self.given, final)
+
+
+def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, reverse: bool) -> Filled:
+    """The call with its padding filled.
+
+    Shapes:
+        x (T, N, D); states and constants (N, ...); lengths (N,), whole numbers from 0 to T.
+    """
+    if lengths is None:
+        return Filled(x, state, constants, state, None)
+    T, N, _ = x.shape
+    inside = torch.arange(T, device=x.device)[:, None] < lengths
+    every = torch.arange(N, device=x.device)
+    first = x[(lengths - 1).clamp(min=0), every] if reverse else x[0]
+    empty = lengths == 0
+    if not N or not (torch.compiler.is_compiling() or bool(empty.any())):
+        return Filled(torch.where(inside[..., None], x, first.detach()), state, constants, state, None)
+    rows = torch.where(empty, lengths.argmax(), every)
+    x = torch.where(inside[..., None], x, first[rows].detach())
+    return Filled(x, _taken(state, rows), _taken(constants, rows), state, empty)
+
+
+def _taken(tensors: State, rows: Tensor) -> State:
+    return tuple(t[rows] for t in tensors)
+
+
+def _rows(rows: Tensor, like: Tensor) -> Tensor:
+    """Rows (N,) in as many dimensions as ``like``."""
+    return rows.view(-1, *[1] * (like.dim() - 1))
+
+
+def select(rows: Tensor, yes: State, no: State) -> State:
+    """``yes`` in the rows (N,) that are true, ``no`` in the others."""
+    return tuple(torch.where(_rows(rows, a), a, b) for a, b in zip(yes, no, strict=True))
