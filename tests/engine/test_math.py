@@ -87,6 +87,7 @@ def test_each_operation_is_torchs(path, kind, dtype):
         size = size + (args[0] * args[-1] * args[-1] * args[min(1, len(args) - 1)]).abs() + args[0].abs()
     error = (apply(kind, *args) - wanted).abs()
     close = (error <= 8 * unit * size) | (apply(kind, *args) == wanted) | wanted.isnan()
+    close |= error < torch.finfo(dtype).tiny  # below the normal numbers torch's sigmoid is 0 already
     assert close.all(), (error / (unit * size)).nan_to_num().max()
     assert torch.equal(apply(kind, *args).isnan(), wanted.isnan())
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
 
 from unrolled.compiler.program import ELEMENTWISE, View
 
@@ -17,15 +19,6 @@ if TYPE_CHECKING:
 BROADCASTING = frozenset(ELEMENTWISE)
 _aten = torch.ops.aten
 HANDLERS: dict[Any, Callable[..., Any]] = {}
-
-
-def is_number(text: str) -> bool:
-    """Whether a name would be read as a number: inf, nan."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _on(*packets: str) -> Callable[[Callable], Callable]:
@@ -39,43 +32,70 @@ def _on(*packets: str) -> Callable[[Callable], Callable]:
     return register
 
 
-_COMPARISONS = {getattr(_aten, name) for name in ("gt", "ge", "lt", "le", "eq")}
+class MisfitError(ValueError):
+    """Widths that do not go together."""
+
+
 _BY_TORCH = {
-    *("slice", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk", "select", "alias"),
-    *("view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "lift_fresh", "zeros", "ones", "full"),
-    *("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
+    *("slice", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk", "select", "alias", "detach"),
+    *("view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "lift_fresh", "scalar_tensor"),
+    *("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
 }
 
 
 def result_of(func: Any, args: Any, kwargs: Any) -> Any:
     """What the operation makes, as tensors without data.
 
-    Only views are asked of torch: its shape functions for the rest are Python, and import half of torch.
+    Only views are asked of torch: its shape functions for the rest are Python, and import half of torch. Number
+    types, and what torch refuses, are those of the same operation on one number for each tensor.
     """
-    packet = func.overloadpacket
-    name = packet.__name__
-    if name in _BY_TORCH:
+    name = func.overloadpacket.__name__
+    tensors = [a for a in tree_flatten((args, kwargs))[0] if isinstance(a, Tensor)]
+    if name in _BY_TORCH or all(t.dim() == 0 and t.device.type == "cpu" for t in tensors):
         return func(*args, **kwargs)
-    if name in ("mm", "matmul", "addmm", "linear", "mv"):
-        a, b = args[1:3] if name == "addmm" else args[:2]
-        columns = b.shape[:1] if name == "linear" else b.shape[1:]
-        return a.new_empty((a.shape[0], *columns), device="meta")
-    if name in ("sum", "mean"):
-        keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-        return args[0].new_empty((args[0].shape[0], 1) if keep else args[0].shape[:1], device="meta")
-    if name == "cat":
-        dim = args[1] if len(args) > 1 else 0
-        if any(t.dim() != 2 for t in args[0]) or dim % 2 != 1:
-            raise NotImplementedError("cat across the sequences of the batch")
-        return args[0][0].new_empty((args[0][0].shape[0], sum(t.shape[1] for t in args[0])), device="meta")
     if name == "native_layer_norm":
         a = args[0]
         return torch.empty_like(a), a.new_empty(a.shape[0], 1), a.new_empty(a.shape[0], 1)
-    tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
-    shape = torch.broadcast_shapes(*(t.shape for t in tensors))
-    kinds = [t.dtype for t in tensors if t.is_floating_point() and t.dim()] or [tensors[0].dtype]
-    kind = torch.bool if packet in _COMPARISONS else kwargs.get("dtype") or max(kinds, key=lambda k: k.itemsize)
-    return torch.empty(shape, dtype=kind, device="meta")
+    one = tree_map(lambda a: torch.ones([1] * a.dim(), dtype=a.dtype) if isinstance(a, Tensor) else a, (args, kwargs))
+    made = func(*one[0], **one[1])
+    shape = _shape(name, args, kwargs, tensors)
+    if isinstance(made, Tensor):
+        return torch.empty(shape, dtype=made.dtype, device="meta")
+    return tuple(torch.empty(shape, dtype=m.dtype, device="meta") for m in made)
+
+
+def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[int, ...]:
+    if name in ("mm", "matmul", "addmm", "linear", "mv"):
+        a, b = args[1:3] if name == "addmm" else args[:2]
+        if a.dim() != 2 or b.dim() > 2 or a.shape[1] != b.shape[-1 if name == "linear" else 0]:
+            raise MisfitError(f"a product of shapes {_named(a)} and {tuple(b.shape)}")
+        made = (a.shape[0], *(b.shape[:1] if name == "linear" else b.shape[1:]))
+        added = [t for t in tensors if t is not a and t is not b]
+        return _broadcast(made, *(t.shape for t in added))
+    if name in ("sum", "mean"):
+        keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
+        return (args[0].shape[0], 1) if keep else tuple(args[0].shape[:1])
+    if name == "cat":
+        dim = args[1] if len(args) > 1 else 0
+        if any(t.dim() != 2 or t.shape[0] != args[0][0].shape[0] for t in args[0]) or dim % 2 != 1:
+            raise NotImplementedError("cat across the sequences of the batch")
+        return args[0][0].shape[0], sum(t.shape[1] for t in args[0])
+    return _broadcast(*(t.shape for t in tensors))
+
+
+def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape of what is computed from tensors of these shapes; torch's own function imports half of torch."""
+    made: list[int] = []
+    for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        wide = {n for n in sizes if n != 1}
+        if len(wide) > 1:
+            raise MisfitError(f"shapes {', '.join(map(str, map(tuple, shapes)))} do not go together")
+        made.append(wide.pop() if wide else 1)
+    return tuple(reversed(made))
+
+
+def _named(a: Tensor) -> str:
+    return str(("N", *a.shape[1:])).replace("'", "")
 
 
 def _width(result: Tensor) -> int:
@@ -88,7 +108,13 @@ def _each(r: Recorder, result: Tensor, kind: str, *args: Any) -> str:
     given = [r.operand(a, width) if isinstance(a, Tensor | int | float) else a for a in args]
     if not any(isinstance(a, str) for a in given):
         given[0] = r.emit("number", given[0], width=width)
+    if result.dtype == torch.bool and kind not in _TRUTHS:
+        raise NotImplementedError(f"{kind} of conditions")
     return r.emit(kind, *given, width=width)
+
+
+_TRUTHS = ("gt", "ge", "eq", "where", "minimum", "maximum", "mul", "sub", "copy")
+"""What may make a condition, of 1 and 0."""
 
 
 def _simple(name: str, kind: str) -> None:
@@ -97,7 +123,7 @@ def _simple(name: str, kind: str) -> None:
         return _each(r, result, kind, *args)
 
 
-for _name in ("neg", "mul", "sigmoid", "tanh", "relu", "exp", "log", "square", "sqrt", "abs"):
+for _name in ("neg", "mul", "sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "square", "sqrt", "abs"):
     _simple(_name, _name)
 for _name in ("minimum", "maximum", "gt", "ge", "eq", "where"):
     _simple(_name, _name)
@@ -114,6 +140,8 @@ def _div(r: Recorder, result: Tensor, a: Any, b: Any, rounding_mode: str | None 
 
 @_on("add")
 def _add(r: Recorder, result: Tensor, a: Any, b: Any, alpha: float = 1) -> str:
+    if result.dtype == torch.bool:  # true + true is true
+        return _each(r, result, "maximum", a, b)
     return _each(r, result, "add", a, b if alpha == 1 else _each(r, result, "mul", b, alpha))
 
 
@@ -137,6 +165,36 @@ def _le(r: Recorder, result: Tensor, a: Any, b: Any) -> str:
     return _each(r, result, "ge", b, a)
 
 
+@_on("ne")
+def _ne(r: Recorder, result: Tensor, a: Any, b: Any) -> str:
+    return _not(r, result, _each(r, result, "eq", a, b))
+
+
+def _not(r: Recorder, result: Tensor, a: Any) -> str:
+    return _each(r, result, "sub", 1.0, a)
+
+
+def _conditions(name: str, *packets: str, of: Callable[..., str]) -> None:
+    """An operation on conditions; numbers are none."""
+
+    @_on(*packets)
+    def handler(r: Recorder, result: Tensor, *args: Any) -> str:
+        if any(isinstance(a, Tensor) and a.dtype != torch.bool for a in args):
+            raise NotImplementedError(f"{name} of numbers")
+        return of(r, result, *args)
+
+
+_conditions("and", "bitwise_and", "logical_and", "__and__", of=lambda r, out, a, b: _each(r, out, "mul", a, b))
+_conditions("or", "bitwise_or", "logical_or", "__or__", of=lambda r, out, a, b: _each(r, out, "maximum", a, b))
+_conditions("xor", "bitwise_xor", "logical_xor", "__xor__", of=_ne)
+_conditions("not", "bitwise_not", "logical_not", of=_not)
+
+
+@_on("masked_fill")
+def _masked_fill(r: Recorder, result: Tensor, a: Tensor, mask: Tensor, value: Any) -> str:
+    return _each(r, result, "where", mask, value, a)
+
+
 @_on("reciprocal")
 def _reciprocal(r: Recorder, result: Tensor, a: Tensor) -> str:
     return _each(r, result, "div", 1.0, a)
@@ -154,25 +212,44 @@ def _silu(r: Recorder, result: Tensor, a: Tensor) -> str:
 
 @_on("pow")
 def _pow(r: Recorder, result: Tensor, a: Any, exponent: Any) -> str:
-    if exponent == 2:
-        return _each(r, result, "square", a)
-    if exponent == 0.5:
-        return _each(r, result, "sqrt", a)
-    if exponent == -1:
-        return _each(r, result, "div", 1.0, a)
-    if exponent == -0.5:
-        return _each(r, result, "div", 1.0, _each(r, result, "sqrt", a))
-    if exponent in (3, 4):
-        squared = _each(r, result, "square", a)
-        return _each(r, result, "mul", squared, squared if exponent == 4 else a)
-    raise NotImplementedError(f"the power {exponent}")
+    if isinstance(exponent, Tensor) or exponent not in _POWERS:
+        return _each(r, result, "pow", a, exponent)
+    return _POWERS[exponent](r, result, a)
+
+
+_POWERS: dict[float, Callable[..., str]] = {
+    0: lambda r, out, a: r.emit("number", 1.0, width=_width(out)),
+    1: lambda r, out, a: _each(r, out, "copy", a),
+    2: lambda r, out, a: _each(r, out, "square", a),
+    3: lambda r, out, a: _each(r, out, "mul", _each(r, out, "square", a), a),
+    4: lambda r, out, a: _each(r, out, "square", _each(r, out, "square", a)),
+    0.5: lambda r, out, a: _each(r, out, "sqrt", a),
+    -0.5: lambda r, out, a: _each(r, out, "div", 1.0, _each(r, out, "sqrt", a)),
+    -1: lambda r, out, a: _each(r, out, "div", 1.0, a),
+    -2: lambda r, out, a: _each(r, out, "div", 1.0, _each(r, out, "square", a)),
+}
 
 
 @_on("softplus")
 def _softplus(r: Recorder, result: Tensor, a: Tensor, beta: float = 1, threshold: float = 20) -> str:
-    if beta == 1:
-        return _each(r, result, "softplus", a)
-    return _each(r, result, "div", _each(r, result, "softplus", _each(r, result, "mul", a, beta)), beta)
+    scaled = a if beta == 1 else _each(r, result, "mul", a, beta)
+    smooth = _each(
+        r, result, "softplus", _each(r, result, "where", _each(r, result, "gt", scaled, threshold), 0.0, scaled)
+    )
+    bent = smooth if beta == 1 else _each(r, result, "div", smooth, beta)
+    return _each(r, result, "where", _each(r, result, "gt", scaled, threshold), a, bent)
+
+
+@_on("log_sigmoid_forward")
+def _log_sigmoid(r: Recorder, result: Any, a: Tensor) -> list[str]:
+    below = _each(r, result[0], "minimum", a, 0.0)
+    rest = _each(r, result[0], "exp", _each(r, result[0], "neg", _each(r, result[0], "abs", a)))
+    return [_each(r, result[0], "sub", below, _each(r, result[0], "log1p", rest))]
+
+
+@_on("hardsigmoid")
+def _hardsigmoid(r: Recorder, result: Tensor, a: Tensor) -> str:
+    return _each(r, result, "div", _hardtanh(r, result, _each(r, result, "add", a, 3.0), 0.0, 6.0), 6.0)
 
 
 @_on("leaky_relu")
@@ -183,21 +260,34 @@ def _leaky_relu(r: Recorder, result: Tensor, a: Tensor, slope: float = 0.01) -> 
 @_on("elu")
 def _elu(r: Recorder, result: Tensor, a: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> str:
     bounded = _each(r, result, "where", _each(r, result, "gt", a, 0.0), 0.0, a)  # no overflow where it is not used
-    below = _each(r, result, "sub", _each(r, result, "exp", _each(r, result, "mul", bounded, input_scale)), 1.0)
+    below = _each(r, result, "expm1", _each(r, result, "mul", bounded, input_scale))
     chosen = _each(r, result, "where", _each(r, result, "gt", a, 0.0), a, _each(r, result, "mul", below, alpha))
     return _each(r, result, "mul", chosen, scale)
 
 
-@_on("clamp", "hardtanh")
+@_on("celu")
+def _celu(r: Recorder, result: Tensor, a: Tensor, alpha: float = 1) -> str:
+    return _elu(r, result, a, alpha, 1.0, 1.0 / alpha)
+
+
+@_on("clamp")
 def _clamp(
     r: Recorder, result: Tensor, a: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None
 ) -> str:
+    """At a bound the gradient passes; NaN stays NaN."""
     low, high = low if min is None else min, high if max is None else max
     if low is not None:
         a = _each(r, result, "where", _each(r, result, "gt", low, a), low, a)
     if high is not None:
         a = _each(r, result, "where", _each(r, result, "gt", a, high), high, a)
     return a
+
+
+@_on("hardtanh")
+def _hardtanh(r: Recorder, result: Tensor, a: Any, low: float = -1, high: float = 1) -> str:
+    """As `_clamp`, but no gradient passes at a bound."""
+    a = _each(r, result, "where", _each(r, result, "ge", low, a), low, a)
+    return _each(r, result, "where", _each(r, result, "ge", a, high), high, a)
 
 
 @_on("clamp_min")
@@ -265,7 +355,7 @@ def _slice(
     _last(a, dim)
     if step != 1:
         raise NotImplementedError("a slice with a step")
-    start = 0 if start is None else min(start if start >= 0 else start + a.shape[1], a.shape[1])
+    start = 0 if start is None else max(start if start >= 0 else start + a.shape[1], 0)
     return _columns(r, a, start, result.shape[1])
 
 
@@ -288,24 +378,30 @@ def _cat(r: Recorder, result: Tensor, parts: list[Tensor], dim: int = 0) -> str:
     return r.emit("cat", *[r.widened(p) for p in parts], width=result.shape[1])
 
 
-@_on("alias", "clone", "contiguous", "_to_copy", "lift_fresh", "view", "_unsafe_view", "reshape")
+@_on("alias", "clone", "contiguous", "_to_copy", "lift_fresh", "view", "_unsafe_view", "reshape", "detach")
 @_on("unsqueeze", "squeeze", "expand", "expand_as")
-def _same(r: Recorder, result: Tensor, a: Tensor, *args: Any, **kwargs: Any) -> str | None:
+def _same(r: Recorder, result: Tensor, a: Tensor, *args: Any, **kwargs: Any) -> str | float | None:
     if a.dim() == 0 and a.device.type == "cpu":
         return None  # a number
-    if kwargs.get("dtype", a.dtype) not in (a.dtype, result.dtype) or (
-        a.is_floating_point() and result.dtype != a.dtype
-    ):
-        raise NotImplementedError(f"a change of the number type to {result.dtype}")
+    if result.dtype != a.dtype and a.dtype != torch.bool and not result.is_floating_point():
+        raise NotImplementedError(f"a change of the number type from {a.dtype} to {result.dtype}")
     value, width = r.widened(a), _width(result)
-    if r.width(value) == 1 and width > 1:
+    if r.width(value) == 1 and width > 1 and result.dim() == 2:
         return r.emit("expand", value, width=width)
     return value
 
 
-def _filled(value: float) -> Callable[..., str]:
-    def handler(r: Recorder, result: Tensor, *args: Any, **kwargs: Any) -> str:
-        return r.emit("number", value, width=result.shape[-1] if result.dim() else 1)
+@_on("scalar_tensor")
+def _scalar_tensor(r: Recorder, result: Tensor, value: float, **kwargs: Any) -> float:
+    return float(value)
+
+
+def _filled(value: float) -> Callable[..., str | float]:
+    def handler(r: Recorder, result: Tensor, *args: Any, **kwargs: Any) -> str | float:
+        if not result.dim():
+            return value
+        alone = result.dim() == 1 and result.shape[0] == r.batch
+        return r.emit("number", value, width=1 if alone else result.shape[-1])
 
     return handler
 
@@ -317,7 +413,7 @@ for _name, _value in (("ones", 1.0), ("ones_like", 1.0), ("new_ones", 1.0)):
 
 
 @_on("full", "full_like", "new_full")
-def _full(r: Recorder, result: Tensor, *args: Any, **kwargs: Any) -> str:
+def _full(r: Recorder, result: Tensor, *args: Any, **kwargs: Any) -> str | float:
     return _filled(float(kwargs.get("fill_value", args[-1] if args else math.nan)))(r, result)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from unrolled.compiler.plan import Array, Instruction, Operand, Outer, Phase, Plan, Product
-from unrolled.compiler.program import ELEMENTWISE, NORMS, Arg, Op, View, uses
+from unrolled.compiler.program import ELEMENTWISE, NORMS, Arg, Op, View
 from unrolled.compiler.schedule import FREE, levels, needs_whole_rows
 
 _MODE = {
@@ -23,13 +23,18 @@ _MODE = {
 
 @dataclass
 class Builder:
-    """Turns operations into instructions, phase by phase."""
+    """Turns operations into instructions, phase by phase.
+
+    ``home`` says where the values lie that are given, ``placed`` where those have to go that must lie somewhere;
+    ``widths`` are the arrays', ``value_widths`` those of the values that are given.
+    """
 
     name: str
     ops: Sequence[Op]
     home: dict[str, tuple[str, int]]
     placed: dict[str, tuple[str, int]]
     widths: dict[str, int]
+    value_widths: dict[str, int]
     modes: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: list[Array] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
@@ -99,9 +104,13 @@ class Builder:
         return phases
 
     def _find_homes(self, groups: dict[tuple[int, int], list[Op]]) -> None:
-        """An array for each value that must outlive its phase."""
+        """An array for each value that must outlive its phase, or is multiplied by a matrix."""
         group_of = {op.out: key for key, ops in groups.items() for op in ops}
-        users = uses(self.ops)
+        apart: set[str] = set()
+        for key, ops in groups.items():
+            for op in ops:
+                roots = [self._root(v) for v in op.values]
+                apart |= {v for v in roots if op.kind == "linear" or group_of.get(v, key) != key}
         for value, place in self.placed.items():
             self.home[value] = place
         for op in self.ops:
@@ -110,19 +119,17 @@ class Builder:
             also = self._also.get(op.out)
             if also:
                 self.home[op.out] = also.pop(0)
-            elif any(self._far(u, op.out, group_of) for u in users.get(op.out, [])):
+            elif op.out in apart:
                 self.home[op.out] = (f"temp:{op.out}", 0)
                 self.widths[f"temp:{op.out}"] = op.width
 
-    def _far(self, user: Op, value: str, group_of: dict[str, tuple[int, int]]) -> bool:
-        if user.kind == "linear":
-            return True
-        if user.out not in group_of:  # free: its users count
-            return any(
-                self._far(u, user.out, group_of | {user.out: group_of[value]})
-                for u in uses(self.ops).get(user.out, [])
-            )
-        return group_of[user.out] != group_of[value]
+    def _root(self, value: str) -> str:
+        """The value that is stored where ``value`` is read: the same, or what it is a slice of."""
+        op = self.made.get(value)
+        while op is not None and op.kind == "slice":
+            value = op.values[0]
+            op = self.made.get(value)
+        return value
 
     def _phase(self, ops: list[Op]) -> list[Instruction]:
         instructions: list[Instruction] = []
@@ -154,7 +161,8 @@ class Builder:
         elif op.kind == "number":
             made.append(Instruction("copy", op.width, out, (self._number(op.args[0]),)))
         elif op.kind in ("row", "slice"):
-            made.append(Instruction("copy", op.width, out, (self._alias(op.out),)))
+            source = self._alias(op.out)
+            made += [Instruction("copy", op.width, out, (source,))] if source != out else []
         elif op.kind == "cat":
             column = 0
             array, start = self.home.get(op.out, ("", 0))
@@ -169,7 +177,7 @@ class Builder:
             made.append(Instruction(op.kind, op.width, out, args, extra=extra))
         made += self._extras(op.out, op.width, out)
         sums = self._sums.get(op.out, [])
-        if sums and op.kind in ELEMENTWISE and made[0].kind == op.kind:
+        if sums and op.kind in ELEMENTWISE:
             made[0] = made[0]._replace(sum=self._array(sums[0]))
             sums = sums[1:]
         made += [Instruction("colsum", op.width, self._array(s), (out,)) for s in sums]
@@ -265,4 +273,4 @@ class Builder:
 
     def _width(self, value: str) -> int:
         op = self.made.get(value)
-        return op.width if op is not None else self.widths[self.home[value][0]]
+        return op.width if op is not None else self.value_widths[value]

@@ -197,6 +197,23 @@ def _tie(t: _Tape, op: Op, d: str, mine: int) -> str:
     return t.ew(op, "mul", d, share_)
 
 
+def _power_base(t: _Tape, op: Op, d: str) -> str:
+    """d b a^(b-1), and 0 where b is 0."""
+    a, b = t.arg(op, 0), t.arg(op, 1)
+    power = t.ew(op, "pow", a, t.ew(op, "sub", b, 1.0) if isinstance(b, str) else b - 1.0)
+    inner = t.ew(op, "mul", d, t.ew(op, "mul", power, b))
+    return t.ew(op, "where", t.ew(op, "eq", b, 0.0), 0.0, inner) if isinstance(b, str) else inner
+
+
+def _power_exponent(t: _Tape, op: Op, d: str) -> str:
+    """d a^b log a, and 0 where a is 0 and b is not negative."""
+    a, b = t.arg(op, 0), t.arg(op, 1)
+    base = a if isinstance(a, str) else t.ew(op, "copy", a)
+    flat = t.ew(op, "mul", t.ew(op, "eq", base, 0.0), t.ew(op, "ge", b, 0.0))
+    slope = t.ew(op, "mul", t.value(op), t.ew(op, "log", base))
+    return t.ew(op, "mul", d, t.ew(op, "where", flat, 0.0, slope))
+
+
 _RULES: dict[tuple[str, int], _Rule] = {
     ("copy", 0): lambda t, op, d: d,
     ("neg", 0): lambda t, op, d: t.ew(op, "neg", d),
@@ -210,9 +227,13 @@ _RULES: dict[tuple[str, int], _Rule] = {
     ("div", 1): lambda t, op, d: t.ew(op, "neg", t.ew(op, "mul", t.ew(op, "div", d, t.arg(op, 1)), t.value(op))),
     ("sigmoid", 0): lambda t, op, d: t.ew(op, "dsigmoid", d, t.value(op)),
     ("tanh", 0): lambda t, op, d: t.ew(op, "dtanh", d, t.value(op)),
-    ("relu", 0): lambda t, op, d: t.ew(op, "where", t.ew(op, "gt", t.value(op), 0.0), d, 0.0),
+    ("relu", 0): lambda t, op, d: t.ew(op, "where", t.ew(op, "ge", 0.0, t.value(op)), 0.0, d),
     ("exp", 0): lambda t, op, d: t.ew(op, "mul", d, t.value(op)),
+    ("expm1", 0): lambda t, op, d: t.ew(op, "fma", d, t.value(op), d),
     ("log", 0): lambda t, op, d: t.ew(op, "div", d, t.arg(op, 0)),
+    ("log1p", 0): lambda t, op, d: t.ew(op, "div", d, t.ew(op, "add", t.arg(op, 0), 1.0)),
+    ("pow", 0): lambda t, op, d: _power_base(t, op, d),
+    ("pow", 1): lambda t, op, d: _power_exponent(t, op, d),
     ("softplus", 0): lambda t, op, d: t.ew(op, "mul", d, t.ew(op, "sigmoid", t.arg(op, 0))),
     ("square", 0): lambda t, op, d: t.ew(op, "mul", d, t.ew(op, "mul", t.arg(op, 0), 2.0)),
     ("sqrt", 0): lambda t, op, d: t.ew(op, "div", t.ew(op, "mul", d, 0.5), t.value(op)),
@@ -232,8 +253,8 @@ def _wanting(loop: Program, constants: bool) -> set[str]:
     wanting = {i.name for i in loop.inputs if i.role != "constant" or constants}
     flat = ("sign", "gt", "ge", "eq", "rowmax", "normscale")
     for op in loop.ops:
-        if op.kind == "row" or (op.kind not in flat and wanting & set(op.values)):
-            wanting.add(op.out)
+        if op.kind in ("row", "linear") or (op.kind not in flat and wanting & set(op.values)):
+            wanting.add(op.out)  # a matrix wants a gradient, whatever it multiplies
     return wanting
 
 

@@ -34,26 +34,33 @@ _PATTERNS: dict[tuple[str, int, str], tuple[str, str]] = {
 
 def fuse(ops: tuple[Op, ...], kept: Collection[str]) -> tuple[Op, ...]:
     """The same values of ``kept`` by fewer operations."""
-    changed = True
-    while changed:
-        ops, changed = _once(ops, kept)
-    return ops
-
-
-def _once(ops: tuple[Op, ...], kept: Collection[str]) -> tuple[tuple[Op, ...], bool]:
     made = {op.out: op for op in ops}
-    users = uses(ops)
-    for op in ops:
-        for k, a in enumerate(op.args):
-            producer = made.get(a) if isinstance(a, str) else None
-            if producer is None or producer.out in kept or len(users[producer.out]) > 1:
-                continue
-            if op.args.count(a) > 1 or producer.width != op.width:
-                continue
-            fused = _fused(op, k, producer)
-            if fused is not None:
-                return tuple(fused if o is op else o for o in ops if o is not producer), True
-    return ops, False
+    users = {value: {op.out for op in using} for value, using in uses(ops).items()}
+    for out in [op.out for op in ops]:
+        # a fusion changes nothing for operations before it, so that one pass is enough
+        while (found := _with_a_producer(made[out], made, users, kept)) is not None:
+            fused, producer = found
+            for value in made.pop(producer).values:
+                users[value].discard(producer)
+                users[value].add(out)
+            made[out] = fused
+    return tuple(made[op.out] for op in ops if op.out in made)
+
+
+def _with_a_producer(
+    op: Op, made: dict[str, Op], users: dict[str, set[str]], kept: Collection[str]
+) -> tuple[Op, str] | None:
+    """The operation with one that makes an argument of it in it, and that argument."""
+    for k, a in enumerate(op.args):
+        producer = made.get(a) if isinstance(a, str) else None
+        if producer is None or producer.out in kept or len(users[producer.out]) > 1:
+            continue
+        if op.args.count(a) > 1 or producer.width != op.width:
+            continue
+        fused = _fused(op, k, producer)
+        if fused is not None:
+            return fused, producer.out
+    return None
 
 
 def _fused(user: Op, k: int, producer: Op) -> Op | None:

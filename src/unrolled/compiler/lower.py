@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from unrolled.compiler.builder import Builder
@@ -14,13 +14,17 @@ from unrolled.compiler.program import Input, Names, Op, Program, View
 from unrolled.compiler.schedule import FREE, levels
 from unrolled.compiler.tidy import sink_slices
 
+_UPSTREAM = "d:"
+"""The gradient of the output of one step, among values; no state is called by an empty name."""
+
 
 @dataclass(frozen=True)
 class Forward:
     """The forward plan, and where it leaves what the backward step needs.
 
     The projections are in ``p``, the ``saved`` values with their columns in ``s``. Where ``in_place``,
-    both are one array: each saved value takes the place of a projection that is not needed any more.
+    both are one array: each saved value takes the place of a projection that is not needed any more. Else a
+    projection that is saved itself is in ``s`` alone.
     """
 
     plan: Plan
@@ -53,30 +57,27 @@ def lower_forward(loop: Program, saved: Sequence[str] = (), keep: str = "all") -
     outputs = dict(zip(loop.outputs, (f"new:{s.name}" for s in loop.of_role("state")), strict=True))
     kept = [*loop.outputs, *saved]
     ops = fuse(rest, set(kept))
-    column, projected = 0, []
-    for op in first:
-        projected.append((op, column))
-        column += op.width
-    width = column
-    home = _input_homes(loop) | {op.out: ("p", start) for op, start in projected}
+    projected, width = _side_by_side([op.out for op in first], loop.widths)
+    home = _input_homes(loop) | {value: ("p", start) for value, start in projected.items()}
     placed = {value: (name, 0) for value, name in outputs.items()}
     taken = _in_place(ops, saved, set(kept), home, loop.widths) if saved else None
     if taken is None:
-        column = 0
-        for value in saved:
-            placed[value] = ("s", column)
-            column += loop.widths[value]
+        columns, saved_width = _side_by_side(saved, loop.widths)
+        projected, width = _side_by_side([op.out for op in first if op.out not in columns], loop.widths)
+        home |= {value: ("p", start) for value, start in projected.items()}
+        home |= {op.out: ("s", columns[op.out]) for op in first if op.out in columns}
+        placed |= {value: ("s", start) for value, start in columns.items() if value not in home}
     else:
-        placed |= {value: ("p", start) for value, start in taken.items()}
-        column = width
+        columns, saved_width = taken, width
+        placed |= {value: ("p", start) for value, start in taken.items() if value not in home}
     passing = () if keep == "all" else loop.of_role("state")[keep == "output" :]
     modes = {s.name: ("parity", "other") for s in passing}
-    builder = Builder(loop.name, ops, home, placed, _widths(loop), modes)
-    builder.widths |= {"p": width, "s": column} | {f"new:{s.name}": s.width for s in loop.of_role("state")}
-    where = tuple((value, placed[value][1]) for value in saved)
-    for op, start in projected:
-        builder.product("before", op, (f"sequence:{op.values[0]}", 0), ("p", start))
-    return Forward(builder.plan(), width, where, column if saved else 0, taken is not None)
+    builder = Builder(loop.name, ops, home, placed, _widths(loop), loop.widths, modes)
+    builder.widths |= {"p": width, "s": saved_width} | {f"new:{s.name}": s.width for s in loop.of_role("state")}
+    where = tuple((value, columns[value]) for value in saved)
+    for op in first:
+        builder.product("before", op, (f"sequence:{op.values[0]}", 0), home[op.out])
+    return Forward(builder.plan(), width, where, saved_width if saved else 0, taken is not None)
 
 
 def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Reverse:
@@ -87,7 +88,7 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
     taken = Names(widths)
     first = states[0]
     d_first = f"d:{first.name}"
-    ops.insert(0, Op(d_first, first.width, "add", ("dy", f"carry:{first.name}")))
+    ops.insert(0, Op(d_first, first.width, "add", (_UPSTREAM, f"carry:{first.name}")))
     zero = {s.name for s in states} - {name for name, _ in backward.states}
     returned = dict(backward.states)
     for name in zero:
@@ -111,7 +112,7 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
     d_weights = [(view, own(left, left=True), own(d)) for view, left, d in backward.weights]
     home = _input_homes(loop) | {value: ("s", column) for value, column in forward.saved}
     home |= {out: (f"new:{s.name}", 0) for out, s in zip(loop.outputs, states, strict=True) if out not in home}
-    home |= {"dy": ("dy", 0)} | {f"carry:{s.name}": (f"carry:{s.name}", 0) for s in states}
+    home |= {_UPSTREAM: ("dy", 0)} | {f"carry:{s.name}": (f"carry:{s.name}", 0) for s in states}
     home |= {f"d:{s.name}": (f"carry:{s.name}", 0) for s in states[1:]}
     outer = [d for _, d in d_inputs] + [d for _, _, d in d_weights]
     lefts = [left for _, left, _ in d_weights]
@@ -122,7 +123,7 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
     widths |= {op.out: op.width for op in fused}
     placed, copies = _place(fused, [*outer, *lefts], widths)
     constants = {i.name for i in loop.of_role("constant")}
-    builder = Builder(backward.program.name, fused, home, placed, _widths(loop))
+    builder = Builder(backward.program.name, fused, home, placed, _widths(loop), widths)
     builder.widths |= copies | {"dy": first.width, "s": forward.saved_width}
     for s in states:
         builder.widths |= {f"carry:{s.name}": s.width, f"next:{s.name}": s.width, f"new:{s.name}": s.width}
@@ -187,25 +188,50 @@ def _in_place(
     if sum(widths[v] for v in saved) != sum(widths[v] for v, (array, _) in home.items() if array == "p"):
         return None
     made = {op.out: op for op in ops}
-    readers: dict[tuple[int, int], list[Op]] = {}
+
+    def columns(value: str) -> tuple[int, int] | None:
+        """Where a value lies in the projections' array; None for a value that is elsewhere."""
+        op = made.get(value)
+        start = op.start if op is not None and op.kind == "slice" else 0
+        source = op.values[0] if op is not None and op.kind == "slice" else value
+        array, column = home.get(source, ("", 0))
+        return (column + start, widths[value]) if array == "p" else None
+
+    taken = {v: c for v in saved if (c := columns(v)) is not None}  # what is a projection itself stays where it is
+    readers: dict[tuple[int, int], list[Op]] = {c: [] for c in taken.values()}
     for op in ops:
         for v in op.values:
-            source = made.get(v)
-            if source is not None and source.kind == "slice" and home.get(source.values[0], ("", 0))[0] == "p":
-                start = home[source.values[0]][1] + source.start
-                readers.setdefault((start, source.width), []).append(op)
-            elif home.get(v, ("", 0))[0] == "p" and op.kind != "slice":
-                readers.setdefault((home[v][1], widths[v]), []).append(op)
+            if op.kind != "slice" and (c := columns(v)) is not None:
+                readers.setdefault(c, []).append(op)
+    if not _apart(readers) or len(set(taken.values())) < len(taken):
+        return None
     level = levels(ops, set(home), kept)
     order = {op.out: k for k, op in enumerate(ops)}
-    found: dict[str, int] = {}
-    for value in saved:
-        for (start, w), users in readers.items():
-            free = start not in found.values() and w == widths[value] and len(users) == 1
-            if free and order[users[0].out] <= order[value] and level[users[0].out] <= level[value]:
-                found[value] = start
+    for value in [v for v in saved if v not in taken]:
+        for c, users in readers.items():
+            if c in taken.values() or c[1] != widths[value] or len(users) != 1:
+                continue
+            user = users[0].out
+            over = level[user] < level[value] or (level[user] == level[value] and users[0].kind != "linear")
+            if order[user] <= order[value] and over:
+                taken[value] = c
                 break
-    return found if len(found) == len(saved) else None
+    return {v: start for v, (start, _) in taken.items()} if len(taken) == len(saved) else None
+
+
+def _apart(columns: Iterable[tuple[int, int]]) -> bool:
+    """Whether no two stretches of columns, (start, width) each, overlap."""
+    ordered = sorted(columns)
+    return all(a + width <= b for (a, width), (b, _) in zip(ordered, ordered[1:], strict=False))
+
+
+def _side_by_side(values: Sequence[str], widths: dict[str, int]) -> tuple[dict[str, int], int]:
+    """The first column of each value in one array, and the array's width."""
+    columns, width = {}, 0
+    for value in values:
+        columns[value] = width
+        width += widths[value]
+    return columns, width
 
 
 def _place(
@@ -228,7 +254,7 @@ def _place(
             continue
         if op.kind == "cat":
             spots = [placed.get(v) for v in op.values]
-            if None not in spots and _side_by_side(spots, [widths[v] for v in op.values]):
+            if None not in spots and _are_side_by_side(spots, [widths[v] for v in op.values]):
                 placed[value] = spots[0]  # type: ignore[assignment]
                 continue
         name = f"b{len(sizes)}"
@@ -243,7 +269,7 @@ def _place(
     return placed, sizes
 
 
-def _side_by_side(spots: Sequence[tuple[str, int] | None], widths: Sequence[int]) -> bool:
+def _are_side_by_side(spots: Sequence[tuple[str, int] | None], widths: Sequence[int]) -> bool:
     first = spots[0]
     assert first is not None
     column = first[1]

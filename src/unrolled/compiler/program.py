@@ -8,15 +8,18 @@ numbers and parts of parameters::
     state h 3
     parameter x.weight 6 4
     ...
-    t0 3 = linear x @x.weight+0:3x4:4,1
-    f 3 = sigmoid t4
+    %0 3 = linear x @x.weight+0:3x4:4,1
+    f 3 = sigmoid %4
     return h'
 
-The text is the program: `parse` reads what ``str`` writes.
+The text is the program: `parse` reads what ``str`` writes. Names that the equation gives (of locals, states,
+constants) are Python identifiers and stand as they are; whatever the compiler names itself holds a character
+that no identifier can have: ``%0``, ``h'``, ``n.2``, ``d:h``. Parameters may have any name, and are quoted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +28,8 @@ import torch
 from torch import Tensor
 
 Arg = str | float
+_NUMERIC = "+-0123456789"
+_SIGNS = " %@+:="
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,10 @@ ELEMENTWISE: dict[str, Kind] = {
     "tanh": Kind(1, torch.tanh),
     "relu": Kind(1, torch.relu),
     "exp": Kind(1, torch.exp),
+    "expm1": Kind(1, torch.expm1),
     "log": Kind(1, torch.log),
+    "log1p": Kind(1, torch.log1p),
+    "pow": Kind(2, torch.pow),
     "softplus": Kind(1, torch.nn.functional.softplus),
     "square": Kind(1, torch.square),
     "sqrt": Kind(1, torch.sqrt),
@@ -116,14 +124,16 @@ class View:
 
     def __str__(self) -> str:
         shape, strides = "x".join(map(str, self.shape)), ",".join(map(str, self.strides))
-        return f"@{self.parameter}+{self.offset}:{shape}:{strides}"
+        return f"@{_quoted(self.parameter)}+{self.offset}:{shape}:{strides}"
 
     @classmethod
     def parse(cls, text: str) -> View:
         rest, strides = text.removeprefix("@").rsplit(":", 1)
         rest, shape = rest.rsplit(":", 1)
         name, offset = rest.rsplit("+", 1)
-        return cls(name, int(offset), tuple(map(int, shape.split("x"))), tuple(map(int, strides.split(","))))
+        return cls(
+            _unquoted(name), int(offset), tuple(map(int, shape.split("x"))), tuple(map(int, strides.split(",")))
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ class Op:
         return replace(self, args=tuple(names.get(a, a) if isinstance(a, str) else a for a in self.args))
 
     def __str__(self) -> str:
-        parts = [a if isinstance(a, str) else repr(float(a)) for a in self.args]
+        parts = [a if isinstance(a, str) else _number(a) for a in self.args]
         if self.view is not None:
             parts.append(str(self.view))
         if self.kind == "slice":
@@ -201,9 +211,11 @@ class Program:
 
     @cached_property
     def text(self) -> str:
-        lines = [f"program {self.name}"]
+        lines = [f"program {_quoted(self.name)}"]
         lines += [f"{i.role} {i.name} {i.width}" for i in self.inputs]
-        lines += [f"parameter {name} {' '.join(map(str, shape))}".rstrip() for name, shape in self.parameters]
+        lines += [
+            f"parameter {_quoted(name)} {' '.join(map(str, shape))}".rstrip() for name, shape in self.parameters
+        ]
         lines += [str(op) for op in self.ops]
         lines.append(f"return {' '.join(self.outputs)}")
         return "\n".join(lines)
@@ -223,14 +235,14 @@ def parse(text: str) -> Program:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             word, rest = line.split(" ", 1)
-            if word == "program":
-                name = rest
+            if word == "program" and " = " not in line:
+                name = _unquoted(rest)
             elif word in ("sequence", "state", "constant") and " = " not in line:
                 what, width = rest.split()
                 inputs.append(Input(word, what, int(width)))
             elif word == "parameter" and " = " not in line:
                 what, *shape = rest.split()
-                parameters.append((what, tuple(map(int, shape))))
+                parameters.append((_unquoted(what), tuple(map(int, shape))))
             elif word == "return" and " = " not in line:
                 outputs = tuple(rest.split())
             else:
@@ -304,7 +316,7 @@ def uses(ops: Iterable[Op]) -> dict[str, list[Op]]:
 
 
 class Names:
-    """Fresh names beside those that are taken."""
+    """Fresh names beside those that are taken; those that nobody wished for begin with %."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
@@ -313,17 +325,29 @@ class Names:
     def fresh(self, wish: str | None = None) -> str:
         name = wish
         while name is None or name in self._taken:
-            name = f"{wish}.{self._next}" if wish else f"t{self._next}"
+            name = f"{wish}.{self._next}" if wish else f"%{self._next}"
             self._next += 1
         self._taken.add(name)
         return name
 
 
+def _number(a: float) -> str:
+    """A number as no identifier is written: ``inf`` and ``nan`` with a sign."""
+    text = repr(float(a))
+    return text if text[0] in _NUMERIC else f"+{text}"
+
+
 def _argument(word: str) -> Arg:
-    try:
-        return float(word)
-    except ValueError:
-        return word
+    return float(word) if word[0] in _NUMERIC else word
+
+
+def _quoted(name: str) -> str:
+    """A parameter's name without blanks, and without the signs that mean something in a program."""
+    return "".join(c if c.isprintable() and c not in _SIGNS else f"%{ord(c):x};" for c in name)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub("%([0-9a-f]{1,6});", lambda found: chr(int(found[1], 16)), text)
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +14,6 @@ from unrolled.compiler import evaluate
 from unrolled.compiler.program import Program, parse
 from unrolled.compiler.trace import UnsupportedError, trace
 
-_NAMELESS = re.compile(r"t\d+")
 _LARGEST = 1 << 31
 """Numbers in one tensor: beyond it a damaged file would ask for any memory."""
 _DEEPEST = 100
@@ -25,7 +23,7 @@ _DEEPEST = 100
 class StoredCell(Cell):
     """A cell whose equation is a program. Its subclasses are made by `stored_class`."""
 
-    program: Program
+    _program: Program
     _records: ClassVar[dict[int, dict[str, Any]]] = {}
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -34,7 +32,7 @@ class StoredCell(Cell):
         if record is None:
             known = ", ".join(map(str, self._records))
             raise ValueError(f"{type(self).__name__}: kept for inputs of width {known}, got {input_size}")
-        self.program = record["program"]
+        self._program = record["program"]
         for name, shape in record["tensors"].items():
             _put(self, name, shape)
 
@@ -44,7 +42,7 @@ class StoredCell(Cell):
         return sum(math.prod(shape) for record in cls._records.values() for shape in record["tensors"].values())
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {s.name: (s.width,) for s in self.program.of_role("state")}
+        return {s.name: (s.width,) for s in self._program.of_role("state")}
 
     def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         return self._run(x, state)[1]
@@ -53,14 +51,14 @@ class StoredCell(Cell):
         self, x: Tensor, state: tuple[Tensor, ...], constants: tuple[Tensor, ...] = ()
     ) -> dict[str, Tensor]:
         values, new = self._run(x, state)
-        own = [op.out for op in self.program.ops if op.out not in self.program.outputs]
-        named = {name: values[name] for name in own if not _NAMELESS.fullmatch(name) and values[name].dim() == 2}
+        named = {op.out.partition(".")[0]: values[op.out] for op in self._program.ops}
+        named = {name: value for name, value in named.items() if name.isidentifier() and value.dim() == 2}
         return named | dict(zip(self.state, new, strict=True))
 
     def _run(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        given = {i.name: value for i, value in zip(self.program.inputs, (x, *state), strict=True)}
+        given = {i.name: value for i, value in zip(self._program.inputs, (x, *state), strict=True)}
         tensors = dict(self.named_parameters()) | dict(self.named_buffers())
-        return evaluate.step(self.program, given, tensors)
+        return evaluate.step(self._program, given, tensors)
 
 
 def store(cells: Sequence[Cell]) -> dict[str, Any] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
@@ -31,12 +31,17 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class Derived:
-    """A tensor computed from parameters alone, such as a masked matrix: made before the scan, by torch."""
+    """A tensor computed from parameters alone, such as a masked matrix: made before the scan, by torch.
+
+    Parts of it are known by their places in a contiguous tensor, whatever layout ``function`` gives; ``is_view``
+    says that it shares the memory of an argument, and is only a step on the way to others.
+    """
 
     name: str
     function: Callable[..., Any]
     args: tuple
     kwargs: dict[str, Any]
+    is_view: bool
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,17 @@ class Traced:
 
     program: Program
     derived: tuple[Derived, ...] = ()
+    lines: Mapping[str, str] = field(default_factory=dict)
+    """Where the equation makes each value that it names."""
 
-    def parameters(self, named: dict[str, Tensor]) -> list[Tensor]:
-        """The tensors of ``program.parameters``, from the cell's own by name."""
-        known: dict[str, Any] = dict(named)
+    def named(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of ``program.parameters`` by name, from the cell's own."""
+        known: dict[str, Any] = {name: p.contiguous() for name, p in named.items()} if self.derived else dict(named)
         for node in self.derived:
             args, kwargs = tree_map(lambda a: known[a.name] if isinstance(a, _Ref) else a, (node.args, node.kwargs))
-            known[node.name] = node.function(*args, **kwargs)
-        return [known[name] for name, _ in self.program.parameters]
+            made = node.function(*args, **kwargs)
+            known[node.name] = made if node.is_view else made.contiguous()
+        return {name: known[name] for name, _ in self.program.parameters}
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,9 @@ def trace(cell: Cell, constants: tuple[int, ...] = ()) -> Traced:
 
     Raises:
         UnsupportedError: the equation has an operation that programs do not have.
+        ValueError: the equation does not fit constants of these widths.
     """
-    known = getattr(cell, "program", None)
+    known = getattr(cell, "_program", None)
     if isinstance(known, Program):  # it was traced before, and kept
         return Traced(known)
     first, second = (_trace(cell, constants, batch) for batch in _BATCHES)
@@ -85,7 +94,8 @@ def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
     shapes = cell.state_shapes()
     if any(len(shape) != 1 for shape in shapes.values()):
         raise UnsupportedError(f"{type(cell).__name__} has a state that is no vector")
-    inputs = [Input("sequence", "x", cell.input_size)]
+    taken = {*shapes, *cell.constants}
+    inputs = [Input("sequence", "x" if "x" not in taken else Names(taken).fresh("x"), cell.input_size)]
     inputs += [Input("state", name, shape[0]) for name, shape in shapes.items()]
     inputs += [Input("constant", name, width) for name, width in zip(cell.constants, constants, strict=True)]
     if len({i.name for i in inputs}) != len(inputs):
@@ -104,7 +114,11 @@ def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
             outputs = recorder.outputs(new)
     except UnsupportedError:
         raise
-    except Exception as error:
+    except aten.MisfitError as error:
+        if constants:  # their widths are the caller's
+            raise ValueError(f"{error} ({recorder.here()})") from error
+        raise UnsupportedError(str(error), recorder.here()) from error
+    except Exception as error:  # whatever the equation does; a cell that cannot run at all says so when it is run
         raise UnsupportedError(f"{type(error).__name__}: {error}".splitlines()[0], recorder.here()) from error
     return _finish(cell, recorder, inputs, own, names, outputs)
 
@@ -113,7 +127,7 @@ def _finish(
     cell: Cell, recorder: Recorder, inputs: list[Input], own: dict[str, Tensor], local: dict, outputs: list[str]
 ) -> Traced:
     """The recording as a tidy program in the equation's own names."""
-    wished = dict(zip(outputs, (f"{s}'" for s in cell.state), strict=True))
+    wished: dict[str, str] = dict(zip(outputs, (f"{s}'" for s in cell.state), strict=True))
     for label, value in local.items():
         known = recorder.name_of(value)
         if known is not None:
@@ -121,8 +135,7 @@ def _finish(
     names = Names(i.name for i in inputs)
     renamed = {i.name: i.name for i in inputs}
     for op in recorder.ops:
-        wish = wished.get(op.out)
-        renamed[op.out] = names.fresh(None if wish is None or aten.is_number(wish) else wish)
+        renamed[op.out] = names.fresh(wished.get(op.out))
     ops = [Op(renamed[op.out], op.width, op.kind, op.renamed(renamed).args, op.view, op.start) for op in recorder.ops]
     used = {op.view.parameter for op in ops if op.view is not None}
     derived = recorder.needed(used)
@@ -130,7 +143,8 @@ def _finish(
     shapes += [(d.name, recorder.shapes[d.name]) for d in derived if d.name in used]
     made = Program(type(cell).__name__, tuple(inputs), tuple(shapes), tuple(ops), tuple(renamed[o] for o in outputs))
     check(made)
-    return Traced(tidy(made), derived)
+    lines = {renamed[out]: line for out, line in recorder.lines.items() if out in wished}
+    return Traced(tidy(made), derived, lines)
 
 
 class _Step(nn.Module):
@@ -152,12 +166,15 @@ class Recorder(TorchDispatchMode):
         self.batch = batch
         self.ops: list[Op] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.lines: dict[str, str] = {}
         self._names = Names(i.name for i in inputs)
         self._values: dict[int, str] = {}
         self._widths: dict[str, int] = {i.name: i.width for i in inputs}
+        self._kinds: dict[str, str] = {}
         self._dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), torch.get_default_dtype())
         self._kept: list[Tensor] = []
-        self._numbers: set[int] = set()  # 0-d tensors that the equation itself makes
+        self._numbers: dict[int, float] = {}  # of 0-d tensors that the equation itself makes
+        self._parameter_names = Names(parameters)
         self._storages = {_storage(p): name for name, p in parameters.items()}
         self._refs = {id(p): _Ref(name) for name, p in parameters.items()}
         self._derived: list[Derived] = []
@@ -207,8 +224,12 @@ class Recorder(TorchDispatchMode):
         if kind in aten.BROADCASTING:
             args = tuple(self._expanded(a, width) for a in args)
         out = self._names.fresh()
+        if width < 1:
+            raise UnsupportedError("makes a tensor without columns", self.here())
         self.ops.append(Op(out, width, kind, tuple(args), view, start))
         self._widths[out] = width
+        self._kinds[out] = kind
+        self.lines[out] = self.here()
         return out
 
     def width(self, value: str) -> int:
@@ -218,21 +239,24 @@ class Recorder(TorchDispatchMode):
         """An argument of an element-wise operation: a number, a value, or part of a parameter as a row."""
         if isinstance(a, int | float):
             return float(a)
+        if id(a) in self._numbers:
+            return self._numbers[id(a)]
         if id(a) in self._values:
             return self._values[id(a)]
         name = self._storages.get(_storage(a))
         if name is None:
-            if id(a) in self._numbers:
-                return float(a)
             raise UnsupportedError("uses a tensor that is neither parameter nor buffer of the cell", self.here())
         self._check_type(a)
-        if a.dim() > 2 or (a.dim() == 2 and a.shape[0] != 1) or (a.dim() and a.shape[-1] not in (1, width)):
+        same_rows = a.dim() < 2 or a.shape[0] == 1 or (a.shape[0] == self.batch and a.stride(0) == 0)
+        if a.dim() > 2 or not same_rows or (a.dim() and a.shape[-1] not in (1, width)):
             raise UnsupportedError(f"uses a parameter of shape {tuple(a.shape)} for each unit", self.here())
         stride = a.stride(-1) if a.dim() and a.shape[-1] == width else 0
         return self.emit("row", width=width, view=View(name, int(a.storage_offset()), (width,), (int(stride),)))
 
     def matrix(self, a: Tensor) -> View:
         """A parameter's part as the matrix of a linear map."""
+        if a.dim() == 2 and _storage(a) in self._storages and _overlaps(a):
+            a = self._derive(torch.ops.aten.clone.default, (a,), {"memory_format": torch.contiguous_format})
         name = self._storages.get(_storage(a))
         if name is None or a.dim() != 2:
             raise UnsupportedError("multiplies two values that both depend on the sequence", self.here())
@@ -250,13 +274,34 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._find_line()
-        if func.overloadpacket is torch.ops.aten.detach or not torch.is_grad_enabled():
-            raise UnsupportedError("cuts the gradient (detach, or torch.no_grad)", self.here())
         flat, _ = tree_flatten((args, kwargs))
         tensors = [a for a in flat if isinstance(a, Tensor)]
-        if any(id(t) in self._values for t in tensors) or not tensors or self._is_new(tensors):
+        self._refuse_odd(func, tensors)
+        if not tensors or self._is_new(tensors) or any(id(t) in self._values or self._repeats(t) for t in tensors):
             return self._record(func, args, kwargs)
         return self._derive(func, args, kwargs)
+
+    def _repeats(self, tensor: Tensor) -> bool:
+        """Whether a parameter's row stands there for each sequence of the batch."""
+        return tensor.dim() == 2 and tensor.shape[0] == self.batch and tensor.stride(0) == 0
+
+    def _refuse_odd(self, func: Any, tensors: list[Tensor]) -> None:
+        """UnsupportedError for what no program can say: other gradients, random numbers, memory as such."""
+        packet = func.overloadpacket
+        name = packet._qualified_op_name
+        cuts = packet is torch.ops.aten.detach and not all(self._has_no_gradient(t) for t in tensors)
+        if cuts or not torch.is_grad_enabled():
+            raise UnsupportedError("cuts the gradient (detach, or torch.no_grad)", self.here())
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise UnsupportedError(f"{name} draws random numbers in step", self.here())
+        if packet is torch.ops.aten.as_strided or (func._schema.is_mutable and tensors):
+            raise UnsupportedError(f"{name} works on memory rather than values", self.here())
+
+    def _has_no_gradient(self, tensor: Tensor) -> bool:
+        """Whether the tensor is a number, or counts something."""
+        made = self._values.get(id(tensor))
+        number = bool(made) and self._kinds.get(made or "") == "number"
+        return number or id(tensor) in self._numbers or not tensor.is_floating_point()
 
     def _is_new(self, tensors: list[Tensor]) -> bool:
         return not any(_storage(t) in self._storages for t in tensors if t.device.type == "meta")
@@ -271,43 +316,45 @@ class Recorder(TorchDispatchMode):
         values = handler(self, result, *args, **kwargs)
         made = result if isinstance(result, tuple | list) else (result,)
         for tensor, value in zip(made, values if isinstance(values, list) else [values], strict=False):
-            if value is not None:
-                self._check_shape(func, tensor, value)
+            if isinstance(value, str):
+                self._check_value(func, tensor, value)
                 self._bind(tensor, value)
             elif isinstance(tensor, Tensor):
-                self._numbers.add(id(tensor))
+                self._numbers[id(tensor)] = float(tensor) if value is None else value
                 self._kept.append(tensor)
         return result
 
     def _derive(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Parameters only: views are kept as views, the rest is computed before the scan."""
-        if func._schema.is_mutable:
-            raise UnsupportedError(f"{func.overloadpacket._qualified_op_name} changes a parameter", self.here())
         result = func(*args, **kwargs)
+        if isinstance(result, bool | int | float):
+            raise UnsupportedError("reads the numbers of a parameter", self.here())
         refs = tree_map(lambda a: self._refs.get(id(a), a) if isinstance(a, Tensor) else a, (args, kwargs))
-        results = result if isinstance(result, tuple | list) else (result,)
-        for k, tensor in enumerate(results):
+        flat, spec = tree_flatten(result)
+        for k, tensor in enumerate(flat):
             if not isinstance(tensor, Tensor):
                 continue
-            name = f"derived{len(self._derived)}"
-            pick = func if tensor is result else _Pick(func, k)
-            self._derived.append(Derived(name, pick, *refs))
+            is_view = _storage(tensor) in self._storages
+            if not is_view:  # parts of it are known by their places in a contiguous tensor
+                tensor = flat[k] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+            name = self._parameter_names.fresh("derived")
+            pick = func if isinstance(result, Tensor) else _Pick(func, k)
+            self._derived.append(Derived(name, pick, *refs, is_view))
             self._refs[id(tensor)] = _Ref(name)
             self._kept.append(tensor)
             self.shapes[name] = tuple(tensor.shape)
             self._storages.setdefault(_storage(tensor), name)
-        return result
+        return tree_unflatten(flat, spec)
 
-    def _check_shape(self, func: Any, tensor: Tensor, value: str) -> None:
-        width = self._widths[value]
-        if self.ops and self.ops[-1].out == value and self.ops[-1].kind == "number":
-            return  # the same number for all sequences, whatever the shape
-        if tuple(tensor.shape) not in ((self.batch, width), (self.batch,) if width == 1 else ()):
-            raise UnsupportedError(
-                f"{func.overloadpacket._qualified_op_name} makes a tensor of shape "
-                f"{tuple('N' if n == self.batch else n for n in tensor.shape)}, expected (N, width)",
-                self.here(),
-            )
+    def _check_value(self, func: Any, tensor: Tensor, value: str) -> None:
+        """A value is (N, width), or the same for all sequences; where it is no whole number, of the cell's type."""
+        width, name = self._widths[value], func.overloadpacket._qualified_op_name
+        number = self._kinds.get(value) == "number"
+        if tuple(tensor.shape) not in ((self.batch, width), (self.batch,) if width == 1 else ()) and not number:
+            shape = tuple("N" if n == self.batch else n for n in tensor.shape)
+            raise UnsupportedError(f"{name} makes a tensor of shape {shape}, expected (N, width)", self.here())
+        if tensor.is_floating_point() and tensor.dtype != self._dtype and not number:
+            raise UnsupportedError(f"{name} makes a tensor of {tensor.dtype} in a cell of {self._dtype}", self.here())
 
     def _check_type(self, a: Tensor) -> None:
         if a.dtype != self._dtype:
@@ -339,6 +386,14 @@ class _Pick:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)[self._index]
+
+
+def _overlaps(matrix: Tensor) -> bool:
+    """Whether two elements are one place in memory."""
+    (rows, columns), (down, along) = matrix.shape, matrix.stride()
+    if 0 in ([down] if rows > 1 else []) + ([along] if columns > 1 else []):
+        return True
+    return abs(down) < columns * abs(along) and abs(along) < rows * abs(down)
 
 
 def _storage(tensor: Tensor) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.compiler.plan import Plan
 from unrolled.compiler.program import View
-from unrolled.engine import native
+from unrolled.engine import fresh, native
 
 _FEW_ROWS = 12  # up to these, in all steps together, packing a matrix takes longer than using it as it lies
 _ALIGN = 16  # elements: every part of the work space begins on a line of its own
@@ -81,7 +81,7 @@ class Binding:
         self.starts = [0]
         for size in sizes:
             self.starts.append(self.starts[-1] + _round_up(size, _ALIGN))
-        self.space = like.new_empty(self.starts[-1] + _ALIGN)
+        self.space = fresh.empty(like, self.starts[-1] + _ALIGN)
         self.base = self.space.data_ptr()
         self.packed = (self.base, packed)
         for j, (k, width) in enumerate(site.temps):

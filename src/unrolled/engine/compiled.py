@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 
 from unrolled.compiler.differentiate import Backward, differentiate
+from unrolled.compiler.hoist import projections
 from unrolled.compiler.lower import Forward, Reverse, keep_gradients, lower_backward, lower_forward
 from unrolled.compiler.program import Program, View, parse
 from unrolled.engine import native
@@ -69,13 +70,20 @@ class Compiled:
     @cached_property
     def covered(self) -> list[bool]:
         """For each parameter, whether the parts whose gradients are found are all of it, each once."""
-        views = [view for view, *_ in self.backward.weights]
-        views += [op.view for op in self.program.ops if op.kind == "linear" and self._is_projection(op.values[0])]  # type: ignore[misc]
-        views += [view for view, _ in self.backward.rows]
-        return [_cover(size, [v for v in views if v.parameter == name]) for name, size in self._sizes()]
+        return [_cover(size, [v for v in self._reached if v.parameter == name]) for name, size in self._sizes()]
 
-    def _is_projection(self, value: str) -> bool:
-        return any(i.name == value for i in self.sequences)
+    @cached_property
+    def reached(self) -> list[bool]:
+        """For each parameter, whether any gradient comes back to it: one that only feeds a comparison has none."""
+        names = {view.parameter for view in self._reached}
+        return [name in names for name in self.parameters]
+
+    @cached_property
+    def _reached(self) -> list[View]:
+        """The parts of parameters to which a gradient comes back."""
+        returning = dict(self.backward.inputs)
+        views = [view for view, *_ in self.backward.weights] + [view for view, _ in self.backward.rows]
+        return views + [op.view for op in projections(self.program) if op.out in returning and op.view is not None]
 
     def _sizes(self) -> list[tuple[str, int]]:
         made = []

@@ -74,7 +74,8 @@ def _scan_backward_shapes(
             for x, n in zip(sequences, needs[:count], strict=True)]  # fmt: skip
     made += [torch.empty_like(s, memory_format=torch.contiguous_format) for s in (*states, *resets, *constants)]
     made += [torch.empty_like(p, memory_format=torch.contiguous_format) if n else sequences[0].new_empty(0)
-             for p, n in zip(parameters, needs[count:], strict=True)]  # fmt: skip
+             for p, n in zip(parameters, map(all, zip(needs[count:], compiled(program).reached, strict=True)),
+                             strict=True)]  # fmt: skip
     return made
 
 
@@ -205,7 +206,9 @@ class _Direct(torch.autograd.Function):
             inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]
             needed = Needs(needs[:first], needs[first:])
             made = scan.backward(ctx.program, inputs, results, upstream, needed, ctx.record)
-        return None, None, None, None, None, *(d if w else None for d, w in zip(made, wanted, strict=True))
+        found = [d if w and (d.numel() or not t.numel()) else None
+                 for d, w, t in zip(made, wanted, (t for part in parts for t in part), strict=True)]  # fmt: skip
+        return None, None, None, None, None, *found
 
 
 def _parts(tensors: Any, counts: Any) -> list[list[Tensor]]:

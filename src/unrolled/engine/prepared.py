@@ -16,7 +16,7 @@ from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
 from unrolled.compiler.tidy import split_norms
 from unrolled.compiler.trace import Traced, UnsupportedError, trace
-from unrolled.engine import ops, recording
+from unrolled.engine import ops, recording, verify
 
 
 class Prepared:
@@ -29,6 +29,8 @@ class Prepared:
         self.text = self.loop.text
         self._outer_parameters = [name for name, _ in self.traced.program.parameters]
         self._loop_parameters = [name for name, _ in self.loop.parameters]
+        if verify.wanted(cell) and (why := verify.fault(cell, self, constants)):
+            raise UnsupportedError(f"compiled, {why}")
         self._places = [] if self.traced.derived else [_place_of(cell, name) for name in self._outer_parameters]
 
     def run(
@@ -42,8 +44,23 @@ class Prepared:
         constants: tuple[Tensor, ...],
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The outputs and final states; ``initial`` are the states after a reset, or nothing."""
-        named = self._named(cell)
-        values = {"x": x} | dict(zip(cell.constants, constants, strict=True))
+        return self.run_on(self._named(cell), recording.opened(cell), x, state, initial, flags, reverse, constants)
+
+    def run_on(
+        self,
+        named: dict[str, Tensor],
+        record: recording.Record | None,
+        x: Tensor,
+        state: tuple[Tensor, ...],
+        initial: tuple[Tensor, ...],
+        flags: Tensor | None,
+        reverse: bool,
+        constants: tuple[Tensor, ...],
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As `run`, with the tensors of the program's parameters by name, and what the backward scan records."""
+        program = self.traced.program
+        names = (i.name for i in (*program.of_role("sequence"), *program.of_role("constant")))
+        values = dict(zip(names, (x, *constants), strict=True))
         if self.hoisted.outer:
             contiguous = {name: p.contiguous() for name, p in named.items()}
             evaluate.run(self.hoisted.outer, values, contiguous, like=x)
@@ -60,7 +77,7 @@ class Prepared:
             [named[name] for name in self._loop_parameters],
             flags,
             reverse,
-            recording.opened(cell),
+            record,
         )
 
     def step_text(self) -> str:
@@ -79,7 +96,7 @@ class Prepared:
                 name: place[last] for name, (place, last) in zip(self._outer_parameters, self._places, strict=True)
             }
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())
-        return dict(zip(self._outer_parameters, self.traced.parameters(own), strict=True))
+        return self.traced.named(own)
 
 
 def first_parameter(module: nn.Module) -> Tensor | None:

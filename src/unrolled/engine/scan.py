@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unrolled.engine import fresh
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.flags import INSIDE
@@ -65,7 +66,7 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     site = program.saving_site if save else program.plain_site
     b = Binding(site, given.parameters, like, T, N, [steps * N * width] if in_block else [])
     _set_inputs(b, program, given)
-    stored = [like.new_empty(T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
+    stored = [fresh.empty(like, T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
     first = 0 if given.direction > 0 else T - 1
     for k, s in enumerate(program.states):
         steps_stored = T if save or not k else 2
@@ -75,7 +76,7 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
             stored[k][first % 2].copy_(given.states[k])
     kept: list[Tensor] = []
     if save and plan.saved_width:
-        kept = [like.new_empty(T, N, plan.saved_width)]
+        kept = [fresh.empty(like, T, N, plan.saved_width)]
         b.set("p" if plan.in_place else "s", kept[0], plan.saved_width, T)
     final = []
     if given.flags is not None:
@@ -127,8 +128,8 @@ def backward(
     """The gradients of sequences, states, resets, constants and parameters, in this order.
 
     ``results`` are what `forward` returned with ``save``, of which the final states are not read;
-    ``upstream`` the gradients of outputs and final states, None for zero. Where a gradient is not wanted, an
-    empty tensor stands. ``record`` gets the gradient of every state at every step.
+    ``upstream`` the gradients of outputs and final states, None for zero. Where a gradient is not wanted, or a
+    parameter has none, an empty tensor stands. ``record`` gets the gradient of every state at every step.
     """
     program = compiled(text)
     given = given.contiguous()
@@ -188,7 +189,7 @@ class _Backward:
             empty = ~(flags & INSIDE).bool().any(0)[:, None]
         for k, s in enumerate(self.program.states):
             slices = 2 if self.record is None else b.T + 1
-            carry = b.like.new_empty(slices, N, s.width)
+            carry = fresh.empty(b.like, slices, N, s.width)
             self.carry.append(carry)
             b.set(f"carry:{s.name}", carry, s.width, slices)
             b.set(f"next:{s.name}", carry, s.width, slices, first=None if self.record is None else carry[-1])
@@ -226,15 +227,15 @@ class _Backward:
                 self.dx.append(like.new_empty(0))
                 continue
             written = b.index(f"dx:{i.name}") >= 0  # by products; it begins with zeros where there are none
-            self.dx.append(torch.empty_like(x) if written else torch.zeros_like(x))
+            self.dx.append(fresh.empty(x, *x.shape) if written else torch.zeros_like(x))
             b.set(f"dx:{i.name}", self.dx[-1], i.width, b.T)
         self.dp: dict[str, Tensor] = {}
         self._apart: dict[int, Tensor] = {}
-        for name, p, wanted, covered in zip(
-            program.parameters, self.given.parameters, needs.parameters, program.covered, strict=True
+        for name, p, wanted, covered, reached in zip(
+            program.parameters, self.given.parameters, needs.parameters, program.covered, program.reached, strict=True
         ):
-            if wanted:
-                self.dp[name] = torch.empty_like(p) if covered and b.T and b.N else torch.zeros_like(p)
+            if wanted and reached:
+                self.dp[name] = fresh.empty(p, *p.shape) if covered and b.T and b.N else torch.zeros_like(p)
         self._covered = dict(zip(program.parameters, program.covered, strict=True))
         self._set_totals()
 

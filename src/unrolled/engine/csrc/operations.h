@@ -14,7 +14,10 @@
   X(tanh, tanh_of(a))                                   \
   X(relu, 0 > a ? zero : a)                             \
   X(exp, exp_of(a))                                     \
+  X(expm1, expm1_of<T>(a))                              \
   X(log, log_of<T>(a))                                  \
+  X(log1p, log1p_of<T>(a))                              \
+  X(pow, pow_of<T>(a, b))                               \
   X(softplus, softplus_of<T>(a))                        \
   X(square, a * a)                                      \
   X(sqrt, sqrt_of<T>(a))                                \

@@ -185,6 +185,20 @@ INLINE Vec<T> log_of(Vec<T> x) {
   return each<T>(x, [](T a) { return std::log(a); });
 }
 template <class T>
+INLINE Vec<T> expm1_of(Vec<T> x) {
+  return each<T>(x, [](T a) { return std::expm1(a); });
+}
+template <class T>
+INLINE Vec<T> log1p_of(Vec<T> x) {
+  return each<T>(x, [](T a) { return std::log1p(a); });
+}
+template <class T>
+INLINE Vec<T> pow_of(Vec<T> x, Vec<T> y) {
+  Vec<T> v{};
+  for (int k = 0; k < LANES<T>; ++k) v[k] = std::pow(x[k], y[k]);
+  return v;
+}
+template <class T>
 INLINE Vec<T> softplus_of(Vec<T> x) {
   return each<T>(x, [](T a) { return a > 20 ? a : std::log1p(std::exp(a)); });
 }
