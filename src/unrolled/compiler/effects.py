@@ -46,6 +46,14 @@ _BUILTINS = {
     "is_autocast_enabled": "asks for autocast",
     "get_num_threads": "asks for the number of threads",
 }
+NAMES = {
+    "register_hook": "puts a hook on a tensor",
+    "register_post_accumulate_grad_hook": "puts a hook on a tensor",
+    "requires_grad": "asks whether a tensor wants a gradient",
+    "is_leaf": "asks how a tensor was made",
+    "grad_fn": "asks how a tensor was made",
+}
+"""Attributes that tell nothing while tensors have no numbers; code that names them may take another way then."""
 _CLOCKS = {"now", "today", "utcnow"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as torch_module
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -19,13 +19,20 @@ def tables(module: nn.Module) -> tuple[dict, ...]:
     return tuple(module.__dict__[name] for name in _TABLES)
 
 
+def shared_tables() -> tuple[dict, ...]:
+    """The hooks that a call of any module runs."""
+    return tuple(
+        getattr(torch_module, f"_global{name}") for name in _TABLES if hasattr(torch_module, f"_global{name}")
+    )
+
+
 def any_hook(cell: Cell) -> str:
     """A hook that a step runs, and its module; empty if there is none. The loop calls ``step``, not the cell."""
     for path, module in cell.named_modules():
         hooks = [hook for table in tables(module) for hook in table.values()] if module is not cell else []
         if hooks:
             return f"{path} has a hook, {getattr(hooks[0], '__qualname__', type(hooks[0]).__qualname__)}"
-    return "torch has a hook on all modules" if _has_any_global_hook() else ""
+    return "torch has a hook on all modules" if any(shared_tables()) else ""
 
 
 def compute_weights(cell: Cell) -> None:

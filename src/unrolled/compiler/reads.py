@@ -30,11 +30,18 @@ _ALWAYS |= {"program", "training", "forward", "cell"}
 _COMPUTED = {"getattr", "vars", "__dict__", "attrgetter", "__getattribute__", "asdict", "astuple", "fields"}
 """Names in code that may read attributes whose names do not stand there: then all attributes are watched."""
 _SKIPPED = {"__init_subclass__", "__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__"}
-_SKIPPED |= {"__init__", "__new__", "__post_init__", "__setattr__"}  # if step makes objects, their code is seen to run
+_SKIPPED |= {
+    "__init__",
+    "__new__",
+    "__post_init__",
+    "__setattr__",
+}  # if step makes objects, their code is seen to run
 _SKIPPED |= {"__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "__slots__"}
 _PLAIN = {object, nn.Module, Cell}
 """Classes whose own code reads nothing from their instances that counts."""
-_MODULE_KEYS = {name for name in nn.Module().__dict__ if name != "training"}
+MEMORY = "_prepared"
+"""The attribute under which a cell keeps what was made of it, and which no equation reads."""
+_MODULE_KEYS = {name for name in nn.Module().__dict__ if name != "training"} | {MEMORY}
 _HIDDEN = (Iterator, ContextVar, threading.local)
 """What cannot be compared without being used up, or what each thread sees otherwise."""
 _MANY = 100_000
@@ -89,6 +96,8 @@ class _Walk:
         self._learned = {id(t) for t in (*cell.parameters(), *cell.buffers())}
         self._todo: deque[tuple[Any, str, Path]] = deque([(cell, "self", ())])
         self._todo += [(f, f.__name__, None) for f in functions]
+        for table in hooks.shared_tables():
+            self._hooks(table, "a hook on all modules")
         while self._todo:
             self._visit(*self._todo.popleft())
             if len(self.marks) > _MANY:
@@ -175,6 +184,7 @@ class _Walk:
         if not is_ours(f.__code__):
             self.marks.add(_code_of, f, f.__code__, label)
             self.marks.add(_defaults_of, f, f.__defaults__, f"a default of {label}")
+            self.marks.signature.append((label, [marks.token(v) for v in f.__defaults__ or ()]))
             self._globals(f)
         if f.__defaults__ is not None:
             self._todo += [(v, f"a default of {label}", None) for v in f.__defaults__ if not _is_atom(v)]
@@ -312,8 +322,12 @@ class _Walk:
             self._next(module, f"{label}.{name}", path, "attr", name)
         if value is not self.cell:  # the loop calls step, and not the cell itself
             for table in hooks.tables(value):
-                self.marks.add_size(table, f"a hook of {label}")
+                self._hooks(table, f"a hook of {label}")
         self._instance(value, label, path)
+
+    def _hooks(self, table: dict, label: str) -> None:
+        self.marks.add_size(table, label)
+        self.marks.signature.append((label, list(table)))
 
     def _parameter(self, place: dict, name: str, t: Tensor | None, label: str) -> None:
         if t is None:

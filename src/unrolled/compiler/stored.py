@@ -122,7 +122,11 @@ def _record(cell: Cell) -> dict[str, Any] | None:
         traced, _ = clean(watched, cell.eval())
     finally:
         cell.train(training)
-    if isinstance(traced, UnsupportedError) or traced.derived or not {name for name, _ in traced.program.parameters} <= tensors.keys():
+    if (
+        isinstance(traced, UnsupportedError)
+        or traced.derived
+        or not {name for name, _ in traced.program.parameters} <= tensors.keys()
+    ):
         return None
     shapes = {name: list(t.shape) for name, t in tensors.items()}
     return {"input_size": cell.input_size, "tensors": shapes, "program": traced.program.text.splitlines()}

@@ -77,6 +77,9 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads) -> tuple[Trace
         raise UnsupportedError(f"step changes {', '.join(changed)}", where)
     if listener.refused or failed:
         raise listener.refused or failed  # type: ignore[misc]
+    for code in listener.ran:
+        for name in effects.NAMES.keys() & set(code.co_names):
+            raise UnsupportedError(effects.NAMES[name], _at(_line_naming(code, name), code.co_filename))
     return traced, listener.ran
 
 
@@ -121,8 +124,8 @@ def _refuse_unwatchable(reads: Reads) -> None:
     if reads.unwatchable:
         label = reads.unwatchable[0]
         attribute = label.rpartition(".")[2].partition("[")[0]
-        places = ((c, line) for c in reads.codes if (line := _line_naming(c, attribute)) is not None)
-        code, line = next(places, (None, 0))
+        places: Iterator[Any] = ((c, line) for c in reads.codes if (line := _line_naming(c, attribute)) is not None)
+        code, line = next(places, (None, None))
         raise UnsupportedError(f"reads {label}, whose changes cannot be seen", _at(line, code and code.co_filename))
 
 
@@ -187,8 +190,8 @@ def _line_of(run: Callable[[], object], everything: tuple[Marks, ...], labels: l
     return _at(*next(iter(found.values()), (0, "")))
 
 
-def _at(line: int, file: str | None) -> str:
-    text = linecache.getline(file, line).strip() if file else ""
+def _at(line: int | None, file: str | None) -> str:
+    text = linecache.getline(file, line).strip() if file and line else ""
     return f"line {line}: {text}" if text else f"line {line}" if line else ""
 
 

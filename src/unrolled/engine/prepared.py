@@ -14,7 +14,7 @@ from unrolled.cells.cell import Cell
 from unrolled.compiler import evaluate
 from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
-from unrolled.compiler.reads import Reads
+from unrolled.compiler.reads import MEMORY, Reads
 from unrolled.compiler.tidy import split_norms
 from unrolled.compiler.trace import Traced, UnsupportedError
 from unrolled.compiler.watching import clean, watched
@@ -123,7 +123,6 @@ class _Made:
     refusals: int = 0
 
 
-_KEY = "_prepared"
 _PATIENCE = 3
 """Refusals for one reason until a cell is refused for good, as one whose equation changes what it reads."""
 _warned: set[str] = set()
@@ -144,9 +143,9 @@ def reads(cell: Cell, constants: tuple[int, ...] = ()) -> Reads:
 
 
 def _current(cell: Cell, constants: tuple[int, ...]) -> _Made:
-    memory = cell.__dict__.get(_KEY)
+    memory = cell.__dict__.get(MEMORY)
     if memory is None or memory.of is None or memory.of() is not cell:
-        memory = cell.__dict__[_KEY] = _Memory(cell)
+        memory = cell.__dict__[MEMORY] = _Memory(cell)
     key = cell.training, constants
     made = memory.made.get(key)
     if made is not None and (made.refusals > _PATIENCE or made.reads.hold()):
