@@ -80,31 +80,66 @@ PLACES = {
     "dataclass": ("s.cfg", "Config()", "s.cfg.rate", ["s.cfg.rate = 0.1", "s.cfg = Config(0.1)"]),
     "nested": ("s.cfg", "Config()", "s.cfg.inner.rate", ["s.cfg.inner.rate = 0.1", "s.cfg.inner = Slots1()"]),
     "property": ("s.cfg", "Config()", "s.cfg.doubled", ["s.cfg.rate = 0.1"]),
-    "namespace": ("s.cfg", "types.SimpleNamespace(rate=0.5)", "s.cfg.rate", ["s.cfg.rate = 0.1", "del s.cfg.rate; s.cfg.rate = 0.2"]),
-    "argparse": ("s.cfg", "argparse.Namespace(rate=0.5)", "s.cfg.rate", ["s.cfg.rate = 0.1", "vars(s.cfg)['rate'] = 0.1"]),
+    "namespace": (
+        "s.cfg",
+        "types.SimpleNamespace(rate=0.5)",
+        "s.cfg.rate",
+        ["s.cfg.rate = 0.1", "del s.cfg.rate; s.cfg.rate = 0.2"],
+    ),
+    "argparse": (
+        "s.cfg",
+        "argparse.Namespace(rate=0.5)",
+        "s.cfg.rate",
+        ["s.cfg.rate = 0.1", "vars(s.cfg)['rate'] = 0.1"],
+    ),
     "slots": ("s.cfg", "Slots()", "s.cfg.rate", ["s.cfg.rate = 0.1"]),
-    "list": ("s.cfg", "[0.5]", "s.cfg[0]", ["s.cfg[0] = 0.1", "s.cfg = [0.1]", "s.cfg.insert(0, 0.1)", "s.cfg.__setitem__(0, np.float64(0.1))"]),
+    "list": (
+        "s.cfg",
+        "[0.5]",
+        "s.cfg[0]",
+        ["s.cfg[0] = 0.1", "s.cfg = [0.1]", "s.cfg.insert(0, 0.1)", "s.cfg.__setitem__(0, np.float64(0.1))"],
+    ),
     "tuple": ("s.cfg", "(0.5, 1)", "s.cfg[0]", ["s.cfg = (0.1, 1)"]),
     "deque": ("s.cfg", "collections.deque([0.5])", "s.cfg[0]", ["s.cfg.appendleft(0.1)"]),
-    "dict": ("s.cfg", "{'rate': 0.5}", "s.cfg['rate']", ["s.cfg['rate'] = 0.1", "s.cfg = {'rate': 0.1}", "s.cfg.update(rate=-0.0)"]),
+    "dict": (
+        "s.cfg",
+        "{'rate': 0.5}",
+        "s.cfg['rate']",
+        ["s.cfg['rate'] = 0.1", "s.cfg = {'rate': 0.1}", "s.cfg.update(rate=-0.0)"],
+    ),
     "proxy": ("s.cfg", "types.MappingProxyType(TABLE)", "s.cfg['rate']", ["TABLE['rate'] = 0.1"]),
     "object in a list": ("s.cfg", "[Config()]", "s.cfg[0].rate", ["s.cfg[0].rate = 0.1", "s.cfg[0] = Config(0.1)"]),
     "object in a dict": ("s.cfg", "{1: [Slots()]}", "s.cfg[1][0].rate", ["s.cfg[1][0].rate = 0.1"]),
     "set": ("s.cfg", "{0.5}", "max(s.cfg)", ["s.cfg.add(1.5)", "s.cfg = {0.1}"]),
-    "array": ("s.cfg", "np.array([0.5])", "float(s.cfg[0])", ["s.cfg[0] = 0.1", "s.cfg = np.array([0.1])", "s.cfg *= 2"]),
+    "array": (
+        "s.cfg",
+        "np.array([0.5])",
+        "float(s.cfg[0])",
+        ["s.cfg[0] = 0.1", "s.cfg = np.array([0.1])", "s.cfg *= 2"],
+    ),
     "large array": ("s.cfg", "np.full(20000, 0.5)", "float(s.cfg[7])", ["s.cfg[7] = 0.1"]),
     "scalar of numpy": ("s.cfg", "np.float32(0.5)", "float(s.cfg)", ["s.cfg = np.float32(0.1)"]),
     "array of objects": ("s.cfg", "np.array([Config(), None])", "s.cfg[0].rate", ["s.cfg[0] = Config(0.1)"]),
     "array of Python": ("s.cfg", "array.array('d', [0.5])", "s.cfg[0]", ["s.cfg[0] = 0.1"]),
     "bytes": ("s.cfg", "bytearray(b'ab')", "s.cfg[0] / 200", ["s.cfg[0] = 7"]),
-    "tensor read as a list": ("s.cfg", "torch.tensor([0.5])", "s.cfg.tolist()[0]", ["s.cfg.fill_(0.1)", "s.cfg = torch.tensor([0.1])"]),
+    "tensor read as a list": (
+        "s.cfg",
+        "torch.tensor([0.5])",
+        "s.cfg.tolist()[0]",
+        ["s.cfg.fill_(0.1)", "s.cfg = torch.tensor([0.1])"],
+    ),
     "class attribute": ("Cell.own", "0.5", "s.own", ["Cell.own = 0.1", "s.own = 0.1"]),
     "attribute of a base": ("s.cfg", "0", "s.bound", ["Base.bound = 0.1", "Cell.bound = 0.1", "s.bound = 0.1"]),
     "class of a helper": ("s.cfg", "Static()", "s.cfg.rate", ["Static.rate = 0.1", "s.cfg.rate = 0.1"]),
     "a class": ("s.cfg", "Static", "s.cfg.rate", ["Static.rate = 0.1"]),
     "global": ("s.cfg", "0", "RATE", ["globals().__setitem__('RATE', 0.1)"]),
     "global table": ("s.cfg", "0", "TABLE['rate']", ["TABLE['rate'] = 0.1"]),
-    "global of a function": ("s.cfg", "0", "helper(1.0)", ["globals().__setitem__('RATE', 0.1)", "globals().__setitem__('helper', lambda h: 0.1)"]),
+    "global of a function": (
+        "s.cfg",
+        "0",
+        "helper(1.0)",
+        ["globals().__setitem__('RATE', 0.1)", "globals().__setitem__('helper', lambda h: 0.1)"],
+    ),
     "name computed": ("s.cfg", "Config()", "getattr(s.cfg, 'ra' + 'te')", ["s.cfg.rate = 0.1"]),
     "vars": ("s.cfg", "Slotless()", "max(vars(s.cfg).values())", ["s.cfg.other = 0.9"]),
     "closure": ("s.cfg", "closed(k := [0.5])", "s.cfg()", ["s.cfg.__closure__[0].cell_contents = 0.1"]),
@@ -116,8 +151,13 @@ PLACES = {
     "method": ("s.cfg", "Config().inner.__class__(rate=0.5)", "s.cfg.rate", ["s.cfg.rate = 0.1"]),
     "weak reference": ("s.cfg", "weakref.ref(STATIC)", "s.cfg().rate", ["STATIC.rate = 0.1"]),
     "code": ("s.cfg", "defaulted()", "s.cfg()", ["s.cfg.__code__ = (lambda rate=0: 0.1).__code__"]),
-    "wrapped": ("s.cfg", "functools.cache(defaulted())", "s.cfg.__wrapped__()", ["s.cfg.__wrapped__.__defaults__ = (0.1,)"]),
-}  # fmt: skip
+    "wrapped": (
+        "s.cfg",
+        "functools.cache(defaulted())",
+        "s.cfg.__wrapped__()",
+        ["s.cfg.__wrapped__.__defaults__ = (0.1,)"],
+    ),
+}
 STATIC = Static()
 
 
@@ -200,7 +240,7 @@ def test_a_change_is_seen(place, change):
     target, value, read, _ = PLACES[place]
     space = {}
     exec(f"class Cell(Base):\n    def rate(s):\n        return {read}", globals(), space)
-    Cell = space["Cell"]  # noqa: N806
+    Cell = space["Cell"]
     torch.manual_seed(0)
     cell, x = Cell(), torch.randn(4, 2, 2)
     where = {"s": cell, "Cell": Cell}
@@ -347,13 +387,13 @@ def test_tracing_leaves_no_trace(monkeypatch):
         def step(self, x, h):
             self.last = h
             self.count(), self.append(), self.store(), self.classwide(), self.write()
-            float(np.random.rand())
+            float(np.random.rand())  # noqa: NPY002
             return torch.tanh(self.x(x) + h)
 
-    cell, numbers = Writing(), np.random.get_state()[2]
+    cell, numbers = Writing(), np.random.get_state()[2]  # noqa: NPY002
     assert not isinstance(prepared(cell), Prepared)
     assert (cell.n, cell.log, cell.table, Writing.seen, float(cell.numbers[0])) == (0, [], {}, 0, 0.0)
-    assert not hasattr(cell, "last") and np.random.get_state()[2] == numbers
+    assert not hasattr(cell, "last") and np.random.get_state()[2] == numbers  # noqa: NPY002
 
 
 @pytest.mark.parametrize("owner", ["instance", "class"])
@@ -391,11 +431,13 @@ def test_equal_numbers_do_not_compile_again():
 def test_a_cell_goes_when_nobody_holds_it():
     import gc
 
-    cell = Base()
-    cell.rate = lambda: cell.bound
-    prepared(cell)
-    gone = weakref.ref(cell)
-    del cell
+    def used():
+        cell = Base()
+        cell.rate = lambda: cell.bound
+        assert isinstance(prepared(cell), Prepared)
+        return weakref.ref(cell)
+
+    gone = used()
     gc.collect()
     assert gone() is None
 
@@ -422,4 +464,4 @@ def test_sys_profile_is_as_before():
     assert sys.getprofile() is before
 
 
-_ = (argparse, array, collections, datetime, time)
+_ = (argparse, array, collections, datetime, functools, time)  # the texts above name them

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import cached_property, partial
-from types import CodeType, FunctionType, MemberDescriptorType, MappingProxyType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -106,10 +106,9 @@ class _Walk:
 
     def _visit(self, value: Any, label: str, path: Path) -> None:
         if _is_atom(value):
-            (self.beyond.append(label) if path is None else self.paths.append(path))
-            return
+            return self.beyond.append(label) if path is None else self.paths.append(path)
         if id(value) in self._seen:
-            return
+            return None
         self._seen[id(value)] = value
         for kinds, visit in _VISITS:
             if isinstance(value, kinds):
