@@ -89,10 +89,10 @@ class Marks:
         found: dict[str, Undo | None] = {}
         for marks, differs in ((self.same, _is_other), (self.equal, _differs)):
             found |= {m.label: m.undo for m in marks if differs(m)}
-        for place, name, shape, dtype, label, undo in self._learned:
+        for place, name, shape, dtype, label, back in self._learned:
             t = place.get(name)
             if not isinstance(t, Tensor) or t.shape != shape or t.dtype is not dtype:
-                found[label] = undo
+                found[label] = back
         for container, size, (label, undo) in zip(self._sized, self._sizes, self._labels, strict=True):
             if len(container) != size:
                 found.setdefault(label, undo)

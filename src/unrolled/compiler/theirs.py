@@ -14,7 +14,7 @@ import torch
 
 _OURS = Path(__file__).parents[1]
 _CELLS = str(_OURS / "cells") + os.sep
-_LIBRARIES = tuple(str(Path(module.__file__).parent) + os.sep for module in (torch, np))
+_LIBRARIES = tuple(str(Path(module.__path__[0])) + os.sep for module in (torch, np))
 _ROOMS = tuple(str(_OURS / room) + os.sep for room in ("compiler", "engine", "layers"))
 _BASES = tuple(str(_OURS / "cells" / file) for file in ("cell.py", "gates.py", "reading.py"))
 _PYTHON = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
