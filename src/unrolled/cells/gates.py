@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.module import _has_any_global_hook
 
 
 class Gates(nn.Module):
@@ -26,6 +27,9 @@ class Gates(nn.Module):
         input_size: D.
         hidden_size: H, the width of each gate.
         bias: whether the maps have a bias.
+
+    Hooks see each gate as a call of the whole module, whose rows it takes: what spectral_norm, weight_norm and
+    prune make of the weight holds for every gate.
 
     Weights start Glorot-uniform, each gate for itself. A `Cell` makes those that map its own state
     orthogonal (see there).
@@ -76,7 +80,12 @@ class Gates(nn.Module):
         return super().__getattr__(name)
 
     def _one(self, rows: slice, x: Tensor) -> Tensor:
+        if self._forward_pre_hooks or self._forward_hooks or self._is_hooked():
+            return self(x)[..., rows]  # by way of the call, where hooks are: one of them may compute the weight
         return F.linear(x, self.weight[rows], None if self.bias is None else self.bias[rows])
+
+    def _is_hooked(self) -> bool:
+        return bool(self._backward_hooks or self._backward_pre_hooks or _has_any_global_hook())
 
     def extra_repr(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"

@@ -30,7 +30,9 @@ def read_names(
     given: dict[str, Any] = {}
     names: dict[str, Any] = {}
 
-    def watch(frame: FrameType, event: str, _: Any) -> Any:
+    def watch(frame: FrameType, event: str, arg: Any) -> Any:
+        if listens:
+            profiler(frame, event, arg)
         if frame.f_code is code:
             if event == "call":
                 given.update(frame.f_locals)
@@ -41,8 +43,9 @@ def read_names(
         return None
 
     # cProfile cannot be put back by setprofile; the other hook is free then
-    profiler = sys.getprofile()
+    profiler: Any = sys.getprofile()
     put: Any = sys.setprofile if profiler is None or callable(profiler) else sys.settrace
+    listens = callable(profiler)  # a profiler written in Python goes on listening
     before = profiler if put is sys.setprofile else sys.gettrace()
     put(watch)
     try:

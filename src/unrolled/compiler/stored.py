@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from unrolled.cells.cell import Cell
 from unrolled.compiler import evaluate
 from unrolled.compiler.program import Program, parse
-from unrolled.compiler.trace import UnsupportedError, trace
+from unrolled.compiler.trace import UnsupportedError
+from unrolled.compiler.watching import clean, watched
 
 _LARGEST = 1 << 31
 """Numbers in one tensor: beyond it a damaged file would ask for any memory."""
@@ -116,12 +117,14 @@ def _record(cell: Cell) -> dict[str, Any] | None:
         return None
     training = cell.training
     try:
-        traced = trace(cell.eval())
-    except UnsupportedError:
-        return None
+        traced, _ = clean(watched, cell.eval())
     finally:
         cell.train(training)
-    if traced.derived or not {name for name, _ in traced.program.parameters} <= tensors.keys():
+    if (
+        isinstance(traced, UnsupportedError)
+        or traced.derived
+        or not {name for name, _ in traced.program.parameters} <= tensors.keys()
+    ):
         return None
     shapes = {name: list(t.shape) for name, t in tensors.items()}
     return {"input_size": cell.input_size, "tensors": shapes, "program": traced.program.text.splitlines()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +14,24 @@ from unrolled.cells.cell import Cell
 from unrolled.compiler import evaluate
 from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
+from unrolled.compiler.reads import MEMORY, Reads
 from unrolled.compiler.tidy import split_norms
-from unrolled.compiler.trace import Traced, UnsupportedError, trace
+from unrolled.compiler.trace import Traced, UnsupportedError
+from unrolled.compiler.watching import clean, watched
 from unrolled.engine import ops, recording, verify
 
 
 class Prepared:
     """What the engine needs of one cell: the program of its loop, and how to get its inputs."""
 
-    def __init__(self, cell: Cell, constants: tuple[int, ...]) -> None:
-        self.traced: Traced = trace(cell, constants)
+    def __init__(self, cell: Cell, traced: Traced) -> None:
+        self.traced = traced
+        self.verified = False
         self.hoisted: Hoisted = hoist(self.traced.program)
         self.loop = merge(split_norms(self.hoisted.loop))
         self.text = self.loop.text
         self._outer_parameters = [name for name, _ in self.traced.program.parameters]
         self._loop_parameters = [name for name, _ in self.loop.parameters]
-        if verify.wanted(cell) and (why := verify.fault(cell, self, constants)):
-            raise UnsupportedError(f"compiled, {why}")
         self._places = [] if self.traced.derived else [_place_of(cell, name) for name in self._outer_parameters]
 
     def run(
@@ -115,82 +116,89 @@ def _place_of(cell: nn.Module, name: str) -> tuple[dict[str, Any], str]:
     return module._parameters if last in module._parameters else module._buffers, last
 
 
-class _Known:
-    """What was made of a cell, and what tracing may have read of it: while that is the same, it holds."""
+class _Memory:
+    """What was made of a cell, kept on the cell itself, so that both go together; copies begin empty."""
 
-    def __init__(self, cell: Cell) -> None:
-        self.made: dict[tuple, Prepared | UnsupportedError] = {}
-        self._marks: list[tuple[dict, int, list[tuple[str, torch.Size, torch.dtype]], list[tuple[str, Any]]]] = []
-        for module in cell.modules():
-            for place in (module.__dict__, module._parameters, module._buffers, module._modules):
-                entries = [(k, v) for k, v in place.items() if k not in _BOOKKEEPING]
-                tensors = [(k, v.shape, v.dtype) for k, v in entries if isinstance(v, Tensor)]
-                others = [(k, _mark(v)) for k, v in entries if not isinstance(v, Tensor)]
-                self._marks.append((place, len(place), tensors, others))
+    def __init__(self, cell: Cell | None = None) -> None:
+        self.of = None if cell is None else weakref.ref(cell)
+        self.made: dict[tuple, _Made] = {}
 
-    def holds(self) -> bool:
-        for place, size, tensors, others in self._marks:
-            if len(place) != size:
-                return False
-            for name, shape, dtype in tensors:
-                value = place.get(name)
-                if not isinstance(value, Tensor) or value.shape != shape or value.dtype is not dtype:
-                    return False
-            for name, mark in others:
-                value = place.get(name, _GONE)
-                if value is not mark and _mark(value) != mark:
-                    return False
-        return True
+    def __deepcopy__(self, memo: Any) -> _Memory:
+        return _Memory()
+
+    def __reduce__(self) -> tuple:
+        return _Memory, ()
 
 
-_GONE = object()
-_BOOKKEEPING = {name for name in nn.Module().__dict__ if name != "training"}
+@dataclass
+class _Made:
+    """The cell made ready, or why it cannot be; it holds while what the equation reads is the same."""
+
+    result: Prepared | UnsupportedError
+    reads: Reads
+    refusals: int = 0
 
 
-def _mark(value: Any) -> Any:
-    """What stands for an attribute: shape and type of a tensor, whose numbers may change, or the thing itself."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype
-    if isinstance(value, list | tuple | set):
-        return type(value), *map(_mark, value)
-    if isinstance(value, dict):
-        return dict, *((k, _mark(v)) for k, v in value.items())
-    return value
-
-
-_known: weakref.WeakKeyDictionary[Cell, dict[bool, _Known]] = weakref.WeakKeyDictionary()
-"""For each cell what was made of it in evaluation, and in training."""
+_PATIENCE = 3
+"""Refusals for one reason until a cell is refused for good, as one whose equation changes what it reads."""
 _warned: set[str] = set()
 
 
 def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | UnsupportedError:
     """The cell made ready, from memory while it is the same; or why the compiler cannot take it.
 
-    Numbers that the equation reads from the cell are part of the program: where one changes, the cell is
-    traced again.
+    What the equation reads, beside its arguments and the numbers in parameters and buffers, is part of the
+    program: where it changes, the cell is traced again.
     """
-    modes = _known.get(cell)
-    if modes is None:
-        modes = _known[cell] = {}
-    known = modes.get(cell.training)
-    if known is None or not known.holds():
-        known = modes[cell.training] = _Known(cell)
-    made = known.made.get(constants)
-    if made is None:
-        made = known.made[constants] = _prepare(cell, constants)
+    return _current(cell, constants).result
+
+
+def reads(cell: Cell, constants: tuple[int, ...] = ()) -> Reads:
+    """What the equation reads beside its arguments."""
+    return _current(cell, constants).reads
+
+
+def _current(cell: Cell, constants: tuple[int, ...]) -> _Made:
+    memory = cell.__dict__.get(MEMORY)
+    if memory is None or memory.of is None or memory.of() is not cell:
+        memory = cell.__dict__[MEMORY] = _Memory(cell)
+    key = cell.training, constants
+    made = memory.made.get(key)
+    if made is not None and (made.refusals > _PATIENCE or made.reads.hold()):
+        return made
+    made = memory.made[key] = _again(cell, constants, made)
     return made
 
 
-def _prepare(cell: Cell, constants: tuple[int, ...]) -> Prepared | UnsupportedError:
-    """In a thread of its own, where no mode, transformation or profiler of the caller's is active."""
-    with ThreadPoolExecutor(1) as clean:
-        try:
-            return clean.submit(Prepared, cell, constants).result()
-        except UnsupportedError as error:
-            return error
-        except ValueError as error:
-            name = type(cell).__name__
-            raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
+def _again(cell: Cell, constants: tuple[int, ...], before: _Made | None) -> _Made:
+    """The cell made ready, unless what has changed since ``before`` is nothing that the equation can tell."""
+    if before is not None and not before.refusals and (reads := before.reads.renewed(cell)) is not None:
+        return _Made(before.result, reads)
+    verified = verify.wanted(cell)
+    try:
+        result, reads = clean(_prepare, cell, constants, verified)
+    except ValueError as error:
+        name = type(cell).__name__
+        raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
+    if isinstance(result, Prepared):
+        return _Made(result, reads)
+    same = before is not None and str(before.result) == str(result)
+    return _Made(result, reads, before.refusals + 1 if before is not None and same else 1)
+
+
+def _prepare(
+    cell: Cell, constants: tuple[int, ...], verified: bool
+) -> tuple[Prepared | UnsupportedError, Reads]:
+    traced, reads = watched(cell, constants)
+    if isinstance(traced, UnsupportedError):
+        return traced, reads
+    try:
+        made = Prepared(cell, traced)
+        why = verify.fault(cell, made, constants) if verified else ""
+    except Exception as error:  # whatever is wrong with the compiler, the equation still holds
+        return UnsupportedError(f"the compiler failed on it: {type(error).__name__}: {error}".splitlines()[0]), reads
+    made.verified = verified
+    return UnsupportedError(f"the compiled cell is wrong: {why}") if why else made, reads
 
 
 def warn_once(cell: Cell, why: str) -> None:

@@ -49,6 +49,15 @@ def wanted(cell: Cell) -> bool:
     return mode() == "always" or (mode() == "first" and not built_in(cell))
 
 
+def what(cell: Cell, verified: bool) -> str:
+    """What the compiled cell was held to, as a sentence."""
+    if verified:
+        return "Verified against its equation in float64: values, and the gradient of every input and parameter."
+    if built_in(cell):
+        return "Built in: the package's tests verify it."
+    return "Not verified against its equation (UNROLLED_VERIFY=off)."
+
+
 def fault(cell: Cell, made: Prepared, constants: tuple[int, ...]) -> str:
     """The first value in which the engine and the equation differ, in words; empty if there is none.
 

@@ -10,7 +10,7 @@ import torch
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hoist import projections
 from unrolled.compiler.program import ELEMENTWISE, Op, View
-from unrolled.engine import native
+from unrolled.engine import native, verify
 from unrolled.engine.compiled import Compiled
 from unrolled.engine.prepared import Prepared, prepared
 from unrolled.layers import paths
@@ -20,7 +20,8 @@ from unrolled.layers import paths
 class Explanation:
     """What `explain` finds; ``print`` it.
 
-    ``path`` is engine, torch or eager, ``reason`` why it is not the engine. ``saved`` are floats a step and
+    ``path`` is engine, torch or eager, ``reason`` why it is not the engine; ``verified`` says what the compiled
+    cell was held to. ``saved`` are floats a step and
     sequence kept for the backward pass, beside the inputs; ``operations`` floating-point operations a step
     and sequence of the forward pass, and ``in_loop`` those of them that cannot leave the time loop.
     """
@@ -28,6 +29,7 @@ class Explanation:
     cell: str
     path: str
     reason: str = ""
+    verified: str = ""
     program: str = ""
     hoisted: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
@@ -41,6 +43,8 @@ class Explanation:
         lines = [f"{self.cell} runs on the CPU by {_NAMES[self.path]}."]
         if self.reason:
             lines.append(f"The engine cannot take it: {self.reason}")
+        if self.verified:
+            lines.append(self.verified)
         if not self.program:
             return "\n".join(lines)
         lines += ["", "THE PROGRAM", self.program]
@@ -93,6 +97,7 @@ def explain(cell: Cell) -> Explanation:
         name,
         path,
         reason,
+        verify.what(cell, made.verified),
         text(made.traced.program),
         tuple(map(text, (*made.hoisted.outer, *first))),
         tuple(text(op) for op in made.loop.ops if op.kind == "linear" and op not in made.hoisted.loop.ops),

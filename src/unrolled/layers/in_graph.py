@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine.prepared import Prepared, prepared
+from unrolled.compiler.reads import Path
+from unrolled.engine.prepared import Prepared, prepared, reads
 
 State = tuple[Tensor, ...]
 
@@ -29,23 +30,44 @@ def key(cell: Cell, constants: tuple[int, ...]) -> str:
 
 
 @torch.compiler.assume_constant_result
-def numbers(cell: Cell) -> str:
-    """Where the equation may read numbers from: lines of a module's path, and the attribute's name."""
-    found = []
-    for path, module in cell.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, int | float | str) and not name.startswith("_"):
-                found.append(f"{path} {name}")
-    return "\n".join(found)
+def reads_outside(cell: Cell, constants: tuple[int, ...]) -> bool:
+    """Whether the equation reads what torch.compile cannot watch: globals, closures, arrays, hooks."""
+    found = reads(cell, constants)
+    return bool(found.beyond) or any(_written(path) is None for path in found.paths)
 
 
-def read(cell: Cell) -> None:
+break_graph = torch.compiler.disable
+"""Call a function outside of the graph, where what the equation reads is compared at each call."""
+
+
+@torch.compiler.assume_constant_result
+def places(cell: Cell, constants: tuple[int, ...]) -> str:
+    """Where the equation may read numbers and texts of the cell's: a path a line, its steps set off by slashes."""
+    return "\n".join(sorted({_written(path) or "" for path in reads(cell, constants).paths}))
+
+
+def _written(path: Path) -> str | None:
+    """A path as text; None where a key is no simple one."""
+    steps = []
+    for kind, name in path or ():
+        if type(name) not in (str, int) or (isinstance(name, str) and {"/", "\n", " "} & set(name)):
+            return None
+        steps.append(f"{'index' if isinstance(name, int) else kind} {name}")
+    return "/".join(steps)
+
+
+def read(cell: Cell, constants: tuple[int, ...]) -> None:
     """Reads these numbers where torch.compile sees it, so that it compiles again when one has changed."""
     seen = {}
-    for line in numbers(cell).splitlines():
-        path, _, name = line.rpartition(" ")
-        module = cell.get_submodule(path) if path else cell
-        seen[getattr(module, name)] = line  # as a key, which is guarded by its value
+    for line in places(cell, constants).splitlines():
+        value = cell
+        for step in line.split("/"):
+            kind, _, name = step.partition(" ")
+            if kind == "attr":
+                value = getattr(value, name)
+            else:
+                value = value[int(name) if kind == "index" else name]  # type: ignore[index]
+        seen[value] = line  # as a key, which is guarded by its value
 
 
 @torch._dynamo.nonstrict_trace

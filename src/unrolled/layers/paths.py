@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.compiler.hooks import compute_weights
 from unrolled.engine import eager, flags, native, padding, recording
 from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
@@ -39,8 +40,11 @@ def scan(
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
-        in_graph.read(cell)
-        if key := in_graph.key(cell, tuple(c.shape[1] for c in constants)):
+        widths = tuple(c.shape[1] for c in constants)
+        if in_graph.reads_outside(cell, widths):
+            return in_graph.break_graph(scan)(backend, cell, x, state, lengths, resets, reverse, constants)
+        in_graph.read(cell, widths)
+        if key := in_graph.key(cell, widths):
             call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
             flagged = () if marks is None else (marks,)
             output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
@@ -56,6 +60,7 @@ def scan(
     watched = recording.active() is not None and backend == "auto"  # torch.nn's kernels keep no gradients of states
     if backend != "eager" and not watched and _by_torch(cell, lengths, resets):
         return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
+    compute_weights(cell)
     return eager.scan(cell, x, state, lengths, resets, reverse, constants)
 
 

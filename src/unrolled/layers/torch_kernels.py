@@ -13,15 +13,19 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.compiler.hooks import any_hook
 
 State = tuple[Tensor, ...]
 
 
 def has_kernel(cell: Cell) -> bool:
-    """Whether torch.nn can run this cell: exactly these classes, since a subclass may differ."""
-    if type(cell) is GRUCell:
-        return cell.reset == "after"
-    return type(cell) in (LSTMCell, ElmanCell)
+    """Whether torch.nn can run this cell: exactly these classes, since a subclass may differ, as they are."""
+    kind = type(cell)
+    if kind not in _KERNELS or kind.step is not _STEPS[kind] or "step" in vars(cell) or any_hook(cell):
+        return False
+    if isinstance(cell, ElmanCell):
+        return cell.phi is _PHI[cell.nonlinearity]
+    return not isinstance(cell, GRUCell) or cell.reset == "after"
 
 
 def scan(
@@ -109,6 +113,8 @@ _KERNELS: dict[type[Cell], tuple[Callable, str]] = {
     GRUCell: (torch.gru, "single"),
     ElmanCell: (torch.rnn_tanh, "single"),
 }
+_STEPS = {kind: kind.step for kind in _KERNELS}
+_PHI = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 def torch_weights(cell: Any) -> list[Tensor]:

@@ -1,0 +1,467 @@
+"""A compiled program never goes stale: each place where a number can live, and each way to change it there.
+
+The truth is a plain loop over ``step``. What cannot be watched is refused, with its line.
+"""
+
+import argparse
+import array
+import collections
+import dataclasses
+import datetime
+import functools
+import itertools
+import os
+import random
+import sys
+import time
+import types
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import unrolled
+from unrolled import Recurrent
+from unrolled.engine.prepared import Prepared, prepared
+
+RATE = 0.5
+TABLE = {"rate": 0.5}
+
+
+def helper(h):
+    return RATE * h
+
+
+class Slots:
+    __slots__ = ("rate",)
+
+    def __init__(self):
+        self.rate = 0.5
+
+
+@dataclasses.dataclass
+class Config:
+    rate: float = 0.5
+    inner: types.SimpleNamespace = dataclasses.field(default_factory=lambda: types.SimpleNamespace(rate=0.5))
+
+    @property
+    def doubled(self):
+        return 2 * self.rate
+
+
+class Static:
+    rate = 0.5
+
+
+class Base(unrolled.Cell):
+    bound = 0.5
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.x = unrolled.Gates("a", 2, 3)
+        self.h = nn.Linear(3, 3)
+
+    def rate(self):
+        raise NotImplementedError
+
+    def step(self, x, h):
+        return torch.tanh(self.x.a(x) + self.h(h)) * self.rate() + h * 0.5
+
+
+def number(value):
+    return float(value)
+
+
+PLACES = {
+    "attribute": ("s.cfg", "0.5", "s.cfg", ["s.cfg = 0.1"]),
+    "dataclass": ("s.cfg", "Config()", "s.cfg.rate", ["s.cfg.rate = 0.1", "s.cfg = Config(0.1)"]),
+    "nested": ("s.cfg", "Config()", "s.cfg.inner.rate", ["s.cfg.inner.rate = 0.1", "s.cfg.inner = Slots1()"]),
+    "property": ("s.cfg", "Config()", "s.cfg.doubled", ["s.cfg.rate = 0.1"]),
+    "namespace": (
+        "s.cfg",
+        "types.SimpleNamespace(rate=0.5)",
+        "s.cfg.rate",
+        ["s.cfg.rate = 0.1", "del s.cfg.rate; s.cfg.rate = 0.2"],
+    ),
+    "argparse": (
+        "s.cfg",
+        "argparse.Namespace(rate=0.5)",
+        "s.cfg.rate",
+        ["s.cfg.rate = 0.1", "vars(s.cfg)['rate'] = 0.1"],
+    ),
+    "slots": ("s.cfg", "Slots()", "s.cfg.rate", ["s.cfg.rate = 0.1"]),
+    "list": (
+        "s.cfg",
+        "[0.5]",
+        "s.cfg[0]",
+        ["s.cfg[0] = 0.1", "s.cfg = [0.1]", "s.cfg.insert(0, 0.1)", "s.cfg.__setitem__(0, np.float64(0.1))"],
+    ),
+    "tuple": ("s.cfg", "(0.5, 1)", "s.cfg[0]", ["s.cfg = (0.1, 1)"]),
+    "deque": ("s.cfg", "collections.deque([0.5])", "s.cfg[0]", ["s.cfg.appendleft(0.1)"]),
+    "dict": (
+        "s.cfg",
+        "{'rate': 0.5}",
+        "s.cfg['rate']",
+        ["s.cfg['rate'] = 0.1", "s.cfg = {'rate': 0.1}", "s.cfg.update(rate=-0.0)"],
+    ),
+    "proxy": ("s.cfg", "types.MappingProxyType(TABLE)", "s.cfg['rate']", ["TABLE['rate'] = 0.1"]),
+    "object in a list": ("s.cfg", "[Config()]", "s.cfg[0].rate", ["s.cfg[0].rate = 0.1", "s.cfg[0] = Config(0.1)"]),
+    "object in a dict": ("s.cfg", "{1: [Slots()]}", "s.cfg[1][0].rate", ["s.cfg[1][0].rate = 0.1"]),
+    "set": ("s.cfg", "{0.5}", "max(s.cfg)", ["s.cfg.add(1.5)", "s.cfg = {0.1}"]),
+    "array": (
+        "s.cfg",
+        "np.array([0.5])",
+        "float(s.cfg[0])",
+        ["s.cfg[0] = 0.1", "s.cfg = np.array([0.1])", "s.cfg *= 2"],
+    ),
+    "large array": ("s.cfg", "np.full(20000, 0.5)", "float(s.cfg[7])", ["s.cfg[7] = 0.1"]),
+    "scalar of numpy": ("s.cfg", "np.float32(0.5)", "float(s.cfg)", ["s.cfg = np.float32(0.1)"]),
+    "array of objects": ("s.cfg", "np.array([Config(), None])", "s.cfg[0].rate", ["s.cfg[0] = Config(0.1)"]),
+    "array of Python": ("s.cfg", "array.array('d', [0.5])", "s.cfg[0]", ["s.cfg[0] = 0.1"]),
+    "bytes": ("s.cfg", "bytearray(b'ab')", "s.cfg[0] / 200", ["s.cfg[0] = 7"]),
+    "tensor read as a list": (
+        "s.cfg",
+        "torch.tensor([0.5])",
+        "s.cfg.tolist()[0]",
+        ["s.cfg.fill_(0.1)", "s.cfg = torch.tensor([0.1])"],
+    ),
+    "class attribute": ("Cell.own", "0.5", "s.own", ["Cell.own = 0.1", "s.own = 0.1"]),
+    "attribute of a base": ("s.cfg", "0", "s.bound", ["Base.bound = 0.1", "Cell.bound = 0.1", "s.bound = 0.1"]),
+    "class of a helper": ("s.cfg", "Static()", "s.cfg.rate", ["Static.rate = 0.1", "s.cfg.rate = 0.1"]),
+    "a class": ("s.cfg", "Static", "s.cfg.rate", ["Static.rate = 0.1"]),
+    "global": ("s.cfg", "0", "RATE", ["globals().__setitem__('RATE', 0.1)"]),
+    "global table": ("s.cfg", "0", "TABLE['rate']", ["TABLE['rate'] = 0.1"]),
+    "global of a function": (
+        "s.cfg",
+        "0",
+        "helper(1.0)",
+        ["globals().__setitem__('RATE', 0.1)", "globals().__setitem__('helper', lambda h: 0.1)"],
+    ),
+    "name computed": ("s.cfg", "Config()", "getattr(s.cfg, 'ra' + 'te')", ["s.cfg.rate = 0.1"]),
+    "vars": ("s.cfg", "Slotless()", "max(vars(s.cfg).values())", ["s.cfg.other = 0.9"]),
+    "closure": ("s.cfg", "closed(k := [0.5])", "s.cfg()", ["s.cfg.__closure__[0].cell_contents = 0.1"]),
+    "list in a closure": ("s.cfg", "closed_list()", "s.cfg()", ["s.cfg.__closure__[0].cell_contents[0] = 0.1"]),
+    "default": ("s.cfg", "defaulted()", "s.cfg()", ["s.cfg.__defaults__ = (0.1,)"]),
+    "default by keyword": ("s.cfg", "keyworded()", "s.cfg()", ["s.cfg.__kwdefaults__['rate'] = 0.1"]),
+    "default that changes": ("s.cfg", "listed()", "s.cfg()", ["s.cfg.__defaults__[0][0] = 0.1"]),
+    "partial": ("s.cfg", "functools.partial(first, Config())", "s.cfg()", ["s.cfg.args[0].rate = 0.1"]),
+    "method": ("s.cfg", "Config().inner.__class__(rate=0.5)", "s.cfg.rate", ["s.cfg.rate = 0.1"]),
+    "weak reference": ("s.cfg", "weakref.ref(STATIC)", "s.cfg().rate", ["STATIC.rate = 0.1"]),
+    "code": ("s.cfg", "defaulted()", "s.cfg()", ["s.cfg.__code__ = (lambda rate=0: 0.1).__code__"]),
+    "wrapped": (
+        "s.cfg",
+        "functools.cache(defaulted())",
+        "s.cfg.__wrapped__()",
+        ["s.cfg.__wrapped__.__defaults__ = (0.1,)"],
+    ),
+}
+STATIC = Static()
+
+
+class Slotless:
+    def __init__(self):
+        self.rate = 0.5
+
+
+def Slots1():  # noqa: N802
+    made = Slots()
+    made.rate = 0.1
+    return made
+
+
+def closed(values):
+    rate = values[0]
+    return lambda: rate
+
+
+def closed_list():
+    rates = [0.5]
+    return lambda: rates[0]
+
+
+def defaulted():
+    def f(rate=0.5):
+        return rate
+
+    return f
+
+
+def keyworded():
+    def f(*, rate=0.5):
+        return rate
+
+    return f
+
+
+def listed():
+    def f(rates=[0.5]):  # noqa: B006
+        return rates[0]
+
+    return f
+
+
+def first(config):
+    return config.rate
+
+
+def loop(cell, x):
+    h = x.new_zeros(x.shape[1], cell.hidden_size)
+    states = []
+    for x_t in x:
+        h = cell.step(x_t, h)
+        states.append(h)
+    return torch.stack(states)
+
+
+@pytest.fixture
+def _kept(monkeypatch):
+    """What a change may reach of this file is as before after it."""
+    for owner, name in ((Base, "bound"), (Static, "rate")):
+        monkeypatch.setattr(owner, name, 0.5)
+    for name in ("RATE", "helper", "STATIC"):
+        monkeypatch.setitem(globals(), name, globals()[name])
+    monkeypatch.setitem(TABLE, "rate", 0.5)
+    vars(STATIC).clear()
+
+
+def expressed(where, text):
+    return eval(text, globals(), where)
+
+
+CASES = [(place, change) for place, (_, _, _, changes) in PLACES.items() for change in changes]
+
+
+@pytest.mark.usefixtures("_kept")
+@pytest.mark.parametrize(("place", "change"), CASES)
+def test_a_change_is_seen(place, change):
+    target, value, read, _ = PLACES[place]
+    space = {}
+    exec(f"class Cell(Base):\n    def rate(s):\n        return {read}", globals(), space)
+    Cell = space["Cell"]
+    torch.manual_seed(0)
+    cell, x = Cell(), torch.randn(4, 2, 2)
+    where = {"s": cell, "Cell": Cell}
+    exec(f"{target} = {value}", globals() | where)
+    layer = Recurrent(cell, backend="engine")
+    before = layer(x)[0]
+    torch.testing.assert_close(before, loop(cell, x))
+    made = prepared(cell)
+    layer(x)
+    assert prepared(cell) is made
+    exec(change, globals() | where if "globals()" not in change else globals(), where)
+    after = layer(x)[0]
+    torch.testing.assert_close(after, loop(cell, x))
+    assert not torch.allclose(before, after)
+
+
+class Noted(nn.Module):
+    def forward(self, h):
+        return h
+
+
+def unwatchable():
+    """Each as the text of an expression, and what the refusal says."""
+    yield "s.count()", "changes self.n"
+    yield "s.append()", "changes self.log"
+    yield "s.store()", "changes self.table"
+    yield "s.classwide()", "changes"
+    yield "globally()", "changes COUNT"
+    yield "s.write()", "changes self.numbers"
+    yield "random.random()", "draws a random number"
+    yield "random.gauss(0, 1)", "draws a random number"
+    yield "s.rng.random()", "draws a random number"
+    yield "float(np.random.rand())", "changes numpy's random numbers"
+    yield "float(s.generator.random())", "changes self.generator"
+    yield "float(np.random.default_rng().random())", "draws a random number"
+    yield "time.time() * 1e-9", "reads the clock"
+    yield "time.perf_counter() * 1e-9", "reads the clock"
+    yield "datetime.datetime.now().year * 1e-4", "reads the clock"
+    yield "float(os.environ['RATE'])", "asks the operating system"
+    yield "float(os.getenv('RATE'))", "asks the operating system"
+    yield "s.file()", "reads or writes files"
+    yield "print('') or 0.5", "prints"
+    yield "next(s.turns)", "changes cannot be seen"
+    yield "s.hook(h)", "puts a hook on a tensor"
+    yield "Straight.apply(h)", "gradient of its own"
+    yield "float(torch.is_grad_enabled())", "asks whether gradients are wanted"
+
+
+COUNT = 0
+
+
+def globally():
+    global COUNT
+    COUNT += 1
+    return COUNT
+
+
+class Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, h):
+        return h * 1
+
+    @staticmethod
+    def backward(ctx, d):
+        return 3 * d
+
+
+class Unwatchable(unrolled.Cell):
+    seen = 0
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.x = nn.Linear(2, 3)
+        self.n, self.log, self.table, self.numbers = 0, [], {}, np.zeros(1)
+        self.rng, self.generator, self.turns = random.Random(0), np.random.default_rng(0), itertools.count()
+
+    def count(self):
+        self.n += 1
+        return self.n
+
+    def append(self):
+        self.log.append(1)
+        return len(self.log)
+
+    def store(self):
+        self.table[len(self.table)] = 1
+        return len(self.table)
+
+    def classwide(self):
+        type(self).seen = self.seen + 1
+        return self.seen
+
+    def write(self):
+        self.numbers[0] += 1
+        return float(self.numbers[0])
+
+    def file(self):
+        with open(os.devnull) as file:
+            return len(file.read()) + 0.5
+
+    def hook(self, h):
+        if h.requires_grad:
+            h.register_hook(lambda d: 2 * d)
+        return h
+
+
+@pytest.mark.parametrize(("text", "reason"), list(unwatchable()))
+def test_what_cannot_be_watched_is_refused_with_its_line(text, reason, tmp_path, monkeypatch):
+    monkeypatch.setenv("RATE", "0.5")
+    monkeypatch.setitem(globals(), "COUNT", 0)
+    monkeypatch.setattr("warnings.filters", list(warnings.filters))
+    file = tmp_path / "cell.py"
+    file.write_text(
+        f"class Own(Unwatchable):\n    def step(s, x, h):\n        a = s.x(x)\n        rate = {text}\n"
+        "        return torch.tanh(a + h) * rate\n"
+    )
+    made = []
+    for _ in range(2):
+        space = {}
+        exec(compile(file.read_text(), str(file), "exec"), globals(), space)
+        torch.manual_seed(0)
+        made.append(space["Own"]())
+    x = torch.randn(3, 2, 2)
+    with pytest.warns(RuntimeWarning, match="runs step by step") as said:
+        found = Recurrent(made[0])(x)[0]
+    message = str(said[0].message)
+    assert reason in message, message
+    within = {"s.count": "self.n += 1", "s.append": "self.log.append", "s.store": "self.table[len", "s.write": "+= 1"}
+    within |= {
+        "s.classwide": "type(self).seen",
+        "globally": "COUNT += 1",
+        "s.hook": "h.register_hook",
+        "s.file": "with open(os.devnull)",
+    }
+    assert within.get(text.partition("(")[0], text) in message, message
+    if not any(word in text for word in ("random", "time")):
+        monkeypatch.setitem(globals(), "COUNT", 0)
+        torch.testing.assert_close(found, loop(made[1], x))
+    assert not isinstance(prepared(made[0]), Prepared)
+
+
+def test_tracing_leaves_no_trace(monkeypatch):
+    class Writing(Unwatchable):
+        def step(self, x, h):
+            self.last = h
+            self.count(), self.append(), self.store(), self.classwide(), self.write()
+            float(np.random.rand())  # noqa: NPY002
+            return torch.tanh(self.x(x) + h)
+
+    cell, numbers = Writing(), np.random.get_state()[2]  # noqa: NPY002
+    assert not isinstance(prepared(cell), Prepared)
+    assert (cell.n, cell.log, cell.table, Writing.seen, float(cell.numbers[0])) == (0, [], {}, 0, 0.0)
+    assert not hasattr(cell, "last") and np.random.get_state()[2] == numbers  # noqa: NPY002
+
+
+@pytest.mark.parametrize("owner", ["instance", "class"])
+def test_step_itself_may_be_exchanged(owner, monkeypatch):
+    for make in (lambda: unrolled.LSTMCell(2, 3), lambda: unrolled.Zoneout(unrolled.LSTMCell(2, 3), 0.5).eval()):
+        torch.manual_seed(0)
+        cell, x = make(), torch.randn(4, 2, 2)
+        layer, inner = Recurrent(cell), getattr(cell, "cell", cell)
+        layer(x)
+
+        def other(self, x, h, c):
+            return torch.tanh(self.x.i(x)), c + 1
+
+        if owner == "class":
+            monkeypatch.setattr(unrolled.LSTMCell, "step", other)
+        else:
+            inner.step = types.MethodType(other, inner)
+        torch.testing.assert_close(layer(x), Recurrent(cell, backend="eager")(x))
+        monkeypatch.undo()
+
+
+def test_equal_numbers_do_not_compile_again():
+    class Rated(Base):
+        def rate(self):
+            return self.cfg[0]
+
+    cell = Rated()
+    cell.cfg = [0.25]
+    made = prepared(cell)
+    cell.cfg = [float("0.25")]
+    cell.note = "unread"
+    assert prepared(cell) is made
+
+
+def test_a_cell_goes_when_nobody_holds_it():
+    import gc
+
+    def used():
+        cell = Base()
+        cell.rate = lambda: cell.bound
+        assert isinstance(prepared(cell), Prepared)
+        return weakref.ref(cell)
+
+    gone = used()
+    gc.collect()
+    assert gone() is None
+
+
+def test_copies_are_their_own():
+    import copy
+
+    class Rated(Base):
+        def rate(self):
+            return self.cfg.rate
+
+    cell, x = Rated(), torch.randn(3, 2, 2)
+    cell.cfg = Config()
+    Recurrent(cell)(x)
+    for other in (copy.deepcopy(cell), copy.copy(cell)):
+        other.cfg = Config(0.1)
+        torch.testing.assert_close(Recurrent(other)(x)[0], loop(other, x))
+        torch.testing.assert_close(Recurrent(cell)(x)[0], loop(cell, x))
+
+
+def test_sys_profile_is_as_before():
+    before = sys.getprofile()
+    prepared(Base())
+    assert sys.getprofile() is before
+
+
+_ = (argparse, array, collections, datetime, functools, time)  # the texts above name them
