@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -152,6 +153,8 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
     Numbers that the equation reads from the cell are part of the program: where one changes, the cell is
     traced again.
     """
+    if torch._C._get_tracing_state() is not None:  # under torch.jit.trace sizes are tensors, which must not be kept
+        return _apart(prepared, cell, tuple(map(int, constants)))
     modes = _known.get(cell)
     if modes is None:
         modes = _known[cell] = {}
@@ -165,15 +168,19 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
 
 
 def _prepare(cell: Cell, constants: tuple[int, ...]) -> Prepared | UnsupportedError:
+    try:
+        return _apart(Prepared, cell, constants)
+    except UnsupportedError as error:
+        return error
+    except ValueError as error:
+        name = type(cell).__name__
+        raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
+
+
+def _apart(function: Callable[..., Any], *args: Any) -> Any:
     """In a thread of its own, where no mode, transformation or profiler of the caller's is active."""
     with ThreadPoolExecutor(1) as clean:
-        try:
-            return clean.submit(Prepared, cell, constants).result()
-        except UnsupportedError as error:
-            return error
-        except ValueError as error:
-            name = type(cell).__name__
-            raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
+        return clean.submit(function, *args).result()
 
 
 def warn_once(cell: Cell, why: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import recording
+from unrolled.engine import ops, recording
 from unrolled.layers import paths
 from unrolled.layers.modes import in_modes, modes
 
@@ -115,7 +115,7 @@ class _Checkpointed(torch.autograd.Function):
     def backward(ctx: Any, d_whole: Tensor | None, *d_state: Tensor | None) -> tuple:
         call, (x, *tensors) = ctx.call, ctx.saved_tensors
         wanted = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or ops.batched((d_whole, *d_state)):
             return None, *_at_once(call, x, tensors, wanted, (d_whole, *d_state))
         dx = torch.zeros_like(x) if wanted[0] else None
         behind = [t.detach().requires_grad_(w) for t, w in zip(tensors, wanted[1:], strict=True)]
@@ -139,15 +139,17 @@ class _Checkpointed(torch.autograd.Function):
 
 
 def _at_once(call: _Call, x: Tensor, tensors: list[Tensor], wanted: Sequence[bool], upstream: tuple) -> list:
-    """The gradients of the whole run, as tensors that can be differentiated again."""
-    # views, since one of the tensors may be computed from another, whose gradient would be counted twice
-    x, *behind = (t.view_as(t) if w else t.detach() for t, w in zip((x, *tensors), wanted, strict=True))
+    """The gradients of the whole run, as tensors that can be differentiated again if gradients are enabled."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # views, since one of the tensors may be computed from another, whose gradient would be counted twice
+        x, *behind = (t.view_as(t) if w else t.detach() for t, w in zip((x, *tensors), wanted, strict=True))
     state, constants, learned = call.parted(behind)
-    with call.snapshot.again((), dict(zip(call.parted(tensors)[2], learned, strict=True))):
+    with torch.enable_grad(), call.snapshot.again((), dict(zip(call.parted(tensors)[2], learned, strict=True))):
         output, last = paths.scan(
             call.backend, call.cell, x, state, call.lengths, call.resets, call.reverse, constants
         )
-    return _gradients((output, *last), (x, *behind), upstream, create_graph=True)
+    return _gradients((output, *last), (x, *behind), upstream, create_graph=again)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
