@@ -54,8 +54,8 @@ class Softmax(nn.Module):
             raise ValueError(f"Softmax: targets have dtype {targets.dtype}, expected whole numbers")
         if scores.shape != (*targets.shape, self.output_size):
             raise ValueError(
-                f"Softmax: targets have shape {tuple(targets.shape)}, expected {tuple(scores.shape[:-1])}: one for each "
-                f"of the scores, which have shape {tuple(scores.shape)} with V = {self.output_size}"
+                f"Softmax: targets have shape {tuple(targets.shape)}, expected {tuple(scores.shape[:-1])}: "
+                f"one for each of the scores, which have shape {tuple(scores.shape)} with V = {self.output_size}"
             )
         targets = targets.long()
         wanted = targets != _IGNORED

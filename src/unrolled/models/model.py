@@ -178,9 +178,8 @@ class Model(nn.Module):
         least = (1 + self._input_a_step) + (getattr(self.encoder, "input_kind", "") == "numbers")
         if not isinstance(inputs, Tensor) or inputs.dim() < least:
             came = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else f"type {type(inputs).__name__}"
-            raise ValueError(
-                f"Model: inputs have {came}, expected {'(T, N' if self._input_a_step else '(N'}, ...) for {self.graph}"
-            )
+            expected = "(T, N, ...)" if self._input_a_step else "(N, ...)"
+            raise ValueError(f"Model: inputs have {came}, expected {expected} for {self.graph}")
         if self._input_a_step:
             return inputs.shape[0]
         if self.graph == "one-to-one":
@@ -212,7 +211,7 @@ class Model(nn.Module):
 
 
 def _check_parts(encoder: Any, stack: Any, head: Any, feedback: Any) -> None:
-    """ValueError for what cannot be a part of a model: a layer in place of the stack, a class in place of a module."""
+    """ValueError for what cannot be a part of a model: a layer in place of the stack, a class."""
     if not isinstance(stack, Stack):
         raise ValueError(f"Model: stack must be an unrolled.Stack of layers or cells, got {kind(stack)}")
     for name, part, size in (
