@@ -40,6 +40,8 @@ def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device)
         )
     lengths = lengths.long()  # before it is compared, since T may not fit a smaller type
     fit = ((lengths >= 0) & (lengths <= T)).all()
+    if torch.jit.is_tracing():  # an index that must be in range, since traces lose assertions
+        return torch.arange(T + 1, device=device).gather(0, lengths)
     if recorded():  # what a graph will hold is not known when it is made
         torch._assert_async(fit, f"{name}: lengths must lie between 0 and T = {T}")
     elif not bool(_under_vmap(fit).all()):
@@ -75,6 +77,8 @@ def as_tensor(name: str, label: str, given: Any, device: torch.device) -> Tensor
     """
     if isinstance(given, Tensor) and given.is_meta and device.type != "meta":
         raise ValueError(f"{name}: {label} is on the meta device, which holds no numbers; x is on {device}")
+    if isinstance(given, Tensor):
+        return given.to(device)
     if isinstance(given, np.ndarray):
         given = np.ascontiguousarray(given).reshape(given.shape)  # it may be turned round, which torch does not take
     try:

@@ -61,8 +61,8 @@ def scan(
         return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
     if why and native.available() and not transformed() and not x.is_meta:
         warn_once(cell, why)
-    if torch._C._get_tracing_state() is not None:
-        _fix_steps(x)
+    if torch.jit.is_tracing():  # the trace has each step by itself, and refuses another number of them
+        x = x.reshape(int(x.shape[0]), *x.shape[1:])
     return eager.scan(cell, x, state, lengths, resets, reverse, constants)
 
 
@@ -124,10 +124,3 @@ def _by_torch(cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | No
     if lengths is None:
         return resets is None or not recorded()
     return resets is None and x.shape[1] > 0 and not recorded() and bool((lengths > 0).all())
-
-
-def _fix_steps(x: Tensor) -> None:
-    """Let a graph that torch.jit.trace records refuse another number of steps, since it has each step by itself."""
-    T = x.shape[0]
-    message = f"the equation was traced step by step, for T = {int(T)}, and takes no other number of steps"
-    torch._assert_async(torch.as_tensor(int(T) == T), message)
