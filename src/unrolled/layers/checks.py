@@ -30,7 +30,7 @@ def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device)
     if lengths is None:
         return None
     lengths = as_tensor(name, "lengths", lengths, device)
-    if not lengths.numel():
+    if not torch.jit.is_tracing() and not lengths.numel():
         lengths = lengths.long()  # an empty list has no type
     whole = not (lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool)
     if not torch.jit.is_tracing() and (lengths.shape != (N,) or not whole):
