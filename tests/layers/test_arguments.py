@@ -141,7 +141,8 @@ def test_parts_that_do_not_fit(make, message):
 SIZED = {
     "LSTM": lambda n: unrolled.LSTM(D, n), "GRUCell": lambda n: unrolled.GRUCell(n, H),
     "Gates": lambda n: unrolled.Gates("i", D, n),
-    "num_layers": lambda n: unrolled.GRU(D, H, n), "checkpoint": lambda n: Recurrent(unrolled.GRUCell(D, H), checkpoint=n),
+    "num_layers": lambda n: unrolled.GRU(D, H, n),
+    "checkpoint": lambda n: Recurrent(unrolled.GRUCell(D, H), checkpoint=n),
 }  # fmt: skip
 
 
