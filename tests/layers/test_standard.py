@@ -106,7 +106,10 @@ def test_lengths_and_resets_with_batch_first():
             lambda: unrolled.LSTM(2, 3, num_layers=2)(torch.zeros(4, 5, 2), (torch.zeros(1, 5, 3),) * 2),
             r"LSTM: h0 has shape \(1, 5, 3\), expected \(num_layers \* directions, N, H\) = \(2, 5, 3\)",
         ),
-        (lambda: unrolled.LSTM(2, 3)(torch.zeros(4, 5, 2), torch.zeros(1, 5, 3)), r"expected \(h, c\)"),
+        (
+            lambda: unrolled.LSTM(2, 3)(torch.zeros(4, 5, 2), torch.zeros(1, 5, 3)),
+            r"a tuple \(h, c\) of tensors, got Tensor",
+        ),
         (lambda: unrolled.GRU(2, 3)(torch.zeros(4)), "expected 3 dimensions"),
         (
             lambda: unrolled.GRU(2, 3)(nn.utils.rnn.pack_sequence([torch.zeros(3, 2)])),

@@ -75,11 +75,11 @@ def test_a_stack_is_stepped_layer_by_layer():
 
 def test_bad_steps():
     layer = Recurrent(unrolled.LSTMCell(D, H))
-    with pytest.raises(ValueError, match=r"shape \(6, 2, 3\), expected one step \(N, D\) with N from 1, D = 3"):
+    with pytest.raises(ValueError, match=r"shape \(6, 2, 3\), expected one step \(N, D\) with D = 3"):
         layer.step(torch.zeros(T, N, D))
-    for shape in ((N, D + 1), (0, D)):
-        with pytest.raises(ValueError, match=rf"shape \({shape[0]}, {shape[1]}\), expected one step"):
-            layer.step(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"shape \(2, 4\), expected one step"):
+        layer.step(torch.zeros(N, D + 1))
+    assert layer.step(torch.zeros(0, D))[0].shape == (0, H)
     with pytest.raises(ValueError, match="type list"):
         layer.step([1.0])
     with pytest.raises(ValueError, match="state h has shape"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from unrolled.cells.arguments import kind, whole
 from unrolled.cells.gates import Gates
 from unrolled.cells.reading import read_names
 
@@ -61,11 +62,8 @@ class Cell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be a whole number from 1, got {size!r}")
-        self.input_size = input_size
-        self.hidden_size = hidden_size
+        self.input_size = whole(type(self).__name__, "input_size", input_size)
+        self.hidden_size = whole(type(self).__name__, "hidden_size", hidden_size)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -191,3 +189,9 @@ class Cell(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
+
+
+def check_cell(owner: str, name: str, cell: Any) -> None:
+    """ValueError if ``cell`` is no `Cell`: a layer, a class, another library's cell."""
+    if not isinstance(cell, Cell):
+        raise ValueError(f"{owner}: {name} must be an unrolled.Cell, got {kind(cell)}")

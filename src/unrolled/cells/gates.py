@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.module import _has_any_global_hook
 
+from unrolled.cells.arguments import whole
+
 
 class Gates(nn.Module):
     """Linear maps of one input, one for each named gate, stored gate under gate.
@@ -53,10 +55,10 @@ class Gates(nn.Module):
     ) -> None:
         super().__init__()
         self.names = _checked(names)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        rows = len(self.names) * hidden_size
-        self.weight = nn.Parameter(torch.empty(rows, input_size, device=device, dtype=dtype))
+        self.input_size = whole("Gates", "input_size", input_size)
+        self.hidden_size = whole("Gates", "hidden_size", hidden_size)
+        rows = len(self.names) * self.hidden_size
+        self.weight = nn.Parameter(torch.empty(rows, self.input_size, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(rows, device=device, dtype=dtype)) if bias else None
         for gate in self.names:
             nn.init.xavier_uniform_(self.weight.data[self.rows(gate)])
@@ -92,7 +94,9 @@ class Gates(nn.Module):
         return f"{' '.join(self.names)!r}, {self.input_size}, {self.hidden_size}{bias}"
 
 
-def _checked(names: str) -> tuple[str, ...]:
+def _checked(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, str):
+        raise ValueError(f"Gates: names must be a string such as 'i f g o', got {names!r}")
     gates = tuple(names.split())
     if not gates:
         raise ValueError("Gates: names is empty, expected gate names separated by blanks, such as 'i f g o'")

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells.cell import Cell
+from unrolled.cells.arguments import share
+from unrolled.cells.cell import Cell, check_cell
 from unrolled.cells.gates import Gates
 
 
@@ -22,8 +23,7 @@ class Wrapper(Cell):
 
     def __init__(self, cell: Cell) -> None:
         nn.Module.__init__(self)
-        if not isinstance(cell, Cell):
-            raise ValueError(f"{type(self).__name__}: cell must be an unrolled.Cell, got {type(cell).__name__}")
+        check_cell(type(self).__name__, "cell", cell)
         self.cell = cell
         self.state = cell.state
         self.hidden_size = cell.hidden_size
@@ -121,7 +121,7 @@ class Zoneout(Wrapper):
             raise ValueError(
                 f"Zoneout: rates has {', '.join(map(repr, sorted(unknown)))}, the states are {', '.join(self.state)}"
             )
-        self.rates = tuple(_rate("Zoneout", "rates", by_name.get(name, 0.0)) for name in self.state)
+        self.rates = tuple(share("Zoneout", "rates", by_name.get(name, 0.0)) for name in self.state)
 
     @property
     def input_size(self) -> int:  # type: ignore[override]
@@ -195,8 +195,8 @@ class VariationalDropout(Wrapper):
 
     def __init__(self, cell: Cell, p: float, p_x: float = 0.0) -> None:
         super().__init__(cell)
-        self.p = _rate("VariationalDropout", "p", p)
-        self.p_x = _rate("VariationalDropout", "p_x", p_x)
+        self.p = share("VariationalDropout", "p", p)
+        self.p_x = share("VariationalDropout", "p_x", p_x)
         self.mapped = _recurrent_gates("VariationalDropout", self.innermost)
 
     @property
@@ -267,7 +267,7 @@ class WeightDrop(Wrapper):
 
     def __init__(self, cell: Cell, p: float, names: Sequence[str] | None = None) -> None:
         super().__init__(cell)
-        self.p = _rate("WeightDrop", "p", p)
+        self.p = share("WeightDrop", "p", p)
         if names is None:
             names = [f"{name}.weight" for name in _recurrent_gates("WeightDrop", self.innermost)]
         names = (names,) if isinstance(names, str) else tuple(names)
@@ -336,12 +336,6 @@ def _recurrent_gates(wrapper: str, cell: Cell) -> tuple[str, ...]:
             f"under the name of a state ({', '.join(cell.state)})"
         )
     return names
-
-
-def _rate(wrapper: str, name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(f"{wrapper}: {name} must lie in [0, 1), got {value!r}")
-    return float(value)
 
 
 def _bernoulli(shape: Sequence[int], p: float, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ shapes, or to differentiate. The second derivative runs the program step by step
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,7 +34,31 @@ def _scan(
     reverse: bool, save: bool,
 ) -> list[Tensor]:  # fmt: skip
     given = Given(sequences, states, resets, constants, parameters, flags, reverse)
+    _check(program, given)
+    if not given.shape[1]:
+        return _scan_shapes(program, sequences, states, resets, constants, parameters, flags, reverse, save)
     return scan.forward(program, given, save)
+
+
+def _check(program: str, given: Given) -> None:
+    """Refuse tensors that do not fit the program: a graph that was recorded may be given any."""
+    made, (T, N) = compiled(program), given.shape
+    if not T:
+        raise ValueError("unrolled::scan: the sequences have no steps")
+    like = given.sequences[0]
+    wanted = [(t, (T, N, i.width)) for t, i in zip(given.sequences, made.sequences, strict=True)]
+    wanted += [(t, (N, s.width)) for t, s in zip(given.states, made.states, strict=True)]
+    wanted += [(t, (N, s.width)) for t, s in zip(given.resets, made.states, strict=False)]
+    wanted += [(t, (N, i.width)) for t, i in zip(given.constants, made.constants, strict=True)]
+    wanted += [(t, shape) for t, (_, shape) in zip(given.parameters, made.program.parameters, strict=True)]
+    for t, shape in wanted:
+        if t.shape != shape or t.dtype != like.dtype:
+            raise ValueError(
+                f"unrolled::scan: a tensor has shape {tuple(t.shape)} and {t.dtype}, "
+                f"expected {shape} and {like.dtype}"
+            )
+    if given.flags is not None and (given.flags.shape != (T, N) or given.flags.dtype != torch.uint8):
+        raise ValueError(f"unrolled::scan: the flags have shape {tuple(given.flags.shape)}, expected {(T, N)} uint8")
 
 
 @torch.library.register_fake("unrolled::scan")
@@ -59,6 +84,11 @@ def _scan_backward(
     reverse: bool, results: Any, upstream: Any, needs: Any,
 ) -> list[Tensor]:  # fmt: skip
     given = Given(sequences, states, resets, constants, parameters, flags, reverse)
+    if not given.shape[1]:
+        shapes = _scan_backward_shapes(
+            program, sequences, states, resets, constants, parameters, flags, reverse, results, upstream, needs
+        )
+        return [d.zero_() for d in shapes]
     wanted = Needs(needs[: len(sequences)], needs[len(sequences) :])
     made = scan.backward(program, given, results, upstream, wanted)
     return [d if d.nbytes == d.untyped_storage().nbytes() else d.clone() for d in made]  # none a part of another
@@ -113,7 +143,10 @@ def _with_zeros(ctx: Any, upstream: Any, like: Tensor) -> list[Tensor]:
 
 def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
     if not ctx.save:
-        raise RuntimeError("unrolled::scan: a gradient was asked for, but the scan ran with save=False")
+        raise RuntimeError(
+            "unrolled::scan: a gradient was asked for, but the graph was recorded without gradients; record it again "
+            "with gradients enabled"
+        )
     (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
     results = _results(kept, len(states))
     given = _with_zeros(ctx, upstream, kept[0])
@@ -148,10 +181,11 @@ def _keep_for_double(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
 
 
 def _pass_back_twice(ctx: Any, d_gradients: list[Tensor | None]) -> tuple:
-    """The derivative of the gradients: the step-by-step scan, differentiated twice."""
+    """The derivative of the gradients: the step-by-step scan, differentiated twice, or once more often."""
     parts, flags, _ = _unpack(ctx)
+    again = torch.is_grad_enabled()
     with torch.enable_grad():
-        leaves = [[t.detach().requires_grad_() for t in part] for part in parts]
+        leaves = [[_leaf(t, again) for t in part] for part in parts]
         x, h, resets, constants, parameters, upstream = leaves
         flat = [t for part in leaves[:-1] for t in part]
         given = Given(x, h, resets, constants, parameters, flags, ctx.reverse)
@@ -163,7 +197,7 @@ def _pass_back_twice(ctx: Any, d_gradients: list[Tensor | None]) -> tuple:
         second: Any = [None] * len(everything)
         if chosen:
             gradients, outer = zip(*chosen, strict=True)
-            second = torch.autograd.grad(gradients, everything, outer, allow_unused=True)
+            second = torch.autograd.grad(gradients, everything, outer, allow_unused=True, create_graph=again)
     made, groups = list(second), []
     for part in leaves:
         groups.append(made[: len(part)])
@@ -173,6 +207,35 @@ def _pass_back_twice(ctx: Any, d_gradients: list[Tensor | None]) -> tuple:
 
 
 torch.library.register_autograd("unrolled::scan_backward", _pass_back_twice, setup_context=_keep_for_double)
+
+
+def _leaf(t: Tensor, again: bool) -> Tensor:
+    """``t`` as a place where a gradient ends; with ``again`` that gradient can be differentiated itself.
+
+    A view, since one of the tensors may be computed from another, whose gradient would be counted twice.
+    """
+    return t.view_as(t) if again and t.requires_grad else t.detach().requires_grad_()
+
+
+def batched(upstream: Sequence[Tensor | None]) -> bool:
+    """Whether many gradients come at once, as from ``torch.autograd.grad(is_grads_batched=True)``."""
+    return any(d is not None and torch._C._functorch.is_legacy_batchedtensor(d) for d in upstream)
+
+
+def _batched_gradients(
+    program: str, given: Given, upstream: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The gradients for many upstream gradients at once (``is_grads_batched``), by the step-by-step scan."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        parts = (given.sequences, given.states, given.resets, given.constants, given.parameters)
+        leaves = [[_leaf(t, again) for t in part] for part in parts]
+        outputs = reference.scan(compiled(program), Given(*leaves, given.flags, given.reverse))
+        came = [(y, d) for y, d in zip(outputs, upstream, strict=True) if d is not None]
+        chosen = [t for t, w in zip((t for part in leaves for t in part), wanted, strict=True) if w]
+        of, given_to = zip(*came, strict=True)
+        found = iter(torch.autograd.grad(of, chosen, given_to, allow_unused=True, create_graph=again))
+    return [next(found) if w else None for w in wanted]
 
 
 class _Direct(torch.autograd.Function):
@@ -195,8 +258,11 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Any:
         parts, flags, kept = _unpack(ctx)
-        results = _results(kept, ctx.counts[1])
         wanted = ctx.needs_input_grad[5:]
+        if batched(upstream):
+            inputs = Given(*parts, flags, ctx.reverse)  # type: ignore[call-arg,arg-type]
+            return *[None] * 5, *_batched_gradients(ctx.program, inputs, upstream, wanted)
+        results = _results(kept, ctx.counts[1])
         first, others = ctx.counts[0], sum(ctx.counts[:4])
         needs = [*wanted[:first], *wanted[others:]]
         if torch.is_grad_enabled():  # to be differentiated again
@@ -220,8 +286,12 @@ def _parts(tensors: Any, counts: Any) -> list[list[Tensor]]:
 
 
 def _plain(tensors: list[Tensor]) -> bool:
-    """Whether nothing but autograd looks at these tensors: no compilation, no transformation, no subclass."""
-    return torch._C._len_torch_dispatch_stack() == 0 and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
+    """Whether nothing but autograd looks at these tensors: no recording, no transformation, no subclass.
+
+    Empty batches go by the operators too, which have a rule for them.
+    """
+    watched = torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None
+    return not watched and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors) and tensors[0].shape[1] > 0
 
 
 def run(

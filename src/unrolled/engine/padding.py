@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unrolled.engine.graphs import recorded
+
 State = tuple[Tensor, ...]
 
 
@@ -45,7 +47,7 @@ def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, re
     every = torch.arange(N, device=x.device)
     first = x[(lengths - 1).clamp(min=0), every] if reverse else x[0]
     empty = lengths == 0
-    if not N or not (torch.compiler.is_compiling() or bool(empty.any())):
+    if not N or not (recorded() or bool(empty.any())):
         return Filled(torch.where(inside[..., None], x, first.detach()), state, constants, state, None)
     rows = torch.where(empty, lengths.argmax(), every)
     x = torch.where(inside[..., None], x, first[rows].detach())

@@ -150,6 +150,8 @@ def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | Unsuppor
     What the equation reads, beside its arguments and the numbers in parameters and buffers, is part of the
     program: where it changes, the cell is traced again.
     """
+    if torch._C._get_tracing_state() is not None:  # under torch.jit.trace sizes are tensors, which must not be kept
+        return clean(prepared, cell, tuple(map(int, constants)))
     return _current(cell, constants).result
 
 
@@ -186,9 +188,7 @@ def _again(cell: Cell, constants: tuple[int, ...], before: _Made | None) -> _Mad
     return _Made(result, reads, before.refusals + 1 if before is not None and same else 1)
 
 
-def _prepare(
-    cell: Cell, constants: tuple[int, ...], verified: bool
-) -> tuple[Prepared | UnsupportedError, Reads]:
+def _prepare(cell: Cell, constants: tuple[int, ...], verified: bool) -> tuple[Prepared | UnsupportedError, Reads]:
     traced, reads = watched(cell, constants)
     if isinstance(traced, UnsupportedError):
         return traced, reads

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells.cell import Cell
+from unrolled.cells.cell import Cell, check_cell
+from unrolled.layers.checks import shown
 from unrolled.layers.recurrent import Recurrent
 
 
@@ -37,6 +39,8 @@ class Bidirectional(nn.Module):
         self, forward_cell: Cell, backward_cell: Cell, backend: str = "auto", checkpoint: int | None = None
     ) -> None:
         super().__init__()
+        check_cell("Bidirectional", "forward_cell", forward_cell)
+        check_cell("Bidirectional", "backward_cell", backward_cell)
         self.forward_layer = Recurrent(forward_cell, backend=backend, checkpoint=checkpoint)
         self.backward_layer = Recurrent(backward_cell, reverse=True, backend=backend, checkpoint=checkpoint)
         if forward_cell is backward_cell:
@@ -67,15 +71,23 @@ class Bidirectional(nn.Module):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, tuple]:
         """Both directions over ``x``; the arguments are those of `Recurrent`."""
-        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
-            raise ValueError("Bidirectional: state must be a pair: the forward states, the backward states")
-        first, second = state if state is not None else (None, None)
+        first, second = self._per_direction(state)
         ahead, first = self.forward_layer(x, first, lengths, resets)
         back, second = self.backward_layer(x, second, lengths, resets)
         return torch.cat([ahead, back], dim=2), (first, second)
 
     def gates(self, x: Tensor, state: Any = None) -> dict[str, Tensor]:
         """The names of both equations at every step, those of the backward cell with ``_back`` behind."""
-        first, second = state if state is not None else (None, None)
+        first, second = self._per_direction(state)
         ahead, back = self.forward_layer.gates(x, first), self.backward_layer.gates(x, second)
         return ahead | {f"{name}_back": value for name, value in back.items()}
+
+    def _per_direction(self, state: Any) -> Sequence[Any]:
+        if state is None:
+            return None, None
+        if not isinstance(state, tuple | list) or len(state) != 2 or any(part is None for part in state):
+            raise ValueError(
+                f"Bidirectional: state must be a pair, the forward states and the backward states, got "
+                f"{shown(state)}. Pass None for a fresh start."
+            )
+        return state

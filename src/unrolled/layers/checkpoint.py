@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine import recording
+from unrolled.engine import ops, recording
 from unrolled.layers import paths
 from unrolled.layers.modes import in_modes, modes
 
@@ -41,8 +41,11 @@ def scan(
     Source:
         T. Chen, B. Xu, C. Zhang & C. Guestrin, "Training deep nets with sublinear memory cost" (2016).
     """
-    call = _Call(steps, backend, cell, lengths, resets, reverse, len(state), len(constants), _Snapshot(cell, x))
-    learned = [p for p in (*cell.parameters(), *cell.buffers()) if p.requires_grad]
+    learned = tuple(p for p in (*cell.parameters(), *cell.buffers()) if p.requires_grad)
+    fixed = tuple(p for p in cell.parameters() if not p.requires_grad)
+    lengths, resets = (None if t is None else t.clone() for t in (lengths, resets))  # whatever happens to them later
+    counts = len(state), len(constants)
+    call = _Call(steps, backend, cell, lengths, resets, reverse, *counts, learned, fixed, _Snapshot(cell, x))
     whole, *last = _Checkpointed.apply(call, x, *state, *constants, *learned)
     return whole, tuple(last)
 
@@ -59,6 +62,8 @@ class _Call:
     reverse: bool
     states: int
     constants: int
+    learned: State
+    fixed: State
     snapshot: _Snapshot
 
     def segments(self, T: int) -> list[tuple[int, int]]:
@@ -107,20 +112,20 @@ class _Checkpointed(torch.autograd.Function):
             state = tuple(last)
             del output, last
         ctx.call = call
-        ctx.save_for_backward(x, *tensors)
+        ctx.save_for_backward(x, *tensors, *call.fixed)  # the last for torch to see when they are changed in place
         ctx.set_materialize_grads(False)
         return whole, *(s.clone() for s in state)
 
     @staticmethod
     def backward(ctx: Any, d_whole: Tensor | None, *d_state: Tensor | None) -> tuple:
-        call, (x, *tensors) = ctx.call, ctx.saved_tensors
-        wanted = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():
+        call, wanted = ctx.call, ctx.needs_input_grad[1:]
+        x, *tensors = ctx.saved_tensors[: len(wanted)]
+        if torch.is_grad_enabled() or ops.batched((d_whole, *d_state)):
             return None, *_at_once(call, x, tensors, wanted, (d_whole, *d_state))
         dx = torch.zeros_like(x) if wanted[0] else None
         behind = [t.detach().requires_grad_(w) for t, w in zip(tensors, wanted[1:], strict=True)]
         _, constants, learned = call.parted(behind)
-        in_place = dict(zip(call.parted(tensors)[2], learned, strict=True))
+        in_place = dict(zip(call.learned, learned, strict=True))
         totals: list[Tensor | None] = [None] * (len(constants) + len(learned))
         for k, (begin, end) in reversed(list(enumerate(call.segments(x.shape[0])))):
             part = x[begin:end].detach().requires_grad_(wanted[0])
@@ -139,15 +144,17 @@ class _Checkpointed(torch.autograd.Function):
 
 
 def _at_once(call: _Call, x: Tensor, tensors: list[Tensor], wanted: Sequence[bool], upstream: tuple) -> list:
-    """The gradients of the whole run, as tensors that can be differentiated again."""
-    # views, since one of the tensors may be computed from another, whose gradient would be counted twice
-    x, *behind = (t.view_as(t) if w else t.detach() for t, w in zip((x, *tensors), wanted, strict=True))
+    """The gradients of the whole run, as tensors that can be differentiated again if gradients are enabled."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # views, since one of the tensors may be computed from another, whose gradient would be counted twice
+        x, *behind = (t.view_as(t) if w else t.detach() for t, w in zip((x, *tensors), wanted, strict=True))
     state, constants, learned = call.parted(behind)
-    with call.snapshot.again((), dict(zip(call.parted(tensors)[2], learned, strict=True))):
+    with torch.enable_grad(), call.snapshot.again((), dict(zip(call.learned, learned, strict=True))):
         output, last = paths.scan(
             call.backend, call.cell, x, state, call.lengths, call.resets, call.reverse, constants
         )
-    return _gradients((output, *last), (x, *behind), upstream, create_graph=True)
+    return _gradients((output, *last), (x, *behind), upstream, create_graph=again)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -4,78 +4,123 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.engine.graphs import recorded
 
 
 def check_input(name: str, x: Any, input_size: int) -> None:
-    """``x`` is a floating tensor (T, N, D) with at least one step and one sequence."""
+    """``x`` is a floating tensor (T, N, D) with at least one step; there may be no sequences."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name}: x must be a tensor (T, N, D), got {type(x).__name__}")
+    if torch.jit.is_tracing():  # sizes are tensors, and whoever runs the trace checks them again
+        return
     if x.dim() != 3 or x.shape[2] != input_size:
         raise ValueError(f"{name}: x has shape {tuple(x.shape)}, expected (T, N, D) with D = {input_size}")
-    if not x.shape[0] or not x.shape[1]:
-        raise ValueError(f"{name}: x has shape {tuple(x.shape)}: no steps or no sequences")
+    if not x.shape[0]:
+        raise ValueError(f"{name}: x has shape {tuple(x.shape)}: no steps")
     if not x.is_floating_point():
         raise ValueError(f"{name}: x has dtype {x.dtype}, expected a floating type")
 
 
-def check_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
-    """Lengths as an integer tensor (N,) between 0 and T, on the device of ``x``."""
+def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device) -> Tensor | None:
+    """Lengths as an integer tensor (N,) between 0 and T, on ``device``."""
     if lengths is None:
         return None
-    T, N, _ = x.shape
-    if isinstance(lengths, Tensor) and lengths.is_meta and not x.is_meta:
-        raise ValueError(f"{name}: lengths is on the meta device, which holds no numbers; x is on {x.device}")
-    lengths = torch.as_tensor(lengths, device=x.device)
-    if lengths.shape != (N,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+    lengths = as_tensor(name, "lengths", lengths, device)
+    if not torch.jit.is_tracing() and not lengths.numel():
+        lengths = lengths.long()  # an empty list has no type
+    whole = not (lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool)
+    if not torch.jit.is_tracing() and (lengths.shape != (N,) or not whole):
         raise ValueError(
             f"{name}: lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}, "
             f"expected (N,) = ({N},) whole numbers"
         )
+    lengths = lengths.long()  # before it is compared, since T may not fit a smaller type
     fit = ((lengths >= 0) & (lengths <= T)).all()
-    if torch.compiler.is_compiling():  # what a graph holds is not known when it is made
+    if torch.jit.is_tracing():  # an index that must be in range, since traces lose assertions
+        return torch.arange(T + 1, device=device).gather(0, lengths)
+    if recorded():  # what a graph will hold is not known when it is made
         torch._assert_async(fit, f"{name}: lengths must lie between 0 and T = {T}")
-    elif not bool(fit):
+    elif not bool(_under_vmap(fit).all()):
         raise ValueError(f"{name}: lengths must lie between 0 and T = {T}, got {lengths.tolist()}")
-    return lengths.long()
+    return lengths
 
 
-def check_resets(name: str, resets: Any, x: Tensor) -> Tensor | None:
-    """Resets as a bool tensor (T, N), on the device of ``x``."""
+def _under_vmap(t: Tensor) -> Tensor:
+    """All values of a tensor that vmap shows one at a time."""
+    while torch._C._functorch.is_batchedtensor(t):
+        t = torch._C._functorch.get_unwrapped(t)
+    return t
+
+
+def check_resets(name: str, resets: Any, x: Tensor, layout: str = "(T, N)") -> Tensor | None:
+    """Resets as a bool tensor of the shape of ``x`` without its width, on the device of ``x``."""
     if resets is None:
         return None
-    if isinstance(resets, Tensor) and resets.is_meta and not x.is_meta:
-        raise ValueError(f"{name}: resets is on the meta device, which holds no numbers; x is on {x.device}")
-    resets = torch.as_tensor(resets, device=x.device)
-    if resets.shape != x.shape[:2] or resets.dtype != torch.bool:
+    resets = as_tensor(name, "resets", resets, x.device)
+    if not torch.jit.is_tracing() and (resets.shape != x.shape[:-1] or resets.dtype != torch.bool):
         raise ValueError(
             f"{name}: resets has shape {tuple(resets.shape)} and dtype {resets.dtype}, "
-            f"expected (T, N) = {tuple(x.shape[:2])} bool"
+            f"expected {layout} = {tuple(x.shape[:-1])} bool"
         )
     return resets
+
+
+def as_tensor(name: str, label: str, given: Any, device: torch.device) -> Tensor:
+    """What was given as a tensor, a numpy array or (nested) lists, as a tensor on ``device``.
+
+    Raises:
+        ValueError: it is none of these, or on the meta device, which holds no numbers.
+    """
+    if isinstance(given, Tensor) and given.is_meta and device.type != "meta":
+        raise ValueError(f"{name}: {label} is on the meta device, which holds no numbers; x is on {device}")
+    if isinstance(given, Tensor):
+        return given.to(device)
+    if isinstance(given, np.ndarray):
+        given = np.ascontiguousarray(given).reshape(given.shape)  # it may be turned round, which torch does not take
+    try:
+        return torch.as_tensor(given, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name}: {label} must be a tensor, a numpy array or a list of numbers, got {shown(given)}"
+        ) from error
+
+
+def shown(value: Any) -> str:
+    """What a value is, in short: a tuple by its entries.
+
+    >>> shown((None, (torch.zeros(2), 3)))
+    '(None, (Tensor, int))'
+    """
+    if isinstance(value, tuple | list) and len(value) <= 8:
+        return f"({', '.join(map(shown, value))}{',' * (len(value) == 1)})"
+    return "None" if value is None else type(value).__name__
 
 
 def check_state(name: str, state: Any, cell: Cell, x: Tensor) -> tuple[Tensor, ...]:
     """The states of one layer and direction: a tuple, one (N, width) tensor a state."""
     shapes = cell.state_shapes()
-    if not isinstance(state, tuple | list) or len(state) != len(shapes):
-        got = f"{len(state)} entries" if isinstance(state, tuple | list) else type(state).__name__
+    entries = list(state) if isinstance(state, tuple | list) else []
+    if len(entries) != len(shapes) or not all(isinstance(s, Tensor) for s in entries):
+        wanted = ", ".join(shapes) + ("," if len(shapes) == 1 else "")
         raise ValueError(
-            f"{name}: state must be a tuple ({', '.join(shapes)},), got {got}. Pass None for a fresh start."
+            f"{name}: state must be a tuple ({wanted}) of tensors, got {shown(state)}. Pass None for a fresh start."
         )
-    for (label, shape), tensor in zip(shapes.items(), state, strict=True):
+    for (label, shape), tensor in zip(shapes.items(), entries, strict=True):
         expected = (x.shape[1], *shape)
-        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != expected:
-            came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ValueError(f"{name}: state {label} has shape {came}, expected (N, width) = {expected}")
+        if not torch.jit.is_tracing() and tuple(tensor.shape) != expected:
+            raise ValueError(
+                f"{name}: state {label} has shape {tuple(tensor.shape)}, expected (N, width) = {expected}"
+            )
         if tensor.dtype != x.dtype:
             raise ValueError(f"{name}: state {label} has dtype {tensor.dtype}, x has {x.dtype}")
         if tensor.device != x.device:
             raise ValueError(f"{name}: state {label} is on {tensor.device}, x is on {x.device}")
-    return tuple(state)
+    return tuple(entries)
 
 
 def check_constants(name: str, constants: tuple, cell: Cell, x: Tensor) -> None:

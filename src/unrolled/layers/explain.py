@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from unrolled.cells.cell import Cell
+from unrolled.cells.cell import Cell, check_cell
 from unrolled.compiler.hoist import projections
 from unrolled.compiler.program import ELEMENTWISE, Op, View
 from unrolled.engine import native, verify
@@ -72,8 +72,7 @@ def explain(cell: Cell) -> Explanation:
     >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[3])
     program ElmanCell
     """
-    if not isinstance(cell, Cell):
-        raise ValueError(f"explain: cell must be an unrolled.Cell, got {type(cell).__name__}")
+    check_cell("explain", "cell", cell)
     name = f"{type(cell).__name__}({cell.extra_repr()})"
     drawn = [c.shape[-1] for c in cell.draw_constants(1, torch.empty(1, cell.input_size))]
     given = [cell.hidden_size] * (len(cell.constants) - len(drawn))

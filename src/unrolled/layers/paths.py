@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hooks import compute_weights
 from unrolled.engine import eager, flags, native, padding, recording
+from unrolled.engine.graphs import recorded
 from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
@@ -49,19 +51,27 @@ def scan(
             flagged = () if marks is None else (marks,)
             output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
             return output, call.last(last)
+    why = ""
     if backend in ("auto", "engine"):
-        made = _ready(cell, x, constants, warn=backend == "auto")
+        made = _ready(cell, x, constants)
         if isinstance(made, Prepared):
             call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
             output, last = made.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
             return output, call.last(last)
         if backend == "engine":
             raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {made}")
-    watched = recording.active() is not None and backend == "auto"  # torch.nn's kernels keep no gradients of states
-    if backend != "eager" and not watched and _by_torch(cell, lengths, resets):
+        why = made
+    # torch.nn's kernels keep no gradients of states, and most of torch's transformations do not know them
+    by_steps = backend == "auto" and (recording.active() is not None or transformed())
+    if backend != "eager" and not by_steps and _by_torch(cell, x, lengths, resets):
         return torch_kernels.scan(cell, x, state, lengths, resets, reverse)
+    if torch.jit.is_tracing():  # the trace has each step by itself, and refuses another number of them
+        x = x.reshape(int(x.shape[0]), *x.shape[1:])
     compute_weights(cell)
-    return eager.scan(cell, x, state, lengths, resets, reverse, constants)
+    result = eager.scan(cell, x, state, lengths, resets, reverse, constants)
+    if why and native.available() and not transformed() and not x.is_meta:
+        warn_once(cell, why)  # said afterwards: a cell that cannot run at all is not said to run slowly
+    return result
 
 
 def usual(cell: Cell, constants: tuple[int, ...] = ()) -> str:
@@ -77,29 +87,31 @@ def runs_in_engine(cell: Cell, x: Tensor, constants: State = ()) -> bool:
     return isinstance(_ready(cell, x, constants), Prepared)
 
 
-def _ready(cell: Cell, x: Tensor, constants: State, warn: bool = False) -> Prepared | str:
+def transformed() -> str:
+    """Which transformation of torch's needs every operation of the equation; empty where there is none."""
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func is transforming it"
+    if forward_ad._current_level >= 0:
+        return "it is differentiated in forward mode"
+    return ""
+
+
+def _ready(cell: Cell, x: Tensor, constants: State) -> Prepared | str:
     """The cell made ready for the engine, or why the engine cannot run this call."""
     if not native.available():
         return f"it was not built ({native.missing})"
     if why := fits(x):
         return why
-    if torch._C._are_functorch_transforms_active():
-        return "torch.func is transforming it"
+    if why := transformed():
+        return why
     weight = first_parameter(cell)
     if weight is not None and (weight.dtype != x.dtype or weight.device != x.device):
         return f"the weights are {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
     for name, c in zip(cell.constants, constants, strict=False):
         if c.dim() != 2 or c.dtype != x.dtype:
-            why = f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"
-            if warn:
-                warn_once(cell, why)
-            return why
+            return f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"
     made = prepared(cell, tuple(c.shape[1] for c in constants))
-    if isinstance(made, Prepared):
-        return made
-    if warn:
-        warn_once(cell, str(made))
-    return str(made)
+    return made if isinstance(made, Prepared) else str(made)
 
 
 def _marked(
@@ -118,8 +130,10 @@ def _marked(
     return padding.filled(x, state, constants, lengths, reverse), marks, initial
 
 
-def _by_torch(cell: Cell, lengths: Tensor | None, resets: Tensor | None) -> bool:
-    """torch.nn's kernels take no empty sequence, and no resets together with lengths."""
+def _by_torch(cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | None) -> bool:
+    """torch.nn's kernels take no empty sequence, no resets together with lengths, and no lengths not yet known."""
     if not torch_kernels.has_kernel(cell):
         return False
-    return lengths is None or (resets is None and bool((lengths > 0).all()))
+    if lengths is None:
+        return resets is None or not recorded()
+    return resets is None and x.shape[1] > 0 and not recorded() and bool((lengths > 0).all())

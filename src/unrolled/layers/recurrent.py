@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells.cell import Cell
+from unrolled.cells.arguments import whole
+from unrolled.cells.cell import Cell, check_cell
 from unrolled.engine.prepared import first_parameter
 from unrolled.layers import checkpoint, paths, torch_kernels
 from unrolled.layers.checks import check_constants, check_input, check_lengths, check_resets, check_state
@@ -47,18 +48,15 @@ class Recurrent(nn.Module):
         self, cell: Cell, reverse: bool = False, backend: str = "auto", checkpoint: int | None = None
     ) -> None:
         super().__init__()
-        if not isinstance(cell, Cell):
-            raise ValueError(f"Recurrent: cell must be an unrolled.Cell, got {type(cell).__name__}")
+        check_cell("Recurrent", "cell", cell)
         if backend not in paths.BACKENDS:
             raise ValueError(f"Recurrent: backend must be one of {', '.join(paths.BACKENDS)}, got {backend!r}")
         if backend == "torch" and not torch_kernels.has_kernel(cell):
             raise ValueError(f"Recurrent: torch.nn has no kernel for {cell}; use backend='auto' or backend='eager'")
-        if checkpoint is not None and (type(checkpoint) is not int or checkpoint < 1):
-            raise ValueError(f"Recurrent: checkpoint must be None or a whole number from 1, got {checkpoint!r}")
         self.cell = cell
         self.reverse = reverse
         self.backend = backend
-        self.checkpoint = checkpoint
+        self.checkpoint = None if checkpoint is None else whole("Recurrent", "checkpoint", checkpoint)
 
     @property
     def input_size(self) -> int:
@@ -85,10 +83,10 @@ class Recurrent(nn.Module):
         Arguments:
             x: inputs (T, N, D).
             state: one (N, width) tensor a state; None for the cell's initial state.
-            lengths: steps of each sequence, in any order: states freeze at their own end, outputs after
-                it are zero.
+            lengths: steps of each sequence, N whole numbers from 0 to T in any order, as a tensor of any integer
+                type, a numpy array, a list or a tuple: states freeze at their own end, outputs after it are zero.
             resets: true where a new sequence begins: the state goes back to the initial one before that
-                step.
+                step. (T, N) truth values, as a tensor, a numpy array or nested lists.
             constants: what the cell needs beside x and the states, the same at every step. Those that the
                 cell draws itself may be left out.
         """
@@ -100,7 +98,7 @@ class Recurrent(nn.Module):
         lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
         if weight is not None and weight.dtype != x.dtype and not lowered:
             raise ValueError(f"{name}: x has dtype {x.dtype}, the weights have {weight.dtype}")
-        lengths = check_lengths(name, lengths, x)
+        lengths = check_lengths(name, lengths, *x.shape[:2], x.device)
         resets = check_resets(name, resets, x)
         if state is None:
             state = self.initial_state(x.shape[1], like=x)
@@ -109,9 +107,16 @@ class Recurrent(nn.Module):
         x = self.cell.prepare(x)
         constants = self._constants(name, constants, x)
         call = (self.backend, self.cell, x, state, lengths, resets, self.reverse, constants)
-        if self.checkpoint is not None and self.checkpoint < x.shape[0] and torch.is_grad_enabled():
+        if self._keeps_little(x):
+            assert self.checkpoint is not None
             return checkpoint.scan(self.checkpoint, *call)
         return paths.scan(*call)
+
+    def _keeps_little(self, x: Tensor) -> bool:
+        """Whether this call is checkpointed: none is that torch transforms or records, operation by operation."""
+        if self.checkpoint is None or not torch.is_grad_enabled() or torch.jit.is_tracing() or paths.transformed():
+            return False
+        return self.checkpoint < x.shape[0]
 
     def step(self, x: Tensor, state: State | None = None, constants: State = ()) -> tuple[Tensor, State]:
         """One step, for inputs that come one at a time: y_t (N, width), and the states to give back next time.
@@ -131,9 +136,9 @@ class Recurrent(nn.Module):
         name = f"Recurrent({type(self.cell).__name__})"
         if self.reverse:
             raise ValueError(f"{name}: step goes forward in time, and the layer has reverse=True")
-        if not isinstance(x, Tensor) or x.dim() != 2 or not x.shape[0] or x.shape[1] != self.input_size:
+        if not isinstance(x, Tensor) or x.dim() != 2 or x.shape[1] != self.input_size:
             came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
-            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with N from 1, D = {self.input_size}")
+            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {self.input_size}")
         output, state = self(x.unsqueeze(0), state, constants=constants)
         return output[0], state
 
@@ -151,7 +156,7 @@ class Recurrent(nn.Module):
         """Every tensor that the cell's equation names, at every step, in evaluation: name -> (T, N, width)."""
         name = f"Recurrent({type(self.cell).__name__})"
         check_input(name, x, self.input_size)
-        state = self.initial_state(x.shape[1], like=x) if state is None else state
+        state = self.initial_state(x.shape[1], like=x) if state is None else check_state(name, state, self.cell, x)
         steps: list[dict[str, Tensor]] = []
         with evaluating(self):
             x = self.cell.prepare(x)

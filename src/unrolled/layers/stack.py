@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unrolled.cells.arguments import kind, share
 from unrolled.cells.cell import Cell
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.checks import shown
 from unrolled.layers.modes import evaluating
 from unrolled.layers.recurrent import Recurrent
 
@@ -40,10 +42,16 @@ class Stack(nn.Module):
 
     def __init__(self, layers: Sequence[Recurrent | Bidirectional | Cell], dropout: float = 0.0) -> None:
         super().__init__()
+        if not isinstance(layers, Sequence | nn.ModuleList) or isinstance(layers, str):
+            raise ValueError(f"Stack: layers must be a list of layers or cells, got {kind(layers)}")
         if not layers:
             raise ValueError("Stack: layers is empty, expected at least one layer")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"Stack: dropout must lie in [0, 1), got {dropout}")
+        dropout = share("Stack", "dropout", dropout)
+        for k, layer in enumerate(layers):
+            if not isinstance(layer, Recurrent | Bidirectional | Cell):
+                raise ValueError(
+                    f"Stack: layer {k} must be a cell, a Recurrent or a Bidirectional, got {kind(layer)}"
+                )
         made = [Recurrent(layer) if isinstance(layer, Cell) else layer for layer in layers]
         for k, (lower, upper) in enumerate(zip(made, made[1:], strict=False)):
             if lower.output_size != upper.input_size:
@@ -108,8 +116,11 @@ class Stack(nn.Module):
     def _per_layer(self, state: Any) -> Sequence[Any]:
         if state is None:
             return [None] * len(self.layers)
-        if not isinstance(state, tuple | list) or len(state) != len(self.layers):
-            raise ValueError(f"Stack: state must have one entry a layer ({len(self.layers)}), or be None")
+        if not isinstance(state, tuple | list) or len(state) != len(self.layers) or any(s is None for s in state):
+            raise ValueError(
+                f"Stack: state must be a tuple with one entry a layer ({len(self.layers)}), got {shown(state)}. "
+                "Pass None for a fresh start."
+            )
         return state
 
     def extra_repr(self) -> str:

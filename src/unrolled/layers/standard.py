@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, VariationalDropout, WeightDrop, Zoneout
+from unrolled.cells.arguments import share, whole
 from unrolled.cells.initial import chrono_, forget_bias_, recurrent_
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.checks import as_tensor, check_resets, shown
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
 
@@ -65,16 +67,16 @@ class _Standard(nn.Module):
         running: _Running,
     ) -> None:
         super().__init__()
-        if not isinstance(num_layers, int) or num_layers < 1:
-            raise ValueError(f"{self._name}: num_layers must be a whole number from 1, got {num_layers!r}")
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.input_size = whole(self._name, "input_size", input_size)
+        self.hidden_size = whole(self._name, "hidden_size", hidden_size)
+        self.num_layers = whole(self._name, "num_layers", num_layers)
+        self.bias, self.batch_first, self.dropout = bias, batch_first, share(self._name, "dropout", dropout)
         self.bidirectional = bidirectional
         self.zoneout, self.variational_dropout = running.zoneout, running.variational_dropout
         self.weight_drop, self.checkpoint = running.weight_drop, running.checkpoint
         layers: list[Recurrent | Bidirectional] = []
-        width = input_size
-        for _ in range(num_layers):
+        width = self.input_size
+        for _ in range(self.num_layers):
             if bidirectional:
                 layers.append(running.both_ways(make_cell(width), make_cell(width)))
             else:
@@ -94,8 +96,8 @@ class _Standard(nn.Module):
         self,
         x: Tensor,
         state: Any = None,
-        lengths: Tensor | None = None,
-        resets: Tensor | None = None,
+        lengths: Any = None,
+        resets: Any = None,
     ) -> tuple[Tensor, Any]:
         """Run all layers; see the class for shapes, and `Recurrent` for lengths and resets."""
         if not isinstance(x, Tensor):
@@ -109,11 +111,15 @@ class _Standard(nn.Module):
             )
         alone = x.dim() == 2
         batch_first = self.batch_first and not alone
+        layout = "(T,)" if alone else "(N, T)" if batch_first else "(T, N)"
+        resets = check_resets(self._name, resets, x, layout)
         if alone:
             x = x.unsqueeze(1)
+            lengths = None if lengths is None else as_tensor(self._name, "lengths", lengths, x.device).reshape(-1)
+            resets = None if resets is None else resets.unsqueeze(1)
         elif batch_first:
             x = x.transpose(0, 1)
-            resets = resets.transpose(0, 1) if isinstance(resets, Tensor) and resets.dim() == 2 else resets
+            resets = None if resets is None else resets.transpose(0, 1)
         nested = None if state is None else self._nested(state, x.shape[1], alone)
         output, last = self.stack(x, nested, lengths, resets)
         stacked = self._stacked(last)
@@ -127,13 +133,16 @@ class _Standard(nn.Module):
     def _nested(self, state: Any, N: int, alone: bool) -> tuple:
         """torch.nn's (L * directions, N, H) tensors as one tuple a layer."""
         names = self._cell_state()
-        given = (state,) if isinstance(state, Tensor) else tuple(state)
-        if len(given) != len(names):
-            raise ValueError(f"{self._name}: state has {len(given)} tensors, expected ({', '.join(names)})")
+        given = (state,) if isinstance(state, Tensor) else tuple(state) if isinstance(state, tuple | list) else ()
+        if len(given) != len(names) or not all(isinstance(s, Tensor) for s in given):
+            wanted = "a tensor, h" if len(names) == 1 else f"a tuple ({', '.join(names)}) of tensors"
+            raise ValueError(
+                f"{self._name}: state must be {wanted}, got {shown(state)}. Pass None for a fresh start."
+            )
         rows = self.num_layers * (2 if self.bidirectional else 1)
         for label, s in zip(names, given, strict=True):
             expected = (rows, self.hidden_size) if alone else (rows, N, self.hidden_size)
-            if tuple(s.shape) != expected:
+            if not torch.jit.is_tracing() and tuple(s.shape) != expected:
                 raise ValueError(
                     f"{self._name}: {label}0 has shape {tuple(s.shape)}, expected "
                     f"(num_layers * directions, {'' if alone else 'N, '}H) = {expected}. "
@@ -184,13 +193,15 @@ class Elman(_Standard):
 
     Shapes:
         x (T, N, D), or (N, T, D) with ``batch_first``, or (T, D) for one sequence; output (T, N, H), twice
-        as wide if bidirectional; state h (L * directions, N, H).
+        as wide if bidirectional; state h (L * directions, N, H), or (L * directions, H) for one sequence;
+        lengths (N,), or a number for one sequence; resets (T, N), or (N, T) with ``batch_first``, or (T,) for
+        one sequence. N may be 0, T may not.
 
     Arguments:
         input_size, hidden_size: D, H.
         num_layers: L.
         bias: whether there is a b.
-        batch_first: x and output are (N, T, ...).
+        batch_first: x, output and resets are (N, T, ...); states are not.
         dropout: between layers, in training.
         bidirectional: a second cell in each layer runs backward.
         nonlinearity: ``"tanh"`` or ``"relu"``.

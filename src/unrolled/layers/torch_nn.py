@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from unrolled.cells import GRUCell
+from unrolled.cells.arguments import kind
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.standard import GRU, LSTM, Elman
 from unrolled.layers.torch_kernels import torch_weights
@@ -51,7 +52,7 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
     elif isinstance(module, nn.RNN):
         layer = Elman(module.input_size, module.hidden_size, nonlinearity=module.nonlinearity, **options)
     else:
-        raise ValueError(f"from_torch: expected a torch.nn.LSTM, GRU or RNN, got {type(module).__name__}")
+        raise ValueError(f"from_torch: expected a torch.nn.LSTM, GRU or RNN, got {kind(module)}")
     for cell, suffix in _cells(layer):
         _load(cell, module, suffix)
     return layer.train(module.training)
@@ -68,7 +69,7 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
     LSTM(4, 3)
     """
     if not isinstance(layer, LSTM | GRU | Elman):
-        raise ValueError(f"to_torch: expected an unrolled LSTM, GRU or Elman, got {type(layer).__name__}")
+        raise ValueError(f"to_torch: expected an unrolled LSTM, GRU or Elman, got {kind(layer)}")
     if isinstance(layer, GRU) and layer.reset != "after":
         raise ValueError(
             "to_torch: torch.nn.GRU resets after the recurrent matrix, this GRU before it; the values "
@@ -94,8 +95,8 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
     if isinstance(layer, Elman):
         module = nn.RNN(layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options)
     else:
-        kind = nn.LSTM if isinstance(layer, LSTM) else nn.GRU
-        module = kind(layer.input_size, layer.hidden_size, **options)
+        made = nn.LSTM if isinstance(layer, LSTM) else nn.GRU
+        module = made(layer.input_size, layer.hidden_size, **options)
     for cell, suffix in _cells(layer):
         _store(cell, module, suffix)
     return module.train(layer.training)

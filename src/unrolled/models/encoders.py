@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unrolled.cells.arguments import whole
+
 
 class OneHot(nn.Module):
     """Symbol k as the k-th unit vector: the lecture's input layer.
@@ -26,11 +28,11 @@ class OneHot(nn.Module):
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
         self.input_kind = "symbols"
-        self.output_size = vocabulary_size
-        self.register_buffer("unit", torch.eye(vocabulary_size), persistent=False)
+        self.output_size = whole("OneHot", "vocabulary_size", vocabulary_size)
+        self.register_buffer("unit", torch.eye(self.output_size), persistent=False)
 
     def forward(self, symbols: Tensor) -> Tensor:
-        return F.embedding(symbols, self.unit)
+        return _rows("OneHot", symbols, self.unit)
 
     def extra_repr(self) -> str:
         return str(self.output_size)
@@ -56,11 +58,13 @@ class Embedding(nn.Module):
     def __init__(self, vocabulary_size: int, output_size: int) -> None:
         super().__init__()
         self.input_kind = "symbols"
-        self.output_size = output_size
-        self.weight = nn.Parameter(torch.randn(vocabulary_size, output_size))
+        self.output_size = whole("Embedding", "output_size", output_size)
+        self.weight = nn.Parameter(
+            torch.randn(whole("Embedding", "vocabulary_size", vocabulary_size), self.output_size)
+        )
 
     def forward(self, symbols: Tensor) -> Tensor:
-        return F.embedding(symbols, self.weight)
+        return _rows("Embedding", symbols, self.weight)
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, self.weight.shape))
@@ -83,8 +87,21 @@ class Linear(nn.Module):
     def __init__(self, input_size: int, output_size: int) -> None:
         super().__init__()
         self.input_kind = "numbers"
-        self.output_size = output_size
-        self.map = nn.Linear(input_size, output_size)
+        self.output_size = whole("Linear", "output_size", output_size)
+        self.map = nn.Linear(whole("Linear", "input_size", input_size), self.output_size)
 
     def forward(self, v: Tensor) -> Tensor:
         return self.map(v)
+
+
+def _rows(name: str, symbols: Tensor, table: Tensor) -> Tensor:
+    """The row of each symbol."""
+    if symbols.is_floating_point() or symbols.is_complex() or symbols.dtype == torch.bool:
+        raise ValueError(f"{name}: symbols have dtype {symbols.dtype}, expected whole numbers")
+    try:
+        return F.embedding(symbols.long(), table)
+    except IndexError as error:
+        raise ValueError(
+            f"{name}: symbols lie between {int(symbols.min())} and {int(symbols.max())}, "
+            f"expected 0 to {len(table) - 1}"
+        ) from error

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unrolled.cells.arguments import kind, share, whole
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.checks import check_lengths
 from unrolled.layers.stack import Stack
 
 GRAPHS = ("many-to-many", "many-to-one", "one-to-many", "one-to-one")
@@ -37,7 +39,7 @@ class Model(nn.Module):
 
     Arguments:
         encoder: `OneHot`, `Embedding`, `Linear`, or any module with ``output_size``.
-        stack: the recurrent layers.
+        stack: the recurrent layers, a `Stack`.
         head: `Softmax`, `Regression`, or any module with ``input_size``.
         graph: see the table.
         feedback: in one-to-many, the encoder of previous outputs.
@@ -67,6 +69,7 @@ class Model(nn.Module):
             raise ValueError(f"Model: graph must be one of {', '.join(GRAPHS)}, got {graph!r}")
         if feedback is not None and graph != "one-to-many":
             raise ValueError(f"Model: feedback belongs to one-to-many, the graph is {graph}")
+        _check_parts(encoder, stack, head, feedback)
         for name, part in (("encoder", encoder), ("feedback", feedback)):
             if part is not None and part.output_size != stack.input_size:
                 raise ValueError(
@@ -78,18 +81,16 @@ class Model(nn.Module):
                 f"Model: the head takes inputs of width {head.input_size}, "
                 f"the stack has outputs of width {stack.output_size}"
             )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"Model: dropout must lie in [0, 1), got {dropout}")
         self.encoder, self.stack, self.head, self.feedback = encoder, stack, head, feedback
         self.graph = graph
-        self.dropout = dropout
+        self.dropout = share("Model", "dropout", dropout)
 
     def forward(
         self,
         inputs: Tensor,
         state: Any = None,
-        lengths: Tensor | None = None,
-        resets: Tensor | None = None,
+        lengths: Any = None,
+        resets: Any = None,
         previous: Tensor | None = None,
         steps: int | None = None,
     ) -> tuple[Tensor, Any]:
@@ -97,12 +98,14 @@ class Model(nn.Module):
 
         Arguments:
             inputs: see the table above.
-            state, lengths, resets: as in `Stack`.
+            state, lengths, resets: as in `Stack`. Lengths are those of the steps, (N,). What stands in inputs
+                and ``previous`` from a sequence's end on may be anything, such as NaN or -1: the encoder sees
+                the sequence's first input in its place, and no gradient comes from there.
             previous: one-to-many with feedback: the outputs that precede steps 1, 2, ... (T-1, N), known
                 in training (teacher forcing). To generate them, see `sample` and `beam_search`.
             steps: one-to-many without feedback: T.
         """
-        x = self._inputs(inputs, previous, steps)
+        x, lengths = self._inputs(inputs, previous, steps, lengths)
         h, state = self.unroll(x, state, lengths, resets)
         if self.graph == "many-to-one":
             return self.read(self._at_the_end(state)), state
@@ -153,25 +156,48 @@ class Model(nn.Module):
     def _input_a_step(self) -> bool:
         return self.graph.startswith("many")
 
-    def _inputs(self, inputs: Tensor, previous: Tensor | None, steps: int | None) -> Tensor:
+    def _inputs(
+        self, inputs: Tensor, previous: Tensor | None, steps: int | None, lengths: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the stack reads, (T, N, D), and the lengths, checked."""
+        T = self._steps(inputs, previous, steps)
+        inputs = inputs if self._input_a_step else inputs.unsqueeze(0)
+        lengths = check_lengths("Model", lengths, T, inputs.shape[1], inputs.device)
+        x = self.encoder(_without_padding(inputs, lengths))
+        if len(x) == T:
+            return x, lengths
+        if previous is None:
+            return torch.cat([x, x.new_zeros(T - 1, *x.shape[1:])]), lengths
+        after = None if lengths is None else (lengths - 1).clamp(min=0)
+        return torch.cat([x, self.feedback(_without_padding(previous, after))]), lengths
+
+    def _steps(self, inputs: Tensor, previous: Tensor | None, steps: int | None) -> int:
+        """T; ValueError where the arguments are not those of the graph."""
         if self.graph != "one-to-many" and (previous is not None or steps is not None):
             raise ValueError(f"Model: previous and steps belong to one-to-many, the graph is {self.graph}")
-        x = self.encoder(inputs)
+        least = (1 + self._input_a_step) + (getattr(self.encoder, "input_kind", "") == "numbers")
+        if not isinstance(inputs, Tensor) or inputs.dim() < least:
+            came = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else f"type {type(inputs).__name__}"
+            expected = "(T, N, ...)" if self._input_a_step else "(N, ...)"
+            raise ValueError(f"Model: inputs have {came}, expected {expected} for {self.graph}")
         if self._input_a_step:
-            return x
-        x = x.unsqueeze(0)
+            return inputs.shape[0]
         if self.graph == "one-to-one":
-            return x
+            return 1
         if self.feedback is not None:
             if previous is None or steps is not None:
                 raise ValueError(
                     "Model: one-to-many with feedback takes previous=, the known outputs (T-1, N); "
                     "to generate them use unrolled.sample or unrolled.beam_search"
                 )
-            return torch.cat([x, self.feedback(previous)])
-        if steps is None or steps < 1 or previous is not None:
+            if previous.dim() < 2 or previous.shape[1] != inputs.shape[0]:
+                raise ValueError(
+                    f"Model: previous has shape {tuple(previous.shape)}, expected (T-1, N) with N = {inputs.shape[0]}"
+                )
+            return 1 + len(previous)
+        if steps is None or previous is not None:
             raise ValueError("Model: one-to-many without feedback takes steps=, a whole number from 1")
-        return torch.cat([x, x.new_zeros(steps - 1, *x.shape[1:])])
+        return whole("Model", "steps", steps)
 
     def _at_the_end(self, state: Any) -> Tensor:
         """h of the last layer at each sequence's own end; in reverse, that is its beginning."""
@@ -182,3 +208,33 @@ class Model(nn.Module):
 
     def extra_repr(self) -> str:
         return f"graph={self.graph!r}" + (f", dropout={self.dropout}" if self.dropout else "")
+
+
+def _check_parts(encoder: Any, stack: Any, head: Any, feedback: Any) -> None:
+    """ValueError for what cannot be a part of a model: a layer in place of the stack, a class."""
+    if not isinstance(stack, Stack):
+        raise ValueError(f"Model: stack must be an unrolled.Stack of layers or cells, got {kind(stack)}")
+    for name, part, size in (
+        ("encoder", encoder, "output_size"),
+        ("feedback", feedback, "output_size"),
+        ("head", head, "input_size"),
+    ):
+        optional = part is None and name == "feedback"
+        if not optional and (not isinstance(part, nn.Module) or not hasattr(part, size)):
+            raise ValueError(f"Model: the {name} must be a module with an {size}, got {kind(part)}")
+
+
+def _without_padding(inputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """The same inputs (T, N, ...) with each sequence's first one in its padding.
+
+    An encoder may turn any other value, 0 included, into an infinity, whose gradient is NaN. A sequence of
+    length 0 has no first input, and gets that of the longest; where all have length 0, zeros stand.
+    """
+    if lengths is None or not inputs.numel():
+        return inputs
+    T, N = inputs.shape[:2]
+    rows = torch.where(lengths > 0, torch.arange(N, device=lengths.device), lengths.argmax())
+    behind = (1,) * (inputs.dim() - 2)
+    first = torch.where((lengths > 0).any(), inputs[0][rows], torch.zeros_like(inputs[0]))
+    inside = torch.arange(T, device=lengths.device)[:, None] < lengths
+    return torch.where(inside.view(T, N, *behind), inputs, first)
