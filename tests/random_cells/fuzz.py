@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
+import math
 import multiprocessing
 import re
 import sys
 import time
+from collections.abc import Iterator
+from queue import Empty
 
 import torch
 
-from random_cells.compare import Outcome, run
+from random_cells.compare import run
 from unrolled.engine import native
 
 
@@ -24,17 +28,18 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def begin() -> None:
+def work(queue: multiprocessing.Queue, seeds: range | itertools.count, until: float) -> None:
+    """Run seeds, each on the instruction set whose turn it is, while there is time; None is the end."""
     torch.set_num_threads(1)
-
-
-def one(seed: int) -> tuple[int, str, str, bool, str, str]:
-    """The cell of that seed, on the instruction set whose turn it is."""
     paths = native.paths()
-    native.choose(paths[seed % len(paths)])
-    outcome: Outcome = run(seed)
-    report = outcome.report() if outcome.failed else ""
-    return seed, native.path(), outcome.kind, outcome.failed, _general(outcome.reason), report
+    for seed in seeds:
+        if time.monotonic() > until:
+            break
+        native.choose(paths[seed % len(paths)])
+        outcome = run(seed)
+        report = outcome.report() if outcome.failed else ""
+        queue.put((seed, native.path(), outcome.kind, outcome.failed, _general(outcome.reason), report))
+    queue.put(None)
 
 
 def _general(reason: str) -> str:
@@ -43,37 +48,49 @@ def _general(reason: str) -> str:
     return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", reason)
 
 
-def seeds(first: int, cells: int | None, until: float):
-    """Seeds in order, while there is time."""
-    seed = first
-    while (cells is None or seed < first + cells) and time.monotonic() < until:
-        yield seed
-        seed += 1
+def outcomes(given: argparse.Namespace) -> Iterator[tuple]:
+    """What the processes find, as they find it."""
+    until = time.monotonic() + given.seconds if given.seconds is not None else math.inf
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    started = []
+    for k in range(given.processes):
+        first, step = given.first + k, given.processes
+        seeds = itertools.count(first, step) if given.cells is None else range(first, given.first + given.cells, step)
+        started.append(context.Process(target=work, args=(queue, seeds, until), daemon=True))
+        started[-1].start()
+    running = len(started)
+    while running:
+        try:
+            found = queue.get(timeout=10)
+        except Empty:
+            if any(p.exitcode not in (None, 0) for p in started):
+                raise SystemExit("a process died; the last seeds printed say where") from None
+            continue
+        if found is None:
+            running -= 1
+        else:
+            yield found
 
 
 def main() -> int:
     given = arguments()
     if given.cells is None and given.seconds is None:
         given.seconds = 60.0
-    until = time.monotonic() + given.seconds if given.seconds is not None else float("inf")
     kinds: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     reasons: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     examples: dict[tuple[str, str], int] = {}
     failed = last = 0
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(given.processes, begin) as pool:
-        for seed, path, kind, wrong, reason, report in pool.imap_unordered(
-            one, seeds(given.first, given.cells, until), 4
-        ):
-            kinds[path][kind] += 1
-            last = max(last, seed)
-            if kind != "equal":
-                name = "refused, though documented" if kind == "refused" and wrong else kind
-                reasons[name][reason] += 1
-                examples.setdefault((name, reason), seed)
-            if wrong:
-                failed += 1
-                print(report, flush=True)
+    for seed, path, kind, wrong, reason, report in outcomes(given):
+        kinds[path][kind] += 1
+        last = max(last, seed)
+        if kind != "equal":
+            name = "refused, though documented" if kind == "refused" and wrong else kind
+            reasons[name][reason] += 1
+            examples.setdefault((name, reason), seed)
+        if wrong:
+            failed += 1
+            print(report, flush=True)
     print(f"seeds {given.first} to {last}")
     for path, counted in sorted(kinds.items()):
         print(

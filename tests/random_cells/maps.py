@@ -48,15 +48,8 @@ def gates(w: Writer, v: Value, width: int) -> Value:
     if known and w.chance(0.7):
         _, name, _, _, labels = w.rng.choice(known)
     else:
-        name = w.attributes.fresh(OWN)
         labels = w.rng.sample(("r", "z", "n", "i", "dy", "t0", "ħ", "row"), w.rng.randint(1, 3))
-        bias = "" if w.chance(0.5) else ", bias=False"
-        w.init.append(f"self.{name} = unrolled.Gates({' '.join(labels)!r}, {v.width}, {width}{bias})")
-        w.init += [
-            f"for weight in self.{name}.parameters():",
-            f"    nn.init.uniform_(weight, -{bound:.2g}, {bound:.2g})",
-        ]
-        w.modules.append(("gates", name, width, v.width, labels))
+        name = new_gates(w, v.width, width, labels)
     if w.chance(0.8) or len(labels) * width > 24:
         return _mapped(w, f"self.{name}.{w.rng.choice(labels)}({v.text})", v, width, bound, bound)
     whole = _mapped(w, f"self.{name}({v.text})", v, width * len(labels), bound, bound)
@@ -65,6 +58,16 @@ def gates(w: Writer, v: Value, width: int) -> Value:
     if w.chance(0.5):
         return w.new(f"{whole.text}.chunk({len(labels)}, 1)[{labels.index(made)}]", width, whole.range)
     return w.new(f"{whole.text}[:, {at}:{at + width}]", width, whole.range)
+
+
+def new_gates(w: Writer, size: int, width: int, labels: list[str]) -> str:
+    """The name of new `Gates`, with numbers up to 1 / sqrt(size)."""
+    name, bound = w.attributes.fresh(OWN), size**-0.5
+    bias = w.pick("", ", bias=False")
+    w.init.append(f"self.{name} = unrolled.Gates({' '.join(labels)!r}, {size}, {width}{bias})")
+    w.init += [f"for weight in self.{name}.parameters():", f"    nn.init.uniform_(weight, -{bound:.2g}, {bound:.2g})"]
+    w.modules.append(("gates", name, width, size, labels))
+    return name
 
 
 def product(w: Writer, v: Value, width: int) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from random_cells.idioms import gated
 from random_cells.maps import linear, linear_to
 from random_cells.parameters import row
 from random_cells.ranges import Range, symmetric
@@ -224,7 +225,8 @@ def extreme(w: Writer) -> Value:
         u = w.value(a.width)
         b, q = u.text, u.range
     else:
-        u = w.keep(Value(f"({a.text} * {w.number()})", a.width, a.range.scaled(2.0)))
+        k = w.number()
+        u = w.new(f"{a.text} * {k}", a.width, a.range.scaled(float(k)))
         b, q = u.text, u.range
     kind = w.pick("minimum", "maximum")
     text = w.pick(f"torch.{kind}({a.text}, {b})", f"{a.text}.{kind}({b})", f"torch.{kind[:3]}({a.text}, {b})")
@@ -421,6 +423,7 @@ OPERATIONS: tuple[tuple[Operation, int], ...] = (
     (unary, 7),
     (binary, 7),
     (linear, 6),
+    (gated, 2),
     (pieces, 4),
     (extreme, 1),
     (where, 1),

@@ -10,7 +10,7 @@ import torch
 from random_cells.compare import run
 from unrolled.engine import native
 
-CELLS, PARTS = 200, 4
+CELLS, PARTS = 600, 6
 """Of each instruction set. `make fuzz` runs others, for as long as asked."""
 
 
