@@ -10,7 +10,7 @@ INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
 SANITIZE := .venv-sanitize
 ASAN = $$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)
 
-.PHONY: demo test lint bench docs sanitize clean
+.PHONY: demo test fuzz lint bench docs sanitize clean
 
 $(VENV)/pip: $(BUILD)
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,11 @@ demo: $(VENV)/pip
 
 test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Random cells against a plain loop: make fuzz CELLS=100000 FROM=0, or make fuzz SECONDS=600
+fuzz: $(VENV)/dev
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m random_cells.fuzz \
+		--from $(or $(FROM),0) $(if $(CELLS),--cells $(CELLS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
