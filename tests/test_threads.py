@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from unrolled import threads
 
+OLD = "cpu/c/cpu.cfs_"
+"""The files of the first version of control groups."""
+
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
@@ -38,8 +41,8 @@ def groups(tmp_path, monkeypatch):
         (["0::/a/b"], {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3.0),
         (["0::/a/b"], {"a/b/cpu.max": "800000 100000\n", "cpu.max": "200000 100000\n"}, 2.0),
         (["0::/"], {"cpu.max": "max 100000\n"}, float("inf")),
-        (["3:cpuset:/c", "2:cpu,cpuacct:/c", "0::/"], {"cpu/c/cpu.cfs_quota_us": "50000\n", "cpu/c/cpu.cfs_period_us": "100000\n"}, 0.5),
-        (["2:cpu:/c"], {"cpu/c/cpu.cfs_quota_us": "-1\n", "cpu/c/cpu.cfs_period_us": "100000\n"}, float("inf")),
+        (["3:cpuset:/c", "2:cpu,cpuacct:/c"], {f"{OLD}quota_us": "50000\n", f"{OLD}period_us": "100000\n"}, 0.5),
+        (["2:cpu:/c"], {f"{OLD}quota_us": "-1\n", f"{OLD}period_us": "100000\n"}, float("inf")),
         (["0::/a"], {"a/cpu.max": "nonsense\n"}, float("inf")),
         (["0::/a"], {"a/cpu.max": "100000 0\n"}, float("inf")),
         ([], {}, float("inf")),
@@ -58,8 +61,10 @@ def test_cores_are_what_affinity_and_quota_leave(monkeypatch, quota, expected):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_affinity_counts():
-    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); from unrolled.threads import cores; print(cores())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import os, unrolled.threads as t; os.sched_setaffinity(0, [{}]); print(t.cores())"
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(min(os.sched_getaffinity(0)))], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "1\n"
 
 

@@ -25,7 +25,7 @@ class _Threads(click.ParamType):
         except ValueError:
             count = 0
         if count < 1:
-            raise UsageError(f"--threads: must be a whole number from 1, got {value}")
+            raise UsageError(f"--threads: must be a whole number from 1, got {value!r}")
         return count
 
 
