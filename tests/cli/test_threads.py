@@ -29,6 +29,10 @@ def verbs(command=app, names=()):
 COMPUTING = {" ".join(names): command for names, command in verbs() if " ".join(names) not in DO_NOT_COMPUTE}
 
 
+def threads_help():
+    return next(p.help for p in COMPUTING["train"].params if p.name == "threads")
+
+
 def given(verb):
     """The verb with as many words as it needs."""
     needed = [p for p in COMPUTING[verb].params if p.required]
@@ -47,10 +51,7 @@ def run(text, tmp_path_factory):
 def test_every_command_that_computes_takes_threads(verb):
     options = [p for p in COMPUTING[verb].params if "--threads" in p.opts]
     assert len(options) == 1
-    assert (
-        options[0].help
-        == COMPUTING["train"].params[[p.name for p in COMPUTING["train"].params].index("threads")].help
-    )
+    assert options[0].help == threads_help()
 
 
 def test_those_that_do_not_compute_are_commands():

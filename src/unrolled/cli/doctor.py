@@ -57,9 +57,8 @@ def doctor(as_json: bool) -> None:
         if not isinstance(fact, dict):
             print(f"{name:<18} {fact}")
         elif name == "threads":
-            print(
-                f"{name:<18} {fact['used']} at most, on {fact['cores']} core{'s'[: fact['cores'] > 1]}: {fact['why']}"
-            )
+            count = f"{fact['cores']} core{'s'[: fact['cores'] > 1]}"
+            print(f"{name:<18} {fact['used']} at most, on {count}: {fact['why']}")
     if built:
         others = [p for p in native.paths() if p != native.path()]
         print(f"{'engine':<18} {native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}")
