@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 from unittest import mock
 
 os.environ.setdefault("GOMP_SPINCOUNT", "500")  # as the command line has it
@@ -60,7 +61,12 @@ def _measure(name: str, T: int, N: int, H: int, most: int, seconds: float, mean:
         layer(x)[0].backward(d)
 
     counts: list[int] = []
-    with mock.patch.object(team, "chosen", lambda *a, **k: counts.append(CHOSEN(*a, **k)) or counts[-1]):
+
+    def note(*call: Any, **more: Any) -> int:
+        counts.append(CHOSEN(*call, **more))
+        return counts[-1]
+
+    with mock.patch.object(team, "chosen", note):
         torch.set_num_threads(most)
         train()
     _check(layer, x, d, most)

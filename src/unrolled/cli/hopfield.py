@@ -323,8 +323,8 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
         found = solve(weights, starts, seed, tell=tell)
     mean = sum(found.cuts) / len(found.cuts)
     if as_json:
-        facts = {"vertices": len(weights), "edges_weight": found.total, "cut": found.weight, "mean": mean}
-        facts |= {"single": found.single, "bound": found.bound, "exact": found.exact}
+        facts: dict[str, Any] = {"vertices": len(weights), "edges_weight": found.total, "cut": found.weight}
+        facts |= {"mean": mean, "single": found.single, "bound": found.bound, "exact": found.exact}
         _print(facts | {"side": found.side.int().tolist()})
         return
     print(f"{len(weights):,} vertices, edges of weight {found.total:g}")

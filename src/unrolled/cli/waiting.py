@@ -63,7 +63,7 @@ class _Bar:
             TimeElapsedColumn(),
         )
         shown = Progress(*columns, console=Console(stderr=True), transient=True)
-        shown.add_task(self.what, completed=self.share, total=1.0 if self.share else None)
+        shown.add_task(self.what, total=1.0 if self.share else None)
         shown.start()
         self.shown = shown
 

@@ -106,7 +106,7 @@ def measure(
     """
     chosen = _checked(units, loads, rule, flips, trials)
     draw = torch.Generator().manual_seed(seed)
-    points = []
+    points: list[Point] = []
     for P in chosen:
         recalled, overlap, left = 0, 0.0, trials
         while left:
