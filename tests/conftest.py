@@ -2,7 +2,11 @@
 
 import pytest
 
-from helpers import TEXT
+from unrolled.threads import wait_briefly
+
+wait_briefly()  # before torch is imported
+
+from helpers import TEXT  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 import unrolled
+from unrolled.engine import team
 
 TEXT = "".join(
     f"{n} times {m} is {n * m}, and {n} and {m} are {n + m}.\n" for n in range(1, 13) for m in range(1, 13)
@@ -129,3 +133,10 @@ def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess
 def history(run: Path) -> list[dict]:
     """The events of a run."""
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+@contextmanager
+def engine_on(threads: int) -> Iterator[None]:
+    """The engine on so many threads, whatever the work and the cores."""
+    with mock.patch.object(team, "chosen", return_value=threads):
+        yield

@@ -14,15 +14,27 @@ SOURCE = Path(unrolled.__file__).parent
 MAY_IMPORT = {
     "cells": {"errors"},
     "compiler": {"cells"},
-    "engine": {"cells", "compiler"},
+    "engine": {"cells", "compiler", "threads"},
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors", "threads"},
     "hopfield": {"cells", "runs", "drawing", "errors"},
     "insight": {"cells", "engine", "layers", "models", "runs", "drawing"},
-    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing", "errors"},
+    "lab": {
+        "cells",
+        "engine",
+        "layers",
+        "models",
+        "runs",
+        "training",
+        "tasks",
+        "insight",
+        "drawing",
+        "errors",
+        "threads",
+    },
     "cli": {
         "cells",
         "engine",
@@ -35,12 +47,13 @@ MAY_IMPORT = {
         "hopfield",
         "drawing",
         "errors",
+        "threads",
         "version",
     },
 }
 """Which rooms a room may look into, besides itself."""
 
-NO_TORCH = ["runs", "errors.py", "version.py", "cli", "training/options.py", "tasks/text/options.py"]
+NO_TORCH = ["runs", "errors.py", "threads.py", "version.py", "cli", "training/options.py", "tasks/text/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.comparing import assert_same, case, check, results
 from engine.own_cells import ALL
+from helpers import engine_on
 from unrolled.engine import native
 
 FLAGS = ("", "state", "lengths", "resets", "lengths+state", "resets+state", "lengths+resets+state")
@@ -15,15 +16,10 @@ WIDTHS = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 65)
 
 
 def check_with(threads, c):
-    """The equation on one thread, the engine on ``threads``."""
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        truth = results(c, "eager")
-        torch.set_num_threads(threads)
+    """The equation beside the engine on ``threads``."""
+    truth = results(c, "eager")
+    with engine_on(threads):
         assert_same(results(c), truth, rtol=1e-9, atol=1e-9)
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.fixture(params=native.paths())

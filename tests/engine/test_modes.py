@@ -14,16 +14,16 @@ import torch
 import unrolled
 from engine.comparing import CLOSE, assert_same, case, results
 from engine.own_cells import make
+from helpers import engine_on
 from unrolled import Recurrent
 
 PYTHON = [sys.executable, "-W", "error", "-c"]
 
 
 @pytest.fixture
-def restore_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+def two_threads():
+    with engine_on(2):
+        yield
 
 
 def run_python(program, timeout=60, **env):
@@ -126,8 +126,7 @@ def test_compiled_by_torch_before_the_first_run_and_with_lengths():
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_several_python_threads_at_once(restore_threads, shared):
-    torch.set_num_threads(2)
+def test_several_python_threads_at_once(two_threads, shared):
     cases = [case("lstm", T=9, N=4 + k, H=20, seed=k, flags="lengths+resets+state") for k in range(4)]
     if shared:
         cases = [c.but(cell=cases[0].cell) for c in cases]
@@ -155,19 +154,20 @@ def test_several_python_threads_at_once(restore_threads, shared):
 
 @pytest.mark.parametrize("flags", ["", "lengths+resets+state"])
 @pytest.mark.parametrize(("N", "H"), [(1, 70), (3, 70), (5, 300), (19, 9), (70, 33)])
-def test_the_number_of_threads_changes_only_the_rounding(restore_threads, flags, N, H):
+def test_the_number_of_threads_changes_only_the_rounding(flags, N, H):
     c = case("lstm", T=4, N=N, H=H, flags=flags)
     outcomes = []
     for count in (1, 2, 3, 8):
-        torch.set_num_threads(count)
-        outcomes.append(results(c))
+        with engine_on(count):
+            outcomes.append(results(c))
     for other in outcomes[1:]:
         assert_same(other, outcomes[0])
 
 
 FEWER = """
     import torch, unrolled
-    torch.set_num_threads(8)
+    from unrolled.engine import team
+    team.chosen = lambda *call, **more: 8
     torch.manual_seed(0)
     cell = unrolled.LSTMCell(3, 5, dtype=torch.float64)
     for N in (64, 5):
@@ -179,13 +179,15 @@ FEWER = """
 
 
 def test_fewer_threads_than_asked_for():
-    """OpenMP may give less than torch's number of threads."""
+    """OpenMP may give less than was asked for."""
     run_python(FEWER, OMP_THREAD_LIMIT=3)
 
 
 FORK = """
     import os, signal, torch, unrolled
+    from unrolled.engine import team
     torch.set_num_threads(2)
+    team.chosen = lambda *call, **more: torch.get_num_threads()
     layer = unrolled.Recurrent(unrolled.LSTMCell(8, 16), backend="engine")
     x = torch.randn(5, 64, 8)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unrolled
-from helpers import ALL_CELLS, cells
+from helpers import ALL_CELLS, cells, engine_on
 from unrolled.engine import native
 from unrolled.engine.stream import Choice
 from unrolled.errors import RunError
@@ -45,13 +45,8 @@ def both_ways(monkeypatch, model, start=START, length=60, **options):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_every_cell(monkeypatch, name, threads):
-    monkeypatch.setattr("unrolled.engine.stream._ALONE_BYTES", 0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with engine_on(threads):
         fast, slow = both_ways(monkeypatch, model_of(cells(5, H)[name], cells(H, H)[name]), seed=9)
-    finally:
-        torch.set_num_threads(before)
     assert fast == slow
     assert len(set(fast)) > 2
 

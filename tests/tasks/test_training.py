@@ -111,9 +111,9 @@ def test_a_validation_that_is_not_finite_is_never_the_best(text, tmp_path, monke
 
     plain, calls = TextTask.validate, []
 
-    def validate(self, model, whole):
+    def validate(self, model, whole, tell=None):
         calls.append(1)
-        scores = plain(self, model, whole)
+        scores = plain(self, model, whole, tell)
         return scores | {"loss": math.nan} if len(calls) == 4 else scores
 
     monkeypatch.setattr(TextTask, "validate", validate)
@@ -159,9 +159,9 @@ def test_a_short_budget_is_not_spent_on_validation_twice(text, tmp_path, monkeyp
 
     plain = TextTask.validate
 
-    def slow(self, model, whole):
+    def slow(self, model, whole, tell=None):
         time.sleep(0.3)
-        return plain(self, model, whole)
+        return plain(self, model, whole, tell)
 
     monkeypatch.setattr(TextTask, "validate", slow)
     unrolled.fit(text, tmp_path / "run", minutes=1 / 60, **TINY)

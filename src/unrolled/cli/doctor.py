@@ -18,6 +18,7 @@ def doctor(as_json: bool) -> None:
 
     import torch
 
+    from unrolled import threads
     from unrolled.cells import ElmanCell, GRUCell, LSTMCell
     from unrolled.engine import native
     from unrolled.layers.paths import usual
@@ -32,7 +33,11 @@ def doctor(as_json: bool) -> None:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
+        "threads": {
+            "cores": threads.cores(),
+            "used": threads.limited(torch.get_num_threads()),
+            "why": threads.reason(),
+        },
         "cuda": torch.cuda.is_available(),
         "engine": {
             "built": built,
@@ -51,6 +56,9 @@ def doctor(as_json: bool) -> None:
     for name, fact in facts.items():
         if not isinstance(fact, dict):
             print(f"{name:<18} {fact}")
+        elif name == "threads":
+            count = f"{fact['cores']} core{'s'[: fact['cores'] > 1]}"
+            print(f"{name:<18} {fact['used']} at most, on {count}: {fact['why']}")
     if built:
         others = [p for p in native.paths() if p != native.path()]
         print(f"{'engine':<18} {native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}")

@@ -7,12 +7,15 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option, trained_run
+from unrolled.cli.threads import threaded, work_of_run
+from unrolled.cli.waiting import waiting
 
 
 @click.command(epilog="Example: unrolled evaluate runs/shakespeare --on test")
 @trained_run
 @click.argument("data", required=False)
 @click.option("--on", default="validation", show_default=True, help="Which part of the run's own text, or test.")
+@threaded(work_of_run)
 @json_option
 def evaluate(run: str, data: str | None, on: str, as_json: bool, cell: str | None, allow_code: bool) -> None:
     """How well the model of RUN predicts a text.
@@ -23,7 +26,8 @@ def evaluate(run: str, data: str | None, on: str, as_json: bool, cell: str | Non
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code)
-    figures = model.evaluate(data, on)
+    with waiting("scoring") as tell:
+        figures = model.evaluate(data, on, tell)
     if as_json:
         from json import dumps
 

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option, wrapped
+from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
+from unrolled.cli.waiting import waiting
 
 RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
 UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
@@ -46,6 +48,7 @@ def hopfield() -> None:
     "--gain", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="Of graded units."
 )
 @click.option("--threshold", type=float, default=0.0, show_default=True, help="Added to every unit's field.")
+@threaded(no_work)
 @json_option
 def store(
     pictures: tuple[str, ...],
@@ -85,7 +88,8 @@ def store(
 
         between = overlaps(net.patterns, net.patterns).fill_diagonal_(0).abs()
         update = "synchronous" if rule == "softmax" and units == "graded" else "asynchronous"
-        kept = net.recall(net.patterns, update=update).outcome.count("recalled")
+        with waiting("recalling"):
+            kept = net.recall(net.patterns, update=update).outcome.count("recalled")
     facts = {
         "memory": output,
         "rule": rule,
@@ -117,6 +121,7 @@ def store(
 @click.option("--update", type=click.Choice(UPDATES), default=None, help="How units change.  [default: asynchronous]")
 @click.option("--order", type=click.Choice(("random", "fixed")), default="random", show_default=True)
 @_seed
+@threaded(no_work)
 @json_option
 def recall(
     memory: str,
@@ -203,6 +208,7 @@ def recall(
 @click.option("--networks", type=click.IntRange(2), default=10, show_default=True, help="At each load of --critical.")
 @click.option("-o", "--output", default="capacity.png", show_default=True, help="The picture.")
 @_seed
+@threaded(work_of_capacity)
 @json_option
 def capacity(
     units: int,
@@ -228,7 +234,8 @@ def capacity(
     from unrolled.hopfield.figures import draw_capacity
 
     if critical:
-        found = critical_load(units, networks, seed)
+        with waiting("measuring"):
+            found = critical_load(units, networks, seed)
         if as_json:
             _print(asdict(found))
             return
@@ -240,7 +247,8 @@ def capacity(
     chosen = _loads(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
     for rule in rules or RULES[:4]:
-        measured.append(measure(units, chosen, rule, flips, trials, seed, self_connections))
+        with waiting(rule) as tell:
+            measured.append(measure(units, chosen, rule, flips, trials, seed, self_connections, tell=tell))
         made = measured[-1]
         if as_json:
             points = [asdict(p) | {"rate": p.rate, "low": p.low, "high": p.high} for p in made.points]
@@ -259,6 +267,7 @@ def capacity(
 @click.option("--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
 @click.option("-o", "--output", help="Draw the best tour, here.")
 @_seed
+@threaded(work_of_tsp)
 @json_option
 def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_json: bool) -> None:
     """The travelling salesman, by Hopfield and Tank's network of 1985.
@@ -271,20 +280,17 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
 
     if output:
         check_ending(output)
-    found = solve(count=cities, starts=starts, seed=seed, constants=Constants(D=D))
+    with waiting(f"{starts} starts") as tell:
+        found = solve(count=cities, starts=starts, seed=seed, constants=Constants(D=D), tell=tell)
     mean = sum(found.lengths) / found.valid if found.valid else None
     best = min(found.lengths, default=None)
     if output:
         other = nearest(found.cities) if found.shortest is None else shortest(found.cities)
         draw_tours(found, other, "nearest neighbour" if found.shortest is None else "shortest").savefig(output)
     if as_json:
-        facts = {
-            "cities": found.cities.tolist(),
-            "starts": starts,
-            "valid": found.valid,
-            "unfinished": found.unfinished,
-        }
-        facts |= {"mean": mean, "best": best, "shortest": found.shortest, "nearest": found.nearest}
+        facts = {"cities": found.cities.tolist(), "starts": starts, "valid": found.valid}
+        facts |= {"unfinished": found.unfinished, "mean": mean, "best": best}
+        facts |= {"shortest": found.shortest, "nearest": found.nearest}
         _print(facts | {"random": found.random, "tour": found.best})
         return
     print(f"{found.valid} of {starts} starts ended in a valid tour ({found.unfinished} still moved)")
@@ -302,6 +308,7 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
 @click.option("--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges of each of its vertices.")
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
 @_seed
+@threaded(work_of_maxcut)
 @json_option
 def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int, as_json: bool) -> None:
     """Cut a graph in two so that the cut edges weigh as much as can be.
@@ -312,16 +319,12 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     from unrolled.hopfield.maxcut import read_graph, regular, solve
 
     weights = read_graph(graph) if graph else regular(vertices, degree, seed)
-    found = solve(weights, starts, seed)
+    with waiting(f"{starts} starts") as tell:
+        found = solve(weights, starts, seed, tell=tell)
     mean = sum(found.cuts) / len(found.cuts)
     if as_json:
-        facts: dict[str, Any] = {
-            "vertices": len(weights),
-            "edges_weight": found.total,
-            "cut": found.weight,
-            "mean": mean,
-        }
-        facts |= {"single": found.single, "bound": found.bound, "exact": found.exact}
+        facts: dict[str, Any] = {"vertices": len(weights), "edges_weight": found.total, "cut": found.weight}
+        facts |= {"mean": mean, "single": found.single, "bound": found.bound, "exact": found.exact}
         _print(facts | {"side": found.side.int().tolist()})
         return
     print(f"{len(weights):,} vertices, edges of weight {found.total:g}")

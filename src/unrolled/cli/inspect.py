@@ -11,12 +11,15 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option, trained_run, wrapped
+from unrolled.cli.threads import threaded, work_of_run
+from unrolled.cli.waiting import waiting
 
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")
 @trained_run
 @click.option("--text", metavar="FILE", help="Text to look at; else the run's validation part.")
 @click.option("--out", metavar="DIR", help="Where to write; else RUN/inspect.")
+@threaded(work_of_run)
 @json_option
 def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out: str | None, as_json: bool) -> None:
     """Look inside the model of RUN: a report as one page.
@@ -33,7 +36,7 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
 
     folder = RunFolder(run)
     target = _target(folder, out)
-    with _made(target):
+    with _made(target), waiting("looking inside"):
         made = report(*_contents(folder, cell, allow_code, text))
         numbers = _written(target, made)
     if as_json:

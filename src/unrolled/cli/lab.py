@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option, wrapped
+from unrolled.cli.threads import threads_option
 from unrolled.errors import UsageError
+from unrolled.threads import cores, limited
 
 
 @click.command(epilog="Example: unrolled lab reber --seeds 5")
@@ -19,6 +21,7 @@ from unrolled.errors import UsageError
 @click.option("--seeds", type=click.IntRange(1), help="How many; by default 20 up to T = 100, 5 beyond.")
 @click.option("--jobs", type=click.IntRange(1), help="Seeds at once; by default one a core.")
 @click.option("--out", default="lab", show_default=True, metavar="DIR", help="Where outcomes are kept.")
+@threads_option
 @json_option
 def lab(
     name: str | None,
@@ -27,12 +30,14 @@ def lab(
     seeds: int | None,
     jobs: int | None,
     out: str,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """The classic experiments, with the papers' data and criteria.
 
     Without NAME, a list of them; with the name "all", every one. Each seed is kept
-    as it ends, so a stopped table goes on where it was.
+    as it ends, so a stopped table goes on where it was. A seed runs on one thread, so
+    that what comes of it does not depend on --threads and --jobs.
     """
     from unrolled.lab.experiment import TITLES, chosen, experiment
 
@@ -42,7 +47,7 @@ def lab(
     if name == "all" and (cell or lag is not None):
         raise UsageError("lab all: runs every cell at the papers' lags; leave --cell and --lag out, or name one")
     asked = [(one, chosen(one, cell, lag)) for one in map(experiment, TITLES if name == "all" else [name])]
-    outcomes = _run(asked, seeds, jobs or _cores(), Path(out), as_json)
+    outcomes = _run(asked, seeds, _jobs(jobs, threads), Path(out), as_json)
     if as_json:
         _print_json(asked, outcomes)
         return
@@ -53,13 +58,10 @@ def lab(
         print(f"Picture: {path}\n" if path else "")
 
 
-def _cores() -> int:
-    import os
-
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+def _jobs(jobs: int | None, threads: int | None) -> int:
+    """Seeds at once: what was asked for, but no more than there are threads for."""
+    most = cores() if threads is None else limited(threads)
+    return most if jobs is None else jobs if threads is None else min(jobs, most)
 
 
 def _run(asked: list[Any], count: int | None, jobs: int, folder: Path, quiet: bool) -> dict[Any, list]:

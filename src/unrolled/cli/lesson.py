@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option
+from unrolled.cli.threads import no_work, threaded
+from unrolled.cli.waiting import waiting
 
 
 @click.group(epilog="Example: unrolled lesson hello")
@@ -18,6 +20,7 @@ def lesson() -> None:
 
 @lesson.command(epilog="Example: unrolled lesson hello --seed 2")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
+@threaded(no_work)
 @json_option
 def hello(seed: int, as_json: bool) -> None:
     """The smallest language model: four letters, one word, every number."""
@@ -47,6 +50,7 @@ def hello(seed: int, as_json: bool) -> None:
 @lesson.command(epilog="Example: unrolled lesson gradients --out pictures")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
 @click.option("--out", metavar="DIR", default=".", show_default=True, help="Where lesson-gradients.png is put.")
+@threaded(no_work)
 @json_option
 def gradients(seed: int, out: str, as_json: bool) -> None:
     """Why gradients vanish or explode, and what gates and clipping do."""
@@ -58,7 +62,8 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     from unrolled.lab.gradients import run
 
-    outcome = run(seed)
+    with waiting("training"):
+        outcome = run(seed)
     picture = None
     if find_spec("matplotlib"):
         from unrolled.lab.gradients_figure import draw_lesson

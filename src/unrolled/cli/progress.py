@@ -123,6 +123,7 @@ class LiveLine(PlainLines):
         self.console = Console(highlight=False)
         self.line = ""
         self.shown_at = 0.0
+        self.scoring_since = 0.0
         self.live: Any = None
 
     def write(self, text: str) -> None:
@@ -169,13 +170,26 @@ class LiveLine(PlainLines):
     def _scoring(self, e: Event) -> None:
         self.close()
         super()._scoring(e)
+        self.scoring_since = time.monotonic()
+
+    def _scored(self, e: Event) -> None:
+        now = time.monotonic()
+        if now - self.shown_at < _LIVE_EVERY:
+            return
+        self.shown_at, self.line = now, "scoring"
+        self.seconds_left = (now - self.scoring_since) * (1 / max(e["share"], 1e-9) - 1)
+        self._draw(e["share"])
+
+    def _finished(self, e: Event) -> None:
+        self.close()
+        super()._finished(e)
 
 
 class JsonLines(PlainLines):
-    """Every event but the single updates, as one JSON object a line."""
+    """Every event but those that move a bar, as one JSON object a line."""
 
     def __call__(self, event: Event) -> None:
-        if event["event"] != "update":
+        if event["event"] not in ("update", "scored"):
             print(json.dumps(event), flush=True)
 
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from unrolled.cli.shared import trained_run
+from unrolled.cli.threads import threaded, work_of_run
 
 
 @click.command(epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8')
@@ -22,6 +23,7 @@ from unrolled.cli.shared import trained_run
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="The same seed, the same text."
 )
+@threaded(work_of_run)
 def sample(
     run: str,
     cell: str | None,

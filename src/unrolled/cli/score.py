@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from unrolled.cli.shared import json_option, trained_run
+from unrolled.cli.threads import threaded, work_of_run
+from unrolled.cli.waiting import waiting
 
 
 @click.command(epilog='Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"')
@@ -12,6 +14,7 @@ from unrolled.cli.shared import json_option, trained_run
 @click.option("--text", multiple=True, required=True, help="A text to score; may be given several times.")
 @click.option("--given", default="", metavar="TEXT", help="What comes before it.")
 @click.option("--each", is_flag=True, help="The probability of each symbol, too.")
+@threaded(work_of_run)
 @json_option
 def score(
     run: str, text: tuple[str, ...], given: str, each: bool, as_json: bool, cell: str | None, allow_code: bool
@@ -25,7 +28,9 @@ def score(
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code)
-    for scored in [model.score(one, given) for one in text]:
+    with waiting("scoring"):
+        found = [model.score(one, given) for one in text]
+    for scored in found:
         if as_json:
             from json import dumps
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import json_option
+from unrolled.cli.threads import threads_option
 
 
 @click.command(epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3")
@@ -39,7 +40,7 @@ from unrolled.cli.shared import json_option
 @click.option("--clip", help="Gradient norm (1), or value:5, or off.")
 @click.option("--ema", type=float, help="Averaging of weights: its decay; 0: none.")
 @click.option("--seed", type=int, help="Random seed (1).")
-@click.option("--threads", type=int, help="Processor threads (torch's choice).")
+@threads_option
 @click.option("--device", help="cpu (default), cuda or mps.")
 @click.option("--save-every", type=float, metavar="SECONDS", help="Between checkpoints (30).")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished run.")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.compiler.plan import Plan
 from unrolled.compiler.program import View
-from unrolled.engine import fresh, native
+from unrolled.engine import fresh, native, team
 
 _FEW_ROWS = 12  # up to these, in all steps together, packing a matrix takes longer than using it as it lies
 _ALIGN = 16  # elements: every part of the work space begins on a line of its own
@@ -21,6 +21,8 @@ class Site:
     def __init__(self, plan: Plan, parameters: Sequence[str], sums: Sequence[View] = ()) -> None:
         self.plan = plan
         self.native = native.encode(plan)
+        self.work = team.operations(plan)
+        self.barriers = max(1, sum(phase.barrier for phase in plan.phases))
         self.place = {array.name: k for k, array in enumerate(plan.arrays)}
         self.rows: list[tuple[int, int, View]] = []
         self.temps: list[tuple[int, int]] = []
@@ -67,7 +69,8 @@ class Binding:
         self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
         self.item = 8 if self.is_double else 4
-        self.threads = torch.get_num_threads()
+        by_rows = N >= team.BY_ROWS or site.plan.whole
+        self.threads = team.chosen(torch.get_num_threads(), site.work, site.barriers, T, N, by_rows)
         self.numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []
         self._flags = 0

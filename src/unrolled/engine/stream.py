@@ -9,12 +9,12 @@ from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hoist import projections
-from unrolled.engine import native
+from unrolled.engine import native, team
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.prepared import Prepared, prepared
 
-_ALONE_BYTES = 256 << 10  # below this, threads wait for one another longer than they work
+_AT_ONCE = 64  # symbols made in one call
 _TABLE_BYTES = 64 << 20  # up to this, what the first layer's matrices make of each symbol is known before
 
 
@@ -52,8 +52,10 @@ class Stream:
         choice: Choice,
     ) -> None:
         like = inputs = inputs.detach().contiguous()
-        size = sum(p.numel() for cell in cells for p in cell.parameters()) * like.element_size()
-        threads = torch.get_num_threads() if size > _ALONE_BYTES else 1
+        size = weight.numel() + sum(p.numel() for cell in cells for p in cell.parameters())
+        threads = team.chosen(
+            torch.get_num_threads(), (2.0 * size, 0.0), 2 * len(cells) + 1, _AT_ONCE, N=1, by_rows=False
+        )
         is_double = like.dtype == torch.float64
         self._native = native.module.Stream(is_double, threads)
         self._alive: list[object] = [inputs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -82,6 +82,7 @@ def measure(
     self_connections: bool = False,
     options: dict[str, Any] | None = None,
     gain: float = 1.0,
+    tell: Callable[[float], None] | None = None,
 ) -> Capacity:
     """Recall random patterns from damaged copies, at several loads.
 
@@ -94,6 +95,7 @@ def measure(
         flips: a share.
         trials: of each load.
         gain: of ``"softmax"``, its inverse temperature.
+        tell: called with the share of the trials that is done, now and then.
 
     Cost:
         trials N^2 numbers a load for the learning; networks are made and run together as memory allows.
@@ -104,7 +106,7 @@ def measure(
     """
     chosen = _checked(units, loads, rule, flips, trials)
     draw = torch.Generator().manual_seed(seed)
-    points = []
+    points: list[Point] = []
     for P in chosen:
         recalled, overlap, left = 0, 0.0, trials
         while left:
@@ -126,6 +128,8 @@ def measure(
             recalled += int((m == 1).sum())
             overlap += float(m.sum())
             left -= K
+            if tell is not None:
+                tell((len(points) + 1 - left / trials) / len(chosen))
         points.append(Point(P, trials, recalled, overlap / trials))
     theory = {"0.138 N": 0.138 * units, "N / (2 ln N)": units / (2 * math.log(units))}
     return Capacity(units, rule, flips, tuple(points), theory)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,7 @@ def continuous(
     accuracy: float = 1e-7,
     keep: bool = False,
     most: int = 100_000,
+    tell: Callable[[float], None] | None = None,
 ) -> Course:
     """Integrate all states together until each is at rest, or until ``time``.
 
@@ -40,6 +43,7 @@ def continuous(
         tolerance: at rest is a state in which no v changes by more than this in one tau.
         accuracy: of each step, in gain u: absolute below 1, relative above.
         most: steps at most; what is still moving after them is reported as unfinished.
+        tell: called with the share of the time that is over, step by step.
 
     Source:
         J. J. Hopfield (1984), equation 5; J. R. Dormand & P. J. Prince (1980), the pair of orders 5 and 4.
@@ -66,6 +70,8 @@ def continuous(
         error = float((wrong.abs() / (accuracy * torch.maximum(at.abs(), torch.ones_like(at)))).max())
         if error <= 1:
             t, u, v, first = t + step, at, v_new, k
+            if tell is not None:
+                tell(t / time)
             course.times.append(t)
             course.energies.append(wiring.energy_of_field(v, h_new))
             if keep:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,13 @@ class Cut:
         return self.total / 2
 
 
-def solve(weights: Tensor | np.ndarray, starts: int = 100, seed: int = 0, annealed: bool = True) -> Cut:
+def solve(
+    weights: Tensor | np.ndarray,
+    starts: int = 100,
+    seed: int = 0,
+    annealed: bool = True,
+    tell: Callable[[float], None] | None = None,
+) -> Cut:
     """Divide the vertices in two so that the edges between the parts weigh as much as possible.
 
     Equation::
@@ -59,6 +66,7 @@ def solve(weights: Tensor | np.ndarray, starts: int = 100, seed: int = 0, anneal
         weights: the graph, (N, N), symmetric.
         starts: random starts, all run together.
         annealed: begin with graded units; the end is settled by binary ones.
+        tell: called with the share of the annealing that is done, now and then.
 
     Source:
         J. J. Hopfield & D. W. Tank (1985) for the gain that rises; C. Peterson & J. R. Anderson (1988), as mean-field
@@ -92,6 +100,8 @@ def solve(weights: Tensor | np.ndarray, starts: int = 100, seed: int = 0, anneal
         for k in range(_GAINS):
             gain = 0.8 / strongest * (_HIGHEST / 0.8) ** (k / (_GAINS - 1))
             v = asynchronous(Wiring(-A[None], theta, "tanh", gain), v, order, 3, 1e-6, energy=False).v
+            if tell is not None:
+                tell((k + 1) / _GAINS)
         v = torch.where(v == 0, start, torch.sign(v))
         ends = asynchronous(binary, v, order, 1000, energy=False).v[0]
         cuts = cut(A, ends)

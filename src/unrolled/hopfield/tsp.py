@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,7 @@ def solve(
     seed: int = 0,
     constants: Constants | None = None,
     time: float = 2.0,
+    tell: Callable[[float], None] | None = None,
 ) -> Tours:
     """Let the network run from noisy starts, and read each end as a tour or as none.
 
@@ -103,6 +105,7 @@ def solve(
         cities: places (N, 2); random ones in the unit square if None.
         count: how many random cities.
         time: in tau.
+        tell: called with the share of it that is over, now and then.
 
     >>> found = solve(count=5, starts=3)
     >>> len(found.tours), found.shortest <= found.nearest
@@ -120,7 +123,7 @@ def solve(
     middle = -math.log(N - 1) * c.u0 / 2  # where each unit is 1/N
     noise = rng.uniform(-0.1 * c.u0, 0.1 * c.u0, (N * N, starts))
     u = torch.as_tensor(middle + noise)[None] * net.gain
-    course = continuous(net, u, time, tolerance=1e-3, accuracy=1e-4)
+    course = continuous(net, u, time, tolerance=1e-3, accuracy=1e-4, tell=tell)
     on = (course.v[0].T.reshape(starts, N, N) > 0.5).numpy()
     tours = tuple(_tour(one) for one in on)
     return Tours(

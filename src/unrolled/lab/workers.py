@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from unrolled.errors import RunError
+from unrolled.threads import using
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -71,12 +72,8 @@ def _give(connection: Any, process: Any, waiting: list[tuple[int, Call]], at_wor
 
 def _here(calls: list[Call]) -> Generator[tuple[int, Any], None, None]:
     for k, (function, arguments) in enumerate(calls):
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with using(1):
             made = function(*arguments)
-        finally:
-            torch.set_num_threads(threads)
         yield k, made
 
 

@@ -22,10 +22,14 @@ from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, load, resolve_cell
 from unrolled.tasks.registry import task_class
 from unrolled.tasks.text.build import CELLS
-from unrolled.training.loop import Trainer, torch_threads
+from unrolled.threads import limited, suited, using
+from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions, flag, option_names
 
 Listener = Callable[[dict[str, Any]], None]
+
+_WAITS = 16
+"""How often, about, threads wait for one another in an update: in the scans, the head, the loss, the optimizer."""
 
 
 def fit(
@@ -82,9 +86,12 @@ def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], liste
     text = kind.options_class(cell=name, **_of(kind.options_class, given))
     training = TrainingOptions(**_of(TrainingOptions, given))
     _check_device(training.device)
-    with _setting(training) as threads:
-        job = kind(data, text, replace(training, threads=threads))
+    with _setting(training):
+        job = kind(data, text, training)
         model = _built(job, cell, name)
+        threads = _threads(job.training, model)
+        torch.set_num_threads(threads)
+        job.training = replace(job.training, threads=threads)
         config = {"task": task, **job.config(), "training": asdict(job.training)}
         folder.create(config)
         folder.cut_history(0)
@@ -153,11 +160,21 @@ def _keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
 
 
 @contextmanager
-def _setting(training: TrainingOptions) -> Iterator[int]:
+def _setting(training: TrainingOptions) -> Iterator[None]:
     """Threads and random numbers as the run has them; the caller's are as before afterwards."""
-    with torch_threads(training.threads) as threads, torch.random.fork_rng(devices=[]):
+    with using(training.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        yield threads
+        yield
+
+
+def _threads(training: TrainingOptions, model: Model) -> int:
+    """What was asked for, one a core at most; else what is suited to the work of an update."""
+    if training.threads is not None:
+        return limited(training.threads)
+    assert training.batch is not None
+    steps = training.batch * (training.update_every or training.bptt or 100)
+    operations = 6.0 * steps * sum(p.numel() for p in model.parameters())  # forward, and backward twice as many
+    return suited(limited(torch.get_num_threads()), operations / _WAITS)
 
 
 def _built(job: Any, cell: type[Cell], name: str) -> Model:
@@ -228,6 +245,8 @@ def _check_same(
         if name == "cell":
             if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
                 raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
+        elif name == "threads" and kept.get(name) == limited(value):
+            continue
         elif kept.get(name) != value and str(kept.get(name)) != str(value):
             raise UsageError(
                 f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -280,7 +279,7 @@ class Trainer:
         arrays, about = self.run_folder.read_model()
         latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
-        scores = self.task.validate(self.model, whole=True)
+        scores = self.task.validate(self.model, whole=True, tell=self._tell_scored)
         self.model.load_state_dict(latest)
         event = {
             "event": "finished",
@@ -317,17 +316,8 @@ class Trainer:
             }
         )
 
+    def _tell_scored(self, share: float) -> None:
+        self.listen({"event": "scored", "update": self.progress.update, "share": share})
+
     def _seconds(self) -> float:
         return time.monotonic() - self._clock
-
-
-@contextmanager
-def torch_threads(threads: int | None) -> Iterator[int]:
-    """Inside, torch uses so many threads; None leaves its own choice. The number in use."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)

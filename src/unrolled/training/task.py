@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -28,11 +29,14 @@ class Task(Protocol):
         """The sum of the window's losses (nats), their number, and the states where the next window begins."""
         ...
 
-    def validate(self, model: Model, whole: bool) -> dict[str, float] | None:
+    def validate(
+        self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
+    ) -> dict[str, float] | None:
         """Scores on the validation part, with ``loss`` among them; None if there is no such part.
 
         Arguments:
             whole: all of it; otherwise as much as training can wait for.
+            tell: called with the share that is scored, now and then.
         """
         ...
 

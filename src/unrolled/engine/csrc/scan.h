@@ -246,8 +246,8 @@ void scan(const Call& c, int id, int threads, Barrier& barrier) {
     products<T>(c, c.after, c.after_count, id, threads);
     barrier.wait(threads);
     outers<T>(c, id, threads);
-    barrier.wait(threads);  // the packed sides are free again
   }
+  barrier.wait(threads);  // OpenMP's own barrier after this would spin for longer
 }
 
 // A product for one row: this thread's share of the panels.

@@ -2,11 +2,10 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <cstring>
-#include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__linux__)
@@ -80,38 +79,86 @@ void member(void* work) {
   w->f(w->data, openmp().id(), openmp().threads());
 }
 
+// f on threads of our own, on as many as the system starts; how many there were.
+int own_threads(int wanted, void (*f)(void*, int, int), void* data) {
+  std::mutex mutex;
+  std::condition_variable known;
+  int threads = 0;  // nobody begins before it is known
+  auto begin = [&](int id) {
+    {
+      std::unique_lock<std::mutex> lock(mutex);
+      known.wait(lock, [&] { return threads > 0; });
+    }
+    f(data, id, threads);
+  };
+  std::vector<std::thread> others;
+  others.reserve(wanted - 1);
+  try {
+    for (int id = 1; id < wanted; ++id) others.emplace_back(begin, id);
+  } catch (const std::system_error&) {  // a limit on threads, or on memory for their stacks
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    threads = static_cast<int>(others.size()) + 1;
+  }
+  known.notify_all();
+  f(data, 0, threads);
+  for (auto& thread : others) thread.join();
+  return threads;
+}
+
+// How many of `wanted` threads the system starts. OpenMP ends the process where it cannot start one, so more than ever
+// before are tried first.
+int startable(int wanted) {
+  static std::atomic<int> most{1};
+  if (wanted <= most.load()) return wanted;
+  const int threads = own_threads(wanted, [](void*, int, int) {}, nullptr);
+  for (int seen = most.load(); seen < threads && !most.compare_exchange_weak(seen, threads);) {
+  }
+  return threads;
+}
+
+constexpr int SPINS = 500;  // 5 to 20 microseconds
+
 }  // namespace
 
 void Barrier::wait(int threads) {
   if (threads < 2) return;
-  int mine = turn.load(std::memory_order_relaxed);
+  const int mine = turn.load(std::memory_order_relaxed);
   if (count.fetch_add(1, std::memory_order_acq_rel) == threads - 1) {
     count.store(0, std::memory_order_relaxed);
-    turn.store(mine + 1, std::memory_order_release);
+    turn.store(mine + 1);
+    if (sleepers.load()) {
+      std::lock_guard<std::mutex> lock(mutex);
+      come.notify_all();
+    }
     return;
   }
-  for (int spins = 0; turn.load(std::memory_order_acquire) == mine; ++spins) {
-    if (spins < 2000) {
+  for (int spins = 0; spins < SPINS; ++spins) {
+    if (turn.load(std::memory_order_acquire) != mine) return;
 #if defined(__x86_64__)
-      __builtin_ia32_pause();
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");
 #endif
-    } else {
-      sched_yield();
-    }
   }
+  // one of the two sees what the other wrote: the last to come this sleeper, or this one the next turn
+  std::unique_lock<std::mutex> lock(mutex);
+  sleepers.fetch_add(1);
+  come.wait(lock, [&] { return turn.load() != mine; });
+  sleepers.fetch_sub(1);
 }
 
 void parallel(int wanted, void (*f)(void*, int, int), void* data) {
   if (wanted < 2) return f(data, 0, 1);
-  if (openmp().found() && !forked.load()) {
-    Work work{f, data};
-    openmp().parallel(member, &work, static_cast<unsigned>(wanted), 0);
+  if (!openmp().found() || forked.load()) {
+    own_threads(wanted, f, data);
     return;
   }
-  std::vector<std::thread> others;
-  for (int id = 1; id < wanted; ++id) others.emplace_back(f, data, id, wanted);
-  f(data, 0, wanted);
-  for (auto& thread : others) thread.join();
+  wanted = startable(wanted);
+  if (wanted < 2) return f(data, 0, 1);
+  Work work{f, data};
+  openmp().parallel(member, &work, static_cast<unsigned>(wanted), 0);
 }
 
 const char* thread_source() { return openmp().found() ? openmp().name.c_str() : "own threads"; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +47,14 @@ class Score:
         }
 
 
-def score(model: Model, part: Part) -> Score | None:
-    """Score a part of a text, in one stream from the zero state; None if there is nothing to score."""
+def score(model: Model, part: Part, tell: Callable[[float], None] | None = None) -> Score | None:
+    """Score a part of a text, in one stream from the zero state; None if there is nothing to score.
+
+    ``tell`` is called with the share that is scored, now and then.
+    """
     if len(part.numbers) < 2:
         return None
-    return _score(model, part.numbers[:, None], part)
+    return _score(model, part.numbers[:, None], part, tell)
 
 
 def estimate(model: Model, part: Part, limit: int) -> Score | None:
@@ -73,12 +76,15 @@ def log_probabilities(model: Model, numbers: np.ndarray) -> list[float]:
     return torch.cat(parts).double().tolist() if parts else []
 
 
-def _score(model: Model, numbers: np.ndarray, part: Part) -> Score:
+def _score(model: Model, numbers: np.ndarray, part: Part, tell: Callable[[float], None] | None = None) -> Score:
     """Scores of parallel streams (T, N), each symbol but the first of each."""
-    nats, right = 0.0, 0
+    nats, right, steps = 0.0, 0, 0
     for logs, targets in _run(model, numbers):
         nats -= float(_of_targets(logs, targets).double().sum())
         right += int((logs.argmax(2) == targets).sum())
+        steps += len(targets)
+        if tell is not None:
+            tell(steps / (len(numbers) - 1))
     symbols = numbers.size - numbers.shape[1]
     characters = round(part.characters * symbols / (len(part.numbers) - 1))
     return Score(symbols, characters, nats, right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,12 @@ class TextTask:
         """Cross-entropy of the next symbol."""
         return window_loss(model, window, state)
 
-    def validate(self, model: Model, whole: bool) -> dict[str, float] | None:
+    def validate(
+        self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
+    ) -> dict[str, float] | None:
         """Scores on the validation part; unless whole, an estimate at about a twentieth of training's time."""
         if whole:
-            scored = score(model, self.read.validation)
+            scored = score(model, self.read.validation, tell)
         else:
             assert self.text.hidden is not None
             assert self.text.layers is not None

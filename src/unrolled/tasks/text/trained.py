@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +142,9 @@ class TrainedText:
         unknown = int((np.concatenate([before, numbers]) == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
         return ScoredText(text, self._names(text, numbers), logs, unknown)
 
-    def evaluate(self, data: str | None = None, on: str = "validation") -> dict[str, Any]:
+    def evaluate(
+        self, data: str | None = None, on: str = "validation", tell: Callable[[float], None] | None = None
+    ) -> dict[str, Any]:
         """Scores on a part of the run's own text, or on another one.
 
         One stream from the zero state; each symbol but the first is scored once.
@@ -150,6 +152,7 @@ class TrainedText:
         Arguments:
             data: a file or folder; None for the run's own.
             on: ``"validation"`` or ``"test"``, of the run's own text.
+            tell: called with the share that is scored, now and then.
 
         Returns:
             loss (nats a symbol), bits_per_character, perplexity, accuracy, characters, symbols, unknown
@@ -166,7 +169,7 @@ class TrainedText:
         else:
             part, baselines = self._own_part(on)
             name = on
-        scored = score(self.model, part)
+        scored = score(self.model, part, tell)
         if scored is None:
             what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
             raise DataError(what if data is not None else f"{what}: the split is {self.options.split}")
