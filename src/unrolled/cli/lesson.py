@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,11 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     from unrolled.lab.gradients import run
 
-    outcome = run(seed)
-    picture = None
-    if find_spec("matplotlib"):
-        from unrolled.lab.gradients_figure import draw_lesson
+    from unrolled.lab.gradients_figure import draw_lesson
 
-        picture = str(folder / "lesson-gradients.png")
-        draw_lesson(outcome).savefig(picture)
+    outcome = run(seed)
+    picture = str(folder / "lesson-gradients.png")
+    draw_lesson(outcome).savefig(picture)
     if as_json:
         from json import dumps
 
@@ -73,7 +70,7 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
     from unrolled.cli.lesson_gradients import show
 
     show(outcome)
-    print(f"Picture: {picture}" if picture else 'No picture: pip install "unrolled[figures]"')
+    print(f"Picture: {picture}")
 
 
 def _table(title: str, steps: list[Any]) -> Any:
