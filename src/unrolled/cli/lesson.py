@@ -56,7 +56,6 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
         raise UsageError(f"--out: {out} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     from unrolled.lab.gradients import run
-
     from unrolled.lab.gradients_figure import draw_lesson
 
     outcome = run(seed)
