@@ -1,0 +1,252 @@
+"""Every command and every Python block of the README and the docs works after the README's install.
+
+Commands run in the order of the page, in an environment of the base dependencies alone (``bare.py``), on a small text
+under the name that the pages use, and with the budgets that ``RULES`` puts in place of the documented ones.
+"""
+
+import random
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from PIL import Image
+
+from bare import ROOT, Bare, installed
+from unrolled.cli.main import app
+
+README = ROOT / "README.md"
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "cli.md")
+EXAMPLES = sorted((ROOT / "examples").glob("*_to_*.py"))
+BENCHMARKS = ROOT / "benchmarks"
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:unrolled|python|pip|make) "
+NOT_RUN = "true #"
+
+RULES = (
+    # a documented command, and what stands in its place here: the first that matches the whole of it
+    (r"unrolled train .*--minutes 3\b.*", lambda line: line.replace("--minutes 3", "--minutes 0.02")),
+    (r"unrolled train (?!.*--(minutes|epochs)).*", lambda line: f"{line} --minutes 0.02"),  # three by default
+    (r"unrolled (sample|score|evaluate|inspect|runs|lesson|doctor)\b.*", str),
+    (r"unrolled hopfield (store|recall) .*", str),
+    (r"unrolled hopfield capacity", lambda line: f"{line} --units 20 --trials 5"),
+    (r"unrolled lab", str),  # the list
+    (
+        r"unrolled lab adding --cell gru --lag 200 --seeds 3",
+        lambda line: "unrolled lab adding --cell gru --lag 4 --seeds 1",
+    ),
+    (r"unrolled lab adding", lambda line: f"{line} --cell elman --lag 4 --seeds 1"),
+    (r"unrolled lab rtrl", lambda line: f"{line} --cell elman --seeds 1"),
+    (
+        r"unrolled lab (all|depth)",
+        lambda line: f"{line} --help",
+    ),  # hours and minutes; tests/lab runs every experiment
+    (r"python examples/\w+\.py", str),
+    (r"make (demo|test)", lambda line: f"{line} --dry-run"),  # both begin by installing
+    (r"pip install -c constraints\.txt -e \.", lambda line: f"{NOT_RUN} {line}"),  # the environment is what it makes
+    (rf"{PROGRAMS}?benchmarks/\w+\.py.*", lambda line: f"{NOT_RUN} {line}"),  # minutes: see test_benchmarks_load
+)
+
+
+def shortened(line):
+    """The command that is run for a documented one."""
+    for pattern, short in RULES:
+        if re.fullmatch(pattern, line):
+            return short(line)
+    raise AssertionError(f"no rule in {Path(__file__).name} says how to run this in a second: {line}")
+
+
+def blocks(page):
+    """The blocks that are run, in order: (kind, commands or source)."""
+    for kind, text in FENCED.findall(page.read_text()):
+        if kind == "sh":
+            yield "commands", [line.split("  #")[0].strip() for line in text.splitlines()]
+        elif kind == "console":
+            yield "commands", [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+        elif kind == "python" and ">>>" not in text and not any(text == e.read_text() for e in EXAMPLES):
+            yield "python", text
+
+
+def in_sentences(page):
+    """Commands between backticks; those with a placeholder, and those that need arguments, are only names."""
+    for span in re.findall(rf"`({PROGRAMS}[^`]*)`", FENCED.sub("", page.read_text())):
+        line = " ".join(span.split())
+        if not re.search(r"\b[A-Z]{3,}\b(?!=)|\.\.\.", line) and not is_a_name(line):
+            yield line
+
+
+def is_a_name(line):
+    command = app if line.startswith("unrolled ") else None
+    for word in line.split()[1:]:
+        command = command.commands.get(word) if isinstance(command, click.Group) else None
+    return (command is not None and any(isinstance(p, click.Argument) for p in command.params)) or isinstance(
+        command, click.Group
+    )
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return Bare(tmp_path_factory.mktemp("bare"))
+
+
+def new_folder(folder):
+    """A checkout with a text in it, as the README has it."""
+    for name in ("examples", "benchmarks", "src", "Makefile", "constraints.txt", "pyproject.toml"):
+        (folder / name).symlink_to(ROOT / name)
+    draw = random.Random(1)
+    words = [
+        "the",
+        "king",
+        "and",
+        "queen",
+        "speak",
+        "gently",
+        "of",
+        "a",
+        "cat,",
+        "quick",
+        "vexed",
+        "foxes",
+        "jump",
+        "by;",
+        "what",
+        "zeal!",
+        "Him",
+        "I",
+        "find",
+    ]
+    speeches = [
+        f"{draw.choice(['ROMEO', 'JULIET', 'CORIOLANUS'])}:\n{' '.join(draw.choices(words, k=12))}.\n\n"
+        for _ in range(300)
+    ]
+    (folder / "input.txt").write_text("".join(speeches))
+    (folder / "letter.txt").write_text("".join(speeches[:10]))
+    return folder
+
+
+def run(bare, line, folder):
+    """It succeeds without a word of complaint, and the pictures that it speaks of are there."""
+    done = bare.run(shortened(line), folder)
+    assert (done.returncode, done.stderr) == (0, ""), f"{line}\n{done.stdout}\n{done.stderr}"
+    for name in re.findall(r"[\w./-]+\.png", done.stdout.replace("\n", " ")) if "written: " in done.stdout else ():
+        with Image.open(folder / name) as picture:
+            assert len(set(picture.convert("L").getdata())) > 1, f"{name} is blank"
+    return done.stdout
+
+
+def follow(bare, page, folder):
+    """Everything on the page that can be run, in its order."""
+    for kind, content in blocks(page):
+        if kind == "commands":
+            for line in content:
+                run(bare, line, folder)
+        else:
+            (folder / "block.py").write_text(content.replace("minutes=3", "minutes=0.02"))
+            done = bare.run("python block.py", folder)
+            assert (done.returncode, done.stderr) == (0, ""), f"{content}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def home(bare, tmp_path_factory):
+    """The folder of somebody who has followed the README to its end."""
+    folder = new_folder(tmp_path_factory.mktemp("readme"))
+    follow(bare, README, folder)
+    return folder
+
+
+def test_nothing_else_can_be_imported(bare, tmp_path):
+    inside = installed()
+    assert {"torch", "matplotlib", "pillow"} <= set(inside)
+    code = "import sys; from importlib.metadata import distributions as d; print(*{x.name for x in d()})"
+    there = bare.run(f'python -c "{code}"', tmp_path).stdout.split()
+    assert {name.lower().replace("_", "-") for name in there} == set(inside)
+    for name in ("pytest", "hypothesis", "mypy", "xdist"):
+        assert f"No module named '{name}'" in bare.run(f"python -c 'import {name}'", tmp_path).stderr
+
+
+def test_the_readme_works_to_its_end(home):
+    assert (home / "runs" / "shakespeare" / "model.safetensors").exists()
+    assert (home / "runs" / "first" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if any(blocks(p))], ids=lambda p: p.name)
+def test_every_page_works(page, bare, home, tmp_path):
+    """After the README's first use: its run is there."""
+    folder = new_folder(tmp_path)
+    shutil.copytree(home / "runs" / "shakespeare", folder / "runs" / "shakespeare")
+    follow(bare, page, folder)
+
+
+def test_commands_in_sentences_work(bare, home):
+    in_blocks = {
+        line for page in (README, *PAGES) for kind, lines in blocks(page) if kind == "commands" for line in lines
+    }
+    lines = {line: None for page in (README, *PAGES) for line in in_sentences(page)}
+    assert len(lines) > 10
+    for line in lines:
+        if line not in in_blocks:
+            run(bare, line, home)
+
+
+def test_commands_are_marked_as_such():
+    """Commands stand in blocks marked sh, or behind $ in those marked console: so none is passed over."""
+    for page in (README, *PAGES):
+        for kind, text in FENCED.findall(page.read_text()):
+            if kind == "sh":
+                assert all(re.match(PROGRAMS, line) for line in text.splitlines()), page.name
+            else:
+                assert kind in ("console", "python", ""), f"{page.name}: {kind}"
+                assert not re.search(rf"^{PROGRAMS}", text, re.MULTILINE), f"{page.name}: {text}"
+                assert kind == "console" or not re.search(r"^\$ ", text, re.MULTILINE), f"{page.name}: {text}"
+
+
+def test_a_command_without_a_rule_fails():
+    for line in ("unrolled lab latch", "unrolled train input.txt --run r --minutes 60", "curl example.org"):
+        with pytest.raises(AssertionError, match="no rule"):
+            shortened(line)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
+def test_examples_of_the_graphs_run_and_learn(example, bare, tmp_path):
+    lines = bare.run(f"python {example}", tmp_path).stdout.splitlines()
+    if example.stem == "many_to_many":
+        assert int(re.match(r"(\d+)% right", lines[-1])[1]) > 95
+    elif example.stem == "many_to_one":
+        assert float(re.match(r"([\d.]+)% of 1,000", lines[-1])[1]) > 95
+    elif example.stem == "one_to_many":
+        names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+        assert [line.split()[2] for line in lines] == names
+    else:
+        assert [line[-1] for line in lines] == list("0110")
+
+
+def test_benchmarks_load(bare, tmp_path):
+    """They run for minutes, so here they are only loaded; the options that the pages name are theirs."""
+    text = "".join(page.read_text() for page in (README, *PAGES))
+    lines = {" ".join(line.split()) for line in re.findall(r"python (benchmarks/[^`#)]*?)[`\n#]", text)}
+    for line in lines:
+        script, *words = line.split()
+        for option in (word for word in words if word.startswith("--")):
+            assert f'"{option}"' in (ROOT / script).read_text(), line
+    scripts = sorted({line.split()[0] for line in lines})
+    assert len(scripts) > 5
+    load = f"import runpy, sys; sys.path.insert(0, {str(BENCHMARKS)!r}); [runpy.run_path(p) for p in sys.argv[1:]]"
+    done = bare.run(f"python -c {shlex.quote(load)} {' '.join(str(ROOT / script) for script in scripts)}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_examples_in_the_help_can_be_parsed():
+    examples = [
+        " ".join(e.split()) for e in re.findall(r"Example: (.*?)\n```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
+    ]
+    assert len(examples) > 15
+    for example in examples:
+        command, context = app, None
+        program, *words = shlex.split(example)
+        assert program == "unrolled"
+        while isinstance(command, click.Group):
+            name, command, words = command.resolve_command(click.Context(app), words)
+        command.make_context(name, words, context)
