@@ -94,7 +94,7 @@ def bare(tmp_path_factory):
 
 def new_folder(folder):
     """A checkout with a text in it, as the README has it."""
-    for name in ("examples", "benchmarks", "src", "Makefile", "constraints.txt", "pyproject.toml"):
+    for name in ("examples", "benchmarks", "src", "Makefile", "CMakeLists.txt", "constraints.txt", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
     draw = random.Random(1)
     names = ("ROMEO", "JULIET", "CORIOLANUS")
