@@ -43,7 +43,9 @@ class Bare:
                 if not (site / top).exists():  # a namespace such as nvidia belongs to several
                     (site / top).symlink_to(package.locate_file(top))
         script = self.bin / "unrolled"
-        script.write_text(f"#!{self.bin / 'python'}\nfrom unrolled.cli.main import main\n\nmain()\n")
+        script.write_text(
+            f"#!{self.bin / 'python'}\nfrom unrolled.cli.main import main\n\nif __name__ == '__main__':\n    main()\n"
+        )
         script.chmod(0o755)
 
     def run(self, command: str, cwd: Path) -> subprocess.CompletedProcess:
