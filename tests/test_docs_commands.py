@@ -36,8 +36,7 @@ RULES = (
     (r"unrolled lab", r"\g<0>"),  # the list
     (r"unrolled lab adding", r"\g<0> --cell gru --lag 20 --seeds 1"),  # as below: its seed is kept
     (r"(unrolled lab adding --cell gru --lag) 200 --seeds 3", r"\1 20 --seeds 1"),
-    (r"unrolled lab rtrl", r"\g<0> --cell elman --seeds 1"),
-    (r"unrolled lab (all|depth)", r"\g<0> --help"),  # hours; tests/lab runs every experiment
+    (r"unrolled lab (all|depth|rtrl)", r"\g<0> --help"),  # up to hours; tests/lab runs every experiment
     (r"python examples/\w+\.py", r"\g<0>"),
     (r"make (demo|test)", r"\g<0> --dry-run"),  # both begin by installing
     (r"pip install -c constraints\.txt -e \.", ""),  # the environment is what it makes
@@ -173,7 +172,7 @@ def test_commands_in_sentences_work(bare, home):
     assert len(lines) > 10
     for line in filter(None, map(shortened, [line for line in lines if line not in in_blocks])):
         run(bare, line, home)
-    drawn(home, "capacity.png", "tour.png", "lab/rtrl.png")
+    drawn(home, "capacity.png", "tour.png")
 
 
 def test_commands_are_marked_as_such():
