@@ -31,7 +31,7 @@ RULES = (
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
     (r"unrolled (sample|score|evaluate|inspect|runs|lesson|doctor)\b.*", r"\g<0>"),
     (r"unrolled hopfield (store|recall) .*", r"\g<0>"),
-    (r"unrolled hopfield tsp -o \S+", r"\g<0> --cities 5 --starts 5"),
+    (r"unrolled hopfield tsp .*-o \S+", r"\g<0> --cities 5 --starts 5"),
     (r"unrolled hopfield capacity", r"\g<0> --units 20 --trials 5"),
     (r"unrolled lab", r"\g<0>"),  # the list
     (r"unrolled lab adding", r"\g<0> --cell gru --lag 20 --seeds 1"),  # as below: its seed is kept
