@@ -16,7 +16,6 @@ from unrolled.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-EXAMPLES = sorted((ROOT / "examples").glob("*_to_*.py"))
 
 
 def commands(command=app, names=("unrolled",)):
@@ -50,7 +49,7 @@ def test_every_public_name_is_in_the_docs():
 def test_options_that_the_docs_name_exist():
     known = {o for _, c in commands() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     for page in PAGES:
-        for line in page.read_text().splitlines():
+        for line in re.sub(r"`python [^`]*`", "", page.read_text()).splitlines():
             if "unrolled " in line and "pip" not in line:
                 assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)) <= known, line
 
@@ -75,18 +74,3 @@ def test_every_page_is_linked_from_the_readme():
     readme = (ROOT / "README.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert f"docs/{page.name}" in readme, page.name
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
-def test_examples_of_the_graphs_run_and_learn(example):
-    done = subprocess.run([sys.executable, example], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
-    if example.stem == "many_to_many":
-        assert int(re.match(r"(\d+)% right", lines[-1])[1]) > 95
-    elif example.stem == "many_to_one":
-        assert float(re.match(r"([\d.]+)% of 1,000", lines[-1])[1]) > 95
-    elif example.stem == "one_to_many":
-        names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-        assert [line.split()[2] for line in lines] == names
-    else:
-        assert [line[-1] for line in lines] == list("0110")

@@ -11,18 +11,13 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def new_figure(width: float, height: float, dpi: int = 150) -> Any:
-    """An empty matplotlib figure, in inches.
-
-    Raises:
-        UsageError: matplotlib, which comes with the extra ``figures``, is not there.
+    """An empty matplotlib figure, in inches. matplotlib is imported here, so that what draws nothing starts fast.
 
     >>> new_figure(6.4, 3.8).axes
     []
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError("pictures need matplotlib: pip install 'unrolled[figures]'") from error
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 

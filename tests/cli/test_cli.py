@@ -43,7 +43,7 @@ try:
     m.main()
 except SystemExit:
     pass
-assert not {{"torch", "numpy", "rich"}} & set(sys.modules)
+assert not {{"torch", "numpy", "rich", "matplotlib", "PIL"}} & set(sys.modules)
 """
     for verb in (verb for verb in VERBS if " " not in verb):
         subprocess.run([sys.executable, "-c", code.format(verb)], check=True, capture_output=True)

@@ -6,8 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-
-Image = pytest.importorskip("PIL.Image")
+from PIL import Image
 
 
 @pytest.fixture

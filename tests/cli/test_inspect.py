@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -356,9 +355,3 @@ def test_places_that_cannot_be_written(cli, copy, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
     status, _, err = cli("inspect", tmp_path / "nowhere")
     assert status == 1 and "no run folder" in err
-
-
-def test_without_matplotlib_it_says_what_to_install(cli, run, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    status, _, err = cli("inspect", run, "--out", tmp_path / "out")
-    assert status == 2 and "pip install 'unrolled[figures]'" in err

@@ -28,11 +28,8 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
     readable, errors and their causes, samples. Writes report.html, its pictures as
     PNG files, and all numbers in report.json, which --json prints, too.
     """
-    from unrolled.drawing import new_figure
-    from unrolled.runs.folder import RunFolder
-
-    new_figure(1, 1)  # without matplotlib it says so, before the work
     from unrolled.insight.report import report
+    from unrolled.runs.folder import RunFolder
 
     folder = RunFolder(run)
     target = _target(folder, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +60,12 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
         raise UsageError(f"--out: {out} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     from unrolled.lab.gradients import run
+    from unrolled.lab.gradients_figure import draw_lesson
 
     with waiting("training"):
         outcome = run(seed)
-    picture = None
-    if find_spec("matplotlib"):
-        from unrolled.lab.gradients_figure import draw_lesson
-
-        picture = str(folder / "lesson-gradients.png")
-        draw_lesson(outcome).savefig(picture)
+    picture = str(folder / "lesson-gradients.png")
+    draw_lesson(outcome).savefig(picture)
     if as_json:
         from json import dumps
 
@@ -78,7 +74,7 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
     from unrolled.cli.lesson_gradients import show
 
     show(outcome)
-    print(f"Picture: {picture}" if picture else 'No picture: pip install "unrolled[figures]"')
+    print(f"Picture: {picture}")
 
 
 def _table(title: str, steps: list[Any]) -> Any:

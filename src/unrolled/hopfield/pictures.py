@@ -1,11 +1,11 @@
-"""Pictures as states: read, made binary or graded, damaged, written. Needs Pillow."""
+"""Pictures as states: read, made binary or graded, damaged, written."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from unrolled.errors import DataError, UsageError
 
@@ -30,24 +30,21 @@ def read(path: str | Path, size: tuple[int, int] | None = None, units: str = "bi
     Source:
         N. Otsu, "A threshold selection method from gray-level histograms" (1979): the level.
     """
-    image_module = _pillow()
-    from PIL import ImageOps
-
     try:
-        with image_module.open(path) as opened:
+        with Image.open(path) as opened:
             opened.load()
             deep = opened.mode[0] in "IF"  # 16 or 32 bits a pixel: the darkest is black, the lightest white
             upright = ImageOps.exif_transpose(opened)
-            whole = (image_module.fromarray(_eight_bits(np.asarray(upright))) if deep else upright).convert("RGBA")
+            whole = (Image.fromarray(_eight_bits(np.asarray(upright))) if deep else upright).convert("RGBA")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file") from error
-    except image_module.DecompressionBombError as error:
+    except Image.DecompressionBombError as error:
         raise DataError(f"{path} has too many pixels; make it smaller") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a picture; save it anew, as PNG for instance") from error
-    white = image_module.new("RGBA", whole.size, "white")
-    gray = image_module.alpha_composite(white, whole).convert("L")
-    gray = gray.resize(size or fitting(gray.size), image_module.Resampling.BOX)
+    white = Image.new("RGBA", whole.size, "white")
+    gray = Image.alpha_composite(white, whole).convert("L")
+    gray = gray.resize(size or fitting(gray.size), Image.Resampling.BOX)
     values = np.asarray(gray, dtype=np.float64) / 127.5 - 1
     return np.where(values > _level(values), 1.0, -1.0) if units == "binary" else values
 
@@ -65,9 +62,8 @@ def fitting(size: tuple[int, int]) -> tuple[int, int]:
 
 def write(path: str | Path, values: np.ndarray, zoom: int = 1) -> None:
     """Write values from -1 to 1 as a gray picture; the name's ending says in which format."""
-    image_module = _pillow()
     gray = np.clip(np.round((values + 1) * 127.5), 0, 255).astype(np.uint8)
-    picture = image_module.fromarray(np.kron(gray, np.ones((zoom, zoom), dtype=np.uint8)))
+    picture = Image.fromarray(np.kron(gray, np.ones((zoom, zoom), dtype=np.uint8)))
     try:
         picture.save(path)
     except ValueError as error:
@@ -106,11 +102,3 @@ def _eight_bits(deep: np.ndarray) -> np.ndarray:
     values = deep.astype(np.float64)
     span = float(np.ptp(values)) or 1.0
     return np.round(255 * (values - values.min()) / span).astype(np.uint8)
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise UsageError("pictures need Pillow: pip install 'unrolled[figures]'") from error
-    return Image

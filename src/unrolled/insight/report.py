@@ -53,9 +53,6 @@ class Report:
 def report(about: About, kept: Record, found: Findings | None) -> Report:
     """Everything that can be shown of a run; what cannot is left out, and ``about.notes`` say why.
 
-    Raises:
-        ImportError: matplotlib is not installed.
-
     >>> from unrolled.insight.record import record
     >>> made = report(About("runs/<b>", "lstm", "character", notes=["no weights"]), record([]), None)
     >>> "<b>" in made.html.replace("<b>0</b>", ""), made.pictures, made.numbers["notes"]
