@@ -126,6 +126,7 @@ def _start(
         elif name not in CELLS:
             _keep_cell(folder, cell, model)
         trainer = Trainer(job, model, job.training, folder, listen)
+        trainer.progress.watch.fresh = source is None
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(started(job, config, chosen, trainer))
         trainer.run()

@@ -73,8 +73,8 @@ def open_source(
         name, kind = resolve_cell(cell)
         if (name in CELLS or options.cell in CELLS) and name != options.cell:
             raise UsageError(
-                f"--cell: the weights of {folder.path} are those of {options.cell}, got {name}; leave out --cell, "
-                "or start without --from"
+                f"--cell: {folder.path} has {options.cell}, got {name}; a run that starts from its weights has the "
+                "same: leave out --cell or --from"
             )
         check_source(folder, kind)
     elif not allow_code:

@@ -59,7 +59,8 @@ class Progress:
         self.begun_update, self.begun_seconds = self.update, self.seconds - self.scoring
         self.share, self.finished = 0.0, False
         self.since = Since()
-        self.watch = Watch(best_validation=self.watch.best_validation, train_at_best=self.watch.train_at_best)
+        best = {"best_validation": self.watch.best_validation, "train_at_best": self.watch.train_at_best}
+        self.watch = Watch(fresh=False, **best)
 
     def as_json(self) -> dict[str, Any]:
         """For the checkpoint. JSON has no infinity: no best loss yet is null."""

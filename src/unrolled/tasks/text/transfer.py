@@ -54,12 +54,15 @@ def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict
     for name in _SAME:
         if name in given and given[name] != getattr(source, name):
             raise UsageError(
-                f"{flag(name)}: the weights of {where} are of {name} {getattr(source, name)}, got {given[name]}; "
-                f"leave out {flag(name)}, or start without --from"
+                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run that starts from "
+                f"its weights has the same: leave out {flag(name)} or --from"
             )
     for name in _FIRST_WEIGHTS:
         if name in given:
-            raise UsageError(f"{flag(name)} sets first weights, and --from takes those of {where}: leave out one")
+            raise UsageError(
+                f"{flag(name)}: a run that starts from the weights of {where} has no fresh ones to set: leave out "
+                f"{flag(name)} or --from"
+            )
     return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
 
 
