@@ -48,6 +48,7 @@ def resume(
             return _finished(folder, cell, training, given, listen)
         kept = config | ({"data": job.config()["data"]} if data is not None else {})
         if asked:
+            folder.read_model()  # damage shows before anything is changed
             kept |= {"training": asdict(asked), "earlier": [*folder.earlier(), _earlier(training, trainer)]}
         if kept != config:
             folder.write_config(kept)

@@ -54,8 +54,8 @@ def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict
     for name in _SAME:
         if name in given and given[name] != getattr(source, name):
             raise UsageError(
-                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run that starts from "
-                f"its weights has the same: leave out {flag(name)} or --from"
+                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run that starts "
+                f"from its weights has the same: leave out {flag(name)} or --from"
             )
     for name in _FIRST_WEIGHTS:
         if name in given:
