@@ -94,7 +94,7 @@ def test_a_third_budget_and_other_units(run):
     seconds = history(run)[-1]["seconds"]
     unrolled.fit(None, run, resume=True, minutes=(seconds + 2) / 60)
     config = unrolled.load(run).config
-    assert [list(e)[0] for e in config["earlier"]] == ["epochs", "epochs"]
+    assert [next(iter(e)) for e in config["earlier"]] == ["epochs", "epochs"]
     assert "epochs" not in config["training"]
     assert [e["event"] for e in history(run)].count("finished") == 3
     assert seconds + 2 <= history(run)[-1]["seconds"]
@@ -186,9 +186,7 @@ def test_in_the_middle_of_a_budget_no_other_one_begins(run):
 
     with pytest.raises(StopError):
         unrolled.fit(None, run, resume=True, epochs=2, listen=listen)
-    with pytest.raises(
-        UsageError, match="has not come to the end of its budget of 2 epochs: finish it with --resume"
-    ):
+    with pytest.raises(UsageError, match="not come to the end of its budget of 2 epochs: finish it with --resume"):
         unrolled.fit(None, run, resume=True, epochs=3)
 
 

@@ -58,7 +58,7 @@ def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict
                 f"from its weights has the same: leave out {flag(name)} or --from"
             )
     for name in _FIRST_WEIGHTS:
-        if name in given:
+        if name in given and given[name] != getattr(TextOptions(), name):
             raise UsageError(
                 f"{flag(name)}: a run that starts from the weights of {where} has no fresh ones to set: leave out "
                 f"{flag(name)} or --from"
