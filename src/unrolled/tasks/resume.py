@@ -106,7 +106,7 @@ def _asked(training: TrainingOptions, given: dict[str, Any]) -> TrainingOptions 
     budget = {name: given[name] for name in _BUDGETS if name in given}
     if not budget:
         return None
-    none = dict.fromkeys(_BUDGETS)
+    none: dict[str, Any] = dict.fromkeys(_BUDGETS)
     changed = replace(training, **none | {name: given[name] for name in _OF_A_BUDGET if name in given})
     for name in _BUDGETS:
         before, now = getattr(training, name), getattr(changed, name)

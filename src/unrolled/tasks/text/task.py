@@ -58,6 +58,7 @@ class TextTask:
     ) -> None:
         self.data = data
         self.rows: Rows | None = None
+        self._source = 0, ""  # symbols and file of the source, where there are rows
         self.read: Text = read_text(data, text, choose)
         if begun is not None:
             _check_text(begun, data, self.read.fingerprint)
