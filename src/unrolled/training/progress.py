@@ -59,8 +59,8 @@ class Progress:
         self.begun_update, self.begun_seconds = self.update, self.seconds - self.scoring
         self.share, self.finished = 0.0, False
         self.since = Since()
-        best = {"best_validation": self.watch.best_validation, "train_at_best": self.watch.train_at_best}
-        self.watch = Watch(fresh=False, **best)
+        before = self.watch
+        self.watch = Watch(fresh=False, best_validation=before.best_validation, train_at_best=before.train_at_best)
 
     def as_json(self) -> dict[str, Any]:
         """For the checkpoint. JSON has no infinity: no best loss yet is null."""
