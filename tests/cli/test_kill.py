@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+import unrolled
 from helpers import history, run_cli
 from unrolled.runs.arrays import read_arrays
 from unrolled.training.loop import WALL_CLOCK_FIELDS
@@ -120,3 +122,34 @@ def test_a_reader_that_leaves_early_is_no_error(text, tmp_path):
     assert process.wait(timeout=60) in (0, 1)
     with process.stderr as errors:
         assert errors.read() == ""
+
+
+def test_a_further_budget_killed_at_random_moments(text, tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    settings = ("--epochs", 2, *SETTINGS[2:])
+    done = run_cli("train", text, "--run", whole, *settings)
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(whole, run)
+    best = history(whole)[-1]["validation"]["loss"]
+    further = ("train", "--resume", "--epochs", 5, "--run")
+    done = run_cli(*further, whole)
+    assert done.returncode == 0, done.stderr
+    assert "further after update" in done.stdout
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # shown if the test fails
+    dice = random.Random(seed)
+    config = (run / "config.toml").read_bytes()
+    for _ in range(3):
+        process = start(*further, run)
+        wait_for(lambda: (run / "config.toml").read_bytes() != config, process)
+        time.sleep(dice.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert unrolled.load(run).evaluate()["loss"] <= best + 0.05  # the estimate that chooses is a little off
+    done = run_cli(*further, run)
+    assert done.returncode == 0, done.stderr
+    assert comparable(run) == comparable(whole)
+    for name in ("model.safetensors", "resume.safetensors"):
+        (a, _), (b, _) = (read_arrays(folder / name) for folder in (run, whole))
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=f"{name}: {key}")

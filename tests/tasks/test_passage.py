@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import TEXT
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import DataError
 from unrolled.tasks.text.features import error_causes, text_features, word_counts
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.passage import passage_of_file, passage_of_run
@@ -86,7 +86,7 @@ def test_the_passage_of_a_run_is_its_validation_part(tmp_path, units):
     path.write_text(TEXT.replace("is", "ís"), encoding="utf-8")
     options = TextOptions(units=units, split="50/50/0")
     read = read_text(str(path), options)
-    passage = passage_of_run({"path": str(path), "sha256": read.sha256}, options, read.vocabulary)
+    passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
     numbers = read.validation.numbers
     starts = [k for k in range(200) if np.array_equal(numbers[k : k + len(passage.numbers)], passage.numbers)]
     assert len(starts) == 1 and len(passage.numbers) <= 2_000
@@ -108,7 +108,7 @@ def test_no_validation_part(tmp_path):
     path.write_text(TEXT)
     options = TextOptions(split="98/2/0")
     read = read_text(str(path), options)
-    passage = passage_of_run({"path": str(path), "sha256": read.sha256}, options, read.vocabulary)
+    passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
     assert passage.origin == "the run's training part" and "has only" in passage.notes[0]
     np.testing.assert_array_equal(passage.numbers, read.training.numbers[-2000:])
 
@@ -134,5 +134,5 @@ def test_a_text_that_has_changed_or_gone(tmp_path):
     with pytest.raises(DataError, match="has changed since this run was trained"):
         passage_of_run({"path": str(path), "sha256": "other"}, options, read.vocabulary)
     path.unlink()
-    with pytest.raises(UsageError):
-        passage_of_run({"path": str(path), "sha256": read.sha256}, options, read.vocabulary)
+    with pytest.raises(DataError, match="the run's text is not at .*text.txt any more"):
+        passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)

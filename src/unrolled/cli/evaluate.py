@@ -14,14 +14,15 @@ from unrolled.cli.waiting import waiting
 @click.command(epilog="Example: unrolled evaluate runs/shakespeare --on test")
 @trained_run
 @click.argument("data", required=False)
-@click.option("--on", default="validation", show_default=True, help="Which part of the run's own text, or test.")
+@click.option("--on", metavar="PART", help="validation (default) or test: a part of the run's own text.")
 @threaded(work_of_run)
 @json_option
-def evaluate(run: str, data: str | None, on: str, as_json: bool, cell: str | None, allow_code: bool) -> None:
+def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: str | None, allow_code: bool) -> None:
     """How well the model of RUN predicts a text.
 
-    The text is DATA, or a part of the run's own. One stream from the zero state;
-    each symbol but the first is scored once.
+    The text is DATA, or a part of the run's own; with --on, DATA is where the run's
+    own text lies now. One stream from the zero state; each symbol but the first is
+    scored once.
     """
     from unrolled.tasks.load import load
 

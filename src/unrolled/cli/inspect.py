@@ -99,7 +99,7 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
         events = folder.history()
         if not events:
             notes.append("The run has no history: training has not come to its first report.")
-        elif not any(isinstance(e, dict) and e.get("event") == "finished" for e in events):
+        elif not record(events).finished:
             notes.append(_unfinished(events))
     except RunError as error:
         notes.append(f"{error}: learning and gradients cannot be shown.")

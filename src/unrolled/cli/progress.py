@@ -50,7 +50,9 @@ class PlainLines:
         s, d = e["settings"], e["data"]
         self.units = s["units"]
         self.unit = self.units[:-1]
-        if e["from_update"]:
+        if e["further"]:
+            self.write(f"Training {e['run']} further after update {e['from_update']:,}: budget {e['budget']}.")
+        elif e["from_update"]:
             self.write(f"Going on with {e['run']} after update {e['from_update']:,}.")
         for name, text in _introduction(e, s, d):
             self.write(f"{name:<10} {text}")
@@ -59,7 +61,16 @@ class PlainLines:
         self.write("")
 
     def _already_finished(self, e: Event) -> None:
-        self.write(f"{e['run']} is finished: there is nothing to go on with.")
+        done = f"{e['run']} is finished after {e['budget']}"
+        if "asked" in e:
+            done += f" ({e['updates']:,} updates, {e['minutes']:g} minutes): {e['asked']} in all would be no more"
+        self.write(
+            f"{done}. To train it further, give a larger --epochs or --minutes, counted from the start of the run."
+        )
+
+    def _further(self, e: Event) -> None:
+        if (v := e.get("validation")) is not None:
+            self.write(f"best so far {e['best_update']:>6,}  loss {v['loss']:.4f} on this budget's estimate")
 
     def _update(self, e: Event) -> None:
         self.seconds_left = e["seconds_left"]
@@ -228,6 +239,8 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
     if not s["carry"]:
         window += ", state not carried"
     budget = f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
+    if e["budget"] > 1:
+        budget += ", counted from the run's start"
     lines = [
         ("text", f"{d['symbols']:,} {s['units']}, {d['vocabulary']:,} different"),
         ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),
@@ -240,6 +253,11 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
     if d.get("unigram_loss") is not None:
         pairs = "" if d.get("bigram_loss") is None else f", of pairs {d['bigram_loss']:.3f}"
         lines.append(("to beat", f"table of frequencies {d['unigram_loss']:.3f}{pairs} nats (validation)"))
+    if (f := e.get("from")) is not None:
+        rows = f"{f['kept']:,} {s['units']} kept, {f['added']:,} added with fresh rows, {f['dropped']:,} dropped"
+        lines[2:2] = [("weights", f"from {f['run']} (update {f['update']:,})"), ("", rows)]
+        if d["unknown_in_training"]:
+            lines.append(("unknown", f"{d['unknown_in_training']:,} {s['units']} of the training part"))
     if d["skipped_files"]:
         lines.append(("skipped", f"{d['skipped_files']:,} files that are not text"))
     if d["unknown_in_validation"]:

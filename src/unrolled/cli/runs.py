@@ -30,10 +30,11 @@ def runs(folder: str, as_json: bool) -> None:
         print(f"There are no runs in {folder}.")
         return
     width = max(len("run"), *(len(row["run"]) for row in rows))
-    print(f"{'run':<{width}}  {'model':<18} {'state':<12} {'validation':>10}")
+    states = max(12, *(len(row["state"]) for row in rows))
+    print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>10}")
     for row in rows:
         loss = "" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
-        print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<12} {loss:>10}")
+        print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {loss:>10}")
 
 
 def _row(run: Any) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def _row(run: Any) -> dict[str, Any]:
         "task": None,
         "model": "",
         "state": "damaged",
+        "budget": 1,
         "update": 0,
         "validation_loss": None,
     }
@@ -57,12 +59,16 @@ def _row(run: Any) -> dict[str, Any]:
         }
         if not run.has_checkpoint:
             return row | {"state": "begun"}
-        about = run.checkpoint_about()
-        state = "finished" if about["finished"] else f"{about['share']:.0%}"
-        row |= {"state": state, "update": about["update"], "validation_loss": about["best_loss"]}
+        about, budget = run.checkpoint_about(), len(run.earlier())
+        has_begun = about.get("budget", 0) == budget
+        state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
+        row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
+        row |= {"update": about["update"], "validation_loss": about["best_loss"]}
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:
                 row["validation_loss"] = event["validation"]["loss"]
+            elif event["event"] == "further":
+                row["validation_loss"] = about["best_loss"]
     except (RunError, KeyError, TypeError):
         row["state"] = "damaged"
     return row

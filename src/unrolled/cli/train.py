@@ -43,14 +43,17 @@ from unrolled.cli.threads import threads_option
 @threads_option
 @click.option("--device", help="cpu (default), cuda or mps.")
 @click.option("--save-every", type=float, metavar="SECONDS", help="Between checkpoints (30).")
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
-@click.option("--allow-code", is_flag=True, help="With --resume: run the cell's kept source.")
+@click.option("--resume", is_flag=True, help="Go on with a run; a larger budget trains it further.")
+@click.option("--from", "from_run", metavar="RUN", help="Start from the best weights of another run.")
+@click.option("--vocabulary", metavar="WHICH", help="With --from: extended (default), same or text.")
+@click.option("--allow-code", is_flag=True, help="With --resume, --from: run the cell's kept source.")
 @json_option
 def train(
     data: str | None,
     run: str | None,
     task: str,
     resume: bool,
+    from_run: str | None,
     allow_code: bool,
     as_json: bool,
     **options: Any,
@@ -58,7 +61,9 @@ def train(
     """Train a recurrent network on a text.
 
     DATA is a UTF-8 file or a folder of them. Sizes that are not given are chosen,
-    and printed. With --resume, DATA is not needed.
+    and printed. With --resume, DATA is not needed, unless it has moved; a finished
+    run is trained further by a budget, counted from its start, that is larger than
+    before.
     """
     from unrolled.errors import UsageError
 
@@ -72,8 +77,10 @@ def train(
     from unrolled.tasks.fit import fit
 
     show, cell = listener(as_json), options["cell"]
+    if from_run == "":
+        raise UsageError("--from: name the run to start from, such as --from runs/first")
     try:
-        fit(data, run, task=task, resume=resume, allow_code=allow_code, listen=show, **options)
+        fit(data, run, task=task, resume=resume, from_run=from_run, allow_code=allow_code, listen=show, **options)
     except KeyboardInterrupt:
         _say_how_to_go_on(run, cell, as_json)
         sys.exit(130)

@@ -34,14 +34,16 @@ class Record:
         validation: ``update``, ``loss``, ``bits_per_character``, ``accuracy``, one number a validation.
         by_position: ||dL/ds_t|| of a chunk's loss, by state, such as ``"1.h"`` for h of the first layer.
         by_lag: the same of the loss of one step alone, 0, 1, 2, ... steps back.
+        further: after which updates the run was trained further, with one more budget.
         warnings: ``cause``, ``evidence``, ``cure`` and ``update`` of each.
-        finished: the numbers of the end; empty if training has not come to it.
+        finished: the numbers of the end; empty if training has not come to that of its last budget.
     """
 
     train: dict[str, np.ndarray]
     validation: dict[str, np.ndarray]
     by_position: dict[str, Curves]
     by_lag: dict[str, Curves]
+    further: list[float]
     warnings: list[dict[str, Any]]
     finished: dict[str, Any]
 
@@ -65,14 +67,16 @@ def record(events: Iterable[Mapping[str, Any]]) -> Record:
         {name: str(e.get(name, "")) for name in ("cause", "evidence", "cure")} | {"update": e.get("update")}
         for e in of("warning")
     ]
-    finished = of("finished")
+    ends = [e for e in known if e.get("event") in ("further", "finished")]
+    further = [number(e.get("update")) for e in of("further")]
     return Record(
         train=_columns(of("train"), _TRAIN),
         validation=_columns(of("validation"), _VALIDATION),
         by_position=_curves(of("gradients"), "by_position"),
         by_lag=_curves(of("lags"), "by_lag"),
+        further=[update for update in further if math.isfinite(update)],
         warnings=warnings,
-        finished=dict(finished[-1]) if finished else {},
+        finished=dict(ends[-1]) if ends and ends[-1]["event"] == "finished" else {},
     )
 
 

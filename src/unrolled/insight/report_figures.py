@@ -28,6 +28,7 @@ def learning_curves(kept: Record) -> Any:
     if len(kept.validation["update"]):
         updates, loss = kept.validation["update"], kept.validation["loss"]
         axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation")
+    _mark(kept.further, axes)
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats a symbol)")
     legend(axes)
@@ -43,6 +44,7 @@ def steering(kept: Record) -> Any:
     rows = (("gradient_norm", "gradient norm", 1), ("clipped", "clipped (%)", 100), ("lr", "learning rate", 1))
     for k, (axes, (key, label, scale)) in enumerate(zip(panels, rows, strict=True)):
         axes.plot(updates, kept.train[key] * scale, color=COLOURS[k])
+        _mark(kept.further, axes)
         axes.set_ylabel(label)
     norms = _positive(kept.train["gradient_norm"])
     if np.isfinite(norms).any() and np.nanmax(norms) > 10 * np.nanmin(norms):
@@ -218,6 +220,12 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.set_ylabel("mean loss (nats a symbol)")
     legend(axes)
     return figure
+
+
+def _mark(updates: Sequence[float], axes: Any) -> None:
+    """A dotted line where each further budget begins."""
+    for update in updates:
+        axes.axvline(update, color=INK, linewidth=0.8, linestyle=":")
 
 
 def _even(c: Curves) -> Curves:

@@ -43,7 +43,8 @@ class Sections:
         curves = self._picture(
             draw.learning_curves(kept),
             "learning",
-            "Loss on what was trained on, averaged between reports, and on an estimate of the validation part.",
+            "Loss on what was trained on, averaged between reports, and on an estimate of the validation part."
+            + _further(kept.further),
         )
         said = ""
         if isinstance(clipped := kept.finished.get("clipped"), int | float):
@@ -296,3 +297,11 @@ def _name(symbol: str) -> str:
 
 def _percent(p: Any) -> str:
     return f"{p:.0%}" if isinstance(p, int | float) and (p >= 0.095 or p == 0) else f"{float(p):.1%}"
+
+
+def _further(updates: Sequence[float]) -> str:
+    """That a run was trained further, and after which updates."""
+    if not updates:
+        return ""
+    shown = ", ".join(f"{update:,.0f}" for update in updates)
+    return f" Dotted: a further budget, with a schedule of its own, begins after update {shown}."

@@ -26,7 +26,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[st
     """Replace ``path`` by these arrays and this JSON object, in one step."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(about, sort_keys=True)
-    metadata = {"json": text, "sha256": _digest(contiguous, text)}
+    metadata = {"json": text, "sha256": digest(contiguous, text)}
     write_atomically(path, save(contiguous, metadata=metadata))
 
 
@@ -47,7 +47,7 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     text = metadata.get("json", "")
-    if metadata.get("sha256") != _digest(arrays, text):
+    if metadata.get("sha256") != digest(arrays, text):
         raise RunError(f"{path} is damaged: its checksum does not fit its content")
     return arrays, json.loads(text)
 
@@ -64,10 +64,11 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
+def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
+    """The sha256 of the arrays, with their names and shapes, and of a text."""
+    found = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        found.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

@@ -57,15 +57,24 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end."""
-        return self.has_checkpoint and bool(read_about(self.path / "resume.safetensors").get("finished"))
+        """Whether training came to the end of its last budget."""
+        if not self.has_checkpoint:
+            return False
+        about = self.checkpoint_about()
+        return bool(about.get("finished")) and about.get("budget", 0) == len(self.earlier())
+
+    def earlier(self) -> list[dict[str, Any]]:
+        """The budgets that came before the one of ``[training]``; none if the run was not trained further."""
+        return list(self.config().get("earlier", []))
 
     def check_free(self) -> None:
         """RunError if the folder holds a run; UsageError if it holds something else."""
         if self.exists:
-            kind = "a finished run" if self.finished else "a run that is not finished"
-            advice = "" if self.finished else ", or go on with --resume"
-            raise RunError(f"{self.path} holds {kind}: name another folder{advice}")
+            if self.finished:
+                advice = "or train that run further with --resume and a larger --epochs or --minutes"
+                raise RunError(f"{self.path} holds a finished run: name another folder, {advice}")
+            advice = "or go on with --resume"
+            raise RunError(f"{self.path} holds a run that is not finished: name another folder, {advice}")
         if self.path.is_dir() and any(not p.name.startswith(".") for p in self.path.iterdir()):
             raise UsageError(f"--run {self.path}: the folder holds other files; name a new or empty one")
 
@@ -75,24 +84,30 @@ class RunFolder:
             (self.path / "samples").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(self.path, error) from error
+        self.write_config(config)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the configuration."""
         head = {"format": FORMAT, "unrolled": __version__}
-        write_atomically(self.path / "config.toml", tomli_w.dumps(head | _without_none(config)).encode())
+        write_atomically(self.path / "config.toml", tomli_w.dumps(_without_none(head | dict(config) | head)).encode())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder, so that two processes do not train in it at once; an empty one goes again."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--run {self.path}: this is a file, expected a folder")
+        new = [self.path, *(folder for folder in self.path.parents if not os.path.lexists(folder))]
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        try:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise write_error(self.path, error) from error
             with held(self.path, "another process is training in this folder"):
                 yield
         finally:
             with contextlib.suppress(OSError):
-                self.path.rmdir()  # fails, as it should, unless nothing came into it
+                for folder in new:
+                    folder.rmdir()  # fails, as it should, unless nothing came into it
 
     # -- its files
 
@@ -123,6 +138,9 @@ class RunFolder:
         parts = config.get(config["task"]), config.get("data"), config.get("training")
         if not all(isinstance(part, dict) for part in parts) or "path" not in config["data"]:
             raise RunError(f"{file} is damaged: a section is missing")
+        earlier = config.get("earlier", [])
+        if not isinstance(earlier, list) or not all(isinstance(budget, dict) for budget in earlier):
+            raise RunError(f"{file} is damaged: [[earlier]] is not a list of budgets")
         if task is not None and config["task"] != task:
             raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
         return config

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from unrolled.cells import Cell
-from unrolled.cells.source import class_from_source, load_cell
-from unrolled.compiler.stored import stored_class
+from unrolled.cells.source import class_from_source, load_cell, source_of
+from unrolled.compiler.stored import StoredCell, stored_class
 from unrolled.errors import RunError
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.registry import trained_class
@@ -35,11 +35,11 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
     config = folder.config()
     make = trained_class(config["task"], str(folder.path))
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
-        own = None if cell is not None or allow_code else _from_program(folder, config)
+        own = None if cell is not None or allow_code else cell_from_program(folder, config)
         return make(folder, own or cell_of_run(folder, config, cell, allow_code))
 
 
-def _from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:
+def cell_from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:
     """The cell that the folder keeps as a program, if it does."""
     file, weights = folder.path / "program.json", folder.path / "model.safetensors"
     if config.get(config["task"], {}).get("cell", "") in CELLS or not os.path.lexists(file):
@@ -58,12 +58,17 @@ def _from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | Non
 def cell_of_run(
     folder: RunFolder, config: dict[str, Any], cell: str | type[Cell] | None, allow_code: bool
 ) -> type[Cell]:
-    """The class of a run's cell, to train on with; see `load`."""
+    """The class of a run's cell, to train on with; see `load`.
+
+    A run that was begun with the program of its source's cell goes on with it.
+    """
     name = config.get(config["task"], {}).get("cell", "")
     if name in CELLS:
         return CELLS[name]
     if cell is not None:
         return load_cell(cell) if isinstance(cell, str) else cell
+    if not allow_code and config.get("from", {}).get("program") and (own := cell_from_program(folder, config)):
+        return own
     class_name = name.rpartition(":")[2]
     source = folder.path / "cell.py"
     if allow_code and source.is_file():
@@ -84,3 +89,15 @@ def resolve_cell(cell: str | type[Cell]) -> tuple[str, type[Cell]]:
     if cell in CELLS:
         return cell, CELLS[cell]
     return cell, load_cell(cell)
+
+
+def check_source(folder: RunFolder, cell: type[Cell]) -> None:
+    """RunError if the text of a person's own cell is not the one that the run keeps."""
+    kept = folder.path / "cell.py"
+    if cell in CELLS.values() or issubclass(cell, StoredCell) or not kept.is_file():
+        return
+    if source_of(cell) not in (None, kept.read_text(encoding="utf-8")):
+        raise RunError(
+            f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
+            f"{kept}: go on with --cell {kept}:{cell.__name__}, or begin a new run"
+        )

@@ -51,7 +51,8 @@ class Trainer:
         run: where to keep it.
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
             one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``warning``,
-            ``scoring``, ``finished``. The history keeps ``gradients`` and ``lags`` besides; see `GradientProbe`.
+            ``further`` (one more budget begins), ``scoring``, ``finished``. The history keeps ``gradients`` and
+            ``lags`` besides; see `GradientProbe`.
     """
 
     def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
@@ -66,10 +67,7 @@ class Trainer:
         self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, options.weight_decay)
         self.average = Average(model, options.ema)
         self.probe = GradientProbe(model)
-        updates = None
-        if options.epochs is not None:
-            updates = max(1, round(options.epochs * self.streams.updates_per_epoch))
-        self.budget = Budget(updates, options.minutes)
+        self.budget = self._budget(0, 0.0)
 
     # -- the way through
 
@@ -80,8 +78,7 @@ class Trainer:
             KeyboardInterrupt: the person, or the system, asked to stop; everything is saved.
             RunError: the gradient was not finite several times in a row, or a file cannot be written.
         """
-        self._clock = time.monotonic() - self.progress.seconds
-        self._saved_at = time.monotonic()
+        self._start_clock()
         with StopRequest() as stop:
             while self.progress.share < 1:
                 self.model.train()
@@ -106,6 +103,31 @@ class Trainer:
         self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
         self.average.updates = self.progress.update - self.progress.skipped
         self.run_folder.cut_history(self.progress.history_size)
+        self.budget = self._budget(self.progress.begun_update, self.progress.begun_seconds)
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether the options ask for more training than was done."""
+        p = self.progress
+        return not self._budget(p.update, p.seconds - p.scoring).is_empty
+
+    def begin_budget(self) -> None:
+        """Train further: one more budget, with a schedule of its own, from where the last one ended.
+
+        The best weights so far are measured again, on the estimate that this budget's validations make, so
+        that only better ones replace them.
+        """
+        p = self.progress
+        p.begin_budget()
+        self.budget = self._budget(p.begun_update, p.begun_seconds)
+        self._start_clock()
+        scores, best_update = self._score_best(whole=False)
+        p.best_loss = scores["loss"] if scores is not None and math.isfinite(scores["loss"]) else math.inf
+        p.best_update = best_update
+        asked = {name: getattr(self.options, name) for name in ("epochs", "minutes") if getattr(self.options, name)}
+        event = {"event": "further", "update": p.update, **asked, "lr": self.lr, "warmup": self.options.warmup}
+        self._record(event | {"best_update": best_update} | ({"validation": scores} if scores is not None else {}))
+        self.save()
 
     def save(self) -> None:
         """Write the checkpoint. Not while the gradient is not finite: the last good one stays."""
@@ -122,7 +144,7 @@ class Trainer:
     def _update(self) -> None:
         p = self.progress
         began = self._seconds()
-        lr = self.lr * cosine(self.budget.progress(p.update, began), self.options.warmup)
+        lr = self.lr * cosine(self._share(), self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         window = self.streams.window(p.update % self.streams.updates_per_epoch)
@@ -155,13 +177,13 @@ class Trainer:
             self.state = following if is_finite(following) else None
         p.since.seconds += self._seconds() - began
         before, p.seconds = p.share, self._seconds()
-        p.share = self.budget.progress(p.update, p.seconds)
+        p.share = self.budget.progress(p.update, p.seconds - p.scoring)
         self._tell_update(loss / count)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
             self._look_inside(window, state)
         self._at_marks(before, lr)
         if self.budget.minutes is not None:  # a mark that passes while another is attended to is not one more
-            p.share = self.budget.progress(p.update, self._seconds())
+            p.share = self._share()
 
     def _step(self, gradient: Gradient, loss: float, count: int) -> None:
         p, (kind, limit) = self.progress, self.clip
@@ -276,16 +298,14 @@ class Trainer:
         if p.validated_update != p.update:
             self._validate()
         self.listen({"event": "scoring", "update": p.update})
-        arrays, about = self.run_folder.read_model()
-        latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
-        scores = self.task.validate(self.model, whole=True, tell=self._tell_scored)
-        self.model.load_state_dict(latest)
+        began = self._seconds()
+        scores, best_update = self._score_best(whole=True)
+        p.scoring += self._seconds() - began
         event = {
             "event": "finished",
             "update": p.update,
             "symbols": p.symbols,
-            "best_update": about["update"],
+            "best_update": best_update,
             "clipped": p.clipped / max(p.update - p.skipped, 1),
             "skipped": p.skipped,
             "seconds": round(self._seconds(), 3),
@@ -294,6 +314,15 @@ class Trainer:
         p.finished = True
         p.skipped_in_a_row = 0
         self.save()
+
+    def _score_best(self, whole: bool) -> tuple[dict[str, float] | None, int]:
+        """The validation scores of the weights that the folder keeps, and the update that they are from."""
+        arrays, about = self.run_folder.read_model()
+        latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
+        scores = self.task.validate(self.model, whole, self._tell_scored if whole else None)
+        self.model.load_state_dict(latest)
+        return scores, about["update"]
 
     def _keep_model(self, scores: dict[str, float] | None) -> None:
         about = {"update": self.progress.update, "validation": scores}
@@ -312,12 +341,27 @@ class Trainer:
                 "loss": loss,
                 "share": p.share,
                 "seconds": p.seconds,
-                "seconds_left": self.budget.seconds_left(p.update, p.seconds),
+                "seconds_left": self.budget.seconds_left(p.update, p.seconds - p.scoring),
             }
         )
 
     def _tell_scored(self, share: float) -> None:
         self.listen({"event": "scored", "update": self.progress.update, "share": share})
 
+    def _budget(self, updates: int, seconds: float) -> Budget:
+        """The budget that begins there, and ends where the options say."""
+        end = None
+        if self.options.epochs is not None:
+            end = max(1, round(self.options.epochs * self.streams.updates_per_epoch))
+        return Budget(end, self.options.minutes, updates, seconds)
+
+    def _start_clock(self) -> None:
+        self._saved_at = time.monotonic()
+        self._clock = self._saved_at - self.progress.seconds
+
     def _seconds(self) -> float:
         return time.monotonic() - self._clock
+
+    def _share(self) -> float:
+        """The share of the budget that is used by now."""
+        return self.budget.progress(self.progress.update, self._seconds() - self.progress.scoring)

@@ -24,11 +24,22 @@ class Since:
 
 @dataclass
 class Progress:
-    """All that the loop knows of its way so far. Seconds are wall clock, those before a stop included."""
+    """All that the loop knows of its way so far. Seconds are wall clock, those before a stop included.
+
+    Fields:
+        budget: how many budgets came before this one.
+        begun_update, begun_seconds: where this one began; see `Budget`.
+        scoring: the part of ``seconds`` in which the ends of budgets were scored, which no budget counts.
+        share: of this budget, 0 to 1.
+    """
 
     update: int = 0
     symbols: int = 0
     seconds: float = 0.0
+    scoring: float = 0.0
+    budget: int = 0
+    begun_update: int = 0
+    begun_seconds: float = 0.0
     share: float = 0.0
     clipped: int = 0
     skipped: int = 0
@@ -41,6 +52,15 @@ class Progress:
     finished: bool = False
     since: Since = field(default_factory=Since)
     watch: Watch = field(default_factory=Watch)
+
+    def begin_budget(self) -> None:
+        """One more budget begins here. Warnings may come again, but validation is held to the best so far."""
+        self.budget += 1
+        self.begun_update, self.begun_seconds = self.update, self.seconds - self.scoring
+        self.share, self.finished = 0.0, False
+        self.since = Since()
+        before = self.watch
+        self.watch = Watch(fresh=False, best_validation=before.best_validation, train_at_best=before.train_at_best)
 
     def as_json(self) -> dict[str, Any]:
         """For the checkpoint. JSON has no infinity: no best loss yet is null."""

@@ -8,28 +8,49 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: updates, or minutes.
+    """How long to train: until so many updates, or minutes, counted from the start of the run.
+
+    A run that is trained further has several budgets, one after the other. Each begins where the one before
+    it ended, and its progress runs from 0 to 1, so that each has the whole schedule of the learning rate.
+
+    Arguments:
+        updates, minutes: where it ends; one of them.
+        begun_updates, begun_seconds: where it begins.
 
     >>> Budget(updates=200).progress(updates=50, seconds=1e9)
     0.25
+    >>> Budget(updates=200, begun_updates=100).progress(updates=150, seconds=1e9)
+    0.5
     """
 
     updates: int | None = None
     minutes: float | None = None
+    begun_updates: int = 0
+    begun_seconds: float = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it ends where it begins, or before."""
+        if self.updates is not None:
+            return self.updates <= self.begun_updates
+        assert self.minutes is not None
+        return 60 * self.minutes <= self.begun_seconds
 
     def progress(self, updates: int, seconds: float) -> float:
         """The share of the budget that is used, 0 to 1."""
+        if self.is_empty:
+            return 1.0
         if self.updates is not None:
-            return min(1.0, updates / self.updates)
+            return min(1.0, (updates - self.begun_updates) / (self.updates - self.begun_updates))
         assert self.minutes is not None
-        return min(1.0, seconds / (60 * self.minutes))
+        return min(1.0, (seconds - self.begun_seconds) / (60 * self.minutes - self.begun_seconds))
 
     def seconds_left(self, updates: int, seconds: float) -> float:
         """An estimate for a budget of updates; exact for minutes."""
-        progress = self.progress(updates, seconds)
         if self.minutes is not None:
             return 60 * self.minutes - seconds
-        return seconds / progress - seconds if progress else math.inf
+        progress, used = self.progress(updates, seconds), seconds - self.begun_seconds
+        return used / progress - used if progress else math.inf
 
 
 def cosine(progress: float, warmup: float) -> float:

@@ -55,6 +55,8 @@ class Watch:
     """
 
     said: list[str] = field(default_factory=list)
+    fresh: bool = True
+    """Whether weights were fresh at the start; trained ones may lose by a rising rate what a falling one won."""
     clipped: int = 0
     high: int = 0
     low: int = 0
@@ -114,7 +116,7 @@ class Watch:
         if self.first_loss is None or self.lowest_loss is None:
             self.first_loss = self.lowest_loss = loss
         self.lowest_loss = min(self.lowest_loss, loss)
-        above_start = loss > self.first_loss and share > WARMED_UP
+        above_start = self.fresh and loss > self.first_loss and share > WARMED_UP
         return above_start or loss > self.lowest_loss + max(0.5 * abs(self.lowest_loss), ABOVE)
 
     def skipped(self, lr: float) -> list[Warned]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
@@ -31,7 +32,7 @@ class TextFiles:
         self.path = Path(path)
         self.raw = raw
         self.skipped: list[Path] = []
-        self._digest = hashlib.sha256()
+        self._digest, self._names = hashlib.sha256(), hashlib.sha256()
         if self.path.is_dir():
             self.files = self._of_folder(include)
         elif self.path.exists():
@@ -40,9 +41,13 @@ class TextFiles:
             raise UsageError(f"there is no file or folder {path}")
 
     @property
-    def sha256(self) -> str:
-        """Of all bytes that `blocks` or `texts` has read."""
-        return self._digest.hexdigest()
+    def fingerprint(self) -> dict[str, str]:
+        """What tells this text from others, wherever it lies, once `blocks` or `texts` has read it.
+
+        ``sha256`` is of all bytes; a folder has ``names`` besides, of its files' names and sizes.
+        """
+        found = {"sha256": self._digest.hexdigest()}
+        return found | {"names": self._names.hexdigest()} if self.path.is_dir() else found
 
     @property
     def size(self) -> int:
@@ -67,13 +72,17 @@ class TextFiles:
             self._decoded(decoder, b"", file, position - len(decoder.getstate()[0]), final=True)
 
     def _blocks(self, file: Path) -> Iterator[bytes]:
+        size = 0
         try:
             with open(file, "rb") as stream:
                 while block := stream.read(BLOCK):
                     self._digest.update(block)
+                    size += len(block)
                     yield block
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+        name = file.relative_to(self.path).as_posix() if file != self.path else ""
+        self._names.update(os.fsencode(name) + f"\0{size}\0".encode())
 
     @staticmethod
     def _decoded(
@@ -104,6 +113,16 @@ class TextFiles:
 
     def _hidden(self, file: Path) -> bool:
         return any(part.startswith(".") for part in file.relative_to(self.path).parts)
+
+
+def same_text(kept: Mapping[str, object], found: Mapping[str, str]) -> bool:
+    """Whether a text is the one whose fingerprint a run keeps.
+
+    >>> same_text({"path": "/old/a.txt", "sha256": "12"}, {"sha256": "12"})
+    True
+    """
+    same_names = "names" not in kept or kept["names"] == found.get("names")
+    return kept.get("sha256") == found["sha256"] and same_names
 
 
 def _begins_as_text(file: Path) -> bool:

@@ -9,6 +9,7 @@ from unrolled.errors import UsageError
 from unrolled.training.options import check_types
 
 UNITS = ("characters", "bytes", "words")
+VOCABULARIES = ("extended", "same", "text")
 RECURRENT_INITS = ("orthogonal", "identity", "glorot")
 
 
@@ -19,6 +20,8 @@ class TextOptions:
     ``cell`` is ``lstm``, ``gru``, ``elman`` or ``FILE.py:Class``. ``include`` picks files of a folder.
     ``split`` is the training, validation and test part in percent, in the order of the text.
     ``vocabulary_size`` is the most words that a vocabulary of words has; the rarer ones are unknown.
+    ``vocabulary`` belongs to runs that start from another's weights: that run's and the text's symbols
+    (``extended``), that run's alone (``same``), or the text's alone (``text``).
     ``recurrent_init``, ``forget_bias`` and ``chrono`` (the longest lag, in steps) are of the first weights.
     """
 
@@ -33,6 +36,7 @@ class TextOptions:
     recurrent_init: str = "orthogonal"
     forget_bias: float | None = None
     chrono: float | None = None
+    vocabulary: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -46,6 +50,8 @@ class TextOptions:
             raise UsageError(f"--units: must be one of {', '.join(UNITS)}, got {self.units!r}")
         if self.vocabulary_size < 2:
             raise UsageError(f"--vocabulary-size: must be at least 2, got {self.vocabulary_size}")
+        if self.vocabulary not in (None, *VOCABULARIES):
+            raise UsageError(f"--vocabulary: must be one of {', '.join(VOCABULARIES)}, got {self.vocabulary!r}")
         if self.recurrent_init not in RECURRENT_INITS:
             raise UsageError(
                 f"--recurrent-init: must be one of {', '.join(RECURRENT_INITS)}, got {self.recurrent_init!r}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.tasks.text.features import error_causes, text_features, word_counts
+from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import number_text
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
@@ -53,29 +55,41 @@ class Passage:
         return error_causes(self.letters, self.unknown, self.words, memory)
 
 
-def passage_of_file(path: str, options: TextOptions, vocabulary: Vocabulary) -> Passage:
-    """The beginning of a file or folder.
+def passage_of_file(
+    path: str, options: TextOptions, vocabulary: Vocabulary, data: Mapping[str, str] | None = None
+) -> Passage:
+    """The beginning of a file or folder; of the run's own text (``data``) what `passage_of_run` shows.
 
     Raises:
         UsageError: there is no such file. DataError: it is empty, or no text.
     """
-    numbers, names, _ = number_text(path, options)
+    numbers, names, fingerprint = number_text(path, options)
+    if data is not None and same_text(data, fingerprint):
+        return _passage_of_own(numbers, names, options, vocabulary)
     notes = []
     if len(numbers) > LONGEST:
         notes.append(f"Of the {len(numbers):,} {options.units} of {path}, the first {LONGEST:,} were looked at.")
     return _passage(path, numbers[:LONGEST], names, vocabulary, None, notes)
 
 
-def passage_of_run(data: dict[str, str], options: TextOptions, vocabulary: Vocabulary) -> Passage:
+def passage_of_run(data: Mapping[str, str], options: TextOptions, vocabulary: Vocabulary) -> Passage:
     """The beginning of the validation part of a run's own text, or the end of its training part.
 
     Raises:
         DataError, UsageError: the text is not there any more, or has changed.
     """
     path = data["path"]
-    numbers, names, sha256 = number_text(path, options)
-    if sha256 != data.get("sha256"):
+    if not Path(path).exists():
+        raise DataError(f"the run's text is not at {path} any more")
+    numbers, names, fingerprint = number_text(path, options)
+    if not same_text(data, fingerprint):
         raise DataError(f"{path} has changed since this run was trained")
+    return _passage_of_own(numbers, names, options, vocabulary)
+
+
+def _passage_of_own(
+    numbers: np.ndarray, names: Sequence[str], options: TextOptions, vocabulary: Vocabulary
+) -> Passage:
     training, validation, _ = options.shares()
     cut, end = len(numbers) * training // 100, len(numbers) * (training + validation) // 100
     words = _words(numbers[: min(cut, COUNTED)], names, vocabulary.units)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from unrolled.tasks.text.counting import count, stretches
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, split
+
+Choice = Callable[[list[str]], list[str]]
+"""From the symbols of a text's own vocabulary to those of the one that is used."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Text:
     training: Part
     validation: Part
     test: Part
-    sha256: str
+    fingerprint: dict[str, str]
     skipped: int
 
     @property
@@ -46,8 +49,11 @@ class Text:
         return sum(len(part.numbers) for part in (self.training, self.validation, self.test))
 
 
-def read_text(path: str, options: TextOptions) -> Text:
+def read_text(path: str, options: TextOptions, choose: Choice | None = None) -> Text:
     """Read a file or folder, make the vocabulary of its training part, and split it.
+
+    Arguments:
+        choose: another vocabulary: from the symbols of that one to those of the one to use.
 
     Raises:
         UsageError: there is no such file.
@@ -58,11 +64,15 @@ def read_text(path: str, options: TextOptions) -> Text:
     training, validation, _ = options.shares()
     cuts = [0, len(numbers) * training // 100, len(numbers) * (training + validation) // 100, len(numbers)]
     counts = count(numbers[: cuts[1]], len(symbols))
-    vocabulary = _vocabulary(options, symbols, counts)
+    chosen = _vocabulary(options, symbols, counts)
+    if choose is not None:
+        chosen = choose(chosen)
+    vocabulary = _counted(options.units, chosen, symbols, counts)
     if not vocabulary.numbers:
         raise DataError(f"{path}: no {options.units[:-1]} stands twice in the training part: nothing to learn from")
+    numbers = numbers.astype(np.promote_types(numbers.dtype, np.min_scalar_type(len(vocabulary) - 1)), copy=False)
     parts = _parts(numbers, symbols, cuts, vocabulary)
-    return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped))
+    return Text(vocabulary, parts[0], parts[1], parts[2], files.fingerprint, len(files.skipped))
 
 
 def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:
@@ -72,24 +82,32 @@ def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:
     return _parts(numbers, symbols, [0, len(numbers)], vocabulary)[0]
 
 
-def number_text(path: str, options: TextOptions) -> tuple[np.ndarray, list[str], str]:
-    """A whole file or folder as it stands: numbers in order of first appearance, what they stand for, its sha256."""
+def number_text(path: str, options: TextOptions) -> tuple[np.ndarray, list[str], dict[str, str]]:
+    """A whole file or folder as it stands: numbers by first appearance, what they stand for, its fingerprint."""
     files = TextFiles(path, options.include, raw=options.units == "bytes")
     numbers, symbols = _number(files, options.units)
-    return numbers, symbols, files.sha256
+    return numbers, symbols, files.fingerprint
 
 
-def _vocabulary(options: TextOptions, symbols: list[str], counts: np.ndarray) -> Vocabulary:
-    """What the training part has: all characters by code point, or the frequent words."""
+def _vocabulary(options: TextOptions, symbols: list[str], counts: np.ndarray) -> list[str]:
+    """What the training part has: all characters by code point, or the frequent words; before them the unknown."""
     if options.units == "bytes":
-        return Vocabulary("bytes", symbols, counts)
+        return symbols
     if options.units == "characters":
         kept = sorted((k for k in range(len(symbols)) if counts[k]), key=symbols.__getitem__)
     else:  # a word that stands once only teaches what an unknown word is like
         often = (k for k in range(len(symbols)) if counts[k] > 1)
         kept = sorted(often, key=lambda k: (-counts[k], symbols[k]))[: options.vocabulary_size - 1]
-    unknown = int(counts.sum() - counts[kept].sum())
-    return Vocabulary(options.units, ["", *(symbols[k] for k in kept)], [unknown, *counts[kept].tolist()])
+    return ["", *(symbols[k] for k in kept)]
+
+
+def _counted(units: str, chosen: list[str], symbols: list[str], counts: np.ndarray) -> Vocabulary:
+    """The vocabulary of these symbols, with how often each stands in the training part."""
+    found = dict(zip(symbols, counts.tolist(), strict=True))
+    known = [found.get(symbol, 0) for symbol in chosen]
+    if units != "bytes":
+        known[0] = int(counts.sum()) - sum(known)
+    return Vocabulary(units, chosen, known)
 
 
 def _parts(numbers: np.ndarray, symbols: list[str], cuts: list[int], vocabulary: Vocabulary) -> list[Part]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from unrolled.cells import Cell
+from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model, set_first_weights
+from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.reading import Text, read_text
+from unrolled.tasks.text.reading import Choice, Text, read_text
 from unrolled.tasks.text.scoring import estimate, score
 from unrolled.tasks.text.sizes import choose_sizes, symbols_in_budget
+from unrolled.tasks.text.transfer import Rows, carry_over, choice, match, take_over
+from unrolled.tasks.text.vocabulary import Vocabulary
 from unrolled.tasks.text.writing import write
 from unrolled.training.bptt import window_loss
 from unrolled.training.options import TrainingOptions
@@ -33,24 +38,88 @@ class TextTask:
     Arguments:
         data: a file or a folder.
         text, training: settings; the ones left open are chosen here.
+        choose: another vocabulary than the text's own; see `read_text`.
+        begun: a run that was begun on this text.
+
+    Raises:
+        UsageError, RunError: the text is not that of the run that was begun.
     """
 
     name = "text"
     options_class = TextOptions
 
-    def __init__(self, data: str, text: TextOptions, training: TrainingOptions) -> None:
+    def __init__(
+        self,
+        data: str,
+        text: TextOptions,
+        training: TrainingOptions,
+        choose: Choice | None = None,
+        begun: RunFolder | None = None,
+    ) -> None:
         self.data = data
-        self.read: Text = read_text(data, text)
+        self.rows: Rows | None = None
+        self._source = 0, ""  # symbols and file of the source, where there are rows
+        self.read: Text = read_text(data, text, choose)
+        if begun is not None:
+            _check_text(begun, data, self.read.fingerprint)
         self.text, self.training = choose_sizes(text, training, len(self.read.training.numbers))
         self.unit = self.text.units
         self._made = self._make_streams()
+
+    @classmethod
+    def of_run(cls, run: RunFolder, data: str | None, training: TrainingOptions) -> TextTask:
+        """The task of a run that goes on, with its vocabulary; ``data`` where its text may have moved to."""
+        symbols = _vocabulary_of(run).symbols
+        return cls(cls.text_path(run, data), run.options(TextOptions, "text"), training, lambda _: symbols, run)
+
+    @staticmethod
+    def text_path(run: RunFolder, data: str | None) -> str:
+        """Where the text of a run lies: ``data``, or where it lay; RunError if it is not there any more."""
+        path: str = run.config()["data"]["path"]
+        if data is None and not Path(path).exists():
+            raise RunError(
+                f"the text of {run.path} is not at {path} any more: give its new path, "
+                f"unrolled train FILE --run {run.path} --resume"
+            )
+        return data or path
+
+    @classmethod
+    def from_source(
+        cls,
+        data: str,
+        text: TextOptions,
+        training: TrainingOptions,
+        source: RunFolder,
+        begun: RunFolder | None = None,
+    ) -> TextTask:
+        """The task of a new run that starts from the weights of another.
+
+        Raises:
+            DataError: with the source's vocabulary, nothing of the text is known.
+        """
+        known = _vocabulary_of(source)
+        text = replace(text, vocabulary=text.vocabulary or "extended")
+        task = cls(data, text, training, choice(known, text), begun)
+        own = task.read.vocabulary
+        if not own.counts[len(own.unknown) :].any():
+            raise DataError(f"{data}: none of its {text.units} is in the vocabulary of {source.path}")
+        task.rows, task._source = match(known, own), (len(known), str(source.path / "model.safetensors"))
+        return task
+
+    take_over = staticmethod(take_over)
+
+    def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Give the model the source's weights; how many symbols were kept, added and dropped."""
+        assert self.rows is not None
+        carry_over(model, arrays, self.rows, *self._source)
+        return {"kept": self.rows.kept, "added": self.rows.added, "dropped": self.rows.dropped}
 
     def config(self) -> dict[str, Any]:
         """The task's part of ``config.toml``."""
         return {
             "data": {
                 "path": str(Path(self.data).resolve()),
-                "sha256": self.read.sha256,
+                **self.read.fingerprint,
                 "symbols": self.read.symbols,
             },
             "text": asdict(self.text),
@@ -78,6 +147,7 @@ class TextTask:
             "validation": len(t.validation.numbers),
             "test": len(t.test.numbers),
             "skipped_files": t.skipped,
+            "unknown_in_training": int(t.vocabulary.counts[list(t.vocabulary.unknown)].sum()),
             "unknown_in_validation": sum(t.validation.unknown.values()),
         }
         if len(t.validation.numbers) > 1:
@@ -118,3 +188,20 @@ class TextTask:
         t = self.training
         assert t.batch is not None
         return Streams(self.read.training.numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
+
+
+def _vocabulary_of(run: RunFolder) -> Vocabulary:
+    """The vocabulary that a run keeps; RunError if it is missing or damaged."""
+    return Vocabulary.from_json(run.read_json("vocabulary.json"), str(run.path / "vocabulary.json"))
+
+
+def _check_text(run: RunFolder, data: str, found: dict[str, str]) -> None:
+    kept = run.config()["data"]
+    if same_text(kept, found):
+        return
+    if str(Path(data).resolve()) == kept["path"]:
+        raise RunError(f"{data} has changed since {run.path} was begun: the run cannot go on as it was")
+    raise UsageError(
+        f"{run.path} was begun on {kept['path']}, and {data} is another text: leave it out to go on with the run's, "
+        f"or begin a new run on it with --from {run.path}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.passage import USUAL, Passage, passage_of_file, passage_of_run, passage_of_sample
 from unrolled.tasks.text.reading import Part, read_part, read_text
@@ -143,15 +145,16 @@ class TrainedText:
         return ScoredText(text, self._names(text, numbers), logs, unknown)
 
     def evaluate(
-        self, data: str | None = None, on: str = "validation", tell: Callable[[float], None] | None = None
+        self, data: str | None = None, on: str | None = None, tell: Callable[[float], None] | None = None
     ) -> dict[str, Any]:
         """Scores on a part of the run's own text, or on another one.
 
         One stream from the zero state; each symbol but the first is scored once.
 
         Arguments:
-            data: a file or folder; None for the run's own.
-            on: ``"validation"`` or ``"test"``, of the run's own text.
+            data: a file or folder; None for the run's own text, where it lay when the run was trained.
+            on: ``"validation"`` (the default without ``data``) or ``"test"``, of the run's own text, which
+                ``data`` may name at a new path; None with ``data`` for the whole of it.
             tell: called with the share that is scored, now and then.
 
         Returns:
@@ -160,19 +163,19 @@ class TrainedText:
             of tables of frequencies.
 
         Raises:
-            UsageError: no such file or part.
-            DataError: nothing to score, or the run's text has changed.
+            UsageError: no such file or part, or a part of a text that is not the run's.
+            DataError: nothing to score, or the run's text has moved or changed.
         """
         baselines: dict[str, float] = {}
-        if data is not None:
+        if data is not None and on is None:
             part, name = read_part(data, self.options, self.vocabulary), data
         else:
-            part, baselines = self._own_part(on)
-            name = on
+            name = on or "validation"
+            part, baselines = self._own_part(name, data)
         scored = score(self.model, part, tell)
         if scored is None:
             what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
-            raise DataError(what if data is not None else f"{what}: the split is {self.options.split}")
+            raise DataError(what if name == data else f"{what}: the split is {self.options.split}")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
 
     def passage(self, data: str | None = None) -> Passage:
@@ -186,19 +189,30 @@ class TrainedText:
             UsageError: no such file. DataError: it is empty, or no text.
         """
         if data is not None:
-            return passage_of_file(data, self.options, self.vocabulary)
+            return passage_of_file(data, self.options, self.vocabulary, self.config["data"])
         try:
             return passage_of_run(self.config["data"], self.options, self.vocabulary)
         except (UsageError, DataError) as error:
             return passage_of_sample(self.sample(USUAL), self.vocabulary, str(error))
 
-    def _own_part(self, on: str) -> tuple[Part, dict[str, float]]:
+    def _own_part(self, on: str, path: str | None) -> tuple[Part, dict[str, float]]:
+        """A part of the run's own text, which may have moved to ``path``."""
         if on not in ("validation", "test"):
             raise UsageError(f"--on: must be validation or test, got {on!r}")
         data = self.config["data"]
-        text = read_text(data["path"], self.options)
-        if text.sha256 != data["sha256"]:
-            raise DataError(f"{data['path']} has changed since this run was trained: its {on} part is another")
+        if path is None and not Path(data["path"]).exists():
+            raise DataError(
+                f"the run's text is not at {data['path']} any more: give its new path, "
+                f"unrolled evaluate {self.run.path} FILE --on {on}"
+            )
+        text = read_text(path or data["path"], self.options, lambda _: self.vocabulary.symbols)
+        if not same_text(data, text.fingerprint):
+            if path is None:
+                raise DataError(f"{data['path']} has changed since this run was trained, so its {on} part has, too")
+            raise UsageError(
+                f"--on {on}: {path} is not the text that this run was trained on ({data['path']}): leave out --on "
+                "to score all of it"
+            )
         part: Part = getattr(text, on)
         if len(part.numbers) < 2:
             return part, {}

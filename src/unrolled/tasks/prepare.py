@@ -1,0 +1,88 @@
+"""What training needs before its first update, whether a run begins or goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from unrolled.cells import Cell
+from unrolled.errors import UsageError
+from unrolled.models import Model
+from unrolled.tasks.text.build import CELLS
+from unrolled.threads import limited, suited, using
+from unrolled.training.loop import Trainer
+from unrolled.training.options import TrainingOptions
+
+Listener = Callable[[dict[str, Any]], None]
+
+_WAITS = 16
+"""How often, about, threads wait for one another in an update: in the scans, the head, the loss, the optimizer."""
+
+
+@contextmanager
+def setting(training: TrainingOptions) -> Iterator[None]:
+    """Threads and random numbers as the run has them; the caller's are as before afterwards.
+
+    Raises:
+        UsageError: torch cannot use the device.
+    """
+    try:
+        torch.zeros(1, device=training.device).item()  # the meta device makes tensors, and no numbers
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:60]
+        raise UsageError(f"--device {training.device}: torch cannot use it here ({reason})") from error
+    with using(training.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        yield
+
+
+def use_threads(training: TrainingOptions, model: Model) -> int:
+    """Make torch use what was asked for, one thread a core at most; else what is suited to the work of an update."""
+    if training.threads is not None:
+        threads = limited(training.threads)
+    else:
+        assert training.batch is not None
+        steps = training.batch * (training.update_every or training.bptt or 100)
+        operations = 6.0 * steps * sum(p.numel() for p in model.parameters())  # forward, and backward twice as many
+        threads = suited(limited(torch.get_num_threads()), operations / _WAITS)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def built(job: Any, cell: type[Cell], name: str) -> Model:
+    """The model, tried for one step, so that a mistake in a cell shows before anything is written."""
+    try:
+        model = job.build(cell).to(job.training.device)
+        with torch.no_grad():
+            model(torch.zeros(1, 2, dtype=torch.long, device=job.training.device))
+    except UsageError:
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise UsageError("the model does not fit into memory: choose a smaller --hidden or --layers") from error
+        if name in CELLS:
+            raise
+        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}") from error
+    return model
+
+
+def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
+    """The first event: what is trained on what, and which settings were chosen for the person."""
+    settings = config[config["task"]] | config["training"]
+    earlier = config.get("earlier", [])
+    event = {
+        "event": "started",
+        "run": str(trainer.run_folder.path),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "settings": {name: value for name, value in settings.items() if value is not None},
+        "chosen": chosen,
+        "updates": trainer.budget.updates,
+        "from_update": trainer.progress.update,
+        "budget": len(earlier) + 1,
+        "further": trainer.progress.budget < len(earlier),
+        "data": config["data"] | job.describe(),
+    }
+    return event | ({"from": config["from"]} if "from" in config else {})

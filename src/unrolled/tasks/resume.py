@@ -1,0 +1,144 @@
+"""Going on with a run: where it stopped, further than it was asked to, or from its beginning."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from typing import Any
+
+from unrolled.cells import Cell
+from unrolled.errors import UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.load import cell_of_run, check_source, load
+from unrolled.tasks.prepare import Listener, built, setting, started
+from unrolled.tasks.registry import task_class
+from unrolled.tasks.text.build import CELLS
+from unrolled.threads import limited
+from unrolled.training.loop import Trainer
+from unrolled.training.options import TrainingOptions, flag
+
+_BUDGETS = ("epochs", "minutes")
+_OF_A_BUDGET = (*_BUDGETS, "lr", "warmup")
+"""Settings that may change when a finished run is trained further."""
+
+
+def resume(
+    folder: RunFolder, data: str | None, task: str, given: dict[str, Any], allow_code: bool, listen: Listener
+) -> Any:
+    """Go on from the last checkpoint; a finished run goes on if a larger budget is given.
+
+    Raises:
+        UsageError: a setting that is not the run's. RunError: the folder, or the text, is not what it was.
+    """
+    config = folder.config(task)
+    kind = task_class(task)
+    own = given.get("cell")
+    cell = cell_of_run(folder, config, own if own not in CELLS else None, allow_code)
+    training = folder.options(TrainingOptions, "training")
+    finished = folder.finished
+    asked = _asked(training, given) if finished else None
+    check_settings(folder, config, task, given, _OF_A_BUDGET if asked else _BUDGETS if finished else ())
+    check_source(folder, cell)
+    if finished and asked is None:
+        return _finished(folder, cell, training, given, listen)
+    with setting(asked or training):
+        job = kind.of_run(folder, data, asked or training)
+        trainer = Trainer(job, built(job, cell, config[task]["cell"]), asked or training, folder, listen)
+        trainer.restore()
+        if asked and not trainer.asks_for_more:
+            return _finished(folder, cell, training, given, listen)
+        kept = config | ({"data": job.config()["data"]} if data is not None else {})
+        if asked:
+            folder.read_model()  # damage shows before anything is changed
+            kept |= {"training": asdict(asked), "earlier": [*folder.earlier(), _earlier(training, trainer)]}
+        if kept != config:
+            folder.write_config(kept)
+        listen(started(job, kept, [], trainer))
+        if trainer.progress.budget < len(kept.get("earlier", [])):
+            trainer.begin_budget()
+        trainer.run()
+    return load(folder.path, cell=cell)
+
+
+def begin_again(
+    folder: RunFolder, data: str | os.PathLike | None, task: str, given: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The data and the settings of a run that never came to a checkpoint."""
+    config = folder.config(task)
+    check_settings(folder, config, task, given)
+    settings = config[task] | config["training"]
+    if settings["cell"] not in CELLS:
+        if "cell" in given:
+            settings["cell"] = given["cell"]
+        elif config.get("from", {}).get("program"):
+            del settings["cell"]
+        else:
+            raise UsageError(f"--cell: name the cell again: {folder.path} was begun with {settings['cell']}")
+    return task_class(task).text_path(folder, data), settings
+
+
+def check_settings(
+    folder: RunFolder, config: dict[str, Any], task: str, given: dict[str, Any], free: tuple[str, ...] = ()
+) -> None:
+    """A resumed run keeps its settings, but the ones named in ``free``; what is given again must agree.
+
+    Raises:
+        UsageError: a setting differs.
+    """
+    kept = config[task] | config["training"]
+    for name, value in given.items():
+        if name == "cell":
+            if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
+                raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
+        elif name == "threads" and kept.get(name) == limited(value):
+            continue
+        elif name not in free and kept.get(name) != value and str(kept.get(name)) != str(value):
+            if name in _BUDGETS:
+                raise UsageError(
+                    f"{flag(name)}: {folder.path} has not come to the end of its budget of {_budget(kept)}: "
+                    "finish it with --resume alone, and train it further then"
+                )
+            raise UsageError(
+                f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "
+                "a resumed run keeps its settings"
+            )
+
+
+def _asked(training: TrainingOptions, given: dict[str, Any]) -> TrainingOptions | None:
+    """The settings of a further budget; None if none is given, or plainly no larger one."""
+    budget = {name: given[name] for name in _BUDGETS if name in given}
+    if not budget:
+        return None
+    none: dict[str, Any] = dict.fromkeys(_BUDGETS)
+    changed = replace(training, **none | {name: given[name] for name in _OF_A_BUDGET if name in given})
+    for name in _BUDGETS:
+        before, now = getattr(training, name), getattr(changed, name)
+        if before is not None and now is not None and now <= before:
+            return None
+    return changed
+
+
+def _earlier(training: TrainingOptions, trainer: Trainer) -> dict[str, Any]:
+    """What config.toml keeps of a budget that is used up."""
+    p = trainer.progress
+    settings = {name: getattr(training, name) for name in _OF_A_BUDGET if getattr(training, name) is not None}
+    return settings | {"updates": p.update, "seconds": round(p.seconds, 3)}
+
+
+def _finished(
+    folder: RunFolder, cell: type[Cell], training: TrainingOptions, given: dict[str, Any], listen: Listener
+) -> Any:
+    """There is nothing to do: say so."""
+    about = folder.checkpoint_about()
+    event = {"event": "already finished", "run": str(folder.path), "budget": _budget(asdict(training))}
+    event |= {"updates": about.get("update", 0), "minutes": round(about.get("seconds", 0.0) / 60, 2)}
+    asked = {name: given[name] for name in _BUDGETS if name in given}
+    listen(event | ({"asked": _budget(asked)} if asked else {}))
+    return load(folder.path, cell=cell)
+
+
+def _budget(settings: dict[str, Any]) -> str:
+    """``3 epochs``, ``1 minute``."""
+    name = next(name for name in _BUDGETS if settings.get(name) is not None)
+    amount = f"{settings[name]:g}"
+    return f"{amount} {name.removesuffix('s') if amount == '1' else name}"

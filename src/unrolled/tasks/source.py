@@ -1,0 +1,107 @@
+"""Another run, whose weights a new run starts from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from unrolled.cells import Cell
+from unrolled.errors import RunError, UsageError
+from unrolled.runs.arrays import Arrays, digest
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.load import cell_from_program, cell_of_run, check_source, resolve_cell
+from unrolled.tasks.registry import task_class
+from unrolled.tasks.text.build import CELLS
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run as it is when another one starts from it.
+
+    Fields:
+        options: the settings of its task.
+        arrays: its best weights; ``update`` is where they are from.
+        cell_name, cell: its cell, as the new run is to have it.
+        is_program: the cell is the program that the folder keeps.
+    """
+
+    folder: RunFolder
+    options: Any
+    arrays: Arrays
+    update: int
+    cell_name: str
+    cell: type[Cell]
+    is_program: bool
+
+    def about(self) -> dict[str, Any]:
+        """What the new run keeps of it."""
+        return {
+            "run": str(self.folder.path.resolve()),
+            "update": self.update,
+            "sha256": digest(self.arrays),
+            "program": self.is_program,
+        }
+
+    def keep_cell(self, folder: RunFolder) -> None:
+        """Copy a cell that is a program to the new run, with its text for a person to read."""
+        folder.write_json("program.json", self.folder.read_json("program.json"))
+        source = self.folder.path / "cell.py"
+        if source.is_file():
+            folder.write_text("cell.py", source.read_text(encoding="utf-8"))
+
+
+def open_source(
+    run: str | os.PathLike, task: str, cell: str | type[Cell] | None = None, allow_code: bool = False
+) -> Source:
+    """The run that a new one is to start from; it may be unfinished, as long as it has weights.
+
+    Arguments:
+        cell: given for the new run; it must be the source's.
+        allow_code: run the cell's source that the folder keeps, in place of its program.
+
+    Raises:
+        RunError: no run there, a damaged one, of another task, or without weights.
+        UsageError: another cell.
+    """
+    folder = RunFolder(run)
+    config = folder.config(task)
+    options = folder.options(task_class(task).options_class, task)
+    arrays, about = folder.read_model()
+    name, kind, is_program = options.cell, None, False
+    if cell is not None:
+        name, kind = resolve_cell(cell)
+        if (name in CELLS or options.cell in CELLS) and name != options.cell:
+            raise UsageError(
+                f"--cell: {folder.path} has {options.cell}, got {name}; a run that starts from its weights has the "
+                "same: leave out --cell or --from"
+            )
+        check_source(folder, kind)
+    elif not allow_code:
+        kind = cell_from_program(folder, config)
+        is_program = kind is not None
+    update = about.get("update")
+    return Source(
+        folder,
+        options,
+        arrays,
+        update if isinstance(update, int) else 0,
+        name,
+        kind or cell_of_run(folder, config, None, allow_code),
+        is_program,
+    )
+
+
+def open_again(begun: dict[str, Any], task: str, cell: str | type[Cell] | None, allow_code: bool) -> Source:
+    """The source of a run that was begun, and never came to a checkpoint.
+
+    Raises:
+        RunError: it is not there any more, or has other weights by now.
+    """
+    source = open_source(str(begun.get("run")), task, cell, allow_code)
+    if digest(source.arrays) != begun.get("sha256"):
+        raise RunError(
+            f"the weights of {source.folder.path} have changed since this run was begun from them, and it made no "
+            "update: remove its folder, and begin anew"
+        )
+    return source

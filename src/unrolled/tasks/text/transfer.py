@@ -1,0 +1,132 @@
+"""A model of one text that starts from the weights of another: which symbols keep their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import RunError, UsageError
+from unrolled.models import Model
+from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.reading import Choice
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
+from unrolled.training.checkpoints import load_weights, to_arrays
+from unrolled.training.options import flag
+
+FRESH = -1
+"""In place of a row's number: the symbol is new, and its row starts as in any new model."""
+
+_BY_SYMBOL = ("encoder.weight", "head.map.weight", "head.map.bias")
+"""Tensors with one row a symbol."""
+
+_SAME = ("units", "hidden", "layers")
+_TAKEN_OVER = ("dropout", "vocabulary_size")
+_FIRST_WEIGHTS = ("recurrent_init", "forget_bias", "chrono")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of a new model come from.
+
+    Fields:
+        numbers: for each symbol its row in the source, or `FRESH` (V,).
+        kept, added, dropped: symbols in both vocabularies, in the new one alone, in the source's alone; the
+            unknown symbol is not counted.
+    """
+
+    numbers: np.ndarray
+    kept: int
+    added: int
+    dropped: int
+
+
+def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of a run that starts from another's weights: those of its model are the source's.
+
+    Raises:
+        UsageError: a given setting contradicts the weights. RunError: the source does not say how large it is.
+    """
+    if source.hidden is None or source.layers is None:
+        raise RunError(f"{where} is damaged: its config.toml does not say how large the model is")
+    for name in _SAME:
+        if name in given and given[name] != getattr(source, name):
+            raise UsageError(
+                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run that starts "
+                f"from its weights has the same: leave out {flag(name)} or --from"
+            )
+    for name in _FIRST_WEIGHTS:
+        if name in given and given[name] != getattr(TextOptions(), name):
+            raise UsageError(
+                f"{flag(name)}: a run that starts from the weights of {where} has no fresh ones to set: leave out "
+                f"{flag(name)} or --from"
+            )
+    return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
+
+
+def choice(source: Vocabulary, options: TextOptions) -> Choice:
+    """The vocabulary of a model that starts from one of ``source``, given that of its own text.
+
+    ``same`` is the source's; ``text`` is the text's; ``extended`` is the source's, and behind it what the text
+    has besides. An extended vocabulary of words leaves out the source's rarest where it would be larger than
+    ``vocabulary_size``.
+    """
+
+    def chosen(own: list[str]) -> list[str]:
+        if options.vocabulary == "same":
+            return source.symbols
+        if options.vocabulary == "text":
+            return own
+        new = [symbol for symbol in own if symbol and symbol not in source.numbers]
+        kept = source.symbols
+        room = options.vocabulary_size - len(new)
+        if source.units == "words" and len(kept) > room:
+            needed = {"", *own}
+            others = [k for k, symbol in enumerate(kept) if symbol not in needed]
+            others.sort(key=lambda k: -source.counts[k])
+            spare = max(0, room - sum(symbol in needed for symbol in kept))
+            left_out = set(others[spare:])
+            kept = [symbol for k, symbol in enumerate(kept) if k not in left_out]
+        return [*kept, *new]
+
+    return chosen
+
+
+def match(source: Vocabulary, own: Vocabulary) -> Rows:
+    """Which row of the source each symbol has.
+
+    >>> a = Vocabulary("characters", ["", "a", "b"], [0, 1, 1])
+    >>> b = Vocabulary("characters", ["", "b", "c"], [0, 1, 1])
+    >>> match(a, b).numbers.tolist()
+    [0, 2, -1]
+    """
+    numbers = np.array([source.numbers.get(symbol, FRESH) for symbol in own.symbols], dtype=np.int64)
+    kept = int((numbers != FRESH).sum())
+    added, dropped = len(own.numbers) - kept, len(source.numbers) - kept
+    if own.has_unknown:
+        numbers[UNKNOWN] = UNKNOWN
+    return Rows(numbers, kept, added, dropped)
+
+
+def carry_over(model: Model, arrays: Mapping[str, np.ndarray], rows: Rows, symbols: int, where: str) -> None:
+    """Give a new model the weights of the source; fresh rows stay as they are.
+
+    Arguments:
+        symbols: how many the source's vocabulary has.
+        where: the source's file, for errors.
+
+    Raises:
+        RunError: the weights are not those of such a model.
+    """
+    fresh = to_arrays(model.state_dict())
+    known = rows.numbers != FRESH
+    new = dict(arrays)
+    for name in _BY_SYMBOL:
+        old = arrays.get(name)
+        if old is None or len(old.shape) == 0 or len(old) != symbols or old.shape[1:] != fresh[name].shape[1:]:
+            continue  # `load_weights` says what is wrong
+        new[name] = fresh[name].copy()
+        new[name][known] = old[rows.numbers[known]]
+    load_weights(model, new, where)

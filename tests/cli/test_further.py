@@ -1,0 +1,83 @@
+"""Training further, starting from another run, and texts that have moved, as the command line shows them."""
+
+import json
+
+import pytest
+
+import unrolled
+from helpers import TEXT
+
+TINY = ("--batch", 4, "--bptt", 20, "--threads", 1)
+
+
+@pytest.fixture
+def run(tmp_path, text):
+    unrolled.fit(text, tmp_path / "run", epochs=0.5, hidden=8, batch=4, bptt=20, threads=1)
+    return tmp_path / "run"
+
+
+def test_further(cli, run):
+    status, out, _ = cli("train", "--run", run, "--resume", "--epochs", 0.8)
+    assert status == 0
+    assert f"Training {run} further after update" in out
+    assert "counted from the run's start" in out
+    status, out, _ = cli("runs", run.parent)
+    assert "finished, budget 2" in out
+    status, out, _ = cli("runs", run.parent, "--json")
+    assert (json.loads(out)["state"], json.loads(out)["budget"]) == ("finished, budget 2", 2)
+    for asked, said in (((), "To train it further, give a larger --epochs"), (("--epochs", 0.8), "would be no more")):
+        status, out, _ = cli("train", "--run", run, "--resume", *asked)
+        assert status == 0
+        assert "is finished after 0.8 epochs" in out
+        assert said in out
+    status, out, _ = cli("train", "--run", run, "--resume", "--epochs", 1, "--hidden", 9)
+    assert status == 2
+    status, out, _ = cli("inspect", run)
+    assert status == 0
+    report = (run / "inspect" / "report.html").read_text()
+    assert "Dotted: a further budget" in report
+
+
+def test_a_run_in_its_second_budget_is_not_finished(cli, run):
+    class StopError(Exception):
+        pass
+
+    def listen(event):
+        if event["event"] == "validation":
+            raise StopError
+
+    with pytest.raises(StopError):
+        unrolled.fit(None, run, resume=True, epochs=1, listen=listen)
+    out = json.loads(cli("runs", run.parent, "--json")[1])
+    assert out["state"].endswith("%, budget 2")
+    assert out["validation_loss"] == pytest.approx(
+        unrolled.runs.folder.RunFolder(run).checkpoint_about()["best_loss"]
+    )
+    assert "Training has not come to its end" in cli("inspect", run)[1].replace("\n  ", " ")
+    status, _, err = cli("train", "text", "--run", run)
+    assert (status, "a run that is not finished" in err) == (1, True)
+
+
+def test_from(cli, run, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT.replace("times", "tïmes"))
+    status, out, _ = cli("train", other, "--run", tmp_path / "b", "--from", run, "--epochs", 0.3, *TINY)
+    assert status == 0
+    assert "1 added with fresh rows, 0 dropped" in out
+    for wrong in (("--hidden", 9), ("--units", "bytes"), ("--from", ""), ("--from", tmp_path)):
+        status, _, err = cli(
+            "train", other, "--run", tmp_path / "new" / "c", "--from", run, "--epochs", 1, *TINY, *wrong
+        )
+        assert status in (1, 2)
+        assert len(err.splitlines()) == 1
+        assert not (tmp_path / "new").exists()
+
+
+def test_moved(cli, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    unrolled.fit(tmp_path / "a.txt", tmp_path / "run", epochs=0.5, hidden=8, batch=4, bptt=20, threads=1)
+    (tmp_path / "a.txt").rename(tmp_path / "b.txt")
+    status, _, err = cli("evaluate", tmp_path / "run", "--on", "test")
+    assert status == 1
+    assert "any more: give its new path, unrolled evaluate" in err
+    assert cli("evaluate", tmp_path / "run", tmp_path / "b.txt", "--on", "test")[1].startswith("on           test,")
