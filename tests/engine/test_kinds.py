@@ -208,6 +208,7 @@ TAPS = {
         "h m",
         (H, H),
     ),
+    "one column of another state": (lambda c, x, r, u: (u[:, 3:], torch.sigmoid(c.U(x) + r)), "r u", (1, H)),
     "the other state": (lambda c, x, h, m: (m, h + c.U(x)), "h m", (H, H)),
 }
 

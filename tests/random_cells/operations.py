@@ -102,8 +102,6 @@ UNARY: list[tuple[tuple[str, ...], float, float, Callable[[float], float]]] = [
 
 EXTENDED: list[tuple[tuple[str, ...], float, float, Callable[[float], float]]] = [
     (("F.logsigmoid({})",), -INF, INF, lambda a: -math.log1p(math.exp(-a))),
-    (("F.hardsigmoid({})",), -INF, INF, lambda a: min(max(a / 6 + 0.5, 0.0), 1.0)),
-    (("F.celu({})", "F.celu({}, 1.0)"), -INF, INF, _elu(1.0)),
     (("F.selu({})",), -INF, INF, lambda a: 1.0507 * _elu(1.67326)(a)),
     (("F.gelu({})", "F.mish({})", "F.softsign({})", "F.tanhshrink({})"), -INF, INF, lambda a: a),
     (("torch.sin({})", "torch.erf({})", "torch.cos({})", "torch.atan({})"), -INF, INF, math.sin),

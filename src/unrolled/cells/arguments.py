@@ -34,7 +34,7 @@ def share(owner: str, name: str, value: Any) -> float:
     >>> share("Stack", "dropout", 0.5)
     0.5
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ValueError(f"{owner}: {name} must lie in [0, 1), got {value!r}")
     return float(value)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import zip_longest
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,89 +28,6 @@ def _on(*packets: str) -> Callable[[Callable], Callable]:
         return handler
 
     return register
-
-
-class MisfitError(ValueError):
-    """Widths that do not go together."""
-
-
-_BY_TORCH = {
-    *("slice", "split", "split_with_sizes", "unsafe_split", "chunk", "unsafe_chunk", "select", "alias", "detach"),
-    *("view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "lift_fresh", "scalar_tensor"),
-    *("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"),
-}
-
-
-def result_of(func: Any, args: Any, kwargs: Any) -> Any:
-    """What the operation makes, as tensors without data.
-
-    Only views are asked of torch: its shape functions for the rest are Python, and import half of torch. Number
-    types, and what torch refuses, are those of the same operation on one number for each tensor.
-    """
-    name = func.overloadpacket.__name__
-    tensors = tensors_of(args, kwargs)
-    if name in _BY_TORCH or all(t.dim() == 0 and t.device.type == "cpu" for t in tensors):
-        return func(*args, **kwargs)
-    if name == "native_layer_norm":
-        a = args[0]
-        return torch.empty_like(a), a.new_empty(a.shape[0], 1), a.new_empty(a.shape[0], 1)
-    made = func(*map(_one, args), **{name: _one(a) for name, a in kwargs.items()})
-    shape = _shape(name, args, kwargs, tensors)
-    if isinstance(made, Tensor):
-        return torch.empty(shape, dtype=made.dtype, device="meta")
-    return tuple(torch.empty(shape, dtype=m.dtype, device="meta") for m in made)
-
-
-def tensors_of(args: Any, kwargs: Any) -> list[Tensor]:
-    """The tensors among an operation's arguments, in lists of them too."""
-    found: list[Tensor] = []
-    for a in (*args, *kwargs.values()):
-        if isinstance(a, Tensor):
-            found.append(a)
-        elif isinstance(a, list | tuple):
-            found += [t for t in a if isinstance(t, Tensor)]
-    return found
-
-
-def _one(a: Any) -> Any:
-    """One number in place of a tensor."""
-    if isinstance(a, Tensor):
-        return torch.ones([1] * a.dim(), dtype=a.dtype)
-    return [_one(t) for t in a] if isinstance(a, list | tuple) else a
-
-
-def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[int, ...]:
-    if name in ("mm", "matmul", "addmm", "linear", "mv"):
-        a, b = args[1:3] if name == "addmm" else args[:2]
-        if a.dim() != 2 or b.dim() > 2 or a.shape[1] != b.shape[-1 if name == "linear" else 0]:
-            raise MisfitError(f"a product of shapes {_named(a)} and {tuple(b.shape)}")
-        made = (a.shape[0], *(b.shape[:1] if name == "linear" else b.shape[1:]))
-        added = [t for t in tensors if t is not a and t is not b]
-        return _broadcast(made, *(t.shape for t in added))
-    if name in ("sum", "mean"):
-        keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-        return (args[0].shape[0], 1) if keep else tuple(args[0].shape[:1])
-    if name == "cat":
-        dim = args[1] if len(args) > 1 else 0
-        if any(t.dim() != 2 or t.shape[0] != args[0][0].shape[0] for t in args[0]) or dim % 2 != 1:
-            raise NotImplementedError("cat across the sequences of the batch")
-        return args[0][0].shape[0], sum(t.shape[1] for t in args[0])
-    return _broadcast(*(t.shape for t in tensors))
-
-
-def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape of what is computed from tensors of these shapes; torch's own function imports half of torch."""
-    made: list[int] = []
-    for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
-        wide = {n for n in sizes if n != 1}
-        if len(wide) > 1:
-            raise MisfitError(f"shapes {', '.join(map(str, map(tuple, shapes)))} do not go together")
-        made.append(wide.pop() if wide else 1)
-    return tuple(reversed(made))
-
-
-def _named(a: Tensor) -> str:
-    return str(("N", *a.shape[1:])).replace("'", "")
 
 
 def _width(result: Tensor) -> int:
@@ -139,12 +55,13 @@ def _simple(name: str, kind: str) -> None:
         return _each(r, result, kind, *args)
 
 
-for _name in ("neg", "mul", "sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "square", "sqrt", "abs"):
+for _name in (
+    *("neg", "mul", "sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "square", "sqrt", "abs"),
+    *("minimum", "maximum", "gt", "ge", "eq", "where"),
+):
     _simple(_name, _name)
-for _name in ("minimum", "maximum", "gt", "ge", "eq", "where"):
-    _simple(_name, _name)
-_simple("sgn", "sign")
-_simple("sign", "sign")
+for _name in ("sgn", "sign"):
+    _simple(_name, "sign")
 
 
 @_on("div")
@@ -306,14 +223,8 @@ def _hardtanh(r: Recorder, result: Tensor, a: Any, low: float = -1, high: float 
     return _each(r, result, "where", _each(r, result, "ge", a, high), high, a)
 
 
-@_on("clamp_min")
-def _clamp_min(r: Recorder, result: Tensor, a: Tensor, low: Any) -> str:
-    return _clamp(r, result, a, low)
-
-
-@_on("clamp_max")
-def _clamp_max(r: Recorder, result: Tensor, a: Tensor, high: Any) -> str:
-    return _clamp(r, result, a, None, high)
+HANDLERS[_aten.clamp_min] = _clamp
+HANDLERS[_aten.clamp_max] = lambda r, result, a, high: _clamp(r, result, a, None, high)
 
 
 @_on("addcmul")
@@ -422,10 +333,9 @@ def _filled(value: float) -> Callable[..., str | float]:
     return handler
 
 
-for _name, _value in (("zeros", 0.0), ("zeros_like", 0.0), ("new_zeros", 0.0)):
-    HANDLERS[getattr(_aten, _name)] = _filled(_value)
-for _name, _value in (("ones", 1.0), ("ones_like", 1.0), ("new_ones", 1.0)):
-    HANDLERS[getattr(_aten, _name)] = _filled(_value)
+for _name, _value in (("zeros", 0.0), ("ones", 1.0)):
+    for _packet in (_name, f"{_name}_like", f"new_{_name}"):
+        HANDLERS[getattr(_aten, _packet)] = _filled(_value)
 
 
 @_on("full", "full_like", "new_full")

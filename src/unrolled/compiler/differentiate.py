@@ -113,7 +113,7 @@ class _Tape:
             assert op.view is not None
             self.rows.append((op.view, d))
         elif op.kind == "slice":
-            self._add(op.values[0], d, op.start)
+            self._add(op.values[0], d, op.start, op.width)
         elif op.kind == "cat":
             column = 0
             for part in op.values:
@@ -133,9 +133,9 @@ class _Tape:
                 if isinstance(a, str) and a in self._wanted and (rule := _RULES.get((op.kind, k))):
                     self._add(a, rule(self, op, d))
 
-    def _add(self, value: str, d: str, start: int = 0) -> None:
-        width = next((op.width for op in reversed(self.ops) if op.out == d), self.loop.widths.get(value, 0))
-        self._parts.setdefault(value, []).append((start, width, d))
+    def _add(self, value: str, d: str, start: int = 0, width: int | None = None) -> None:
+        """A gradient of ``value``, or of ``width`` columns of it from ``start`` on."""
+        self._parts.setdefault(value, []).append((start, self.loop.widths[value] if width is None else width, d))
 
     def _sum(self, value: str) -> str | None:
         parts = self._parts.get(value, [])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,59 +15,12 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
-from unrolled.compiler import aten
+from unrolled.compiler import aten, shapes
 from unrolled.compiler.program import Input, Names, Op, Program, View, check
 from unrolled.compiler.tidy import tidy
+from unrolled.compiler.traced import Derived, Pick, Ref, Traced, UnsupportedError
 
 _BATCHES = (10007, 10009)  # no width of a cell is like them; two, to see that the batch is in no number
-
-
-class UnsupportedError(Exception):
-    """The compiler cannot take this cell: which operation, and where it stands."""
-
-    def __init__(self, reason: str, where: str = "") -> None:
-        super().__init__(f"{reason}{f' ({where})' if where else ''}")
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A tensor computed from parameters alone, such as a masked matrix: made before the scan, by torch.
-
-    Parts of it are known by their places in a contiguous tensor, whatever layout ``function`` gives; ``is_view``
-    says that it shares the memory of an argument, and is only a step on the way to others.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    args: tuple
-    kwargs: dict[str, Any]
-    is_view: bool
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A cell's program, and what has to be computed from its parameters first."""
-
-    program: Program
-    derived: tuple[Derived, ...] = ()
-    lines: Mapping[str, str] = field(default_factory=dict)
-    """Where the equation makes each value that it names."""
-
-    def named(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of ``program.parameters`` by name, from the cell's own."""
-        known: dict[str, Any] = {name: p.contiguous() for name, p in named.items()} if self.derived else dict(named)
-        for node in self.derived:
-            args, kwargs = tree_map(lambda a: known[a.name] if isinstance(a, _Ref) else a, (node.args, node.kwargs))
-            made = node.function(*args, **kwargs)
-            known[node.name] = made if node.is_view else made.contiguous()
-        return {name: known[name] for name, _ in self.program.parameters}
-
-
-@dataclass(frozen=True)
-class _Ref:
-    """A parameter, or a derived tensor, as an argument."""
-
-    name: str
 
 
 def trace(
@@ -99,12 +51,12 @@ def trace(
 def _trace(
     cell: Cell, constants: tuple[int, ...], batch: int, around: Callable[[], AbstractContextManager]
 ) -> Traced:
-    shapes = cell.state_shapes()
-    if any(len(shape) != 1 for shape in shapes.values()):
+    states = cell.state_shapes()
+    if any(len(shape) != 1 for shape in states.values()):
         raise UnsupportedError(f"{type(cell).__name__} has a state that is no vector")
-    taken = {*shapes, *cell.constants}
+    taken = {*states, *cell.constants}
     inputs = [Input("sequence", "x" if "x" not in taken else Names(taken).fresh("x"), cell.input_size)]
-    inputs += [Input("state", name, shape[0]) for name, shape in shapes.items()]
+    inputs += [Input("state", name, shape[0]) for name, shape in states.items()]
     inputs += [Input("constant", name, width) for name, width in zip(cell.constants, constants, strict=True)]
     if len({i.name for i in inputs}) != len(inputs):
         raise UnsupportedError(f"{type(cell).__name__} has two inputs of one name")
@@ -118,11 +70,11 @@ def _trace(
             names, returned = torch.func.functional_call(
                 step, {f"cell.{name}": p for name, p in stand_ins.items()}, tuple(tensors)
             )
-            new = cell.checked(returned, tuple(tensors[1 : 1 + len(shapes)]))
+            new = cell.checked(returned, tuple(tensors[1 : 1 + len(states)]))
             outputs = recorder.outputs(new)
     except UnsupportedError:
         raise
-    except aten.MisfitError as error:
+    except shapes.MisfitError as error:
         if constants:  # their widths are the caller's
             raise ValueError(f"{error} ({recorder.here()})") from error
         raise UnsupportedError(str(error), recorder.here()) from error
@@ -147,9 +99,11 @@ def _finish(
     ops = [Op(renamed[op.out], op.width, op.kind, op.renamed(renamed).args, op.view, op.start) for op in recorder.ops]
     used = {op.view.parameter for op in ops if op.view is not None}
     derived = recorder.needed(used)
-    shapes = [(name, tuple(p.shape)) for name, p in own.items() if name in used]
-    shapes += [(d.name, recorder.shapes[d.name]) for d in derived if d.name in used]
-    made = Program(type(cell).__name__, tuple(inputs), tuple(shapes), tuple(ops), tuple(renamed[o] for o in outputs))
+    parameters = [(name, tuple(p.shape)) for name, p in own.items() if name in used]
+    parameters += [(d.name, recorder.shapes[d.name]) for d in derived if d.name in used]
+    made = Program(
+        type(cell).__name__, tuple(inputs), tuple(parameters), tuple(ops), tuple(renamed[o] for o in outputs)
+    )
     check(made)
     lines = {renamed[out]: line for out, line in recorder.lines.items() if out in wished}
     return Traced(tidy(made), derived, lines)
@@ -184,7 +138,7 @@ class Recorder(TorchDispatchMode):
         self._numbers: dict[int, float] = {}  # of 0-d tensors that the equation itself makes
         self._parameter_names = Names(parameters)
         self._storages = {_storage(p): name for name, p in parameters.items()}
-        self._refs = {id(p): _Ref(name) for name, p in parameters.items()}
+        self._refs = {id(p): Ref(name) for name, p in parameters.items()}
         self._derived: list[Derived] = []
         self._kept += list(parameters.values())
         code = getattr(cell.equation, "__func__", cell.equation).__code__
@@ -219,7 +173,7 @@ class Recorder(TorchDispatchMode):
             if node.name in wanted:
                 kept.append(node)
                 flat, _ = tree_flatten((node.args, node.kwargs))
-                wanted |= {a.name for a in flat if isinstance(a, _Ref)}
+                wanted |= {a.name for a in flat if isinstance(a, Ref)}
         return tuple(reversed(kept))
 
     # What the operations of `aten` are written with
@@ -289,7 +243,7 @@ class Recorder(TorchDispatchMode):
             sys.setprofile(listening)
 
     def _taken(self, func: Any, args: Any, kwargs: Any) -> Any:
-        tensors = aten.tensors_of(args, kwargs)
+        tensors = shapes.tensors_of(args, kwargs)
         self._refuse_odd(func, tensors)
         if not tensors or self._is_new(tensors) or any(id(t) in self._values or self._repeats(t) for t in tensors):
             return self._record(func, args, kwargs)
@@ -326,7 +280,7 @@ class Recorder(TorchDispatchMode):
             raise UnsupportedError(
                 f"the operation {func.overloadpacket._qualified_op_name} is not known", self.here()
             )
-        result = aten.result_of(func, args, kwargs)
+        result = shapes.result_of(func, args, kwargs)
         values = handler(self, result, *args, **kwargs)
         made = result if isinstance(result, tuple | list) else (result,)
         for tensor, value in zip(made, values if isinstance(values, list) else [values], strict=False):
@@ -352,9 +306,9 @@ class Recorder(TorchDispatchMode):
             if not is_view:  # parts of it are known by their places in a contiguous tensor
                 tensor = flat[k] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
             name = self._parameter_names.fresh("derived")
-            pick = func if isinstance(result, Tensor) else _Pick(func, k)
-            self._derived.append(Derived(name, pick, *refs, is_view))
-            self._refs[id(tensor)] = _Ref(name)
+            pick = func if isinstance(result, Tensor) else Pick(func, k)
+            self._derived.append(Derived(name, pick, refs[0], refs[1], is_view))
+            self._refs[id(tensor)] = Ref(name)
             self._kept.append(tensor)
             self.shapes[name] = tuple(tensor.shape)
             self._storages.setdefault(_storage(tensor), name)
@@ -390,16 +344,6 @@ class Recorder(TorchDispatchMode):
                 self._line = frame.f_lineno
                 return
             frame = frame.f_back
-
-
-class _Pick:
-    """One of the results of a function that has several."""
-
-    def __init__(self, function: Callable[..., Any], index: int) -> None:
-        self._function, self._index = function, index
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function(*args, **kwargs)[self._index]
 
 
 def _overlaps(matrix: Tensor) -> bool:

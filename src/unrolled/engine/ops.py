@@ -46,6 +46,7 @@ def _check(program: str, given: Given) -> None:
     if not T:
         raise ValueError("unrolled::scan: the sequences have no steps")
     like = given.sequences[0]
+    wanted: list[tuple[Tensor, tuple[int, ...]]]
     wanted = [(t, (T, N, i.width)) for t, i in zip(given.sequences, made.sequences, strict=True)]
     wanted += [(t, (N, s.width)) for t, s in zip(given.states, made.states, strict=True)]
     wanted += [(t, (N, s.width)) for t, s in zip(given.resets, made.states, strict=False)]
@@ -230,7 +231,7 @@ def _batched_gradients(
     with torch.enable_grad():
         parts = (given.sequences, given.states, given.resets, given.constants, given.parameters)
         leaves = [[_leaf(t, again) for t in part] for part in parts]
-        outputs = reference.scan(compiled(program), Given(*leaves, given.flags, given.reverse))
+        outputs = reference.scan(compiled(program), Given(*leaves, given.flags, given.reverse))  # type: ignore[call-arg,arg-type]
         came = [(y, d) for y, d in zip(outputs, upstream, strict=True) if d is not None]
         chosen = [t for t, w in zip((t for part in leaves for t in part), wanted, strict=True) if w]
         of, given_to = zip(*came, strict=True)

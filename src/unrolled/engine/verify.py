@@ -190,14 +190,16 @@ class _Unrolled(nn.Module):
         super().__init__()
         self.cell = cell
 
-    def forward(self, x: Tensor, state: tuple, constants: tuple, call: _Call) -> Any:
+    def forward(self, *args: Any) -> Any:
+        x, state, constants, call = args
         return eager.scan(self.cell, x, state, call.lengths, call.resets, call.reverse, constants)
 
 
 class _Initial(_Unrolled):
     """The states after a reset."""
 
-    def forward(self, N: int, x: Tensor) -> Any:
+    def forward(self, *args: Any) -> Any:
+        N, x = args
         return self.cell.initial_state(N, like=x)
 
 

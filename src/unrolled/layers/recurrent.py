@@ -98,7 +98,7 @@ class Recurrent(nn.Module):
         lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
         if weight is not None and weight.dtype != x.dtype and not lowered:
             raise ValueError(f"{name}: x has dtype {x.dtype}, the weights have {weight.dtype}")
-        lengths = check_lengths(name, lengths, *x.shape[:2], x.device)
+        lengths = check_lengths(name, lengths, x.shape[0], x.shape[1], x.device)
         resets = check_resets(name, resets, x)
         if state is None:
             state = self.initial_state(x.shape[1], like=x)
