@@ -110,7 +110,7 @@ LIMITED = """
         resource.setrlimit(resource.RLIMIT_AS, (used + {room}, -1))
         team.chosen = lambda *call, **more: {threads}
         for _ in range(3):
-            torch.testing.assert_close(layer(x)[0], truth)
+            assert torch.allclose(layer(x)[0], truth, atol=1e-5)
     print("alive")
 """
 

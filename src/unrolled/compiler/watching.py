@@ -80,7 +80,7 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads) -> tuple[Trace
     if listener.refused or failed:
         raise listener.refused or failed  # type: ignore[misc]
     for code in listener.ran:
-        for name in effects.NAMES.keys() & set(code.co_names):
+        for name in (name for name in effects.NAMES if name in code.co_names):
             raise UnsupportedError(effects.NAMES[name], _at(_line_naming(code, name), code.co_filename))
     return traced, listener.ran
 
