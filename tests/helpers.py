@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,6 +21,9 @@ TEXT = "".join(
 
 TINY = {"hidden": 8, "batch": 4, "bptt": 20, "lr": 0.01, "threads": 1}
 """Settings for runs of a second."""
+
+PATIENCE = 600
+"""Seconds until a process counts as hung. Nothing is asserted about speed: a loaded machine may take ten times as long."""
 
 
 class PeepholeLSTM(unrolled.Cell):
@@ -120,7 +125,7 @@ def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess
         text=True,
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80"},
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         **kwargs,
     )
@@ -129,3 +134,11 @@ def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess
 def history(run: Path) -> list[dict]:
     """The events of a run."""
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds, whenever that is."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "the condition never came to hold"
+        time.sleep(0.01)

@@ -85,6 +85,23 @@ def test_stopped_where_the_gradient_was_not_finite_and_resumed(text, tmp_path, m
     assert comparable(tmp_path / "broken") == comparable(tmp_path / "whole")
 
 
+def test_minutes_already_used_count(text, tmp_path, clock):
+    """An update takes a second, so a minute is 60 updates, in one go or in two with an hour between them."""
+    settings = TINY | {"minutes": 1.0, "save_every": 0.0}
+    unrolled.fit(text, tmp_path / "whole", **settings)
+
+    def listen(event):
+        if event["event"] == "update" and event["update"] == 25:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        unrolled.fit(text, tmp_path / "broken", listen=listen, **settings)
+    clock.now += 3600
+    unrolled.fit(None, tmp_path / "broken", resume=True)
+    assert history(tmp_path / "broken") == history(tmp_path / "whole")  # the seconds are the same, too
+    assert (history(tmp_path / "broken")[-1]["update"], history(tmp_path / "broken")[-1]["seconds"]) == (60, 60.0)
+
+
 def test_resuming_a_finished_run_says_so(trained, text):
     events = []
     again = unrolled.fit(None, trained.run.path, resume=True, listen=events.append)
