@@ -46,7 +46,7 @@ def test_only_exclusive_ors_count_and_one_wrong_is_too_many():
 
 
 def test_exclusive_or_is_learnt_and_a_single_pass_is_not_enough(monkeypatch):
-    """It takes 20 to 60 passes of 300; after one the outputs are right at half of the places."""
+    """It takes 20 to 60 passes of 600; after one the outputs are right at half of the places."""
     assert elman_xor.run(Setting("gru"), 1).solved
     monkeypatch.setattr(elman_xor, "PASSES", 1)
     outcome = elman_xor.run(Setting("gru"), 1)
