@@ -23,7 +23,7 @@ TINY = {"hidden": 8, "batch": 4, "bptt": 20, "lr": 0.01, "threads": 1}
 """Settings for runs of a second."""
 
 PATIENCE = 600
-"""Seconds until a process counts as hung. Nothing is asserted about speed: a loaded machine may take ten times as long."""
+"""Seconds until a process counts as hung. It says nothing of speed: a loaded machine takes ten times as long."""
 
 
 class PeepholeLSTM(unrolled.Cell):
