@@ -8,7 +8,7 @@ from unrolled.lab.experiment import Setting
 
 
 def test_reber_is_solved_and_its_criterion_can_fail():
-    """A GRU learns it from 20 of 20 first weights, in a fraction of the budget: three failures in a row are a fault."""
+    """A GRU learns it from 20 of 20 first weights, in a fraction of the budget: three failures are a fault."""
     outcomes = (reber.run(Setting("gru"), seed) for seed in (101, 102, 103))
     made = next(outcome for outcome in outcomes if outcome.solved)
     assert made.score == 1.0 and made.sequences < reber.BUDGET
