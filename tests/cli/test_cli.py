@@ -228,7 +228,7 @@ def test_lesson_gradients(cli, tmp_path, monkeypatch):
     out_folder = tmp_path / "new" / "pictures"
     status, out, _ = cli("lesson", "gradients", "--out", out_folder)
     assert status == 0
-    assert "5.9e-6" in out and "clipped at 1" in out
+    assert "5.9e-6" in out and f"clipped at {gradients.LIMIT:g}" in out
     assert max(len(line) for line in out.splitlines() if not line.startswith("Picture")) <= 80
     assert "…" not in out
     picture = out_folder / "lesson-gradients.png"
