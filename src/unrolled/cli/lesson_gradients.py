@@ -47,8 +47,9 @@ def show(lesson: Any) -> None:
     )
     console.print(_training(lesson.training))
     console.print(
-        "A step as long as an exploded gradient throws the weights to where little is\n"
-        "learnt any more. Clipping keeps its direction, and makes it short.\n"
+        "Guessing has a loss of 0.693. A step along an exploded gradient is so long that\n"
+        "the network gets worse than that, and stays so. Clipping keeps the direction of\n"
+        "the step, and makes it short.\n"
     )
 
 

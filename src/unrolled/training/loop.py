@@ -83,9 +83,10 @@ class Trainer:
             while self.progress.share < 1:
                 self.model.train()
                 self._update()
-                if stop.requested or time.monotonic() - self._saved_at >= self.options.save_every:
+                asked = stop.requested  # once: a signal between two looks would stop the run without saving
+                if asked or time.monotonic() - self._saved_at >= self.options.save_every:
                     self.save()
-                if stop.requested:
+                if asked:
                     raise KeyboardInterrupt
             if not self.progress.finished:
                 self._finish()
