@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import textwrap
 from collections.abc import Callable
+from typing import TextIO
 
 import click
 
@@ -18,6 +20,13 @@ def trained_run(function: Callable) -> Callable:
     ):
         function = decorate(function)
     return function
+
+
+def never_fail_to_encode(*streams: TextIO) -> None:
+    """Let the streams replace what their encoding lacks: a letter is not worth a run."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def wrapped(text: str, mark: str = "") -> str:

@@ -76,7 +76,7 @@ class RunFolder:
         except OSError as error:
             raise write_error(self.path, error) from error
         head = {"format": FORMAT, "unrolled": __version__}
-        write_atomically(self.path / "config.toml", tomli_w.dumps(head | _without_none(config)).encode())
+        write_atomically(self.path / "config.toml", _encoded(tomli_w.dumps(head | _without_none(config))))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -107,7 +107,7 @@ class RunFolder:
         """
         file = self.path / "config.toml"
         try:
-            config = tomllib.loads(file.read_text(encoding="utf-8"))
+            config = tomllib.loads(file.read_bytes().decode("utf-8", "surrogateescape"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(f"{self.path} is no run folder: it has no config.toml") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -229,6 +229,11 @@ def find_runs(folder: str | os.PathLike) -> list[RunFolder]:
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, even a damaged one."""
     return (folder / "config.toml").is_file() and (folder / "samples").is_dir()
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8, and a file name's bytes that are not as they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _finite(value: Any) -> Any:

@@ -11,7 +11,7 @@ from unrolled.errors import DataError
 from unrolled.tasks.text.counting import count, stretches
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, split
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_cut, split
 
 
 @dataclass(frozen=True)
@@ -186,10 +186,20 @@ def _number_words(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarr
 
 
 def _words(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The words of each block; the last one waits for the next block, which may continue it."""
-    rest = ""
+    """The words of each block; the last ones wait for the next block, which may continue them.
+
+    Whether two words are one can depend on the next two characters that do not combine: on the ``t`` of ``can't``.
+    """
+    rest: list[str] = []
     for text in texts:
-        words = split(rest + text, "words")
-        rest = words.pop() if words else ""
-        yield words
-    yield [rest] if rest else []
+        words = split("".join(rest) + text, "words")
+        settled = max(0, len(words) - _UNSETTLED)
+        while settled > max(0, len(words) - _LONGEST) and is_cut(words[settled - 1]):
+            settled -= 1
+        rest = words[settled:]
+        yield words[:settled]
+    yield rest
+
+
+_UNSETTLED, _LONGEST = 3, 1024
+"""Words that wait for the next block, and parts of one long word that wait with them."""

@@ -20,7 +20,7 @@ from unrolled.tasks.text.passage import USUAL, Passage, passage_of_file, passage
 from unrolled.tasks.text.reading import Part, read_part, read_text
 from unrolled.tasks.text.scoring import log_probabilities, score
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
-from unrolled.tasks.text.writing import write
+from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.checkpoints import load_weights
 
 
@@ -105,17 +105,12 @@ class TrainedText:
             UsageError: the prime has symbols that the model does not know.
             ValueError: a setting out of range.
         """
-        return write(
-            self.model,
-            self.vocabulary,
-            length,
-            prime=prime,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop=stop,
-            seed=seed,
-        )
+        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
+        return write(self.model, self.vocabulary, length, prime=prime, **settings)
+
+    def stream_bytes(self, length: int = 500, prime: str = "", **settings: Any) -> Iterator[bytes]:
+        """As `stream`, not decoded: the bytes of a model of bytes as they are, any other text in UTF-8."""
+        return write_bytes(self.model, self.vocabulary, length, prime=prime, **settings)
 
     def score(self, text: str, given: str = "") -> ScoredText:
         """The probability of a text.
