@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
-    "training": {"cells", "engine", "layers", "models", "runs", "errors"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors"},
-    "hopfield": {"cells", "runs", "drawing", "errors"},
-    "insight": {"cells", "engine", "layers", "models", "runs", "drawing"},
-    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing", "errors"},
+    "training": {"cells", "engine", "layers", "models", "runs", "errors", "wording"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors", "wording"},
+    "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
+    "insight": {"cells", "engine", "layers", "models", "runs", "drawing", "wording"},
+    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
+    | {"errors", "wording"},
     "cli": {
         "cells",
         "engine",
@@ -36,11 +37,12 @@ MAY_IMPORT = {
         "drawing",
         "errors",
         "version",
+        "wording",
     },
 }
 """Which rooms a room may look into, besides itself."""
 
-NO_TORCH = ["runs", "errors.py", "version.py", "cli", "training/options.py", "tasks/text/options.py"]
+NO_TORCH = ["runs", "errors.py", "version.py", "wording.py", "cli", "training/options.py", "tasks/text/options.py"]
 
 
 def imports(file: Path) -> set[str]:
