@@ -194,7 +194,7 @@ def test_nothing_to_read(tmp_path):
         read_text(str(tmp_path / "missing.txt"), TextOptions())
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").write_bytes(b"\xff\0")
-    with pytest.raises(DataError, match="1 files, none of them UTF-8 text"):
+    with pytest.raises(DataError, match="1 file, none of them UTF-8 text"):
         read_text(str(tmp_path / "pictures"), TextOptions())
     with pytest.raises(DataError, match=r"no file that fits '\*\.txt'"):
         read_text(str(tmp_path / "pictures"), TextOptions(include="*.txt"))

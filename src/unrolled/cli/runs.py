@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import NAME, json_option, wrapped
+from unrolled.wording import columns
 
 
 @click.command(epilog="Example: unrolled runs runs")
-@click.argument("folder", default=".")
+@click.argument("folder", type=NAME, default=".")
 @json_option
 def runs(folder: str, as_json: bool) -> None:
     """List the runs in FOLDER, two levels deep.
@@ -29,11 +30,24 @@ def runs(folder: str, as_json: bool) -> None:
     if not rows:
         print(f"There are no runs in {folder}.")
         return
+    _print(rows)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    """A line for each run; two where the terminal is narrow."""
     width = max(len("run"), *(len(row["run"]) for row in rows))
-    print(f"{'run':<{width}}  {'model':<18} {'state':<12} {'validation':>10}")
+    is_wide = columns() >= 80 or width + 48 <= columns()
+    if is_wide:
+        print(f"{'run':<{width}}  {'model':<18} {'state':<12} {'validation':>12}")
     for row in rows:
-        loss = "" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
-        print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<12} {loss:>10}")
+        loss = "" if row["validation_loss"] is None else f"{'~' * row['estimate']}{row['validation_loss']:.4f}"
+        if is_wide:
+            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<12} {loss:>12}")
+        else:
+            facts = [row["model"], row["state"], f"validation {loss}" if loss else ""]
+            print(wrapped(row["run"] + "\n"), wrapped(", ".join(filter(None, facts)), "  "), sep="\n")
+    if any(row["estimate"] for row in rows):
+        print(wrapped("~ an estimate, from stretches of the validation part: the whole of it is scored at the end"))
 
 
 def _row(run: Any) -> dict[str, Any]:
@@ -46,6 +60,7 @@ def _row(run: Any) -> dict[str, Any]:
         "state": "damaged",
         "update": 0,
         "validation_loss": None,
+        "estimate": False,
     }
     try:
         config = run.config()
@@ -60,9 +75,10 @@ def _row(run: Any) -> dict[str, Any]:
         about = run.checkpoint_about()
         state = "finished" if about["finished"] else f"{about['share']:.0%}"
         row |= {"state": state, "update": about["update"], "validation_loss": about["best_loss"]}
+        row["estimate"] = about["best_loss"] is not None
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:
-                row["validation_loss"] = event["validation"]["loss"]
+                row |= {"validation_loss": event["validation"]["loss"], "estimate": False}
     except (RunError, KeyError, TypeError):
         row["state"] = "damaged"
     return row

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import NAME, json_option
 
 
 @click.command(epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3")
-@click.argument("data", required=False)
-@click.option("--run", metavar="DIR", help="The run folder to make.")
+@click.argument("data", required=False, type=NAME)
+@click.option("--run", type=NAME, metavar="DIR", help="The run folder to make.")
 @click.option("--task", default="text", help="What to learn: text.")
-@click.option("--cell", metavar="CELL", help="lstm (default), gru, elman, or FILE.py:Class.")
+@click.option("--cell", type=NAME, metavar="CELL", help="lstm (default), gru, elman, or FILE.py:Class.")
 @click.option("--hidden", type=int, help="Width of each hidden layer.")
 @click.option("--layers", type=int, help="Hidden layers.")
 @click.option("--batch", type=int, help="Parallel streams.")
@@ -26,7 +26,7 @@ from unrolled.cli.shared import json_option
 @click.option("--epochs", type=float, help="Budget in passes over the training part.")
 @click.option("--split", metavar="A/B/C", help="Training/validation/test in percent (90/5/5).")
 @click.option("--units", help="characters (default), bytes or words.")
-@click.option("--include", metavar="PATTERN", help="Which files of a folder: '**/*.txt'.")
+@click.option("--include", type=NAME, metavar="PATTERN", help="Which files of a folder: '**/*.txt'.")
 @click.option("--vocabulary-size", type=int, help="Most words known (20000).")
 @click.option("--lr", type=float, help="Peak learning rate.")
 @click.option("--optimizer", help="adam (default), adamw, rmsprop or sgd.")
@@ -56,7 +56,7 @@ def train(
 ) -> None:
     """Train a recurrent network on a text.
 
-    DATA is a UTF-8 file or a folder of them. Sizes that are not given are chosen,
+    DATA is a UTF-8 file, a folder of them, or - for standard input. Sizes that are not given are chosen,
     and printed. With --resume, DATA is not needed.
     """
     from unrolled.errors import UsageError
@@ -67,8 +67,8 @@ def train(
         raise UsageError("name a file or a folder to learn from: unrolled train FILE.txt --run " + run)
     if not as_json and sys.stdout.isatty():
         print("starting ...", end="\r", flush=True)
-    from unrolled.cli.progress import listener
     from unrolled.tasks.fit import fit
+    from unrolled.training.show import listener
 
     show, cell = listener(as_json), options["cell"]
     try:

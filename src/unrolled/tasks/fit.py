@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,15 +17,20 @@ import torch
 from unrolled.cells import Cell
 from unrolled.cells.source import source_of
 from unrolled.compiler.stored import store
+from unrolled.engine import native
 from unrolled.errors import RunError, UsageError
 from unrolled.layers import Recurrent
+from unrolled.layers.paths import usual
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.load import cell_of_run, load, resolve_cell
+from unrolled.tasks.load import cell_of_run, check_cell, load, resolve_cell
+from unrolled.tasks.piped import at_hand, resumed_on
 from unrolled.tasks.registry import task_class
 from unrolled.tasks.text.build import CELLS
+from unrolled.tasks.text.files import file_name
 from unrolled.training.loop import Trainer, torch_threads
 from unrolled.training.options import TrainingOptions, flag, option_names
+from unrolled.training.show import showing
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -36,18 +43,20 @@ def fit(
     resume: bool = False,
     allow_code: bool = False,
     listen: Listener | None = None,
+    quiet: bool = False,
     **options: Any,
 ) -> Any:
     """Train a model on ``data`` and keep it in the folder ``run``; the trained model.
 
     Arguments:
-        data: a file or folder; None when resuming on the same one.
+        data: a file or folder, or ``-`` for standard input; None when resuming on the same one.
         run: a new folder.
         task: ``"text"``.
         resume: go on with an unfinished run from its last checkpoint, as if it had not stopped. Its
             settings are its own; options given again must be the same.
         allow_code: when resuming a run with a cell of your own, run the source that it keeps.
-        listen: called with each event, a dictionary; see `training.loop.Trainer`.
+        listen: called with each event, a dictionary, instead of showing progress; see `training.loop.Trainer`.
+        quiet: show no progress.
         options: the settings of ``unrolled train``, with underscores: ``minutes``, ``epochs``, ``hidden``,
             ``cell`` (also a class), and so on.
 
@@ -60,19 +69,26 @@ def fit(
     unrolled.errors.UsageError: there is no option 'sizes'
     """
     folder = RunFolder(run)
-    listen = listen or _ignore
+    data = None if data is None else file_name(data)
     given = {name: value for name, value in options.items() if value is not None}
     _check_names(task, given)
-    with folder.locked():
+    if listen is not None and not callable(listen):
+        raise UsageError(f"listen: expected a function of one event, got {listen!r}")
+    if not isinstance(given.get("cell", ""), str):
+        check_cell(given["cell"])
+    with showing(listen, quiet) as show, folder.locked():
+        if resume and folder.exists:
+            data = resumed_on(data, folder.config(task), folder)
         if resume and folder.exists and folder.has_checkpoint:
-            return _resume(folder, data, task, given, allow_code, listen)
+            return _resume(folder, data, task, given, allow_code, show)
         if resume and folder.exists:
             data, given = _as_begun(folder, data, task, given)
         else:
             folder.check_free()
         if data is None:
             raise UsageError("name the data: there is no run to go on with")
-        return _start(folder, str(data), task, given, listen)
+        with at_hand(data, folder) as file:
+            return _start(folder, file, task, given, show)
 
 
 def _start(folder: RunFolder, data: str, task: str, given: dict[str, Any], listen: Listener) -> Any:
@@ -170,11 +186,20 @@ def _built(job: Any, cell: type[Cell], name: str) -> Model:
         raise
     except Exception as error:
         if "allocate memory" in str(error):
-            raise UsageError("the model does not fit into memory: choose a smaller --hidden or --layers") from error
+            fewer = " or --layers" if job.settings().get("layers", 1) > 1 else ""
+            raise UsageError(f"the model does not fit into memory: choose a smaller --hidden{fewer}") from error
         if name in CELLS:
             raise
-        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}{_line(error, cell)}") from error
     return model
+
+
+def _line(error: Exception, cell: type[Cell]) -> str:
+    """Where in the cell's own file it happened, if it did there."""
+    file = inspect.getmodule(cell)
+    own = getattr(file, "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" ({own}, line {lines[-1]})" if lines else ""
 
 
 def _started(job: Any, model: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
@@ -188,6 +213,8 @@ def _started(job: Any, model: Any, config: dict[str, Any], chosen: list[str], tr
         "chosen": chosen,
         "updates": trainer.budget.updates,
         "from_update": trainer.progress.update,
+        "path": usual(model.stack.layers[0].cell) if trainer.options.device == "cpu" else "",
+        "engine_missing": native.missing,
         "data": config["data"] | job.describe(),
     }
 
@@ -239,7 +266,3 @@ def _check_same(
             f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
             f"{source}: go on with --cell {source}:{cell.__name__}, or begin a new run"
         )
-
-
-def _ignore(event: dict[str, Any]) -> None:
-    pass

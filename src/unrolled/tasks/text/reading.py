@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Text:
-    """A text in numbers, with its vocabulary and its split."""
+    """A text in numbers, with its vocabulary and its split; the last fields are those of `TextFiles`, counted."""
 
     vocabulary: Vocabulary
     training: Part
@@ -39,6 +39,8 @@ class Text:
     test: Part
     sha256: str
     skipped: int
+    marks: int
+    crlf: int
 
     @property
     def symbols(self) -> int:
@@ -62,7 +64,7 @@ def read_text(path: str, options: TextOptions) -> Text:
     if not vocabulary.numbers:
         raise DataError(f"{path}: no {options.units[:-1]} stands twice in the training part: nothing to learn from")
     parts = _parts(numbers, symbols, cuts, vocabulary)
-    return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped))
+    return Text(vocabulary, parts[0], parts[1], parts[2], files.sha256, len(files.skipped), files.marks, files.crlf)
 
 
 def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:

@@ -12,7 +12,7 @@ from unrolled.cells import Cell
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.build import build_model, set_first_weights
+from unrolled.tasks.text.build import build_model, check_memory, set_first_weights
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Text, read_text
 from unrolled.tasks.text.scoring import estimate, score
@@ -63,6 +63,7 @@ class TextTask:
         """The model, with fresh weights."""
         hidden, layers, dropout = self.text.hidden, self.text.layers, self.text.dropout
         assert hidden is not None and layers is not None and dropout is not None
+        check_memory(cell, len(self.read.vocabulary), hidden, layers)
         model = build_model(cell, len(self.read.vocabulary), hidden, layers, dropout)
         set_first_weights(model, self.text)
         return model
@@ -77,6 +78,8 @@ class TextTask:
             "validation": len(t.validation.numbers),
             "test": len(t.test.numbers),
             "skipped_files": t.skipped,
+            "byte_order_marks": t.marks,
+            "crlf": t.crlf,
             "unknown_in_validation": sum(t.validation.unknown.values()),
         }
         if len(t.validation.numbers) > 1:
@@ -86,6 +89,10 @@ class TextTask:
         return facts
 
     # -- for the loop
+
+    def settings(self) -> dict[str, Any]:
+        """Those of the model."""
+        return asdict(self.text)
 
     def streams(self) -> Streams:
         """The training part in windows."""

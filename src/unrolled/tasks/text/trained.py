@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.files import TextFiles, file_name
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.passage import USUAL, Passage, passage_of_file, passage_of_run, passage_of_sample
 from unrolled.tasks.text.reading import Part, read_part, read_text
@@ -124,6 +126,9 @@ class TrainedText:
         Raises:
             UsageError: the text is empty.
         """
+        for name, one in (("text", text), ("given", given)):
+            if not isinstance(one, str):
+                raise UsageError(f"score: {name} must be text, got {one!r}")
         numbers = self.vocabulary.encode(text)
         if not len(numbers):
             raise UsageError("score: the text is empty")
@@ -137,14 +142,21 @@ class TrainedText:
         unknown = int((np.concatenate([before, numbers]) == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
         return ScoredText(text, self._names(text, numbers), logs, unknown)
 
-    def evaluate(self, data: str | None = None, on: str = "validation") -> dict[str, Any]:
+    def read(self, data: str | os.PathLike) -> str:
+        """The text of a file or folder, ``-`` for standard input, as `score` takes it."""
+        files = TextFiles(file_name(data), self.options.include, raw=self.vocabulary.units == "bytes")
+        if files.raw:
+            return b"".join(files.blocks()).decode("utf-8", "surrogateescape")
+        return "".join(files.texts())
+
+    def evaluate(self, data: str | os.PathLike | None = None, on: str | None = None) -> dict[str, Any]:
         """Scores on a part of the run's own text, or on another one.
 
         One stream from the zero state; each symbol but the first is scored once.
 
         Arguments:
-            data: a file or folder; None for the run's own.
-            on: ``"validation"`` or ``"test"``, of the run's own text.
+            data: a file or folder, ``-`` for standard input; None for the run's own.
+            on: ``"validation"`` (as if None), ``"test"`` or ``"training"``, of the run's own text.
 
         Returns:
             loss (nats a symbol), bits_per_character, perplexity, accuracy, characters, symbols, unknown
@@ -157,17 +169,20 @@ class TrainedText:
         """
         baselines: dict[str, float] = {}
         if data is not None:
-            part, name = read_part(data, self.options, self.vocabulary), data
+            if on is not None:
+                raise UsageError(f"--on {on}: names a part of the run's own text; leave it out, or {data}")
+            name = file_name(data)
+            part = read_part(name, self.options, self.vocabulary)
         else:
-            part, baselines = self._own_part(on)
-            name = on
+            name = "validation" if on is None else on
+            part, baselines = self._own_part(name)
         scored = score(self.model, part)
         if scored is None:
             what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
             raise DataError(what if data is not None else f"{what}: the split is {self.options.split}")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
 
-    def passage(self, data: str | None = None) -> Passage:
+    def passage(self, data: str | os.PathLike | None = None) -> Passage:
         """A stretch of text, ready for `unrolled.insight` to look at what the model does with it.
 
         Arguments:
@@ -178,15 +193,15 @@ class TrainedText:
             UsageError: no such file. DataError: it is empty, or no text.
         """
         if data is not None:
-            return passage_of_file(data, self.options, self.vocabulary)
+            return passage_of_file(file_name(data), self.options, self.vocabulary)
         try:
             return passage_of_run(self.config["data"], self.options, self.vocabulary)
         except (UsageError, DataError) as error:
             return passage_of_sample(self.sample(USUAL), self.vocabulary, str(error))
 
     def _own_part(self, on: str) -> tuple[Part, dict[str, float]]:
-        if on not in ("validation", "test"):
-            raise UsageError(f"--on: must be validation or test, got {on!r}")
+        if on not in ("validation", "test", "training"):
+            raise UsageError(f"--on: must be validation, test or training, got {on!r}")
         data = self.config["data"]
         text = read_text(data["path"], self.options)
         if text.sha256 != data["sha256"]:
