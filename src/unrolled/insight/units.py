@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,11 +100,11 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
         for k in np.argsort(-np.abs(first), kind="stable")[:each]:
             if not first[k]:  # the unit does not move, or only where the feature does not
                 break
-            chosen.append(
-                (label, *owners[k], float((telling[:, :, k] * held).sum()), float(first[k]), (T - half) * N)
-            )
+            r = float((telling[:, :, k] * held).sum())
+            layer, name, unit = owners[k]
+            chosen.append(Unit(label, layer, name, unit, r, float(first[k]), (T - half) * N, p=1.0))
             pairs.append((telling[:, :, k], held))
-    found = [Unit(*facts, p) for facts, p in zip(chosen, _chance(pairs), strict=True)]
+    found = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
     return sorted(found, key=lambda u: -abs(u.correlation))
 
 

@@ -52,9 +52,9 @@ def write_bytes(
     """
     if not isinstance(length, int) or length < 0:
         raise ValueError(f"length must be a whole number from 0, got {length!r}")
-    for name, given in (("prime", prime), ("stop", "" if stop is None else stop)):
-        if not isinstance(given, str):
-            raise ValueError(f"{name} must be text, got {given!r}")
+    for name, one in (("prime", prime), ("stop", "" if stop is None else stop)):
+        if not isinstance(one, str):
+            raise ValueError(f"{name} must be text, got {one!r}")
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
     choose = Chooser(temperature, top_k, top_p, vocabulary.unknown)
