@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import unrolled
-from unrolled.cli.progress import LiveLine, PlainLines
+from unrolled.training.show import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
 VERBS = (
@@ -140,10 +140,10 @@ def test_sample(cli, run):
     ("options", "message"),
     [
         (("--prime", "§Ω3"), "does not know the characters '§', 'Ω'"),
-        (("--temperature", -1), "temperature must be 0 or more"),
-        (("--top-k", 0), "top_k must be"),
-        (("--top-p", 2), "top_p must lie in"),
-        (("--length", -5), "length must be 0 or more"),
+        (("--temperature", -1), "--temperature must be a number from 0"),
+        (("--top-k", 0), "--top-k must be"),
+        (("--top-p", 2), "--top-p must lie in"),
+        (("--length", -5), "--length must be a whole number from 0"),
     ],
 )
 def test_sample_mistakes(cli, run, options, message):
@@ -162,8 +162,8 @@ def test_evaluate(cli, run, tmp_path):
     status, out, _ = cli("evaluate", run, tmp_path / "odd.txt")
     assert "2 characters that the model never saw, scored as unknown: '§'" in out
     assert "bits per character" in out
-    status, _, err = cli("evaluate", run, "--on", "training")
-    assert (status, err) == (2, "unrolled: --on: must be validation or test, got 'training'\n")
+    status, _, err = cli("evaluate", run, "--on", "trial")
+    assert (status, err) == (2, "unrolled: --on: must be validation, test or training, got 'trial'\n")
     status, _, err = cli("evaluate", run, tmp_path / "none.txt")
     assert status == 2
     assert "there is no file or folder" in err
@@ -178,7 +178,7 @@ def test_score(cli, run):
     assert two["text"] == "2 tmies"
     _, out, _ = cli("score", run, "--text", "2 §", "--each")
     assert re.search(r"^p = \d\.\d{3}e-\d+  log p = -[\d.]+ nats", out)
-    assert "1 symbols that the model never saw" in out
+    assert "1 symbol that the model never saw" in out
     assert len(out.splitlines()) == 5
     status, _, err = cli("score", run, "--text", "")
     assert (status, err) == (2, "unrolled: score: the text is empty\n")
@@ -283,12 +283,12 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
         (train(text, new, "--clip", "x"), 2, "--clip"),
         (train(text, new, "--task", "go"), 2, "--task"),
-        (train(text, new, "--hidden", 1_000_000), 2, "does not fit into memory"),
+        (train(text, new, "--hidden", 1_000_000), 2, "parameters, and take"),
         (train(text, new, "--minutes", 1), 2, "not both"),
         (("train", text), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
         (("train", "--run", new, "--resume"), 2, "name the data: there is no run to go on with"),
-        (("sample", tmp_path / "folder"), 1, "is no run folder"),
+        (("sample", tmp_path / "folder"), 1, "is not a run folder"),
     ]
     for arguments, status, message in mistakes:
         got, _, err = cli(*arguments)
