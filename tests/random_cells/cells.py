@@ -33,7 +33,7 @@ class Source:
         """The cell in double precision, with parameters that depend on the seed alone."""
         name = f"<random cell {self.seed}>"
         linecache.cache[name] = (len(self.text), None, self.text.splitlines(keepends=True), name)
-        made: dict = {}
+        made: dict = {"__name__": "random_cell"}
         before = torch.get_default_dtype()
         try:
             torch.set_default_dtype(torch.float64)

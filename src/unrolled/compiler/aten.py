@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map
 
 from unrolled.compiler.program import ELEMENTWISE, View
 
@@ -50,18 +49,35 @@ def result_of(func: Any, args: Any, kwargs: Any) -> Any:
     types, and what torch refuses, are those of the same operation on one number for each tensor.
     """
     name = func.overloadpacket.__name__
-    tensors = [a for a in tree_flatten((args, kwargs))[0] if isinstance(a, Tensor)]
+    tensors = tensors_of(args, kwargs)
     if name in _BY_TORCH or all(t.dim() == 0 and t.device.type == "cpu" for t in tensors):
         return func(*args, **kwargs)
     if name == "native_layer_norm":
         a = args[0]
         return torch.empty_like(a), a.new_empty(a.shape[0], 1), a.new_empty(a.shape[0], 1)
-    one = tree_map(lambda a: torch.ones([1] * a.dim(), dtype=a.dtype) if isinstance(a, Tensor) else a, (args, kwargs))
-    made = func(*one[0], **one[1])
+    made = func(*map(_one, args), **{name: _one(a) for name, a in kwargs.items()})
     shape = _shape(name, args, kwargs, tensors)
     if isinstance(made, Tensor):
         return torch.empty(shape, dtype=made.dtype, device="meta")
     return tuple(torch.empty(shape, dtype=m.dtype, device="meta") for m in made)
+
+
+def tensors_of(args: Any, kwargs: Any) -> list[Tensor]:
+    """The tensors among an operation's arguments, in lists of them too."""
+    found: list[Tensor] = []
+    for a in (*args, *kwargs.values()):
+        if isinstance(a, Tensor):
+            found.append(a)
+        elif isinstance(a, list | tuple):
+            found += [t for t in a if isinstance(t, Tensor)]
+    return found
+
+
+def _one(a: Any) -> Any:
+    """One number in place of a tensor."""
+    if isinstance(a, Tensor):
+        return torch.ones([1] * a.dim(), dtype=a.dtype)
+    return [_one(t) for t in a] if isinstance(a, list | tuple) else a
 
 
 def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[int, ...]:

@@ -140,7 +140,7 @@ class Builder:
         for k, op in enumerate(ops):
             args = tuple(self._operand(a, op.width) for a in op.args if op.kind != "number")
             crosses = op.kind in ("rowsum", "rowmax", "expand", "linear", "cat", *NORMS)
-            shifted = crosses or any(a.column for a in args)
+            shifted = crosses or op.start or any(a.column for a in args)
             ended = [v for v in list(busy) if last.get(v, -1) <= k]
             if not shifted:
                 free += [busy.pop(v) for v in ended]
@@ -161,7 +161,7 @@ class Builder:
         elif op.kind == "number":
             made.append(Instruction("copy", op.width, out, (self._number(op.args[0]),)))
         elif op.kind in ("row", "slice"):
-            source = self._alias(op.out)
+            source = self._alias(op.out) if op.kind == "row" else self._sliced(args[0], op.start)
             made += [Instruction("copy", op.width, out, (source,))] if source != out else []
         elif op.kind == "cat":
             column = 0
@@ -245,14 +245,17 @@ class Builder:
             return self._array(*self.home[value])
         assert op is not None, value
         if op.kind == "slice":
-            source = self._operand(op.values[0], op.width)
-            return source if source.kind == "number" else source._replace(column=source.column + op.start)
+            return self._sliced(self._operand(op.values[0], op.width), op.start)
         if op.kind == "number":
             return self._number(op.args[0])
         assert op.kind == "row" and op.view is not None, op
         name = f"row:{op.view}"
         self.widths[name] = op.width
         return self._array(name)
+
+    @staticmethod
+    def _sliced(source: Operand, start: int) -> Operand:
+        return source if source.kind == "number" else source._replace(column=source.column + start)
 
     def _number(self, a: Arg) -> Operand:
         value = float(a)

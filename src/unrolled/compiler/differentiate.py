@@ -282,12 +282,12 @@ def _saved_and_recomputed(loop: Program, needed: set[str]) -> tuple[tuple[str, .
 
 def _shared(backward: Backward) -> Backward:
     """Equal operations once, in the program and in what refers to it."""
-    seen: dict[Op, str] = {}
+    seen: dict[tuple, str] = {}
     same: dict[str, str] = {}
     ops = []
     for op in backward.program.ops:
         op = op.renamed(same)
-        first = seen.setdefault(replace(op, out=""), op.out)
+        first = seen.setdefault(op.computed, op.out)
         if first == op.out:
             ops.append(op)
         else:

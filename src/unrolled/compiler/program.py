@@ -154,7 +154,15 @@ class Op:
 
     def renamed(self, names: dict[str, str]) -> Op:
         """The same with other arguments."""
-        return replace(self, args=tuple(names.get(a, a) if isinstance(a, str) else a for a in self.args))
+        if not any(a in names for a in self.args):
+            return self
+        args = tuple(names.get(a, a) if isinstance(a, str) else a for a in self.args)
+        return Op(self.out, self.width, self.kind, args, self.view, self.start)
+
+    @property
+    def computed(self) -> tuple:
+        """What is computed, whatever it is called."""
+        return self.width, self.kind, self.args, self.view, self.start
 
     def __str__(self) -> str:
         parts = [a if isinstance(a, str) else _number(a) for a in self.args]

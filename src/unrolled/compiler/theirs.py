@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 
 import numpy as np
 import torch
@@ -25,6 +25,14 @@ _TYPING = ("builtins", "types", "functools", "typing", "abc")
 def is_their_code(code: CodeType) -> bool:
     """Whether a library has it that does what it says: torch, numpy, Python, or our own base classes."""
     return _is_their_file(code.co_filename)
+
+
+def is_their_frame(frame: FrameType) -> bool:
+    """As `is_their_code`, of code that runs; what a library makes from a text, as dataclasses do, is the library's."""
+    if not frame.f_code.co_filename.startswith("<string"):
+        return is_their_code(frame.f_code)
+    module = sys.modules.get(frame.f_globals.get("__name__", ""))
+    return module is not None and is_their_module(module)
 
 
 def is_ours(code: CodeType) -> bool:

@@ -55,14 +55,11 @@ def without_unused(program: Program) -> Program:
 
 def share(program: Program) -> Program:
     """Equal operations on equal arguments once."""
-    seen: dict[Op, str] = {}
+    seen: dict[tuple, str] = {}
 
     def rule(op: Op, names: Names) -> str | None:
-        key = replace(op, out="")
-        if key in seen:
-            return seen[key]
-        seen[key] = op.out
-        return None
+        first = seen.setdefault(op.computed, op.out)
+        return first if first != op.out else None
 
     return rewrite(program, rule)
 

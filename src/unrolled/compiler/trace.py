@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,12 +71,17 @@ class _Ref:
     name: str
 
 
-def trace(cell: Cell, constants: tuple[int, ...] = ()) -> Traced:
+def trace(
+    cell: Cell,
+    constants: tuple[int, ...] = (),
+    around: Callable[[], AbstractContextManager] = nullcontext,
+) -> Traced:
     """The program of ``cell.step``.
 
     Arguments:
         cell: its parameters are read for their shapes only.
         constants: the width of each of the cell's constants.
+        around: what surrounds each run of the equation.
 
     Raises:
         UnsupportedError: the equation has an operation that programs do not have.
@@ -84,13 +90,15 @@ def trace(cell: Cell, constants: tuple[int, ...] = ()) -> Traced:
     known = getattr(cell, "_program", None)
     if isinstance(known, Program):  # it was traced before, and kept
         return Traced(known)
-    first, second = (_trace(cell, constants, batch) for batch in _BATCHES)
+    first, second = (_trace(cell, constants, batch, around) for batch in _BATCHES)
     if first.program.text != second.program.text:
         raise UnsupportedError(f"{type(cell).__name__}.step computes with the size of the batch")
     return first
 
 
-def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
+def _trace(
+    cell: Cell, constants: tuple[int, ...], batch: int, around: Callable[[], AbstractContextManager]
+) -> Traced:
     shapes = cell.state_shapes()
     if any(len(shape) != 1 for shape in shapes.values()):
         raise UnsupportedError(f"{type(cell).__name__} has a state that is no vector")
@@ -106,7 +114,7 @@ def _trace(cell: Cell, constants: tuple[int, ...], batch: int) -> Traced:
     tensors = [recorder.input(i) for i in inputs]
     step = _Step(cell)
     try:
-        with torch.enable_grad(), recorder:
+        with torch.enable_grad(), recorder, around():
             names, returned = torch.func.functional_call(
                 step, {f"cell.{name}": p for name, p in stand_ins.items()}, tuple(tensors)
             )
@@ -272,10 +280,16 @@ class Recorder(TorchDispatchMode):
     # The dispatch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         self._find_line()
-        flat, _ = tree_flatten((args, kwargs))
-        tensors = [a for a in flat if isinstance(a, Tensor)]
+        listening = sys.getprofile()  # whoever listens to the equation need not hear the compiler
+        sys.setprofile(None)
+        try:
+            return self._taken(func, args, kwargs or {})
+        finally:
+            sys.setprofile(listening)
+
+    def _taken(self, func: Any, args: Any, kwargs: Any) -> Any:
+        tensors = aten.tensors_of(args, kwargs)
         self._refuse_odd(func, tensors)
         if not tensors or self._is_new(tensors) or any(id(t) in self._values or self._repeats(t) for t in tensors):
             return self._record(func, args, kwargs)

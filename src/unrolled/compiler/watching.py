@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import inspect
 import linecache
 import sys
 from collections.abc import Callable, Iterator
@@ -20,10 +21,11 @@ from unrolled.compiler import effects, marks
 from unrolled.compiler.hooks import any_hook
 from unrolled.compiler.marks import Marks
 from unrolled.compiler.reads import Reads
-from unrolled.compiler.theirs import is_their_code
+from unrolled.compiler.theirs import is_their_code, is_their_frame
 from unrolled.compiler.trace import Traced, UnsupportedError, trace
 
 T = TypeVar("T")
+_GENERATES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ROUNDS = 4
 """Traces at most until all code that runs is known."""
 
@@ -64,9 +66,9 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads) -> tuple[Trace
     everything = (reads.marks, _generators())
     listener = _Listener()
     failed: UnsupportedError | None = None
-    with _no_cache(), listener.listening():
+    with _no_cache():
         try:
-            traced = trace(cell, constants)
+            traced = trace(cell, constants, listener.listening)
         except UnsupportedError as error:
             failed = error
     changed = _put_back(everything)
@@ -107,11 +109,13 @@ class _Listener:
         elif event == "call" and frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             self._import = frame
         elif event == "call":
-            if not is_their_code(frame.f_code):
+            if not is_their_frame(frame):
                 self.ran.add(frame.f_code)
-            elif (caller := frame.f_back) is not None and not is_their_code(caller.f_code):
+            elif frame.f_code.co_flags & _GENERATES:  # whoever made it was heard; its f_back can crash Python 3.11
+                pass
+            elif (caller := frame.f_back) is not None and not is_their_frame(caller):
                 self._judge(effects.of_call(frame), caller)
-        elif event == "c_call" and not is_their_code(frame.f_code):
+        elif event == "c_call" and not is_their_frame(frame):
             self._judge(effects.of_builtin(arg), frame)
 
     def _judge(self, effect: str, frame: FrameType) -> None:
