@@ -28,7 +28,7 @@ def is_their_code(code: CodeType) -> bool:
 
 
 def is_their_frame(frame: FrameType) -> bool:
-    """As `is_their_code`, of code that runs; what a library makes from a text, as dataclasses do, is the library's."""
+    """As `is_their_code`, of code that runs; what a library makes from text, as dataclasses do, is the library's."""
     if not frame.f_code.co_filename.startswith("<string"):
         return is_their_code(frame.f_code)
     module = sys.modules.get(frame.f_globals.get("__name__", ""))
