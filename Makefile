@@ -7,10 +7,12 @@ STDLIB = $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('stdlib
 BUILD := pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/unrolled/engine/csrc/*)
 INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
 
+ROOMS := $(addprefix tests/,compiler engine layers lab training)
+
 SANITIZE := .venv-sanitize
 ASAN = $$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)
 
-.PHONY: demo test fuzz lint bench docs sanitize clean
+.PHONY: demo test test-paths fuzz lint bench docs sanitize clean
 
 $(VENV)/pip: $(BUILD)
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +45,15 @@ test: $(VENV)/dev
 fuzz: $(VENV)/dev
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m random_cells.fuzz \
 		--from $(or $(FROM),0) $(if $(CELLS),--cells $(CELLS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# The engine, and the rooms above it that compute most, on the instruction sets that `make test` did not use.
+test-paths: $(VENV)/dev
+	failed=; \
+	for path in $$($(BIN)/python -c "from unrolled.engine import native; print(*(p for p in native.paths() if p != native.path()))"); do \
+		echo "UNROLLED_CPU=$$path"; \
+		UNROLLED_CPU=$$path OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ROOMS) || failed="$$failed $$path"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed with UNROLLED_CPU =$$failed"; exit 1; fi
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

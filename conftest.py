@@ -6,8 +6,12 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("COLUMNS", "80")
+
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")  # an example takes as long as the machine's load makes it
 
 
 @pytest.fixture(autouse=True)

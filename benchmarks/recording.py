@@ -22,11 +22,13 @@ import torch
 
 from unrolled.models import Model
 from unrolled.tasks.text.build import CELLS, build_model
+from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.bptt import window_loss
 from unrolled.training.gradient import backward
 from unrolled.training.loop import APART, REPORTS, VALIDATIONS
 from unrolled.training.optimizers import make_optimizer
+from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
 from unrolled.training.streams import Streams
 from unrolled.training.watch import Change, Watch
@@ -70,6 +72,7 @@ def measure(cell: str, turns: int) -> dict:
     """Milliseconds of an update, of what a recorded one takes more, and of a look inside."""
     model, streams = setting(cell)
     probe, task, watch = GradientProbe(model), Text(), Watch()
+    advice = Advice(TrainingOptions(), {})
     parameters = list(model.parameters())
     optimizer, average = make_optimizer("adam", parameters, 1e-4, 0.0), Average(model, 0.99)
     window = streams.window(1)
@@ -95,8 +98,8 @@ def measure(cell: str, turns: int) -> dict:
             json.dumps(probe.curves(recorded))
 
     def look() -> None:
-        watch.lags(probe.by_lag(cast(Any, task), window, None), 0.5, True)
-        watch.units(probe.units(window, None))
+        watch.lags(probe.by_lag(cast(Any, task), window, None), 0.5, advice)
+        watch.units(probe.units(window, None), advice)
 
     updates, recorded, inside = timed(turns, lambda: update(False), lambda: update(True), look)
     without, with_ = timed(turns, lambda: gradients(False), lambda: gradients(True))

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -23,6 +24,9 @@ TEXT = "".join(
 
 TINY = {"hidden": 8, "batch": 4, "bptt": 20, "lr": 0.01, "threads": 1}
 """Settings for runs of a second."""
+
+PATIENCE = 600
+"""Seconds until a process counts as hung. It says nothing of speed: a loaded machine takes ten times as long."""
 
 
 class PeepholeLSTM(unrolled.Cell):
@@ -124,7 +128,7 @@ def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess
         text=True,
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80"},
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         **kwargs,
     )
@@ -140,3 +144,11 @@ def engine_on(threads: int) -> Iterator[None]:
     """The engine on so many threads, whatever the work and the cores."""
     with mock.patch.object(team, "chosen", return_value=threads):
         yield
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds, whenever that is."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "the condition never came to hold"
+        time.sleep(0.01)

@@ -18,23 +18,12 @@ MAY_IMPORT = {
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors"},
     "runs": {"errors", "version"},
-    "training": {"cells", "engine", "layers", "models", "runs", "errors"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors", "threads"},
-    "hopfield": {"cells", "runs", "drawing", "errors"},
-    "insight": {"cells", "engine", "layers", "models", "runs", "drawing"},
-    "lab": {
-        "cells",
-        "engine",
-        "layers",
-        "models",
-        "runs",
-        "training",
-        "tasks",
-        "insight",
-        "drawing",
-        "errors",
-        "threads",
-    },
+    "training": {"cells", "engine", "layers", "models", "runs", "errors", "wording"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors", "threads", "wording"},
+    "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
+    "insight": {"cells", "engine", "layers", "models", "runs", "drawing", "wording"},
+    "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
+    | {"errors", "threads", "wording"},
     "cli": {
         "cells",
         "engine",
@@ -49,11 +38,13 @@ MAY_IMPORT = {
         "errors",
         "threads",
         "version",
+        "wording",
     },
 }
 """Which rooms a room may look into, besides itself."""
 
-NO_TORCH = ["runs", "errors.py", "threads.py", "version.py", "cli", "training/options.py", "tasks/text/options.py"]
+NO_TORCH = ["runs", "errors.py", "threads.py", "version.py", "wording.py", "cli"]
+NO_TORCH += ["training/options.py", "tasks/text/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -12,6 +12,7 @@ def cli(capsys, monkeypatch):
     """Run a command in this process: exit status, what it printed, and its errors."""
 
     def run(*arguments):
+        capsys.readouterr()  # what the test itself printed
         monkeypatch.setattr(sys, "argv", ["unrolled", *map(str, arguments)])
         try:
             main()

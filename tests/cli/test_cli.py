@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import unrolled
-from unrolled.cli.progress import LiveLine, PlainLines
+from unrolled.training.show import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
 VERBS = (
@@ -34,7 +34,8 @@ def test_every_verb_has_help_with_an_example_that_names_it(cli, verb):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-def test_help_does_not_wait_for_torch():
+def test_help_is_instant():
+    """What takes long are other packages: help needs click, and no file of ours that needs another."""
     code = """
 import sys
 sys.argv = ["unrolled", "{}", "--help"]
@@ -43,25 +44,13 @@ try:
     m.main()
 except SystemExit:
     pass
-assert not {{"torch", "numpy", "rich", "matplotlib", "PIL"}} & set(sys.modules)
+packages = {{name.partition(".")[0] for name in sys.modules}} - sys.stdlib_module_names
+others = {{name for name in packages if name[0] != "_"}} - {{"unrolled", "click"}}  # _ begins the installer's own
+assert not others, others
 """
     for verb in (verb for verb in VERBS if " " not in verb):
-        subprocess.run([sys.executable, "-c", code.format(verb)], check=True, capture_output=True)
-
-
-def test_help_is_instant():
-    """Under 0.3 s of processor time, which a busy machine stretches less than the clock."""
-    code = """
-import resource, subprocess, sys
-subprocess.run([sys.executable, "-m", "unrolled", "train", "--help"], check=True)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(used.ru_utime + used.ru_stime)
-"""
-    seconds = []
-    for _ in range(5):
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        seconds.append(float(done.stdout.splitlines()[-1]))
-    assert min(seconds) < 0.3
+        done = subprocess.run([sys.executable, "-c", code.format(verb)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_train_in_plain_lines(cli, text, tmp_path):
@@ -151,10 +140,10 @@ def test_sample(cli, run):
     ("options", "message"),
     [
         (("--prime", "§Ω3"), "does not know the characters '§', 'Ω'"),
-        (("--temperature", -1), "temperature must be 0 or more"),
-        (("--top-k", 0), "top_k must be"),
-        (("--top-p", 2), "top_p must lie in"),
-        (("--length", -5), "length must be 0 or more"),
+        (("--temperature", -1), "--temperature must be a number from 0"),
+        (("--top-k", 0), "--top-k must be"),
+        (("--top-p", 2), "--top-p must lie in"),
+        (("--length", -5), "--length must be a whole number from 0"),
     ],
 )
 def test_sample_mistakes(cli, run, options, message):
@@ -173,8 +162,8 @@ def test_evaluate(cli, run, tmp_path):
     status, out, _ = cli("evaluate", run, tmp_path / "odd.txt")
     assert "2 characters that the model never saw, scored as unknown: '§'" in out
     assert "bits per character" in out
-    status, _, err = cli("evaluate", run, "--on", "training")
-    assert (status, err) == (2, "unrolled: --on: must be validation or test, got 'training'\n")
+    status, _, err = cli("evaluate", run, "--on", "trial")
+    assert (status, err) == (2, "unrolled: --on: must be validation, test or training, got 'trial'\n")
     status, _, err = cli("evaluate", run, tmp_path / "none.txt")
     assert status == 2
     assert "there is no file or folder" in err
@@ -189,7 +178,7 @@ def test_score(cli, run):
     assert two["text"] == "2 tmies"
     _, out, _ = cli("score", run, "--text", "2 §", "--each")
     assert re.search(r"^p = \d\.\d{3}e-\d+  log p = -[\d.]+ nats", out)
-    assert "1 symbols that the model never saw" in out
+    assert "1 symbol that the model never saw" in out
     assert len(out.splitlines()) == 5
     status, _, err = cli("score", run, "--text", "")
     assert (status, err) == (2, "unrolled: score: the text is empty\n")
@@ -239,7 +228,7 @@ def test_lesson_gradients(cli, tmp_path, monkeypatch):
     out_folder = tmp_path / "new" / "pictures"
     status, out, _ = cli("lesson", "gradients", "--out", out_folder)
     assert status == 0
-    assert "5.9e-6" in out and "clipped at 1" in out
+    assert "5.9e-6" in out and f"clipped at {gradients.LIMIT:g}" in out
     assert max(len(line) for line in out.splitlines() if not line.startswith("Picture")) <= 80
     assert "…" not in out
     picture = out_folder / "lesson-gradients.png"
@@ -294,12 +283,12 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
         (train(text, new, "--clip", "x"), 2, "--clip"),
         (train(text, new, "--task", "go"), 2, "--task"),
-        (train(text, new, "--hidden", 1_000_000), 2, "does not fit into memory"),
+        (train(text, new, "--hidden", 1_000_000), 2, "parameters, and take"),
         (train(text, new, "--minutes", 1), 2, "not both"),
         (("train", text), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
         (("train", "--run", new, "--resume"), 2, "name the data: there is no run to go on with"),
-        (("sample", tmp_path / "folder"), 1, "is no run folder"),
+        (("sample", tmp_path / "folder"), 1, "is not a run folder"),
     ]
     for arguments, status, message in mistakes:
         got, _, err = cli(*arguments)

@@ -112,7 +112,7 @@ def test_mistakes(cli, shapes, tmp_path):
         (("store", "disc.png", "--size", "400x400"), 2, "too many"),
         (("store",), 2, "PICTURES"),
         (("recall", "none", "disc.png"), 1, "missing"),
-        (("recall", "not.png", "disc.png"), 1, "damaged"),
+        (("recall", "not.png", "disc.png"), 1, "not.png is not a Hopfield memory"),
         (("capacity", "--loads", "a,b"), 2, "whole numbers"),
         (("maxcut", "none.txt"), 1, "No such file"),
         (("maxcut", "--vertices", 5, "--degree", 3), 2, "no graph"),

@@ -234,7 +234,7 @@ def test_a_run_that_was_stopped_says_so(cli, copy):
     status, out, _ = cli("inspect", copy)
     assert status == 0
     assert f"not come to its end: this is the run after {last:,} updates" in flat(out)
-    assert "--resume goes on" in flat(out) and "the loss is" in flat(out)
+    assert "go on with: unrolled train --run" in flat(out) and "the loss is" in flat(out)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -354,4 +354,4 @@ def test_places_that_cannot_be_written(cli, copy, tmp_path):
     assert status == 2 and "--out" in err
     assert not list((tmp_path / "elsewhere").iterdir())
     status, _, err = cli("inspect", tmp_path / "nowhere")
-    assert status == 1 and "no run folder" in err
+    assert status == 1 and "not a run folder" in err

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import unrolled
 import unrolled.compiler.program
 from engine.own_cells import make
+from helpers import PATIENCE
 from unrolled import Recurrent
 from unrolled.engine import native
 
@@ -259,7 +260,7 @@ def test_numbers_that_cannot_be_true_do_not_end_the_process(lie):
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
-        signal.alarm(10)
+        signal.alarm(PATIENCE)  # a hang ends
         with contextlib.suppress(ValueError):
             LIES[lie](m)
         os._exit(0)

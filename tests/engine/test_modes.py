@@ -14,7 +14,7 @@ import torch
 import unrolled
 from engine.comparing import CLOSE, assert_same, case, results
 from engine.own_cells import make
-from helpers import engine_on
+from helpers import PATIENCE, engine_on
 from unrolled import Recurrent
 
 PYTHON = [sys.executable, "-W", "error", "-c"]
@@ -26,13 +26,13 @@ def two_threads():
         yield
 
 
-def run_python(program, timeout=60, **env):
+def run_python(program, **env):
     """The program in a process of its own; a hang fails."""
     done = subprocess.run(
         [*PYTHON, textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=PATIENCE,
         env=os.environ | {name: str(value) for name, value in env.items()},
         check=False,
     )
@@ -148,7 +148,7 @@ def test_several_python_threads_at_once(two_threads, shared):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(PATIENCE)
     assert not any(t.is_alive() for t in threads) and not wrong
 
 
@@ -194,7 +194,7 @@ FORK = """
         truth = layer(x)[0]
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(300)  # a hang ends
         for count in (None, 1, 2):
             if count:
                 torch.set_num_threads(count)

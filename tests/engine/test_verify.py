@@ -128,7 +128,9 @@ def _break_differentiate(patch):
 
 
 def _break_needed(patch):
-    patch.setattr(differentiate, "_wanting", lambda loop, constants: {i.name for i in loop.inputs} | set(loop.outputs))
+    patch.setattr(
+        differentiate, "_wanting", lambda loop, constants: {i.name for i in loop.inputs} | set(loop.outputs)
+    )
 
 
 def _break_fuse(patch):
@@ -152,7 +154,11 @@ def _break_saving(patch):
     def broken(loop, saved=(), keep="all"):
         made = forward(loop, saved, keep)
         first, *rest = made.plan.before
-        return replace(made, plan=replace(made.plan, before=(*rest, first._replace(add=not first.add)))) if saved else made
+        return (
+            replace(made, plan=replace(made.plan, before=(*rest, first._replace(add=not first.add))))
+            if saved
+            else made
+        )
 
     patch.setattr(compiled, "lower_forward", broken)
 

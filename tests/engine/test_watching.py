@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import datetime
 import functools
+import gc
 import itertools
 import os
 import random
@@ -429,8 +430,6 @@ def test_equal_numbers_do_not_compile_again():
 
 
 def test_a_cell_goes_when_nobody_holds_it():
-    import gc
-
     def used():
         cell = Base()
         cell.rate = lambda: cell.bound
@@ -456,6 +455,29 @@ def test_copies_are_their_own():
         other.cfg = Config(0.1)
         torch.testing.assert_close(Recurrent(other)(x)[0], loop(other, x))
         torch.testing.assert_close(Recurrent(cell)(x)[0], loop(cell, x))
+
+
+def test_what_hears_of_garbage_is_not_the_equations():
+    """Collected in the middle of it, by a library that measures how long that takes."""
+    heard = []
+
+    def hear(phase, info):
+        heard.append(time.perf_counter())
+
+    class Rated(Base):
+        def step(self, x, h):
+            made = [[k] for k in range(50)]
+            return torch.tanh(self.x.a(x) + h) + 0.0 * len(made)
+
+    cell, before = Rated(), gc.get_threshold()
+    gc.callbacks.append(hear)
+    gc.set_threshold(1)
+    try:
+        found = prepared(cell)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(hear)
+    assert isinstance(found, Prepared) and heard and gc.isenabled()
 
 
 def test_sys_profile_is_as_before():

@@ -14,6 +14,7 @@ from torch import nn
 import unrolled
 import unrolled.engine.native
 from engine.own_cells import Attending
+from helpers import PATIENCE
 from unrolled import Recurrent
 from unrolled.cli.doctor import doctor
 
@@ -29,7 +30,7 @@ def run_hidden(program):
         [sys.executable, "-W", "error", "-c", textwrap.dedent(HIDDEN) + textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env=os.environ | {"COLUMNS": "80"},
         check=False,
     )

@@ -191,12 +191,12 @@ def test_what_is_no_memory(tmp_path):
     with pytest.raises(RunError, match="missing"):
         memory.load(path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="not a Hopfield memory"):
         memory.load(path)
     from safetensors.numpy import save_file
 
     save_file({"a": np.ones(3)}, path)
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="not a Hopfield memory"):
         memory.load(path)
     with pytest.raises(RunError, match="is a folder"):
         memory.load(tmp_path)

@@ -81,7 +81,7 @@ def lines(figure):
 def test_figures_draw_what_they_are_given():
     kept = record(EVENTS)
     drawn = lines(draw.learning_curves(kept))
-    assert drawn["validation"] == [[10, 2.5]]
+    assert drawn["validation (estimate)"] == [[10, 2.5]]
     assert drawn["training"][0] == [10, 3]
     clipped = draw.steering(kept).axes[1].lines[0].get_ydata()
     assert clipped.tolist() == [50, 0]

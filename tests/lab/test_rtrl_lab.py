@@ -57,7 +57,7 @@ def test_what_lies_before_the_window_is_learnt_by_rtrl_alone(monkeypatch):
     assert rtrl.run(Setting("lstm", 6, "RTRL"), 1).solved
     monkeypatch.setattr(rtrl, "TRIALS", 300)
     short = rtrl.run(Setting("lstm", 6, "window T / 2"), 1)
-    assert not short.solved and short.score < 0.9
+    assert not short.solved
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

@@ -9,12 +9,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from helpers import PATIENCE, wait_for
 from unrolled.errors import RunError, UsageError
 from unrolled.lab import reber, running, workers
 from unrolled.lab.experiment import TITLES, Experiment, Outcome, Setting, chosen, experiment
@@ -169,9 +169,7 @@ def test_killed_half_way_it_goes_on_by_seed(tmp_path):
     base = [sys.executable, "-m", "unrolled", "lab", "reber", "--cell", "lstm", "--jobs", "2", "--out", "out"]
     process = subprocess.Popen([*base, "--seeds", "60"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     file = tmp_path / "out" / "reber.jsonl"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not (file.is_file() and file.read_bytes().count(b"\n") >= 1):
-        time.sleep(0.05)
+    wait_for(lambda: has_a_line(file))
     process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     process.wait()
     results = Results(reber.EXPERIMENT, tmp_path / "out")
@@ -187,14 +185,16 @@ def test_killed_half_way_it_goes_on_by_seed(tmp_path):
     assert {"solved", "seeds", "median_sequences", "seconds", "paper"} <= set(told)
 
 
+def has_a_line(file: Path) -> bool:
+    return file.is_file() and b"\n" in file.read_bytes()
+
+
 def started(folder: Path, *arguments: str) -> subprocess.Popen:
     """The laboratory on a thousand seeds of two processes, when the first seed has ended."""
     command = [sys.executable, "-m", "unrolled", "lab", "reber", "--cell", "lstm", "--seeds", "1000", "--jobs", "2"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-    file, until = folder / "lab" / "reber.jsonl", time.monotonic() + 120
-    while time.monotonic() < until and not (file.is_file() and file.read_bytes().count(b"\n")):
-        time.sleep(0.05)
+    wait_for(lambda: has_a_line(folder / "lab" / "reber.jsonl"))
     return process
 
 
@@ -211,13 +211,10 @@ def alive(group: int) -> bool:
 def test_when_the_parent_ends_every_process_does(tmp_path, number, status):
     process = started(tmp_path)
     process.send_signal(number)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == status and "Traceback" not in told
     assert ("The same command goes on" in told) == (status == 130)
-    until = time.monotonic() + 20
-    while alive(process.pid):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_for(lambda: not alive(process.pid))
 
 
 def test_the_table_for_the_docs_tells_of_seeds_that_are_missing(tmp_path, monkeypatch):

@@ -123,9 +123,9 @@ def test_sections_that_do_not_fit_are_damage(run):
 
 
 def test_no_run_folder(tmp_path):
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         RunFolder(tmp_path).config()
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         RunFolder(tmp_path / "nowhere").config()
 
 

@@ -236,7 +236,7 @@ def test_what_is_refused_leaves_no_folder(source, other, tmp_path):
         (UsageError, "--vocabulary: must be one of", other, {"vocabulary": "all"}),
         (UsageError, "--vocabulary: only a run that starts --from", other, {"vocabulary": "same", "from_run": None}),
         (DataError, "none of its characters is in the vocabulary of", strange, {"vocabulary": "same"}),
-        (RunError, "is no run folder", other, {"from_run": tmp_path}),
+        (RunError, "is not a run folder", other, {"from_run": tmp_path}),
         (RunError, r"model\.safetensors is damaged", other, {"from_run": damaged}),
         (RunError, "has no weights yet", other, {"from_run": bare}),
     ):

@@ -77,7 +77,7 @@ def test_causes_of_words():
 
 
 def test_words_are_counted_without_case():
-    assert word_counts("To be, to-do: it's 2 x2") == Counter({"to": 2, "be": 1, "do": 1, "it": 1, "s": 1, "x": 1})
+    assert word_counts("To be, to-do: it's 2 x2") == Counter({"to": 2, "be": 1, "do": 1, "it's": 1, "x2": 1})
 
 
 @pytest.mark.parametrize("units", ["characters", "words", "bytes"])

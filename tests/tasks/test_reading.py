@@ -1,6 +1,7 @@
 """Files into numbers: vocabulary, units, split; a block at a time."""
 
 import tracemalloc
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from helpers import TEXT
 from unrolled.errors import DataError, RunError, UsageError
-from unrolled.tasks.text import files
+from unrolled.tasks.text import files, reading
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import read_part, read_text
 from unrolled.tasks.text.vocabulary import Vocabulary, split
@@ -75,6 +76,71 @@ def test_words_are_the_frequent_ones_and_the_rest_is_unknown(tmp_path):
     assert few.vocabulary.symbols == ["", " cat"]
 
 
+COMPOSED = (
+    "a",
+    "'",
+    ".",
+    ":",
+    ",",
+    "1",
+    "_",
+    " ",
+    "\n",
+    "\u0301",
+    "\u200d",
+    "\u05b0",
+    "\u093f",
+    "\u0915",
+    "\u05d0",
+    '"',
+)
+COMPOSED += (
+    "\U0001f469",
+    "\U0001f3fd",
+    "\U0001f1e9",
+    "\u4e2d",
+    "\u30ab",
+    "\u202f",
+    "\u00a0",
+    "\r",
+    "x" * 64,
+    "\u0301" * 70,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=st.lists(st.sampled_from(COMPOSED), min_size=1, max_size=40), block=st.integers(1, 9))
+def test_words_do_not_depend_on_the_blocks(parts, block):
+    text = "".join(parts)
+    blocks = [text[k : k + block] for k in range(0, len(text), block)]
+    assert [word for words in reading._words(blocks) for word in words] == split(text, "words")
+    assert "".join(split(text, "words")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हिन्दी में लिखना", ["हिन्दी", " में", " लिखना"]),
+        (normalize("NFD", "café naïve"), [normalize("NFD", "café"), normalize("NFD", " naïve")]),
+        ("שָׁלוֹם עֲלֵיכֶם", ["שָׁלוֹם", " עֲלֵיכֶם"]),
+        ("السَّلَامُ عَلَيْكُمْ", ["السَّلَامُ", " عَلَيْكُمْ"]),
+        ("can't o\u2019clock, 3.14", ["can't", " o\u2019clock", ",", " 3.14"]),
+        ("中文 カタカナ", ["中", "文", " カタカナ"]),
+        ("👩\u200d👩\u200d👧 👍🏽🇩🇪🇫🇷", ["👩\u200d👩\u200d👧", " 👍🏽", "🇩🇪", "🇫🇷"]),
+        ("a  b\n\tc", ["a", " ", " b", "\n", "\t", "c"]),
+    ],
+)
+def test_words_end_where_unicode_says(text, words):
+    assert split(text, "words") == words
+
+
+def test_a_vocabulary_of_words_divided_otherwise_is_refused():
+    content = Vocabulary("words", ["", "a"], [0, 2]).as_json()
+    assert Vocabulary.from_json(content, "v").symbols == ["", "a"]
+    with pytest.raises(RunError, match="divides words"):
+        Vocabulary.from_json(content | {"boundaries": "whitespace"}, "v")
+
+
 def test_a_folder_is_its_text_files_in_order(tmp_path):
     (tmp_path / "b.txt").write_text("second")
     (tmp_path / "a").mkdir()
@@ -128,7 +194,7 @@ def test_nothing_to_read(tmp_path):
         read_text(str(tmp_path / "missing.txt"), TextOptions())
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").write_bytes(b"\xff\0")
-    with pytest.raises(DataError, match="1 files, none of them UTF-8 text"):
+    with pytest.raises(DataError, match="1 file, none of them UTF-8 text"):
         read_text(str(tmp_path / "pictures"), TextOptions())
     with pytest.raises(DataError, match=r"no file that fits '\*\.txt'"):
         read_text(str(tmp_path / "pictures"), TextOptions(include="*.txt"))

@@ -8,7 +8,10 @@ import pytest
 import unrolled
 from helpers import TEXT, TINY, history
 from unrolled.errors import RunError, UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.training import loop
 from unrolled.training.loop import WALL_CLOCK_FIELDS
+from unrolled.training.stopping import StopRequest
 
 
 class KilledError(Exception):
@@ -83,6 +86,39 @@ def test_stopped_where_the_gradient_was_not_finite_and_resumed(text, tmp_path, m
         unrolled.fit(text, tmp_path / "broken", listen=listen, **settings)
     unrolled.fit(None, tmp_path / "broken", resume=True)
     assert comparable(tmp_path / "broken") == comparable(tmp_path / "whole")
+
+
+def test_minutes_already_used_count(text, tmp_path, clock):
+    """An update takes a second, so a minute is 60 updates, in one go or in two with an hour between them."""
+    settings = TINY | {"minutes": 1.0, "save_every": 0.0}
+    unrolled.fit(text, tmp_path / "whole", **settings)
+
+    def listen(event):
+        if event["event"] == "update" and event["update"] == 25:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        unrolled.fit(text, tmp_path / "broken", listen=listen, **settings)
+    clock.now += 3600
+    unrolled.fit(None, tmp_path / "broken", resume=True)
+    assert history(tmp_path / "broken") == history(tmp_path / "whole")  # the seconds are the same, too
+    assert (history(tmp_path / "broken")[-1]["update"], history(tmp_path / "broken")[-1]["seconds"]) == (60, 60.0)
+
+
+@pytest.mark.parametrize("look", range(1, 7))
+def test_a_signal_at_any_moment_stops_with_everything_saved(text, tmp_path, monkeypatch, look):
+    """It comes just before the loop looks for it the n-th time."""
+    looks = []
+
+    class Asked(StopRequest):
+        requested = property(lambda self: looks.append(1) or len(looks) >= look, lambda self, value: None)
+
+    monkeypatch.setattr(loop, "StopRequest", Asked)
+    updates = []
+    with pytest.raises(KeyboardInterrupt):
+        unrolled.fit(text, tmp_path / "run", epochs=1, save_every=1000.0, listen=updates.append, **TINY)
+    last = [e["update"] for e in updates if e["event"] == "update"][-1]
+    assert RunFolder(tmp_path / "run").checkpoint_about()["update"] == last
 
 
 def test_resuming_a_finished_run_says_so(trained, text):

@@ -1,7 +1,6 @@
 """How a run goes: history, best weights, clipping, what is not finite, validation."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -153,22 +152,14 @@ def test_an_exploding_run_stops_with_one_sentence(text, tmp_path):
         unrolled.fit(text, tmp_path / "run", epochs=5, optimizer="sgd", clip="off", warmup=0.0, **TINY | {"lr": 1e38})
 
 
-def test_a_short_budget_is_not_spent_on_validation_twice(text, tmp_path, monkeypatch):
+def test_a_short_budget_is_not_spent_on_validation_twice(text, tmp_path, clock):
     """A validation that takes as long as three marks is followed by training, and the last weights are validated."""
-    from unrolled.tasks.text.task import TextTask
-
-    plain = TextTask.validate
-
-    def slow(self, model, whole, tell=None):
-        time.sleep(0.3)
-        return plain(self, model, whole, tell)
-
-    monkeypatch.setattr(TextTask, "validate", slow)
-    unrolled.fit(text, tmp_path / "run", minutes=1 / 60, **TINY)
+    clock.update, clock.validation = 0.25, 3.0  # of a budget of ten seconds, with a mark at each
+    unrolled.fit(text, tmp_path / "run", minutes=1 / 6, **TINY)
     events = history(tmp_path / "run")
-    at = [k for k, e in enumerate(events) if e["event"] == "validation"]
-    assert all(b - a > 1 for a, b in zip(at, at[1:-1], strict=False))
-    assert events[at[-1]]["update"] == events[-1]["update"]
+    validated = [e["update"] for e in events if e["event"] == "validation"]
+    assert validated == [4, 8, 12]  # after 1, 5 and 9 seconds; the last one ends after 12
+    assert events[-1]["update"] == 12
 
 
 def test_the_estimate_is_near_the_score_and_exact_for_small_parts(trained):

@@ -13,9 +13,13 @@ import torch
 import unrolled
 from helpers import TINY, history
 from unrolled.errors import RunError
+from unrolled.training.advice import Advice
+from unrolled.training.options import TrainingOptions
 from unrolled.training.watch import Change, Watch
 
-GOOD = {"clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "kind": "adam"}
+ADVICE = Advice(TrainingOptions(epochs=2, lr=0.01, bptt=60), {"hidden": 8, "layers": 1, "dropout": 0.0})
+SGD = Advice(TrainingOptions(epochs=2, lr=0.01, optimizer="sgd"), {})
+GOOD = {"clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "advice": ADVICE}
 
 
 def causes(warned: list[dict]) -> list[str]:
@@ -27,16 +31,16 @@ def reports(watch: Watch, losses: list[float], **given) -> list[str]:
 
 
 def look(layer: str, named: dict[str, torch.Tensor]) -> list[dict]:
-    return Watch().units([(layer, named, ("h",))])
+    return Watch().units([(layer, named, ("h",))], ADVICE)
 
 
 def test_a_good_run_is_not_warned_of():
     watch = Watch(change=1e-3)
     assert reports(watch, [3.0, 2.5, 2.0, 1.8, 1.9, 1.7]) == []
     for loss in (2.0, 1.9, 1.91, 1.8):
-        assert watch.validation(loss) == []
+        assert watch.validation(loss, ADVICE) == []
     curve = [0.9**k for k in range(50)]
-    assert watch.lags({"1.h": curve}, share=0.5, carried=True) == watch.lags({"1.h": curve}, 0.6, True) == []
+    assert watch.lags({"1.h": curve}, 0.5, ADVICE) == watch.lags({"1.h": curve}, 0.6, ADVICE) == []
 
 
 def test_most_steps_clipped_is_said_once_and_after_three_reports():
@@ -58,33 +62,33 @@ def test_learning_rates():
 
 def test_overfitting_needs_training_to_fall_while_validation_rises():
     watch = Watch(train=2.0)
-    assert watch.validation(2.0) == []
+    assert watch.validation(2.0, ADVICE) == []
     watch.train = 1.5
-    assert watch.validation(2.1) == watch.validation(2.05) == []
-    (warned,) = watch.validation(2.2)
+    assert watch.validation(2.1, ADVICE) == watch.validation(2.05, ADVICE) == []
+    (warned,) = watch.validation(2.2, ADVICE)
     assert warned["cause"] == "overfitting" and "2.000 to 2.200" in warned["evidence"]
     watch = Watch(train=2.0)
-    watch.validation(2.0)
+    watch.validation(2.0, ADVICE)
     watch.train = 2.5
-    assert watch.validation(2.1) == watch.validation(2.2) == watch.validation(2.3) == []
+    assert watch.validation(2.1, ADVICE) == watch.validation(2.2, ADVICE) == watch.validation(2.3, ADVICE) == []
 
 
 def test_a_gradient_that_vanishes_and_one_that_is_cut_off():
     vanishing = {"1.h": [0.1**k for k in range(60)]}
     watch = Watch()
-    assert watch.lags(vanishing, 0.3, True) == []
-    (warned,) = watch.lags(vanishing, 0.4, True)
+    assert watch.lags(vanishing, 0.3, ADVICE) == []
+    (warned,) = watch.lags(vanishing, 0.4, ADVICE)
     assert warned["cause"] == "gradient vanishes" and "4 steps back" in warned["evidence"]
     staying = {"1.h": [0.1] * 60, "1.c": [1.0] * 60}
     watch = Watch()
-    assert watch.lags(staying, 0.3, True) == []
-    assert causes(watch.lags(staying, 0.4, True)) == ["chunk shorter than the memory"]
+    assert watch.lags(staying, 0.3, ADVICE) == []
+    assert causes(watch.lags(staying, 0.4, ADVICE)) == ["chunk shorter than the memory"]
     watch = Watch()
-    assert watch.lags(staying, 0.1, True) == watch.lags(staying, 0.1, True) == []
-    assert watch.lags({}, 0.5, True) == []
-    assert watch.lags({"1.h": [0.0] * 60}, 0.5, True) == []
+    assert watch.lags(staying, 0.1, ADVICE) == watch.lags(staying, 0.1, ADVICE) == []
+    assert watch.lags({}, 0.5, ADVICE) == []
+    assert watch.lags({"1.h": [0.0] * 60}, 0.5, ADVICE) == []
     for odd in (math.inf, math.nan):
-        assert watch.lags({"1.h": [1.0] * 50 + [odd] * 10}, 0.5, True) == []
+        assert watch.lags({"1.h": [1.0] * 50 + [odd] * 10}, 0.5, ADVICE) == []
 
 
 def test_gates_that_are_stuck_and_units_that_are_dead():
@@ -110,9 +114,9 @@ def test_gates_that_are_stuck_in_many_places_are_one_cause():
         ("2", {"i": moving, "f": stuck, "h": moving}, ("h",)),
     ]
     watch = Watch()
-    (warned,) = watch.units(layers)
+    (warned,) = watch.units(layers, ADVICE)
     assert warned["evidence"].startswith("i of layer 1: 100%, f of layer 1: 100%, f of layer 2: 100% of the units")
-    assert watch.units(layers) == []
+    assert watch.units(layers, ADVICE) == []
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
@@ -120,13 +124,13 @@ def test_a_loss_that_is_no_number_hides_nothing_that_comes_after(odd):
     assert reports(Watch(), [odd, 3.0, 3.1, 3.2, 3.3]) == ["learning rate too high"]
     assert reports(Watch(), [3.0, odd, 3.2, odd, 3.3, 3.4]) == []  # and is no rise of its own
     watch = Watch()
-    assert causes(watch.skipped(0.01)) == ["loss not finite"] and reports(watch, [odd] * 5) == []
+    assert causes(watch.skipped(0.01, ADVICE)) == ["loss not finite"] and reports(watch, [odd] * 5) == []
     watch = Watch()
-    assert watch.validation(2.0) == []
+    assert watch.validation(2.0, ADVICE) == []
     reports(watch, [2.0, odd])
-    watch.validation(2.1)
+    watch.validation(2.1, ADVICE)
     reports(watch, [1.5])
-    assert [causes(watch.validation(v)) for v in (2.1, 2.2, 2.3)] == [[], [], ["overfitting"]]
+    assert [causes(watch.validation(v, ADVICE)) for v in (2.1, 2.2, 2.3)] == [[], [], ["overfitting"]]
 
 
 def test_a_rate_is_never_both_too_low_and_too_high():
@@ -135,10 +139,13 @@ def test_a_rate_is_never_both_too_low_and_too_high():
 
 
 def test_steps_that_the_limit_makes_small_are_the_limits_doing():
-    given = {"clipped": 1.0, "kind": "sgd"}
+    given = {"clipped": 1.0, "advice": SGD}
     watch = Watch(change=1e-7)
     made = [w for loss in (3.0, 2.9, 2.9, 2.9, 2.9) for w in watch.report(loss, **GOOD | given)]
-    assert causes(made) == ["most steps clipped"] and "1e-07 of their size: a larger limit" in made[0]["cure"]
+    assert (
+        causes(made) == ["most steps clipped"]
+        and "1e-07 of their size: a larger limit than --clip 1 " in made[0]["cure"]
+    )
     both = {"learning rate too low", "most steps clipped"}  # adam's steps are not the limit's
     assert set(reports(Watch(change=1e-7), [3.0, 2.9, 2.9], clipped=1.0)) == both
 
@@ -148,10 +155,10 @@ def test_what_too_high_a_rate_brings_about_is_not_said_again():
     assert reports(watch, [3.0, 5.0]) == []
     assert reports(watch, [5.0] * 5, clipped=0.9) == ["learning rate too high"]
     stuck = torch.full((50, 4, 8), 0.001)
-    assert watch.units([("1", {"f": stuck, "h": stuck}, ("h",))]) == []
+    assert watch.units([("1", {"f": stuck, "h": stuck}, ("h",))], ADVICE) == []
     vanishing = {"1.h": [0.1**k for k in range(60)]}
-    assert watch.lags(vanishing, 0.3, True) == watch.lags(vanishing, 0.4, True) == []
-    assert causes(watch.skipped(0.01)) == ["loss not finite"]  # that an update was left out is
+    assert watch.lags(vanishing, 0.3, ADVICE) == watch.lags(vanishing, 0.4, ADVICE) == []
+    assert causes(watch.skipped(0.01, ADVICE)) == ["loss not finite"]  # that an update was left out is
 
 
 @pytest.mark.parametrize("below", [-2.0, 0.001])
@@ -160,9 +167,9 @@ def test_losses_about_zero_and_below_it(below):
     assert reports(Watch(), losses) == []
     assert reports(Watch(), [*losses, *[below + 2.0] * 3]) == ["learning rate too high"]
     watch = Watch(train=below)
-    watch.validation(below)
+    watch.validation(below, ADVICE)
     watch.train = below - 0.1
-    assert [watch.validation(below + abs(below) / 1000) for _ in range(4)] == [[]] * 4
+    assert [watch.validation(below + abs(below) / 1000, ADVICE) for _ in range(4)] == [[]] * 4
 
 
 def test_change_is_relative():
@@ -249,7 +256,7 @@ def test_the_cure_of_a_gradient_that_vanishes_depends_on_the_cell(text, tmp_path
     (warned,) = (
         w for w in warnings_of(text, tmp_path / "other", cell=Forgetful, lr=1e-3, bptt=50) if "vanish" in w["cause"]
     )
-    assert "--cell lstm or gru" in warned["cure"]
+    assert "--cell lstm or --cell gru" in warned["cure"]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "elman"])

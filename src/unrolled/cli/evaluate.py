@@ -6,23 +6,24 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option, trained_run
+from unrolled.cli.shared import NAME, json_option, print_rows, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
+from unrolled.wording import counted, short, singular
 
 
 @click.command(epilog="Example: unrolled evaluate runs/shakespeare --on test")
 @trained_run
-@click.argument("data", required=False)
-@click.option("--on", metavar="PART", help="validation (default) or test: a part of the run's own text.")
+@click.argument("data", required=False, type=NAME)
+@click.option("--on", metavar="PART", help="Of the run's own text: validation (default), test or training.")
 @threaded(work_of_run)
 @json_option
 def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: str | None, allow_code: bool) -> None:
     """How well the model of RUN predicts a text.
 
-    The text is DATA, or a part of the run's own; with --on, DATA is where the run's
-    own text lies now. One stream from the zero state; each symbol but the first is
-    scored once.
+    The text is DATA (- for standard input), or a part of the run's own; with --on,
+    DATA is where the run's own text lies now. One stream from the zero state; each
+    symbol but the first is scored once.
     """
     from unrolled.tasks.load import load
 
@@ -34,16 +35,17 @@ def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: st
 
         print(dumps(figures))
     else:
-        print(_table(figures, model.options.units[:-1]))
+        print_rows(_rows(figures, model.options.units), 12)
 
 
-def _table(figures: dict[str, Any], unit: str) -> str:
+def _rows(figures: dict[str, Any], units: str) -> list[tuple[str, str]]:
+    unit = singular(units)
     unknown = sum(figures["unknown"].values())
     rows = [
-        ("on", f"{figures['on']}, {figures['symbols']:,} {unit}s scored"),
+        ("on", f"{figures['on']}, {counted(figures['symbols'], units)} scored"),
         ("loss", f"{figures['loss']:.4f} nats a {unit}"),
         ("", f"{figures['bits_per_character']:.4f} bits per character"),
-        ("perplexity", f"{figures['perplexity']:.3f}"),
+        ("perplexity", short(figures["perplexity"], 3)),
         ("accuracy", f"{figures['accuracy']:.2%}"),
     ]
     for key, name in (("unigram_loss", "frequencies"), ("bigram_loss", "pairs")):
@@ -52,5 +54,5 @@ def _table(figures: dict[str, Any], unit: str) -> str:
     if unknown:
         most = sorted(figures["unknown"].items(), key=lambda item: -item[1])
         shown = ", ".join(repr(symbol) for symbol, _ in most[:8]) + (", ..." if len(most) > 8 else "")
-        rows.append(("unknown", f"{unknown:,} {unit}s that the model never saw, scored as unknown: {shown}"))
-    return "\n".join(f"{name:<12} {text}" for name, text in rows)
+        rows.append(("unknown", f"{counted(unknown, units)} that the model never saw, scored as unknown: {shown}"))
+    return rows

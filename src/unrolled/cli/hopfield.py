@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option, wrapped
+from unrolled.cli.shared import NAME, json_option, plain_warnings, wrapped
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
+from unrolled.wording import counted
 
 RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
 UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
@@ -39,8 +37,8 @@ def hopfield() -> None:
 
 
 @hopfield.command(epilog="Example: unrolled hopfield store letters/*.png -o memory --size 32x32")
-@click.argument("pictures", nargs=-1, required=True)
-@click.option("-o", "--output", default="memory", show_default=True, help="The memory's file.")
+@click.argument("pictures", type=NAME, nargs=-1, required=True)
+@click.option("-o", "--output", type=NAME, default="memory", show_default=True, help="The memory's file.")
 @click.option("--rule", type=click.Choice(RULES), default="projection", show_default=True, help="How it learns.")
 @click.option("--units", type=click.Choice(("binary", "graded")), default="binary", show_default=True)
 @click.option("--size", metavar="WxH", help="Of all pictures; else the first one's, up to 4,096 units.")
@@ -80,7 +78,7 @@ def store(
     if first.size > LARGEST and rule not in ("dense", "softmax"):
         raise UsageError(f"{first.size:,} units are too many for a matrix W; choose a --size of {LARGEST:,} at most")
     rows = np.stack([first, *(read(p, (width, height), units) for p in pictures[1:])]).reshape(len(pictures), -1)
-    with _plain_warnings():
+    with plain_warnings():
         net = Hopfield(rows, rule, units, gain, threshold)
         names = [Path(p).name for p in pictures]
         memory.save(net, output, {"width": width, "height": height, "names": names})
@@ -103,8 +101,8 @@ def store(
     if as_json:
         _print(facts)
         return
-    count = "1 pattern" if len(rows) == 1 else f"{len(rows)} patterns"
-    print(f"{output}: {count} of {width} x {height} = {rows.shape[1]:,} units, rule {rule}, {units}")
+    count = counted(len(rows), "patterns")
+    print(f"{output}: {count} of {width} x {height} = {counted(rows.shape[1], 'units')}, rule {rule}, {units}")
     print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
     if float(between.max()) > 1 - 1e-9:
         a, b = divmod(int(between.argmax()), len(rows))
@@ -113,9 +111,11 @@ def store(
 
 
 @hopfield.command(epilog="Example: unrolled hopfield recall memory damaged.png -o recalled")
-@click.argument("memory")
-@click.argument("picture")
-@click.option("-o", "--output", default="recalled", show_default=True, help="How the names of what it writes begin.")
+@click.argument("memory", type=NAME)
+@click.argument("picture", type=NAME)
+@click.option(
+    "-o", "--output", type=NAME, default="recalled", show_default=True, help="How the names of what it writes begin."
+)
 @click.option("--damage", type=_share, default=0.0, help="First, make this share of the units wrong.")
 @click.option("--cover", type=_share, default=0.0, help="First, hide this share, from the bottom.")
 @click.option("--update", type=click.Choice(UPDATES), default=None, help="How units change.  [default: asynchronous]")
@@ -143,10 +143,10 @@ def recall(
     from unrolled.hopfield import memory as files
     from unrolled.hopfield import pictures
     from unrolled.hopfield.figures import draw_energy, draw_steps
-    from unrolled.hopfield.outcome import OUTCOMES, counted
+    from unrolled.hopfield.outcome import OUTCOMES
 
     _not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
-    with _plain_warnings():
+    with plain_warnings():
         net, about = files.load(memory)
         if not {"width", "height", "names"} <= set(about):
             raise RunError(f"{memory} holds no pictures; recall from Python: unrolled.hopfield.memory.load")
@@ -186,7 +186,7 @@ def recall(
             }
         )
         return
-    print(f"{found.outcome[0]} after {counted(found.steps[0])}: {OUTCOMES[found.outcome[0]]}")
+    print(f"{found.outcome[0]} after {counted(found.steps[0], 'steps')}: {OUTCOMES[found.outcome[0]]}")
     if found.mixture[0] is not None:
         print(f"of {', '.join(names[k] for k in found.mixture[0].patterns)}")
     for k in ranked[:10]:
@@ -206,7 +206,7 @@ def recall(
 @click.option("--self-connections", is_flag=True, help="Keep the diagonal of W.")
 @click.option("--critical", is_flag=True, help="Instead: the load at which Hebb's rule breaks down.")
 @click.option("--networks", type=click.IntRange(2), default=10, show_default=True, help="At each load of --critical.")
-@click.option("-o", "--output", default="capacity.png", show_default=True, help="The picture.")
+@click.option("-o", "--output", type=NAME, default="capacity.png", show_default=True, help="The picture.")
 @_seed
 @threaded(work_of_capacity)
 @json_option
@@ -265,7 +265,7 @@ def capacity(
 @click.option("--cities", type=click.IntRange(3, 60), default=10, show_default=True, help="Random, in a unit square.")
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
-@click.option("-o", "--output", help="Draw the best tour, here.")
+@click.option("-o", "--output", type=NAME, help="Draw the best tour, here.")
 @_seed
 @threaded(work_of_tsp)
 @json_option
@@ -291,19 +291,21 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
         facts = {"cities": found.cities.tolist(), "starts": starts, "valid": found.valid}
         facts |= {"unfinished": found.unfinished, "mean": mean, "best": best}
         facts |= {"shortest": found.shortest, "nearest": found.nearest}
-        _print(facts | {"random": found.random, "tour": found.best})
+        _print(facts | {"random": found.random, "tour": found.best, "picture": output})
         return
-    print(f"{found.valid} of {starts} starts ended in a valid tour ({found.unfinished} still moved)")
+    print(f"{found.valid} of {counted(starts, 'starts')} ended in a valid tour ({found.unfinished} still moved)")
     if not found.valid:
         print("That is common for this network; a smaller --distance finds more tours, and longer ones.")
     if mean is not None and best is not None:
         print(f"length  mean {mean:.3f}, best {best:.3f}")
     told = [] if found.shortest is None else [f"shortest {found.shortest:.3f}"]
     print(f"beside  {', '.join([*told, f'nearest neighbour {found.nearest:.3f}, random {found.random:.3f}'])}")
+    if output:
+        print(f"written: {output}")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield maxcut --vertices 100 --degree 3")
-@click.argument("graph", required=False)
+@click.argument("graph", required=False, type=NAME)
 @click.option("--vertices", type=click.IntRange(2, 5000), default=100, show_default=True, help="Of a random graph.")
 @click.option("--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges of each of its vertices.")
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
@@ -314,7 +316,8 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     """Cut a graph in two so that the cut edges weigh as much as can be.
 
     GRAPH is a file with one edge a line, "vertex vertex" or "vertex vertex
-    weight", vertices counted from 0; without it, a random regular graph.
+    weight", vertices counted from 0, or from 1 after a line "vertices edges", as in
+    the G-set. Without it, a random regular graph.
     """
     from unrolled.hopfield.maxcut import read_graph, regular, solve
 
@@ -327,20 +330,11 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
         facts |= {"mean": mean, "single": found.single, "bound": found.bound, "exact": found.exact}
         _print(facts | {"side": found.side.int().tolist()})
         return
-    print(f"{len(weights):,} vertices, edges of weight {found.total:g}")
-    print(f"cut     best {found.weight:g} of {starts} starts, mean {mean:.1f}; binary units alone {found.single:.1f}")
+    print(f"{counted(len(weights), 'vertices')}, edges of weight {found.total:g}")
+    best = f"best {found.weight:g} of {counted(starts, 'starts')}, mean {mean:.1f}"
+    print(f"cut     {best}; binary units alone {found.single:.1f}")
     exact = "" if found.exact is None else f"largest cut {found.exact:g}, "
     print(f"beside  {exact}no cut is above {found.bound:.1f}; a random one has {found.half:g}")
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """What the library warns of as one sentence on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for sentence in dict.fromkeys(str(w.message) for w in caught):
-        click.echo(f"warning: {sentence}", err=True)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

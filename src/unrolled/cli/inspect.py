@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option, trained_run, wrapped
+from unrolled.cli.shared import NAME, json_option, trained_run, wrapped
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
+from unrolled.wording import counted, singular
 
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")
 @trained_run
-@click.option("--text", metavar="FILE", help="Text to look at; else the run's validation part.")
-@click.option("--out", metavar="DIR", help="Where to write; else RUN/inspect.")
+@click.option("--text", type=NAME, metavar="FILE", help="Text to look at; else the run's validation part.")
+@click.option("--out", type=NAME, metavar="DIR", help="Where to write; else RUN/inspect.")
 @threaded(work_of_run)
 @json_option
 def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out: str | None, as_json: bool) -> None:
@@ -33,7 +35,7 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
 
     folder = RunFolder(run)
     target = _target(folder, out)
-    with _made(target), waiting("looking inside"):
+    with _made(target, is_own=out is None), waiting("looking inside"):
         made = report(*_contents(folder, cell, allow_code, text))
         numbers = _written(target, made)
     if as_json:
@@ -44,7 +46,7 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
     for sentence in made.sentences:
         print(wrapped(_plain(sentence)))
     size = len(made.html.encode()) / 1e6
-    print(f"Report: {target / 'report.html'} ({size:.1f} MB) and {len(made.pictures)} pictures")
+    print(f"Report: {target / 'report.html'} ({size:.1f} MB) and {counted(len(made.pictures), 'pictures')}")
 
 
 def _target(folder: Any, out: str | None) -> Path:
@@ -61,8 +63,13 @@ def _target(folder: Any, out: str | None) -> Path:
 
 
 @contextmanager
-def _made(target: Path) -> Iterator[None]:
-    """The folder is there, before the work begins; it goes again if nothing comes of it."""
+def _made(target: Path, is_own: bool) -> Iterator[None]:
+    """The folder is there, before the work begins; it goes again if nothing comes of it.
+
+    Arguments:
+        is_own: it is the run's, which may be one that others keep.
+    """
+    from unrolled.errors import RunError
     from unrolled.runs.files import write_error
 
     is_new = not target.exists()
@@ -72,7 +79,8 @@ def _made(target: Path) -> Iterator[None]:
             with TemporaryFile(dir=target):
                 pass
         except OSError as error:
-            raise write_error(target, error) from error
+            advice = "; name another folder with --out DIR" if is_own else ""
+            raise RunError(f"{write_error(target, error)}{advice}") from error
         yield
     except BaseException:
         if is_new:
@@ -88,11 +96,12 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     from unrolled.insight.record import record
     from unrolled.insight.report import About
     from unrolled.tasks.load import load
+    from unrolled.training.advice import Advice
 
     config = folder.config()
     task = config[config["task"]]
     units = str(task.get("units", "symbols"))
-    facts: dict[str, Any] = {"settings": config, "unit": units.removesuffix("s")}
+    facts: dict[str, Any] = {"settings": config, "unit": singular(units)}
     notes: list[str] = []
     events: list[Any] = []
     try:
@@ -100,7 +109,7 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
         if not events:
             notes.append("The run has no history: training has not come to its first report.")
         elif not record(events).finished:
-            notes.append(_unfinished(events))
+            notes.append(_unfinished(folder, events))
     except RunError as error:
         notes.append(f"{error}: learning and gradients cannot be shown.")
     found = None
@@ -128,6 +137,7 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
                 passage.unknown,
                 passage.features,
                 passage.causes,
+                Advice.of(config["training"], task).for_gradient,
             )
     about = About(
         title=folder.path.resolve().name or str(folder.path),
@@ -139,12 +149,12 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     return about, record(events), found
 
 
-def _unfinished(events: list[Any]) -> str:
+def _unfinished(folder: Any, events: list[Any]) -> str:
     """That there is more to come, or was."""
     updates = [e["update"] for e in events if isinstance(e, dict) and isinstance(e.get("update"), int)]
     return (
-        f"Training has not come to its end: this is the run after {max(updates, default=0):,} updates. "
-        "If it was stopped, unrolled train --resume goes on."
+        f"Training has not come to its end: this is the run after {counted(max(updates, default=0), 'updates')}. "
+        f"If it was stopped, go on with: unrolled train --run {shlex.quote(str(folder.path))} --resume"
     )
 
 
@@ -163,7 +173,7 @@ def _model(task: dict[str, Any], training: dict[str, Any]) -> str:
     cell = str(task.get("cell", "?")).rpartition(":")[2]
     layers = task.get("layers", "?")
     return (
-        f"{cell}, {layers} layer{'' if layers == 1 else 's'} of {task.get('hidden', '?')}, trained on "
+        f"{cell}, {layers} {'layer' if layers == 1 else 'layers'} of {task.get('hidden', '?')}, trained on "
         f"{task.get('units', '?')} with bptt {training.get('bptt', '?')}, {training.get('optimizer', '?')}, "
         f"learning rate {training.get('lr', '?')}, clip {training.get('clip', '?')}"
     )

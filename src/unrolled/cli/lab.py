@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option, wrapped
+from unrolled.cli.shared import NAME, json_option, print_rows, print_table, wrapped
 from unrolled.cli.threads import threads_option
 from unrolled.errors import UsageError
 from unrolled.threads import cores, limited
@@ -20,7 +20,7 @@ from unrolled.threads import cores, limited
 @click.option("--lag", type=int, metavar="T", help="In place of the paper's own.")
 @click.option("--seeds", type=click.IntRange(1), help="How many; by default 20 up to T = 100, 5 beyond.")
 @click.option("--jobs", type=click.IntRange(1), help="Seeds at once; by default one a core.")
-@click.option("--out", default="lab", show_default=True, metavar="DIR", help="Where outcomes are kept.")
+@click.option("--out", type=NAME, default="lab", show_default=True, metavar="DIR", help="Where outcomes are kept.")
 @threads_option
 @json_option
 def lab(
@@ -95,8 +95,7 @@ def _list(titles: dict[str, str], as_json: bool) -> None:
         for name, title in titles.items():
             print(dumps({"name": name, "title": title}))
         return
-    for name, title in titles.items():
-        print(f"{name:<16} {title}")
+    print_rows(titles.items(), 16)
     print("\nNow: unrolled lab NAME")
 
 
@@ -111,17 +110,9 @@ def _print_json(asked: list[Any], outcomes: dict[Any, list]) -> None:
 
 
 def _introduce(chosen: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row("experiment", chosen.title)
-    grid.add_row("paper", chosen.source)
-    grid.add_row("published", chosen.published)
-    grid.add_row("solved if", chosen.criterion)
-    grid.add_row("score", chosen.measure)
+    rows = [("experiment", chosen.title), ("paper", chosen.source), ("published", chosen.published)]
     print()
-    Console(highlight=False, markup=False).print(grid)
+    print_rows([*rows, ("solved if", chosen.criterion), ("score", chosen.measure)], 11)
 
 
 def _line(one: Any, outcome: Any, known: bool, count: int, of: int) -> str:
@@ -139,7 +130,6 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
     import math
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from unrolled.lab.running import number, row
@@ -159,7 +149,7 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
         cells = [f"{r.solved} of {r.seeds}", count, f"{r.seconds:.1f}", number(r.score), number(r.chance)]
         table.add_row("  " * bool(heading) + r.cell, *cells)
     print()
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
     print("\nSequences, seconds and score: medians over seeds. Chance: the score of guesses.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import NAME, json_option, print_table
 from unrolled.cli.threads import no_work, threaded
 from unrolled.cli.waiting import waiting
 
@@ -38,9 +38,9 @@ def hello(seed: int, as_json: bool) -> None:
     console.print(f'Vocabulary {list(VOCABULARY)}, training sequence "{SEQUENCE}".', markup=False)
     console.print(f"Elman network, {HIDDEN} hidden units, {outcome.parameters} parameters:")
     console.print("  h_t = tanh(W_hh h_{t-1} + W_xh x_t + b)      y_t = W_hy h_t + b_y\n")
-    console.print(_table("Before training", outcome.before))
+    print_table(_table("Before training", outcome.before))
     console.print(f"loss {outcome.loss_before:.3f} nats\n")
-    console.print(_table(f"After {UPDATES} updates of full backpropagation through time", outcome.after))
+    print_table(_table(f"After {UPDATES} updates of full backpropagation through time", outcome.after))
     console.print(f"loss {outcome.loss_after:.3f} nats\n")
     console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
     console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]')
@@ -48,7 +48,9 @@ def hello(seed: int, as_json: bool) -> None:
 
 @lesson.command(epilog="Example: unrolled lesson gradients --out pictures")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
-@click.option("--out", metavar="DIR", default=".", show_default=True, help="Where lesson-gradients.png is put.")
+@click.option(
+    "--out", type=NAME, metavar="DIR", default=".", show_default=True, help="Where lesson-gradients.png is put."
+)
 @threaded(no_work)
 @json_option
 def gradients(seed: int, out: str, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from unrolled.cli.shared import print_table
+
 
 def show(lesson: Any) -> None:
     """Print the four parts in 80 columns."""
@@ -15,7 +17,7 @@ def show(lesson: Any) -> None:
     console = Console(highlight=False)
     console.print("[bold]1. The same function, again and again[/bold]\n")
     console.print("f(x) = w x. The derivative of f(f(...f(x))) after n times, by backpropagation:")
-    console.print(_products(lesson.products))
+    print_table(_products(lesson.products))
     console.print("It is a product of n derivatives: below 1 it vanishes, above 1 it explodes.\n")
 
     console.print("[bold]2. A network: h_t = tanh(W h_{t-1} + U x_t)[/bold]\n")
@@ -24,7 +26,7 @@ def show(lesson: Any) -> None:
         "felt at the last step alone. How much of the gradient is left k steps back,\n"
         "with no input, and with inputs of size 1:"
     )
-    console.print(_networks(lesson.tanh))
+    print_table(_networks(lesson.tanh))
     console.print(
         "Without input h is 0 and tanh' is 1: the slope of log |dL/dh| is log r, a\n"
         "product of n derivatives again. With input, tanh' < 1 takes from it, and the\n"
@@ -33,7 +35,7 @@ def show(lesson: Any) -> None:
     )
     console.print("[bold]3. Gates[/bold]\n")
     console.print("Other cells, untrained, inputs of size 1. Of an LSTM it is dL/dc:")
-    console.print(_gates(lesson.gates))
+    print_table(_gates(lesson.gates))
     console.print(
         "product: of the gate that keeps (z of the GRU, f of the LSTM), over 100 steps.\n"
         "To have gates is not enough, they have to be open: chrono=100 begins with\n"
@@ -45,10 +47,11 @@ def show(lesson: Any) -> None:
         f"input for {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g},\n"
         f"from each of {len(lesson.training[0].losses)} different first weights."
     )
-    console.print(_training(lesson.training))
+    print_table(_training(lesson.training))
     console.print(
-        "A step as long as an exploded gradient throws the weights to where little is\n"
-        "learnt any more. Clipping keeps its direction, and makes it short.\n"
+        "Guessing has a loss of 0.693. A step along an exploded gradient is so long that\n"
+        "the network gets worse than that, and stays so. Clipping keeps the direction of\n"
+        "the step, and makes it short.\n"
     )
 
 

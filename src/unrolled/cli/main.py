@@ -15,6 +15,7 @@ from unrolled.cli.lesson import lesson
 from unrolled.cli.runs import runs
 from unrolled.cli.sample import sample
 from unrolled.cli.score import score
+from unrolled.cli.shared import never_fail_to_encode, plain_warnings
 from unrolled.cli.train import train
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.threads import wait_briefly
@@ -34,9 +35,11 @@ def app(debug: bool) -> None:
 
 def main() -> None:
     """Run the command; errors that a person can mend are one sentence, and exit status 2 or 1."""
+    never_fail_to_encode(sys.stdout, sys.stderr)
     wait_briefly()
     try:
-        app(prog_name="unrolled")
+        with plain_warnings():
+            app(prog_name="unrolled")
     except (UsageError, DataError, RunError) as error:
         if "--debug" in sys.argv[1:2]:
             raise

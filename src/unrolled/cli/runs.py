@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import NAME, json_option, wrapped
+from unrolled.wording import columns
 
 
 @click.command(epilog="Example: unrolled runs runs")
-@click.argument("folder", default=".")
+@click.argument("folder", type=NAME, default=".")
 @json_option
 def runs(folder: str, as_json: bool) -> None:
     """List the runs in FOLDER, two levels deep.
@@ -29,12 +30,25 @@ def runs(folder: str, as_json: bool) -> None:
     if not rows:
         print(f"There are no runs in {folder}.")
         return
+    _print(rows)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    """A line for each run; two where the terminal is narrow."""
     width = max(len("run"), *(len(row["run"]) for row in rows))
     states = max(12, *(len(row["state"]) for row in rows))
-    print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>10}")
+    is_wide = columns() >= 80 or width + states + 36 <= columns()
+    if is_wide:
+        print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>12}")
     for row in rows:
-        loss = "" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
-        print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {loss:>10}")
+        loss = "" if row["validation_loss"] is None else f"{'~' * row['estimate']}{row['validation_loss']:.4f}"
+        if is_wide:
+            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {loss:>12}")
+        else:
+            facts = [row["model"], row["state"], f"validation {loss}" if loss else ""]
+            print(wrapped(row["run"] + "\n"), wrapped(", ".join(filter(None, facts)), "  "), sep="\n")
+    if any(row["estimate"] for row in rows):
+        print(wrapped("~ an estimate, from stretches of the validation part: the whole of it is scored at the end"))
 
 
 def _row(run: Any) -> dict[str, Any]:
@@ -48,6 +62,7 @@ def _row(run: Any) -> dict[str, Any]:
         "budget": 1,
         "update": 0,
         "validation_loss": None,
+        "estimate": False,
     }
     try:
         config = run.config()
@@ -63,12 +78,13 @@ def _row(run: Any) -> dict[str, Any]:
         has_begun = about.get("budget", 0) == budget
         state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
         row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
-        row |= {"update": about["update"], "validation_loss": about["best_loss"]}
+        estimate = {"validation_loss": about["best_loss"], "estimate": about["best_loss"] is not None}
+        row |= {"update": about["update"]} | estimate
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:
-                row["validation_loss"] = event["validation"]["loss"]
+                row |= {"validation_loss": event["validation"]["loss"], "estimate": False}
             elif event["event"] == "further":
-                row["validation_loss"] = about["best_loss"]
+                row |= estimate
     except (RunError, KeyError, TypeError):
         row["state"] = "damaged"
     return row

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -23,6 +25,7 @@ from unrolled.cli.threads import threaded, work_of_run
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="The same seed, the same text."
 )
+@click.option("--raw", is_flag=True, help="Write a model's bytes as they are, and nothing after them.")
 @threaded(work_of_run)
 def sample(
     run: str,
@@ -35,17 +38,23 @@ def sample(
     top_p: float | None,
     stop: str | None,
     seed: int,
+    raw: bool,
 ) -> None:
     """Let the model of RUN write, one symbol at a time."""
     from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
+    if raw and sys.stdout.isatty():
+        raise UsageError("--raw: a terminal would obey some of the bytes; send them to a file or a program")
     model = load(run, cell, allow_code)
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
     try:
+        if raw:
+            _write_bytes(model.stream_bytes(length, prime, **settings))
+            return
         pieces = model.stream(length, prime, **settings)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(_as_options(str(error))) from error
     try:
         for piece in pieces:
             sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
@@ -53,6 +62,27 @@ def sample(
     except KeyboardInterrupt:
         pass
     sys.stdout.write("\n")
+
+
+def _write_bytes(pieces: Iterable[bytes]) -> None:
+    sys.stdout.flush()
+    try:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        pass
+
+
+def _as_options(message: str) -> str:
+    """A sentence of the library that begins with an argument's name, with the option's in its place.
+
+    >>> _as_options("top_k must be 1 or more")
+    '--top-k must be 1 or more'
+    """
+    from unrolled.training.options import flag
+
+    return re.sub(r"^(length|prime|temperature|top_k|top_p|stop|seed)\b", lambda found: flag(found[0]), message)
 
 
 def _harmless(text: str) -> str:

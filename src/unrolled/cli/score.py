@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import click
 
-from unrolled.cli.shared import json_option, trained_run
+from unrolled.cli.shared import NAME, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
+from unrolled.wording import counted
 
 
 @click.command(epilog='Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"')
 @trained_run
-@click.option("--text", multiple=True, required=True, help="A text to score; may be given several times.")
+@click.option("--text", multiple=True, help="A text to score; may be given several times.")
+@click.option(
+    "--file", "files", type=NAME, multiple=True, metavar="FILE", help="The same from a file; - for standard input."
+)
 @click.option("--given", default="", metavar="TEXT", help="What comes before it.")
 @click.option("--each", is_flag=True, help="The probability of each symbol, too.")
 @threaded(work_of_run)
 @json_option
 def score(
-    run: str, text: tuple[str, ...], given: str, each: bool, as_json: bool, cell: str | None, allow_code: bool
+    run: str,
+    text: tuple[str, ...],
+    files: tuple[str, ...],
+    given: str,
+    each: bool,
+    as_json: bool,
+    cell: str | None,
+    allow_code: bool,
 ) -> None:
     """The probability of a text, by the model of RUN.
 
@@ -25,11 +36,14 @@ def score(
     """
     import math
 
+    from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
+    if not text and not files:
+        raise UsageError("name what is to be scored: --text TEXT, or --file FILE")
     model = load(run, cell, allow_code)
     with waiting("scoring"):
-        found = [model.score(one, given) for one in text]
+        found = [model.score(one, given) for one in (*text, *map(model.read, files))]
     for scored in found:
         if as_json:
             from json import dumps
@@ -47,13 +61,18 @@ def score(
         bits = -scored.log_probability / math.log(2)
         print(
             f"p = {_power(scored.log_probability)}  log p = {scored.log_probability:.3f} nats  "
-            f"{bits / len(scored.text):.3f} bits per character  {scored.text!r}"
+            f"{bits / len(scored.text):.3f} bits per character  {_shown(scored.text)}"
         )
         if scored.unknown:
-            print(f"    {scored.unknown} symbols that the model never saw are scored as unknown")
+            print(f"    {counted(scored.unknown, 'symbols')} that the model never saw, scored as unknown")
         if each:
             for symbol, log in zip(scored.symbols, scored.log_probabilities, strict=True):
                 print(f"    {symbol!r:<16} {math.exp(log):.6f}")
+
+
+def _shown(text: str) -> str:
+    """The text, or the beginning of a long one."""
+    return repr(text) if len(text) <= 60 else f"{text[:50]!r} ... ({len(text):,} characters)"
 
 
 def _power(log_probability: float) -> str:

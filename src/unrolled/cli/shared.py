@@ -2,30 +2,94 @@
 
 from __future__ import annotations
 
-import shutil
+import io
 import textwrap
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import click
+
+from unrolled.wording import aligned, columns
+
+
+class Name(click.ParamType):
+    """The name of a file or folder. An empty one would be the current folder, which nobody means by it."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value else self.fail("the name is empty", param, ctx)
+
+
+NAME = Name()
 
 
 def trained_run(function: Callable) -> Callable:
     """A run folder to load: RUN, --cell, --allow-code."""
     for decorate in (
         click.option("--allow-code", is_flag=True, help="Run the cell's source that the run keeps."),
-        click.option("--cell", metavar="FILE.py:Class", help="For a run with a cell of your own."),
-        click.argument("run"),
+        click.option("--cell", type=NAME, metavar="FILE.py:Class", help="For a run with a cell of your own."),
+        click.argument("run", type=NAME),
     ):
         function = decorate(function)
     return function
 
 
+def never_fail_to_encode(*streams: TextIO) -> None:
+    """Let the streams replace what their encoding lacks: a letter is not worth a run."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Inside, what the library warns of is one sentence on stderr, without its place in the code, and once."""
+    said = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        sentence = str(message)
+        if sentence not in said:
+            said.add(sentence)
+            click.echo(f"warning: {sentence}", err=True)
+
+    with warnings.catch_warnings():
+        for category in (RuntimeWarning, UserWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = show
+        yield
+
+
 def wrapped(text: str, mark: str = "") -> str:
     """``text`` behind a mark, in lines that fit the terminal, all but the first indented."""
-    width = max(40, shutil.get_terminal_size().columns)
     return textwrap.fill(
-        text, width, initial_indent=mark, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        text, columns(), initial_indent=mark, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def print_rows(rows: Iterable[tuple[str, str]], width: int) -> None:
+    """Names, and beside each what there is to say, in lines that fit the terminal."""
+    print("\n".join(aligned(rows, width)))
+
+
+def print_table(table: Any) -> None:
+    """A table of rich's; where it is wider than the terminal, its rows one below the other."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(highlight=False, markup=False)
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        console.print(table)
+        return
+    if table.title:
+        console.print(table.title)
+    heads = [str(column.header) for column in table.columns]
+    for cells in zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True):
+        first, *rest = cells
+        print(first)
+        print_rows([(f"  {head}", " ".join(cell.split())) for head, cell in zip(heads[1:], rest, strict=True)], 14)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")

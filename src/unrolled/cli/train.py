@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import NAME, json_option
 from unrolled.cli.threads import threads_option
 
 
 @click.command(epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3")
-@click.argument("data", required=False)
-@click.option("--run", metavar="DIR", help="The run folder to make.")
+@click.argument("data", required=False, type=NAME)
+@click.option("--run", type=NAME, metavar="DIR", help="The run folder to make.")
 @click.option("--task", default="text", help="What to learn: text.")
-@click.option("--cell", metavar="CELL", help="lstm (default), gru, elman, or FILE.py:Class.")
+@click.option("--cell", type=NAME, metavar="CELL", help="lstm (default), gru, elman, or FILE.py:Class.")
 @click.option("--hidden", type=int, help="Width of each hidden layer.")
 @click.option("--layers", type=int, help="Hidden layers.")
 @click.option("--batch", type=int, help="Parallel streams.")
@@ -27,7 +27,7 @@ from unrolled.cli.threads import threads_option
 @click.option("--epochs", type=float, help="Budget in passes over the training part.")
 @click.option("--split", metavar="A/B/C", help="Training/validation/test in percent (90/5/5).")
 @click.option("--units", help="characters (default), bytes or words.")
-@click.option("--include", metavar="PATTERN", help="Which files of a folder: '**/*.txt'.")
+@click.option("--include", type=NAME, metavar="PATTERN", help="Which files of a folder: '**/*.txt'.")
 @click.option("--vocabulary-size", type=int, help="Most words known (20000).")
 @click.option("--lr", type=float, help="Peak learning rate.")
 @click.option("--optimizer", help="adam (default), adamw, rmsprop or sgd.")
@@ -44,7 +44,7 @@ from unrolled.cli.threads import threads_option
 @click.option("--device", help="cpu (default), cuda or mps.")
 @click.option("--save-every", type=float, metavar="SECONDS", help="Between checkpoints (30).")
 @click.option("--resume", is_flag=True, help="Go on with a run; a larger budget trains it further.")
-@click.option("--from", "from_run", metavar="RUN", help="Start from the best weights of another run.")
+@click.option("--from", "from_run", type=NAME, metavar="RUN", help="Start from the best weights of another run.")
 @click.option("--vocabulary", metavar="WHICH", help="With --from: extended (default), same or text.")
 @click.option("--allow-code", is_flag=True, help="With --resume, --from: run the cell's kept source.")
 @json_option
@@ -60,10 +60,10 @@ def train(
 ) -> None:
     """Train a recurrent network on a text.
 
-    DATA is a UTF-8 file or a folder of them. Sizes that are not given are chosen,
-    and printed. With --resume, DATA is not needed, unless it has moved; a finished
-    run is trained further by a budget, counted from its start, that is larger than
-    before.
+    DATA is a UTF-8 file, a folder of them, or - for standard input. Sizes that are
+    not given are chosen, and printed. With --resume, DATA is not needed, unless it
+    has moved; a finished run is trained further by a budget, counted from its start,
+    that is larger than before.
     """
     from unrolled.errors import UsageError
 
@@ -73,12 +73,10 @@ def train(
         raise UsageError("name a file or a folder to learn from: unrolled train FILE.txt --run " + run)
     if not as_json and sys.stdout.isatty():
         print("starting ...", end="\r", flush=True)
-    from unrolled.cli.progress import listener
     from unrolled.tasks.fit import fit
+    from unrolled.training.show import listener
 
     show, cell = listener(as_json), options["cell"]
-    if from_run == "":
-        raise UsageError("--from: name the run to start from, such as --from runs/first")
     try:
         fit(data, run, task=task, resume=resume, from_run=from_run, allow_code=allow_code, listen=show, **options)
     except KeyboardInterrupt:

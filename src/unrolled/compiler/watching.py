@@ -66,7 +66,7 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads) -> tuple[Trace
     everything = (reads.marks, _generators())
     listener = _Listener()
     failed: UnsupportedError | None = None
-    with _no_cache():
+    with _no_cache(), _no_collection():
         try:
             traced = trace(cell, constants, listener.listening)
         except UnsupportedError as error:
@@ -184,7 +184,7 @@ def _line_of(run: Callable[[], object], everything: tuple[Marks, ...], labels: l
     before = sys.gettrace()
     sys.settrace(at_call)
     try:
-        with _no_cache():
+        with _no_cache(), _no_collection():
             run()
     except UnsupportedError:
         pass
@@ -214,3 +214,15 @@ def _no_cache() -> Iterator[None]:
         yield
     finally:
         state._cache_enabled, state._cache = before
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Inside, no garbage is collected by itself: what hears of it in this process is not the equation's doing."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

@@ -14,6 +14,7 @@ from unrolled.errors import DataError, UsageError
 from unrolled.hopfield.capacity import signs
 from unrolled.hopfield.dynamics import asynchronous
 from unrolled.hopfield.wiring import Wiring
+from unrolled.wording import counted
 
 EXACT = 22
 """Vertices up to which the largest cut is found by trying all."""
@@ -163,34 +164,61 @@ def regular(vertices: int, degree: int, seed: int = 0) -> Tensor:
 
 
 def read_graph(path: str) -> Tensor:
-    """The weights (N, N) of a graph from a file of edges, one a line: two vertices from 0 on, and a weight or 1.
+    """The weights (N, N) of a graph from a file of edges, one a line: two vertices, and a weight or 1.
+
+    Vertices count from 0; or from 1, where the first line is that of a G-set file: the numbers of vertices and edges.
+    It is taken for one if no edge has vertex 0 or a vertex above that number.
 
     Raises:
-        DataError: a line is something else.
+        DataError: a line is something else, or a header names another number of edges than there are.
     """
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = [(k, parts) for k, line in enumerate(lines, start=1) if (parts := line.split("#")[0].split())]
+    N, first = 0, 0
+    if header := _header(path, rows):
+        N, first = header, 1
+        rows = rows[1:]
     edges = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        parts = line.split("#")[0].split()
-        if not parts:
-            continue
+    for number, parts in rows:
         try:
-            x, y, weight = int(parts[0]), int(parts[1]), float(parts[2]) if len(parts) > 2 else 1.0
+            x, y = int(parts[0]) - first, int(parts[1]) - first
+            weight = float(parts[2]) if len(parts) > 2 else 1.0
             if len(parts) > 3 or min(x, y) < 0 or max(x, y) >= MOST or x == y or not abs(weight) <= HEAVIEST:
                 raise ValueError
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"{path}, line {number}: expected two different vertices from 0 to {MOST - 1}, and a weight if not 1 "
-                f"(of {HEAVIEST:g} at most)"
+                f"{path}, line {number}: expected two different vertices from {first} to {MOST - 1 + first}, and a "
+                f"weight if not 1 (of {HEAVIEST:g} at most)"
             ) from error
         edges.append((x, y, weight))
     if not edges:
         raise DataError(f"{path} holds no edges")
-    N = 1 + max(max(x, y) for x, y, _ in edges)
+    N = N or 1 + max(max(x, y) for x, y, _ in edges)
     A = torch.zeros(N, N, dtype=torch.float64)
     for x, y, weight in edges:
         A[x, y] += weight
         A[y, x] += weight
     return A
+
+
+def _header(path: str, rows: list[tuple[int, list[str]]]) -> int:
+    """The number of vertices, if the first line is the header of a G-set file; else 0."""
+    if len(rows) < 2 or len(rows[0][1]) != 2:
+        return 0
+    try:
+        vertices, count = map(int, rows[0][1])
+        ends = [int(part) for _, parts in rows[1:] for part in parts[:2]]
+    except ValueError:  # which the edges' own check names
+        return 0
+    if min(ends) < 1 or max(ends) > vertices or vertices > MOST:
+        return 0
+    if count != len(rows) - 1:
+        raise DataError(
+            f"{path}, line {rows[0][0]}: as the header of a G-set file it names {counted(vertices, 'vertices')} and "
+            f"{counted(count, 'edges')}, but {counted(len(rows) - 1, 'edges')} follow. If it is an edge itself, "
+            "write its weight behind it"
+        )
+    return vertices
 
 
 def _largest(A: Tensor) -> float:

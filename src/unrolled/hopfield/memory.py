@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 
 from unrolled.errors import RunError
 from unrolled.hopfield.network import Hopfield
-from unrolled.runs.arrays import Arrays, read_arrays, write_arrays
+from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
 
 FORMAT = "unrolled hopfield memory 1"
 
@@ -48,12 +47,18 @@ def load(path: str | Path) -> tuple[Hopfield, dict[str, Any]]:
     Raises:
         RunError: the file is missing, damaged, or something else.
     """
+    other = f"{path} is not a Hopfield memory; make one with: unrolled hopfield store PICTURES... -o MEMORY"
+    if not Path(path).exists():
+        raise RunError(f"{path} is missing")
+    if Path(path).is_dir():
+        raise RunError(f"{path} is a folder, expected a Hopfield memory's file")
     try:
-        arrays, content = read_arrays(Path(path))
-    except json.JSONDecodeError:
-        content = {}
+        content = read_about(Path(path))
+    except RunError as error:  # another kind of file, or a memory that was cut short
+        raise RunError(f"{other} ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RunError(f"{path} is no Hopfield memory; make one with: unrolled hopfield store PICTURES... -o {path}")
+        raise RunError(other)
+    arrays, content = read_arrays(Path(path))
     try:
         return _network(arrays, dict(content["settings"])), dict(content["about"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

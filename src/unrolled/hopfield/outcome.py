@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.wording import counted
+
 OUTCOMES = {
     "recalled": "a stored pattern",
     "near": "at rest close to a stored pattern, or to its negative",
@@ -82,21 +84,12 @@ class Recall:
     def __str__(self) -> str:
         if len(self.outcome) > 1:
             return f"{len(self.outcome)} states: " + ", ".join(f"{n} {name}" for name, n in self.counts().items())
-        text = f"{self.outcome[0]} after {counted(self.steps[0])}: {OUTCOMES[self.outcome[0]]}"
+        text = f"{self.outcome[0]} after {counted(self.steps[0], 'steps')}: {OUTCOMES[self.outcome[0]]}"
         if self.mixture[0] is not None:
             text += f", {self.mixture[0]}"
         elif self.pattern[0] >= 0:
             text += f"; pattern {self.pattern[0] + 1}, overlap {float(self.overlaps[0, self.pattern[0]]):.3f}"
         return text
-
-
-def counted(steps: int) -> str:
-    """So many steps, in words.
-
-    >>> counted(1), counted(2)
-    ('1 step', '2 steps')
-    """
-    return f"{steps} step{'' if steps == 1 else 's'}"
 
 
 def overlaps(state: Tensor, patterns: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from unrolled.insight.errors import Cause, Losses, by_cause, losses, needs_memory
 from unrolled.insight.exponents import Lyapunov, lyapunov
 from unrolled.insight.gates import Named, gates, state_names
-from unrolled.insight.gradient import GradientThroughTime, gradient_through_time
+from unrolled.insight.gradient import Advise, GradientThroughTime, gradient_through_time
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.models import Model
@@ -22,8 +22,10 @@ CONTEXTS = (1, 2, 5, 10, 20, 50)
 """Lengths of a short past, to see what the long one is good for."""
 REMEMBERED = 20
 """What is told only by a past longer than this needs long memory."""
-BY_CHANCE = 0.02
-"""A unit whose correlation chance reaches more often than this follows nothing."""
+BY_CHANCE = 0.05
+"""So often, at most, does chance give a report any unit that is said to follow something."""
+EXPLAINED = 0.1
+"""The least share of a unit's variance, r squared, that its feature explains: with less nobody would see it there."""
 LAGS, FEWEST_LAGS = 200, 20
 """Steps over which the gradient of one loss is followed back, and the fewest that tell anything."""
 DRIVEN = 500
@@ -78,8 +80,8 @@ class Findings:
 
     @property
     def following(self) -> list[Unit]:
-        """Units whose correlation chance does not explain."""
-        return [u for u in self.followers if u.p <= BY_CHANCE]
+        """Units whose correlation is large, and is not explained by chance."""
+        return _following(self.followers)
 
     @property
     def gates(self) -> list[Saturation]:
@@ -95,6 +97,7 @@ def examine(
     unknown: np.ndarray,
     features: Mapping[str, np.ndarray],
     causes: Causes | None = None,
+    advise: Advise | None = None,
 ) -> Findings:
     """Look at a language model while it reads one sequence from the zero state.
 
@@ -106,6 +109,7 @@ def examine(
         unknown: which of them the model does not know (T,).
         features: what to look for in units, each (T,).
         causes: of errors; see `Causes`.
+        advise: what to try against a gradient that vanishes or explodes; see `GradientThroughTime.advised`.
 
     Cost:
         the cell's equation at each step, and a pass of the layers over about 90 times the sequence.
@@ -132,6 +136,7 @@ def examine(
         notes.append("The model's scores are not finite: its weights are not usable, and errors cannot be judged.")
     elif causes is not None:
         divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED)))
+    gradient = _gradient(model, numbers, notes)
     return Findings(
         symbols=list(symbols),
         names=names,
@@ -139,8 +144,8 @@ def examine(
         saturation=kept,
         means={(s.layer, s.name): named[s.layer, s.name][:, 0].mean(axis=1) for s in kept if s.kind == "gate"},
         followers=followers,
-        traces=_traces(named, states, followers),
-        gradient=_gradient(model, numbers, notes),
+        traces=_traces(named, states, _following(followers)),
+        gradient=gradient.advised(advise) if gradient is not None and advise is not None else gradient,
         exponent=_exponent(model, numbers, notes),
         losses=lost,
         causes=divided,
@@ -207,16 +212,19 @@ def _followers(
     return found
 
 
-def _traces(named: Named, states: list[tuple[int, str]], followers: list[Unit]) -> list[Trace]:
+def _following(units: list[Unit]) -> list[Unit]:
+    return [u for u in units if u.p <= BY_CHANCE and u.correlation**2 >= EXPLAINED]
+
+
+def _traces(named: Named, states: list[tuple[int, str]], following: list[Unit]) -> list[Trace]:
     """The units that follow something, then those that move most, as many as there is room for."""
     if not states:
         return []
     T = len(named[states[0]])
     room = max(1, TRACED // T)
     keys: dict[tuple[int, str, int], str] = {}
-    for u in followers:
-        if u.p <= BY_CHANCE:
-            keys.setdefault((u.layer, u.name, u.unit), f"{u.feature}, r = {u.correlation:+.2f}")
+    for u in following:
+        keys.setdefault((u.layer, u.name, u.unit), f"{u.feature}, r = {u.correlation:+.2f}")
     moves = sorted(
         ((float(s), layer, name, k) for layer, name in states for k, s in enumerate(named[layer, name][:, 0].std(0))),
         reverse=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from unrolled.insight.radius import spectral_radius
 from unrolled.insight.verdict import FEWEST, Verdict, decay, verdict
 from unrolled.layers import Bidirectional, Recurrent
 
+Advise = Callable[[str, bool, int], str]
 Curves = dict[str, np.ndarray]
 """By layer and state (``"1.h"``), or layer and gate (``"1.f"``): one number a lag, from lag 0 on."""
 
@@ -55,6 +56,16 @@ class GradientThroughTime:
         """That of the state in which the gradient lives longest: what reaches it can be learnt."""
         told = {name: v for name, v in self.verdicts.items() if v.kind != "unknown"} or self.verdicts
         return told[max(told, key=lambda name: (told[name].kind == "exploding", told[name].rate))]
+
+    def advised(self, advise: Advise) -> GradientThroughTime:
+        """The same with other advice: ``advise`` is given a verdict's kind, whether gates keep the state, and K."""
+        gated = {name.rpartition(".")[0] for name in self.kept}
+        made = {
+            name: replace(v, cure=advise(v.kind, name.rpartition(".")[0] in gated, len(self.lags) - 1))
+            for name, v in self.verdicts.items()
+            if v.cure
+        }
+        return replace(self, verdicts=self.verdicts | made)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as numbers, lists and words; what is infinite or not a number is None."""

@@ -66,7 +66,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], code: Sequence[
 
     lines = ("".join(cell(k, c) for k, c in enumerate(row)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def tiles(given: Sequence[tuple[str, str]]) -> str:

@@ -47,6 +47,13 @@ class Record:
     warnings: list[dict[str, Any]]
     finished: dict[str, Any]
 
+    @property
+    def whole_validation(self) -> float | None:
+        """The loss of the best weights on the whole validation part; None if that was not scored."""
+        scores = self.finished.get("validation")
+        loss = number(scores.get("loss")) if isinstance(scores, Mapping) else math.nan
+        return loss if math.isfinite(loss) else None
+
 
 def record(events: Iterable[Mapping[str, Any]]) -> Record:
     """The events of a run's history as arrays.

@@ -1,4 +1,19 @@
 (function () {
+  function hint() {
+    Array.prototype.forEach.call(document.querySelectorAll(".wide"), function (wide) {
+      var before = wide.previousElementSibling, is = before && before.className === "more";
+      var scrolls = wide.scrollWidth > wide.clientWidth + 1;
+      if (scrolls && !is) {
+        var more = document.createElement("p");
+        more.className = "more";
+        more.textContent = "scroll sideways for more \u2192";
+        wide.parentNode.insertBefore(more, wide);
+      } else if (!scrolls && is) before.remove();
+    });
+  }
+  hint();
+  window.addEventListener("resize", hint);
+  Array.prototype.forEach.call(document.querySelectorAll("details"), function (d) { d.addEventListener("toggle", hint); });
   var reader = document.getElementById("reader"), told = document.getElementById("told");
   if (!reader || !told) return;
   var letters = Array.prototype.slice.call(reader.querySelectorAll("i"));

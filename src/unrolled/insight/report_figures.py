@@ -27,7 +27,7 @@ def learning_curves(kept: Record) -> Any:
     axes.plot(kept.train["update"], kept.train["loss"], color=COLOURS[0], label="training")
     if len(kept.validation["update"]):
         updates, loss = kept.validation["update"], kept.validation["loss"]
-        axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation")
+        axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
     _mark(kept.further, axes)
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats a symbol)")

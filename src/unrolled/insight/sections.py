@@ -11,7 +11,7 @@ from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Losses
 from unrolled.insight.exponents import Lyapunov
-from unrolled.insight.findings import BY_CHANCE, CONTEXTS, REMEMBERED, Findings, Trace
+from unrolled.insight.findings import BY_CHANCE, CONTEXTS, EXPLAINED, REMEMBERED, Findings, Trace
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.page import by_unit, chooser, picture, reader, scales, table, text, unit_scale, visible
 from unrolled.insight.record import Curves, Record, reach, state_label
@@ -43,7 +43,7 @@ class Sections:
         curves = self._picture(
             draw.learning_curves(kept),
             "learning",
-            "Loss on what was trained on, averaged between reports, and on an estimate of the validation part."
+            f"Loss on what was trained on, averaged between reports, and on the validation part: {_how(kept)}."
             + _further(kept.further),
         )
         said = ""
@@ -179,8 +179,10 @@ class Sections:
             made += f"<details><summary>{len(rest)} more units that follow these</summary>{_card(more)}</details>"
         told = (
             "Units are chosen on the first half of the text; r is the correlation on the second half, and p how "
-            "often a feature that is moved along the text correlates as well. A unit with a p above "
-            f"{BY_CHANCE:g} is not listed."
+            "often any of the units chosen correlates as well with its feature once the features are moved along the "
+            f"text. A unit is listed if its feature explains at least {EXPLAINED:.0%} of its variance (|r| from "
+            f"{EXPLAINED**0.5:.2f}) and p is at most {BY_CHANCE:g}: of {1 / BY_CHANCE:.0f} texts with nothing to "
+            "follow, one has a unit listed."
         )
         named = {u.feature for u in following}
         missing = [u.feature for u in found.followers if u.feature not in named]
@@ -252,6 +254,13 @@ class Sections:
             )
         head = ["after", "came", "nats", "expected"]
         return f"<h3>The largest surprises</h3>{_card(table(head, rows, code=(0, 1, 3)))}"
+
+
+def _how(kept: Record) -> str:
+    """How validation was scored while training, and at its end."""
+    whole = kept.whole_validation
+    best = "" if whole is None else f"; the best weights on the whole part have {whole:.3f} nats"
+    return f"an estimate from stretches of it, while training{best}"
 
 
 def _grid(*figures: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from unrolled.insight.gates import Named
 
-SHIFTS = 199
-"""How often a feature is moved against the unit, to see what chance gives."""
+NEAR = 50
+"""Shifts nearer than this, or a tenth of the steps, are no chance: a unit may follow a feature with a delay."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Unit:
         correlation: Pearson's, on the half of the steps that was not used to pick the unit.
         picked: the same on the half that it was picked on.
         n: steps in the held-out half.
-        p: how often chance gives so large a correlation; see `units`.
+        p: how often chance gives so large a correlation to any of the units chosen; see `units`.
     """
 
     feature: str
@@ -37,16 +37,15 @@ class Unit:
     p: float
 
 
-def units(
-    named: Named, features: Mapping[str, np.ndarray], each: int = 1, shifts: int = SHIFTS, seed: int = 0
-) -> list[Unit]:
+def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> list[Unit]:
     """The units that follow each feature best, by the size of the correlation.
 
     Units are picked on the first half of the steps, and their correlation is reported on the second,
     so that the best of many units does not look better than it is. States and features of a text are
-    smooth in time, so n independent steps would promise too much: p is the share of ``shifts`` random
-    circular shifts of the feature that give as large a correlation with the same unit (one more is
-    counted on each side). That holds for features and units without a trend over the whole sequence.
+    smooth in time, so n independent steps would promise too much: chance is what the circular shifts of the features
+    against the units give. And many are compared, so some correlate by chance: p is the share of shifts at which
+    *any* unit that was chosen correlates as strongly with its feature, each in units of its own spread (one more
+    is counted on each side). It holds for features and units without a trend over the whole sequence.
 
     Shapes:
         each array of ``named`` (T, N, width), or (T, width) of one sequence; each feature (T,) or (T, N).
@@ -56,7 +55,9 @@ def units(
         features: what to look for, as numbers or bools. One that is constant in either half is left out, and so
             is, with a warning, one that is infinite or not a number somewhere; units likewise.
         each: units for each feature.
-        seed: of the shifts.
+
+    Source:
+        P. H. Westfall & S. S. Young, "Resampling-based multiple testing" (1993): the largest of several statistics.
 
     Raises:
         ValueError: a feature has no numbers, or not the steps of the arrays; or there are fewer than 20 steps.
@@ -86,8 +87,7 @@ def units(
         values = np.where(odd, 0.0, values)
     half = T // 2
     picking, telling = _standard(values[:half]), _standard(values[half:])
-    random = np.random.default_rng(seed)
-    found = []
+    chosen, pairs = [], []
     for label, given in features.items():
         feature = _checked(label, given, T, N)
         if not np.isfinite(feature).all():
@@ -101,9 +101,10 @@ def units(
             if not first[k]:  # the unit does not move, or only where the feature does not
                 break
             r = float((telling[:, :, k] * held).sum())
-            p = _chance(telling[:, :, k], held, r, shifts, random)
             layer, name, unit = owners[k]
-            found.append(Unit(label, layer, name, unit, r, float(first[k]), (T - half) * N, p))
+            chosen.append(Unit(label, layer, name, unit, r, float(first[k]), (T - half) * N, p=1.0))
+            pairs.append((telling[:, :, k], held))
+    found = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
     return sorted(found, key=lambda u: -abs(u.correlation))
 
 
@@ -139,8 +140,16 @@ def _standard(values: np.ndarray) -> np.ndarray:
     return np.divide(centred, length, out=np.zeros_like(centred), where=moves)
 
 
-def _chance(unit: np.ndarray, feature: np.ndarray, r: float, shifts: int, random: np.random.Generator) -> float:
-    """Share of circular shifts with at least this correlation."""
-    by = random.integers(1, len(feature), size=shifts)
-    reached = sum(abs(float((unit * np.roll(feature, s, axis=0)).sum())) >= abs(r) for s in by)
-    return (reached + 1) / (shifts + 1)
+def _chance(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """For each unit and its feature, (n, N) each: the share of shifts at which any of them correlates so strongly."""
+    if not pairs:
+        return []
+    n = len(pairs[0][0])
+    near = max(1, min(NEAR, n // 10))
+    spectra = (np.fft.rfft(u, axis=0) * np.fft.rfft(f, axis=0).conj() for u, f in pairs)
+    sizes = np.abs([np.fft.irfft(s.sum(axis=1), n) for s in spectra])  # by shift: |sum_t unit_t feature_(t - s)|
+    shifted = sizes[:, near : n - near + 1]
+    spread = np.maximum(np.sqrt((shifted**2).mean(axis=1)), 1e-12)
+    largest = (shifted / spread[:, None]).max(axis=0)
+    reached = (largest >= (sizes[:, 0] / spread)[:, None] * (1 - 1e-9)).sum(axis=1)
+    return ((reached + 1) / (len(largest) + 1)).tolist()

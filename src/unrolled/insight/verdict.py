@@ -128,4 +128,4 @@ def _calm(way: str, radius: Mapping[str, float]) -> str:
     own = {name: rho for name, rho in radius.items() if name.rpartition(".")[0] == way}
     largest = max(own.values(), default=math.nan)
     shown = f" (the largest spectral radius is {largest:.2f})" if math.isfinite(largest) and largest > 1 else ""
-    return f"clipping the gradient's norm (--clip 1), a smaller learning rate, smaller recurrent weights{shown}"
+    return f"clipping the gradient's norm, a smaller learning rate, smaller recurrent weights{shown}"

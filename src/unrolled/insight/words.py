@@ -8,6 +8,7 @@ import numpy as np
 
 from unrolled.insight.findings import REMEMBERED, Findings
 from unrolled.insight.record import Record, furthest, reach, state_label
+from unrolled.wording import counted, short
 
 
 def findings_in_words(kept: Record, found: Findings | None, unit: str, frequencies: float | None) -> list[str]:
@@ -35,11 +36,13 @@ def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str,
     if (loss := _mean_loss(found)) is not None and found is not None and found.losses is not None:
         made.append((f"{loss:.3f}", f"nats a {unit} on this text"))
         if unit == "character":
-            made.append((f"{loss / math.log(2):.2f}", "bits per character"))
+            made.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
         else:
-            made.append((f"{math.exp(min(loss, 700)):,.1f}", "perplexity"))
-    if len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():
-        made.append((f"{np.nanmin(kept.validation['loss']):.3f}", "best validation loss, nats"))
+            made.append((short(math.exp(min(loss, 700)), 1), "perplexity on this text"))
+    if (whole := kept.whole_validation) is not None:
+        made.append((f"{whole:.3f}", "nats on the whole validation part, best weights"))
+    elif len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():
+        made.append((f"~{np.nanmin(kept.validation['loss']):.3f}", "best estimate of the validation loss, nats"))
     if len(kept.train["update"]):
         made.append((f"{kept.train['update'][-1]:,.0f}", "updates"))
     if (back := furthest(kept.by_lag, 0.01)) is not None:
@@ -65,7 +68,7 @@ def _loss(found: Findings | None, unit: str, frequencies: float | None) -> str:
             "a table of frequencies has" if loss < frequencies else "worse than a table of frequencies, which has"
         )
         beside = f"; {verdict} {frequencies:.2f}"
-    return f"On these {len(found.symbols):,} {unit}s the loss is {loss:.3f} nats a {unit}{beside}."
+    return f"On these {counted(len(found.symbols), unit + 's')} the loss is {loss:.3f} nats a {unit}{beside}."
 
 
 def _memory(found: Findings | None, unit: str) -> str:

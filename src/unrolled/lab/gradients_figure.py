@@ -60,7 +60,7 @@ def _training(training: list[Training], axes: Any) -> None:
     axes.set_xlabel("update")
     axes.set_ylabel("loss in nats (mean of 10 updates)")
     axes.set_title(f"4.  Remembering one sign for {STEPS} steps", fontsize=10)
-    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    axes.legend(fontsize=8, frameon=False, loc="center right")
     bare(axes)
 
 

@@ -48,12 +48,17 @@ class Chooser:
     exclude: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k must be a whole number from 1, got {self.top_k}")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p}")
+        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be a number from 0, got {self.temperature!r}")
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise ValueError(f"top_k must be a whole number from 1, got {self.top_k!r}")
+        if self.top_p is not None and (not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1):
+            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
+
+    @property
+    def settings(self) -> tuple[float, int | None, float | None, tuple[int, ...]]:
+        """The fields in their order."""
+        return self.temperature, self.top_k, self.top_p, self.exclude
 
     def __call__(self, scores: np.ndarray, u: float) -> int:
         scores = scores.astype(np.float64)
@@ -111,12 +116,24 @@ def sample(
     >>> len(list(sample(model, torch.tensor([[0]]), 10)))
     10
     """
-    choose = Chooser(temperature, top_k, top_p, tuple(exclude))
+    _check_model("sample", model)
+    return _symbols(model, start, length, Chooser(temperature, top_k, top_p, tuple(exclude)), seed)
+
+
+def _check_model(who: str, model: object) -> None:
+    if not isinstance(model, Model):
+        kind = model if isinstance(model, type) else type(model)
+        raise TypeError(
+            f"{who}: model must be an unrolled.Model, got {kind.__name__}; a run's is unrolled.load(RUN).model"
+        )
+
+
+def _symbols(model: Model, start: Tensor, length: int, choose: Chooser, seed: int) -> Iterator[int]:
     numbers = Philox(seed)
     device_of(model)  # one without numbers is refused
     with evaluating(model):
         scores, state = model.begin(start)
-        fast = streaming.stream(model, state, Choice(temperature, top_k, top_p, tuple(exclude), seed, position=1))
+        fast = streaming.stream(model, state, Choice(*choose.settings, seed, position=1))
     if fast is not None and length > 0:
         first = choose(scores[0].numpy(force=True), numbers.uniform())
         yield first
@@ -162,6 +179,7 @@ def beam_search(
     >>> len(beam_search(model, torch.tensor([[0]]), 3, width=2))
     2
     """
+    _check_model("beam_search", model)
     if width < 1 or length < 1:
         raise ValueError(f"beam_search: width and length must be at least 1, got {width} and {length}")
     device_of(model)  # as above

@@ -1,7 +1,7 @@
 """Named arrays with a JSON part, as one safetensors file with a checksum over all of it.
 
 The file is ordinary safetensors: any reader of that format opens it. Its metadata holds ``json`` and
-``sha256``.
+``sha256``. Equal contents give equal bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[st
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(about, sort_keys=True)
     metadata = {"json": text, "sha256": digest(contiguous, text)}
-    write_atomically(path, save(contiguous, metadata=metadata))
+    write_atomically(path, *_ordered(save(contiguous, metadata=metadata)))
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -62,6 +62,17 @@ def read_about(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     return about
+
+
+def _ordered(content: bytes) -> tuple[bytes, memoryview]:
+    """A safetensors file, as its header and its data, with the header's keys in a fixed order.
+
+    The library takes the metadata from a hash table, so that their order differs from one call to the next.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the data are aligned
+    return len(header).to_bytes(8, "little") + header, memoryview(content)[end:]
 
 
 def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:

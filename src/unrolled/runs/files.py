@@ -12,8 +12,8 @@ from pathlib import Path
 from unrolled.errors import RunError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``: written beside it, synced, renamed, and the folder synced.
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Replace ``path`` by the parts of ``content``: written beside it, synced, renamed, and the folder synced.
 
     A process killed at any moment leaves the old file or the new one.
 
@@ -24,7 +24,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with open(handle, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())

@@ -41,6 +41,8 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
+        if not isinstance(path, str | os.PathLike) or not (name := os.fspath(path)) or isinstance(name, bytes):
+            raise UsageError(f"run: expected the name of a folder, got {path!r}")
         self.path = Path(path)
 
     # -- being there
@@ -89,11 +91,12 @@ class RunFolder:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration."""
         head = {"format": FORMAT, "unrolled": __version__}
-        write_atomically(self.path / "config.toml", tomli_w.dumps(_without_none(head | dict(config) | head)).encode())
+        config = head | _without_none(dict(config)) | head
+        write_atomically(self.path / "config.toml", _encoded(tomli_w.dumps(config)))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, so that two processes do not train in it at once; an empty one goes again."""
+        """Hold the folder, so that two processes do not train in it at once; what stays empty goes again."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--run {self.path}: this is a file, expected a folder")
         new = [self.path, *(folder for folder in self.path.parents if not os.path.lexists(folder))]
@@ -105,9 +108,9 @@ class RunFolder:
             with held(self.path, "another process is training in this folder"):
                 yield
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # as it should, unless nothing came into them
                 for folder in new:
-                    folder.rmdir()  # fails, as it should, unless nothing came into it
+                    folder.rmdir()
 
     # -- its files
 
@@ -122,9 +125,9 @@ class RunFolder:
         """
         file = self.path / "config.toml"
         try:
-            config = tomllib.loads(file.read_text(encoding="utf-8"))
+            config = tomllib.loads(file.read_bytes().decode("utf-8", "surrogateescape"))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RunError(f"{self.path} is no run folder: it has no config.toml") from error
+            raise RunError(f"{self.path} is not a run folder: {self._no_run()}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise RunError(f"{file} is damaged: {error}") from error
         version = config.get("format")
@@ -144,6 +147,14 @@ class RunFolder:
         if task is not None and config["task"] != task:
             raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
         return config
+
+    def _no_run(self) -> str:
+        """Why there is no run, and where there are some."""
+        inner = [str(run.path) for run in find_runs(self.path)] if self.path.is_dir() else []
+        if not inner:
+            return "it has no config.toml" if self.path.exists() else "there is no such folder"
+        some = ", ".join(inner[:5]) + (f" and {len(inner) - 5:,} more" if len(inner) > 5 else "")
+        return f"it holds {'the run' if len(inner) == 1 else 'the runs'} {some}"
 
     def options(self, kind: type[T], section: str) -> T:
         """One section of the configuration as its options class; RunError if it does not fit."""
@@ -247,6 +258,11 @@ def find_runs(folder: str | os.PathLike) -> list[RunFolder]:
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, even a damaged one."""
     return (folder / "config.toml").is_file() and (folder / "samples").is_dir()
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8, and a file name's bytes that are not as they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _finite(value: Any) -> Any:

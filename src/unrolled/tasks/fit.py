@@ -15,15 +15,18 @@ from unrolled.errors import UsageError
 from unrolled.layers import Recurrent
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.load import load, resolve_cell
+from unrolled.tasks.load import check_cell, load, resolve_cell
+from unrolled.tasks.piped import at_hand, resumed_on
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
 from unrolled.tasks.registry import task_class
 from unrolled.tasks.resume import begin_again
 from unrolled.tasks.resume import resume as resume_run
 from unrolled.tasks.source import Source, open_again, open_source
 from unrolled.tasks.text.build import CELLS
+from unrolled.tasks.text.files import file_name
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions, option_names
+from unrolled.training.show import showing
 
 
 def fit(
@@ -35,12 +38,14 @@ def fit(
     from_run: str | os.PathLike | None = None,
     allow_code: bool = False,
     listen: Listener | None = None,
+    quiet: bool = False,
     **options: Any,
 ) -> Any:
     """Train a model on ``data`` and keep it in the folder ``run``; the trained model.
 
     Arguments:
-        data: a file or folder. When resuming, None for the same one, or where it lies now.
+        data: a file or folder, or ``-`` for standard input. When resuming, None for the same one, or where it
+            lies now.
         run: a new folder.
         task: ``"text"``.
         resume: go on with an unfinished run from its last checkpoint, as if it had not stopped. Its
@@ -50,7 +55,8 @@ def fit(
         from_run: start from the best weights of this run. Sizes, units and cell are its own; the option
             ``vocabulary`` says which symbols the new model knows.
         allow_code: when resuming, or starting from, a run with a cell of your own: run the source that it keeps.
-        listen: called with each event, a dictionary; see `training.loop.Trainer`.
+        listen: called with each event, a dictionary, instead of showing progress; see `training.loop.Trainer`.
+        quiet: show no progress.
         options: the settings of ``unrolled train``, with underscores: ``minutes``, ``epochs``, ``hidden``,
             ``cell`` (also a class), and so on.
 
@@ -63,16 +69,20 @@ def fit(
     unrolled.errors.UsageError: there is no option 'sizes'
     """
     folder = RunFolder(run)
-    listen = listen or _ignore
+    data = None if data is None else file_name(data)
     given = {name: value for name, value in options.items() if value is not None}
     _check_names(task, given)
+    if listen is not None and not callable(listen):
+        raise UsageError(f"listen: expected a function of one event, got {listen!r}")
+    if not isinstance(given.get("cell", ""), str):
+        check_cell(given["cell"])
     begun = None
-    with folder.locked():
+    with showing(listen, quiet) as show, folder.locked():
         if resume and folder.exists:
             _check_from(folder, from_run)
+            data = resumed_on(data, folder)
             if folder.has_checkpoint:
-                path = None if data is None else str(data)
-                return resume_run(folder, path, task, given, allow_code, listen)
+                return resume_run(folder, data, task, given, allow_code, show)
             data, given = begin_again(folder, data, task, given)
             begun = folder
         else:
@@ -80,14 +90,24 @@ def fit(
         if data is None:
             raise UsageError("name the data: there is no run to go on with")
         cell = given.pop("cell", None)
-        source = None
-        if begun is not None and "from" in (config := folder.config()):
-            source = open_again(config["from"], task, cell, allow_code)
-        elif from_run is not None:
-            source = open_source(from_run, task, cell, allow_code)
-        elif "vocabulary" in given:
+        source = _source(from_run, begun, task, cell, allow_code)
+        if source is None and "vocabulary" in given:
             raise UsageError("--vocabulary: only a run that starts --from another one has a choice")
-        return _start(folder, str(data), task, given, cell, source, begun, listen)
+        with at_hand(data, folder) as file:
+            return _start(folder, file, task, given, cell, source, begun, show)
+
+
+def _source(
+    from_run: str | os.PathLike | None,
+    begun: RunFolder | None,
+    task: str,
+    cell: str | type[Cell] | None,
+    allow_code: bool,
+) -> Source | None:
+    """The run to start from, if any: the one that is named, or that the run was begun from."""
+    if begun is not None and "from" in (config := begun.config()):
+        return open_again(config["from"], task, cell, allow_code)
+    return None if from_run is None else open_source(from_run, task, cell, allow_code)
 
 
 def _start(
@@ -162,7 +182,3 @@ def _check_names(task: str, given: dict[str, Any]) -> None:
 
 def _of(kind: type, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in option_names(kind)}
-
-
-def _ignore(event: dict[str, Any]) -> None:
-    pass

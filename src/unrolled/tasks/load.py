@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from unrolled import cells
 from unrolled.cells import Cell
 from unrolled.cells.source import class_from_source, load_cell, source_of
 from unrolled.compiler.stored import StoredCell, stored_class
-from unrolled.errors import RunError
+from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.registry import trained_class
 from unrolled.tasks.text.build import CELLS
@@ -32,6 +33,8 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
         RunError: no run there, a damaged or newer one, or one that needs ``cell`` or ``allow_code``.
     """
     folder = RunFolder(run)
+    if cell is not None and not isinstance(cell, str):
+        check_cell(cell)
     config = folder.config()
     make = trained_class(config["task"], str(folder.path))
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
@@ -66,7 +69,10 @@ def cell_of_run(
     if name in CELLS:
         return CELLS[name]
     if cell is not None:
-        return load_cell(cell) if isinstance(cell, str) else cell
+        if isinstance(cell, str):
+            return load_cell(cell)
+        check_cell(cell)
+        return cell
     if not allow_code and config.get("from", {}).get("program") and (own := cell_from_program(folder, config)):
         return own
     class_name = name.rpartition(":")[2]
@@ -81,7 +87,8 @@ def cell_of_run(
 
 def resolve_cell(cell: str | type[Cell]) -> tuple[str, type[Cell]]:
     """A cell's name for the configuration, and its class."""
-    if isinstance(cell, type):
+    if not isinstance(cell, str):
+        check_cell(cell)
         built_in = [name for name, known in CELLS.items() if cell is known]
         if built_in:
             return built_in[0], cell
@@ -101,3 +108,20 @@ def check_source(folder: RunFolder, cell: type[Cell]) -> None:
             f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
             f"{kept}: go on with --cell {kept}:{cell.__name__}, or begin a new run"
         )
+
+
+def check_cell(cell: Any) -> None:
+    """UsageError that says what ``cell`` is, unless it is a class of cells."""
+    if isinstance(cell, type) and issubclass(cell, Cell) and cell is not Cell:
+        return
+    if isinstance(cell, Cell):
+        name = type(cell).__name__
+        raise UsageError(f"cell: expected a class, got an instance of {name}; give {name} itself")
+    kind = cell if isinstance(cell, type) else type(cell)
+    if cell is not Cell and issubclass(kind, torch.nn.Module):
+        own = getattr(cells, f"{kind.__name__}Cell", None)
+        advice = f"; its cell is unrolled.{own.__name__}" if own else ""
+        raise UsageError(f"cell: {kind.__name__} is a layer, expected a class of cells{advice}")
+    raise UsageError(
+        f"cell: expected {', '.join(CELLS)}, FILE.py:Class, or a subclass of unrolled.Cell, got {cell!r}"
+    )

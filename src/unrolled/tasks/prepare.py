@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import torch
 
 from unrolled.cells import Cell
+from unrolled.engine import native
 from unrolled.errors import UsageError
+from unrolled.layers.paths import usual
 from unrolled.models import Model
 from unrolled.tasks.text.build import CELLS
 from unrolled.threads import limited, suited, using
@@ -62,11 +66,20 @@ def built(job: Any, cell: type[Cell], name: str) -> Model:
         raise
     except Exception as error:
         if "allocate memory" in str(error):
-            raise UsageError("the model does not fit into memory: choose a smaller --hidden or --layers") from error
+            fewer = " or --layers" if job.settings().get("layers", 1) > 1 else ""
+            raise UsageError(f"the model does not fit into memory: choose a smaller --hidden{fewer}") from error
         if name in CELLS:
             raise
-        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}{_line(error, cell)}") from error
     return model
+
+
+def _line(error: Exception, cell: type[Cell]) -> str:
+    """Where in the cell's own file it happened, if it did there."""
+    file = inspect.getmodule(cell)
+    own = getattr(file, "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" ({own}, line {lines[-1]})" if lines else ""
 
 
 def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
@@ -83,6 +96,8 @@ def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Traine
         "from_update": trainer.progress.update,
         "budget": len(earlier) + 1,
         "further": trainer.progress.budget < len(earlier),
+        "path": usual(trainer.model.stack.layers[0].cell) if trainer.options.device == "cpu" else "",
+        "engine_missing": native.missing,
         "data": config["data"] | job.describe(),
     }
     return event | ({"from": config["from"]} if "from" in config else {})

@@ -14,6 +14,7 @@ from unrolled.layers.state import is_finite
 from unrolled.models.model import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.training import checkpoints
+from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.gradient import Gradient, backward
 from unrolled.training.optimizers import make_optimizer
@@ -58,6 +59,7 @@ class Trainer:
     def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
         self.listen = listen
+        self.advice = Advice(options, task.settings())
         self.streams = task.streams()
         self.progress = Progress()
         self.state: Any = None
@@ -83,9 +85,10 @@ class Trainer:
             while self.progress.share < 1:
                 self.model.train()
                 self._update()
-                if stop.requested or time.monotonic() - self._saved_at >= self.options.save_every:
+                asked = stop.requested  # once: a signal between two looks would stop the run without saving
+                if asked or time.monotonic() - self._saved_at >= self.options.save_every:
                     self.save()
-                if stop.requested:
+                if asked:
                     raise KeyboardInterrupt
             if not self.progress.finished:
                 self._finish()
@@ -209,13 +212,13 @@ class Trainer:
         p.skipped += 1
         p.skipped_in_a_row += 1
         self.listen({"event": "skip", "update": p.update, "lr": lr})
-        self._warn(p.watch.skipped(lr))
+        self._warn(p.watch.skipped(lr, self.advice))
         if p.skipped_in_a_row == SKIPS_IN_A_ROW:
             good = f"{self.run_folder.path} keeps the last good state"
             raise RunError(
                 f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update "
                 f"{p.update}, at learning rate {lr:.3g}: stopped. {good}. "
-                "Start a new run with a smaller --lr, or with --clip 1"
+                f"For a new run: {self.advice.not_finite()}"
             )
 
     # -- now and then
@@ -250,8 +253,7 @@ class Trainer:
         }
         p.since = Since()
         self._record(event)
-        peak, kind = self.lr, self.options.optimizer
-        self._warn(p.watch.report(loss, s.clipped / s.updates, p.share, lr, peak, kind))
+        self._warn(p.watch.report(loss, s.clipped / s.updates, p.share, lr, self.lr, self.advice))
 
     def _validate(self) -> None:
         p = self.progress
@@ -266,7 +268,7 @@ class Trainer:
                 self._keep_model(scores)
         if scores is not None:
             self._record({"event": "validation", "update": p.update, **scores, "best": best})
-            self._warn(p.watch.validation(scores["loss"]))
+            self._warn(p.watch.validation(scores["loss"], self.advice))
 
     def _look_inside(self, window: Window, state: Any) -> None:
         """How far back a loss is felt, and what gates and units do; kept, and judged."""
@@ -274,8 +276,8 @@ class Trainer:
         curves = self.probe.by_lag(self.task, window, state)
         if curves:
             self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
-        self._warn(p.watch.lags(curves, p.share, self.options.carry, self.probe.gated))
-        self._warn(p.watch.units(self.probe.units(window, state)))
+        self._warn(p.watch.lags(curves, p.share, self.advice, self.probe.gated))
+        self._warn(p.watch.units(self.probe.units(window, state), self.advice))
 
     def _warn(self, warnings: list[dict[str, Any]]) -> None:
         for warning in warnings:

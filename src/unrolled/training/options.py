@@ -39,7 +39,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip", f"{self.clip:g}" if isinstance(self.clip, int | float) else self.clip)
         check_types(self)
-        _check(self.minutes is None or self.epochs is None, "minutes", "give minutes or epochs, not both")
+        _check(self.minutes is None or self.epochs is None, "minutes", "give --minutes or --epochs, not both")
         for name in ("minutes", "epochs"):
             value = getattr(self, name)
             _check(value is None or 0 <= value < math.inf, name, f"must be a number above 0, got {value}")
@@ -52,11 +52,11 @@ class TrainingOptions:
         _check(self.bptt >= 0, "bptt", f"must be 0 (the whole stream) or a number of steps, got {self.bptt}")
         if self.update_every is not None and self.bptt:
             within = self.update_every <= self.bptt
-            _check(within, "update_every", f"must be at most bptt = {self.bptt}, got {self.update_every}")
+            _check(within, "update_every", f"must be at most --bptt {self.bptt}, got {self.update_every}")
             _check(
                 self.carry or self.update_every == self.bptt,
                 "update_every",
-                "a window that slides carries the state: leave out update_every, or carry the state",
+                "a window that slides carries the state: leave out --update-every or --no-carry",
             )
         known = ", ".join(OPTIMIZERS)
         _check(self.optimizer in OPTIMIZERS, "optimizer", f"must be one of {known}, got {self.optimizer!r}")

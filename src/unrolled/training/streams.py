@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import DataError
+from unrolled.wording import counted
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class Streams:
         self.bptt = bptt or self.length
         self.update_every = min(update_every or self.bptt, self.bptt)
         if self.length < max(self.bptt, 1):
+            smaller = [f"--{name}" for name, value in (("batch", batch), ("bptt", bptt)) if value > 1]
+            advice = ", or a smaller " + " or ".join(smaller) if smaller else ""
             raise DataError(
-                f"the training part has {len(symbols):,} {unit}, too few for --batch {batch} streams of one "
-                f"chunk of --bptt {bptt}: that takes {batch * max(bptt, 1) + 1:,}. "
-                "Use more data, or a smaller --batch or --bptt"
+                f"the training part has {counted(len(symbols), unit)}, too few for --batch {batch} "
+                f"{'stream' if batch == 1 else 'streams'} of one chunk of --bptt {bptt}: that takes "
+                f"{batch * max(bptt, 1) + 1:,}. Use more data{advice}"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)
         self.device = device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -20,6 +20,10 @@ class Task(Protocol):
     name: str
     unit: str
     """What a loss is counted over, in the plural: characters, words, steps."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """The model's settings by name, as far as advice speaks of them; see `Advice`."""
+        ...
 
     def streams(self) -> Streams:
         """The training data, cut into windows."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.training.advice import Advice
 from unrolled.training.probes import Curves
 
 Warned = dict[str, Any]
@@ -63,6 +64,8 @@ class Watch:
     worse: int = 0
     vanishing: int = 0
     short: int = 0
+    highest: float = 0.0
+    """The highest learning rate so far."""
     change: float | None = None
     """The relative size of the last update that was measured."""
     train: float | None = None
@@ -72,36 +75,35 @@ class Watch:
     best_validation: float | None = None
     train_at_best: float | None = None
 
-    def report(self, loss: float, clipped: float, share: float, lr: float, peak: float, kind: str) -> list[Warned]:
-        """A report of training: mean loss, share of steps clipped, learning rate and its peak, optimizer."""
-        made, change = [], self.change
+    def report(
+        self, loss: float, clipped: float, share: float, lr: float, peak: float, advice: Advice
+    ) -> list[Warned]:
+        """A report of training: mean loss, share of steps clipped, learning rate and its peak."""
+        made, change, kind = [], self.change, advice.options.optimizer
+        self.highest = max(self.highest, lr)
         small = change is not None and change < LEAST_UPDATE and lr > peak / 2
         cut_short = small and kind == "sgd" and clipped > 0.5  # the limit makes it small, not the rate
         self.clipped = self.clipped + 1 if clipped > 0.5 and share > WARMED_UP else 0
         self.low = self.low + 1 if small and not cut_short else 0
         above = self._take(loss, share)
-        self.high = self.high + 1 if above and not small else 0
+        self.high = self.high + 1 if above and self.highest and not small else 0
         if self.high >= IN_A_ROW:
             made += self._once(
                 TOO_HIGH,
-                f"the loss is {loss:.3f} nats, and was {self.lowest_loss:.3f} before, at a rate of {lr:.2g}",
-                f"start again with a smaller rate, such as --lr {peak / 5:.1g}",
+                f"the loss is {loss:.3f} nats, and was {self.lowest_loss:.3f}, at rates up to {self.highest:.2g}",
+                advice.rate_too_high(self.highest),
             )
         if self.clipped >= IN_A_ROW:
-            cure = "a smaller --lr, or a larger limit; see |g| in the reports"
-            if cut_short:
-                cure = f"an update changes the weights by {change:.0e} of their size: a larger limit; see |g|"
             made += self._once(
                 "most steps clipped",
                 f"{clipped:.0%} of the gradients since the last report were larger than the limit of --clip",
-                f"clipping now sets the size of the steps: {cure}",
+                advice.clipped(change if cut_short else None),
             )
         if self.low >= IN_A_ROW:
             made += self._once(
                 "learning rate too low",
                 f"an update changes the weights by {change:.0e} of their size",
-                f"start again with a larger rate, such as --lr {peak * 10:.1g} (with {kind}, about 1e-3 of "
-                "the weights an update is usual)",
+                advice.rate_too_low(peak),
             )
         return made
 
@@ -119,16 +121,16 @@ class Watch:
         above_start = self.fresh and loss > self.first_loss and share > WARMED_UP
         return above_start or loss > self.lowest_loss + max(0.5 * abs(self.lowest_loss), ABOVE)
 
-    def skipped(self, lr: float) -> list[Warned]:
+    def skipped(self, lr: float, advice: Advice) -> list[Warned]:
         """A loss or gradient that is not finite."""
         return self._once(
             "loss not finite",
             f"a loss or gradient was infinite or not a number, at a rate of {lr:.2g}; that update was left out",
-            "if it comes again: a smaller --lr, or --clip 1",
+            f"if it comes again: {advice.not_finite()}",
         )
 
-    def lags(self, curves: Curves, share: float, carried: bool, gated: bool = False) -> list[Warned]:
-        """The gradient of one loss, by lag; whether the state is carried, and whether gates keep it."""
+    def lags(self, curves: Curves, share: float, advice: Advice, gated: bool = False) -> list[Warned]:
+        """The gradient of one loss, by lag; whether gates keep the state."""
         made: list[Warned] = []
         firsts = [curve for name, curve in curves.items() if name.endswith(".h")] or list(curves.values())[:1]
         if share < WARMED_UP or not firsts or len(firsts[0]) < 10:
@@ -151,22 +153,20 @@ class Watch:
                 "gradient vanishes",
                 f"{furthest + 1} steps back the gradient of a loss is under a thousandth (state {name}); "
                 f"a chunk has {T}",
-                "what lies further back is not learnt: "
-                + (f"gates that begin open (--chrono {T}); " if gated else "gates help (--cell lstm or gru); ")
-                + f"or save the time with --bptt {max(10, 2 * furthest)}",
+                advice.vanishing(T, furthest, gated),
             )
         at_start = {name: curve[-1] for name, curve in states.items()}
         name, left = max(at_start.items(), key=lambda item: item[1])
-        self.short = self.short + 1 if left > FELT and carried else 0
-        if self.short >= 2:
+        self.short = self.short + 1 if left > FELT and advice.options.carry else 0
+        if self.short >= 2 and (cure := advice.chunk_too_short(T)):
             made += self._once(
                 "chunk shorter than the memory",
                 f"at the chunk's start, {T - 1} steps back, {left:.0%} of the gradient is left (state {name})",
-                f"the memory in use reaches further than the gradient: try --bptt {2 * T}",
+                cure,
             )
         return made
 
-    def validation(self, loss: float) -> list[Warned]:
+    def validation(self, loss: float, advice: Advice) -> list[Warned]:
         """A validation's loss."""
         train = self.train
         if not math.isfinite(loss):
@@ -185,11 +185,12 @@ class Watch:
             "overfitting",
             f"validation rose from {self.best_validation:.3f} to {loss:.3f} nats, while training fell from "
             f"{self.train_at_best:.3f} to {train:.3f}",
-            "the best weights are kept; for better ones: more data, --dropout 0.3, a smaller --hidden, "
-            "or fewer epochs",
+            advice.overfitting(),
         )
 
-    def units(self, looked: Iterable[tuple[str, Mapping[str, Tensor], tuple[str, ...]]]) -> list[Warned]:
+    def units(
+        self, looked: Iterable[tuple[str, Mapping[str, Tensor], tuple[str, ...]]], advice: Advice
+    ) -> list[Warned]:
         """What the equations name, over a stretch of steps.
 
         Arguments:
@@ -217,13 +218,13 @@ class Watch:
             made += self._once(
                 "gates stuck",
                 f"{_listed(stuck)} of the units stood within {STUCK:g} of 0 or 1 at each of {steps} steps",
-                "a gate that never moves learns no more: a smaller --lr, or weights that start smaller",
+                advice.stuck(),
             )
         if dead:
             made += self._once(
                 "dead units",
                 f"{_listed(dead)} of the units did not change over {steps} steps",
-                "they carry nothing: a smaller --lr, or fewer units with --hidden",
+                advice.dead(),
             )
         return made
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
+
+import torch
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.cells.initial import chrono_, forget_bias_, recurrent_
@@ -24,6 +27,34 @@ def build_model(cell: type[Cell], vocabulary_size: int, hidden: int, layers: int
     cells = [cell(encoder.output_size if k == 0 else hidden, hidden) for k in range(layers)]
     stack = Stack(cells, dropout=dropout)
     return Model(encoder, stack, Softmax(stack.output_size, vocabulary_size), dropout=dropout)
+
+
+def check_memory(cell: type[Cell], vocabulary_size: int, hidden: int, layers: int) -> None:
+    """See that a model could be trained in this machine's memory, before any is taken for it.
+
+    Raises:
+        UsageError: it could not.
+    """
+    sizes = []
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            for count in (1, 2):
+                model = build_model(cell, vocabulary_size, hidden, count, 0.0)
+                sizes.append(sum(p.numel() for p in model.parameters()))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except Exception:  # a cell that needs numbers when it is made, or a system that does not say: trying shows
+        return
+    parameters = sizes[0] + (layers - 1) * (sizes[1] - sizes[0])
+    needed = _BYTES * parameters
+    if needed > memory:
+        raise UsageError(
+            f"the model would have {parameters:,} parameters, and take {needed / 2**30:,.0f} GiB to train; this "
+            f"machine has {memory / 2**30:,.0f} GiB: choose a smaller --hidden" + (" or --layers" * (layers > 1))
+        )
+
+
+_BYTES = 4 * 5
+"""Of each parameter: its value, its average and its gradient, and the two moments of the optimizer."""
 
 
 def set_first_weights(model: Model, text: TextOptions) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import regex
 
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
-_WORD = re.compile(r"[^\W\d_]+")
+_LETTER = r"\p{Word_Break=ALetter}\p{Word_Break=Hebrew_Letter}\p{Word_Break=Katakana}"
+_WORD = regex.compile(rf"[{_LETTER}](?:\B.)*", regex.V1 | regex.WORD | regex.DOTALL)
+"""A word of letters, as Unicode ends it. Scripts without spaces between words, such as Chinese, have none."""
+_IN_WORD = regex.compile(rf"[{_LETTER}\d_](?:\B.)*", regex.V1 | regex.WORD | regex.DOTALL)
+"""The same, or a number or a name."""
 RARE = 5
 """A word is rare that stands at most so often in the training text."""
 
@@ -61,12 +65,11 @@ def _line_features(text: str) -> dict[str, Sequence[float]]:
 
 
 def _word_features(text: str) -> dict[str, Sequence[float]]:
-    place, count = [], 0
-    for c in text:
-        count = count + 1 if c.isalnum() or c in "_'" else 0
-        place.append(count)
+    place = np.zeros(len(text))
+    for match in _IN_WORD.finditer(text):
+        place[match.start() : match.end()] = np.arange(1, match.end() - match.start() + 1)
     return {
-        "position in word": place,
+        "position in word": place.tolist(),
         "space": [c == " " for c in text],
         "new line": [c == "\n" for c in text],
         "upper case": [c.isupper() for c in text],
@@ -141,15 +144,11 @@ def error_causes(
     causes["new line or space"] = np.array([c.isspace() for c in first])[1:]
     causes["punctuation"] = np.array([_is_mark(c) for c in first])[1:]
     if len(text) == len(symbols):
-        letters = np.array([_letters_before(text, k) if text[k].isalnum() else -1 for k in starts])[1:]
-        causes["first letter of a word"] = letters == 0
-        causes["second or third letter"] = (letters == 1) | (letters == 2)
+        letters = np.full(len(text), -1)
+        for match in _IN_WORD.finditer(text):
+            letters[match.start() : match.end()] = np.arange(match.end() - match.start())
+        letters = letters[1:]
+        if (letters >= 0).any():  # a text of Chinese has no words of letters
+            causes["first letter of a word"] = letters == 0
+            causes["second or third letter"] = (letters == 1) | (letters == 2)
     return causes
-
-
-def _letters_before(text: str, at: int) -> int:
-    """How far into its word a letter stands, up to 3; what follows an apostrophe belongs to the word before it."""
-    count = 0
-    while count < 3 and at - count - 1 >= 0 and (text[at - count - 1].isalnum() or text[at - count - 1] == "'"):
-        count += 1
-    return count

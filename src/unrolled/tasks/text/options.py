@@ -10,6 +10,7 @@ from unrolled.training.options import check_types
 
 UNITS = ("characters", "bytes", "words")
 VOCABULARIES = ("extended", "same", "text")
+MOST_LAYERS = 1_000
 RECURRENT_INITS = ("orthogonal", "identity", "glorot")
 
 
@@ -44,6 +45,8 @@ class TextOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name}: must be a whole number from 1, got {value}")
+        if self.layers is not None and self.layers > MOST_LAYERS:
+            raise UsageError(f"--layers: must be at most {MOST_LAYERS:,}, got {self.layers:,}")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout: must lie in [0, 1), got {self.dropout}")
         if self.units not in UNITS:

@@ -11,7 +11,8 @@ from unrolled.errors import DataError
 from unrolled.tasks.text.counting import count, stretches
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, split
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_cut, split
+from unrolled.wording import singular
 
 Choice = Callable[[list[str]], list[str]]
 """From the symbols of a text's own vocabulary to those of the one that is used."""
@@ -34,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Text:
-    """A text in numbers, with its vocabulary and its split."""
+    """A text in numbers, with its vocabulary and its split; the last fields are those of `TextFiles`, counted."""
 
     vocabulary: Vocabulary
     training: Part
@@ -42,6 +43,8 @@ class Text:
     test: Part
     fingerprint: dict[str, str]
     skipped: int
+    marks: int
+    crlf: int
 
     @property
     def symbols(self) -> int:
@@ -69,10 +72,13 @@ def read_text(path: str, options: TextOptions, choose: Choice | None = None) -> 
         chosen = choose(chosen)
     vocabulary = _counted(options.units, chosen, symbols, counts)
     if not vocabulary.numbers:
-        raise DataError(f"{path}: no {options.units[:-1]} stands twice in the training part: nothing to learn from")
+        raise DataError(
+            f"{path}: no {singular(options.units)} stands twice in the training part: nothing to learn from"
+        )
     numbers = numbers.astype(np.promote_types(numbers.dtype, np.min_scalar_type(len(vocabulary) - 1)), copy=False)
     parts = _parts(numbers, symbols, cuts, vocabulary)
-    return Text(vocabulary, parts[0], parts[1], parts[2], files.fingerprint, len(files.skipped))
+    counted = len(files.skipped), files.marks, files.crlf
+    return Text(vocabulary, parts[0], parts[1], parts[2], files.fingerprint, *counted)
 
 
 def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:
@@ -204,10 +210,20 @@ def _number_words(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarr
 
 
 def _words(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The words of each block; the last one waits for the next block, which may continue it."""
-    rest = ""
+    """The words of each block; the last ones wait for the next block, which may continue them.
+
+    Whether two words are one can depend on the next two characters that do not combine: on the ``t`` of ``can't``.
+    """
+    rest: list[str] = []
     for text in texts:
-        words = split(rest + text, "words")
-        rest = words.pop() if words else ""
-        yield words
-    yield [rest] if rest else []
+        words = split("".join(rest) + text, "words")
+        settled = max(0, len(words) - _UNSETTLED)
+        while settled > max(0, len(words) - _LONGEST) and is_cut(words[settled - 1]):
+            settled -= 1
+        rest = words[settled:]
+        yield words[:settled]
+    yield rest
+
+
+_UNSETTLED, _LONGEST = 3, 1024
+"""Words that wait for the next block, and parts of one long word that wait with them."""

@@ -14,8 +14,9 @@ from unrolled.cells import Cell
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
+from unrolled.tasks.piped import own_data
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.build import build_model, set_first_weights
+from unrolled.tasks.text.build import build_model, check_memory, set_first_weights
 from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Choice, Text, read_text
@@ -75,7 +76,7 @@ class TextTask:
     @staticmethod
     def text_path(run: RunFolder, data: str | None) -> str:
         """Where the text of a run lies: ``data``, or where it lay; RunError if it is not there any more."""
-        path: str = run.config()["data"]["path"]
+        path = own_data(run)
         if data is None and not Path(path).exists():
             raise RunError(
                 f"the text of {run.path} is not at {path} any more: give its new path, "
@@ -133,6 +134,7 @@ class TextTask:
         """The model, with fresh weights."""
         hidden, layers, dropout = self.text.hidden, self.text.layers, self.text.dropout
         assert hidden is not None and layers is not None and dropout is not None
+        check_memory(cell, len(self.read.vocabulary), hidden, layers)
         model = build_model(cell, len(self.read.vocabulary), hidden, layers, dropout)
         set_first_weights(model, self.text)
         return model
@@ -148,6 +150,8 @@ class TextTask:
             "test": len(t.test.numbers),
             "skipped_files": t.skipped,
             "unknown_in_training": int(t.vocabulary.counts[list(t.vocabulary.unknown)].sum()),
+            "byte_order_marks": t.marks,
+            "crlf": t.crlf,
             "unknown_in_validation": sum(t.validation.unknown.values()),
         }
         if len(t.validation.numbers) > 1:
@@ -157,6 +161,10 @@ class TextTask:
         return facts
 
     # -- for the loop
+
+    def settings(self) -> dict[str, Any]:
+        """Those of the model."""
+        return asdict(self.text)
 
     def streams(self) -> Streams:
         """The training part in windows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,16 @@ from unrolled.cells import Cell
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
+from unrolled.tasks.piped import own_data
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
 from unrolled.tasks.text.build import build_model
-from unrolled.tasks.text.files import same_text
+from unrolled.tasks.text.files import TextFiles, file_name, same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.passage import USUAL, Passage, passage_of_file, passage_of_run, passage_of_sample
 from unrolled.tasks.text.reading import Part, read_part, read_text
 from unrolled.tasks.text.scoring import log_probabilities, score
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
-from unrolled.tasks.text.writing import write
+from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.checkpoints import load_weights
 
 
@@ -107,17 +109,12 @@ class TrainedText:
             UsageError: the prime has symbols that the model does not know.
             ValueError: a setting out of range.
         """
-        return write(
-            self.model,
-            self.vocabulary,
-            length,
-            prime=prime,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop=stop,
-            seed=seed,
-        )
+        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
+        return write(self.model, self.vocabulary, length, prime=prime, **settings)
+
+    def stream_bytes(self, length: int = 500, prime: str = "", **settings: Any) -> Iterator[bytes]:
+        """As `stream`, not decoded: the bytes of a model of bytes as they are, any other text in UTF-8."""
+        return write_bytes(self.model, self.vocabulary, length, prime=prime, **settings)
 
     def score(self, text: str, given: str = "") -> ScoredText:
         """The probability of a text.
@@ -131,6 +128,9 @@ class TrainedText:
         Raises:
             UsageError: the text is empty.
         """
+        for name, one in (("text", text), ("given", given)):
+            if not isinstance(one, str):
+                raise UsageError(f"score: {name} must be text, got {one!r}")
         numbers = self.vocabulary.encode(text)
         if not len(numbers):
             raise UsageError("score: the text is empty")
@@ -144,17 +144,28 @@ class TrainedText:
         unknown = int((np.concatenate([before, numbers]) == UNKNOWN).sum()) if self.vocabulary.has_unknown else 0
         return ScoredText(text, self._names(text, numbers), logs, unknown)
 
+    def read(self, data: str | os.PathLike) -> str:
+        """The text of a file or folder, ``-`` for standard input, as `score` takes it."""
+        files = TextFiles(file_name(data), self.options.include, raw=self.vocabulary.units == "bytes")
+        if files.raw:
+            return b"".join(files.blocks()).decode("utf-8", "surrogateescape")
+        return "".join(files.texts())
+
     def evaluate(
-        self, data: str | None = None, on: str | None = None, tell: Callable[[float], None] | None = None
+        self,
+        data: str | os.PathLike | None = None,
+        on: str | None = None,
+        tell: Callable[[float], None] | None = None,
     ) -> dict[str, Any]:
         """Scores on a part of the run's own text, or on another one.
 
         One stream from the zero state; each symbol but the first is scored once.
 
         Arguments:
-            data: a file or folder; None for the run's own text, where it lay when the run was trained.
-            on: ``"validation"`` (the default without ``data``) or ``"test"``, of the run's own text, which
-                ``data`` may name at a new path; None with ``data`` for the whole of it.
+            data: a file or folder, ``-`` for standard input; None for the run's own text, where it lay when the
+                run was trained.
+            on: ``"validation"`` (the default without ``data``), ``"test"`` or ``"training"``, of the run's own
+                text, which ``data`` may name at a new path; None with ``data`` for the whole of it.
             tell: called with the share that is scored, now and then.
 
         Returns:
@@ -167,18 +178,19 @@ class TrainedText:
             DataError: nothing to score, or the run's text has moved or changed.
         """
         baselines: dict[str, float] = {}
-        if data is not None and on is None:
-            part, name = read_part(data, self.options, self.vocabulary), data
+        path = None if data is None else file_name(data)
+        if path is not None and on is None:
+            part, name = read_part(path, self.options, self.vocabulary), path
         else:
-            name = on or "validation"
-            part, baselines = self._own_part(name, data)
+            name = "validation" if on is None else on
+            part, baselines = self._own_part(name, path)
         scored = score(self.model, part, tell)
         if scored is None:
             what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
-            raise DataError(what if name == data else f"{what}: the split is {self.options.split}")
+            raise DataError(what if name == path else f"{what}: the split is {self.options.split}")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
 
-    def passage(self, data: str | None = None) -> Passage:
+    def passage(self, data: str | os.PathLike | None = None) -> Passage:
         """A stretch of text, ready for `unrolled.insight` to look at what the model does with it.
 
         Arguments:
@@ -189,28 +201,29 @@ class TrainedText:
             UsageError: no such file. DataError: it is empty, or no text.
         """
         if data is not None:
-            return passage_of_file(data, self.options, self.vocabulary, self.config["data"])
+            return passage_of_file(file_name(data), self.options, self.vocabulary, self.config["data"])
         try:
-            return passage_of_run(self.config["data"], self.options, self.vocabulary)
+            own = self.config["data"] | {"path": own_data(self.run)}
+            return passage_of_run(own, self.options, self.vocabulary)
         except (UsageError, DataError) as error:
             return passage_of_sample(self.sample(USUAL), self.vocabulary, str(error))
 
-    def _own_part(self, on: str, path: str | None) -> tuple[Part, dict[str, float]]:
-        """A part of the run's own text, which may have moved to ``path``."""
-        if on not in ("validation", "test"):
-            raise UsageError(f"--on: must be validation or test, got {on!r}")
-        data = self.config["data"]
-        if path is None and not Path(data["path"]).exists():
+    def _own_part(self, on: str, moved: str | None) -> tuple[Part, dict[str, float]]:
+        """A part of the run's own text, which may have moved."""
+        if on not in ("validation", "test", "training"):
+            raise UsageError(f"--on: must be validation, test or training, got {on!r}")
+        own = own_data(self.run)
+        if moved is None and not Path(own).exists():
             raise DataError(
-                f"the run's text is not at {data['path']} any more: give its new path, "
+                f"the run's text is not at {own} any more: give its new path, "
                 f"unrolled evaluate {self.run.path} FILE --on {on}"
             )
-        text = read_text(path or data["path"], self.options, lambda _: self.vocabulary.symbols)
-        if not same_text(data, text.fingerprint):
-            if path is None:
-                raise DataError(f"{data['path']} has changed since this run was trained, so its {on} part has, too")
+        text = read_text(moved or own, self.options, lambda _: self.vocabulary.symbols)
+        if not same_text(self.config["data"], text.fingerprint):
+            if moved is None:
+                raise DataError(f"{own} has changed since this run was trained, so its {on} part has, too")
             raise UsageError(
-                f"--on {on}: {path} is not the text that this run was trained on ({data['path']}): leave out --on "
+                f"--on {on}: {moved} is not the text that this run was trained on ({own}): leave out --on "
                 "to score all of it"
             )
         part: Part = getattr(text, on)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import regex
 
 from unrolled.errors import RunError, UsageError
 from unrolled.tasks.text.options import UNITS
@@ -15,8 +15,12 @@ from unrolled.tasks.text.options import UNITS
 UNKNOWN = 0
 """The number of the unknown symbol, where a vocabulary has one."""
 
-_WORD = re.compile(r" ?\w{1,64}| ?[^\w\s]|\s")
-"""A word with the blank before it, a mark with the blank before it, or one white space; together, the text."""
+BOUNDARIES = "UAX 29"
+"""Unicode's default word boundaries (Unicode Standard Annex 29), which `regex` implements."""
+
+_LONGEST = 64
+_WORD = regex.compile(rf" ?\S(?:\B.){{0,{_LONGEST - 1}}}|\s", regex.V1 | regex.WORD | regex.DOTALL)
+"""What stands between two word boundaries, with the blank before it, or one white space; together, the text."""
 
 
 class Vocabulary:
@@ -54,7 +58,7 @@ class Vocabulary:
     def encode(self, text: str) -> np.ndarray:
         """The numbers of the symbols of a text; what is unknown becomes 0."""
         if self.units == "bytes":
-            return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8).astype(np.int64)
+            return np.frombuffer(to_bytes(text), dtype=np.uint8).astype(np.int64)
         return np.array([self.numbers.get(s, UNKNOWN) for s in split(text, self.units)], dtype=np.int64)
 
     def encode_known(self, text: str, what: str) -> np.ndarray:
@@ -73,20 +77,19 @@ class Vocabulary:
         return "".join(self.decode_stream(numbers))
 
     def decode_stream(self, numbers: Iterable[int]) -> Iterator[str]:
-        """The text piece by piece; bytes come as whole characters, broken ones as U+FFFD."""
-        if self.units != "bytes":
-            for number in numbers:
-                yield self.symbols[number]
-            return
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        """The text piece by piece, in whole characters; bytes that are not UTF-8 become U+FFFD."""
+        return as_text(self.as_bytes(numbers))
+
+    def as_bytes(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """The symbols as bytes, one by one: UTF-8, unless the units are bytes."""
         for number in numbers:
-            yield decoder.decode(bytes([number]))
-        yield decoder.decode(b"", final=True)
+            yield bytes([number]) if self.units == "bytes" else to_bytes(self.symbols[number])
 
     def as_json(self) -> dict[str, Any]:
         """For ``vocabulary.json``."""
         symbols = [] if self.units == "bytes" else self.symbols
-        return {"units": self.units, "symbols": symbols, "counts": self.counts.tolist()}
+        content = {"units": self.units, "symbols": symbols, "counts": self.counts.tolist()}
+        return content | ({"boundaries": BOUNDARIES} if self.units == "words" else {})
 
     @classmethod
     def from_json(cls, content: Any, where: str) -> Vocabulary:
@@ -98,9 +101,26 @@ class Vocabulary:
             vocabulary = cls(units, byte_symbols() if units == "bytes" else symbols, counts)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} is damaged: {error!r}") from error
+        if units == "words" and content.get("boundaries") != BOUNDARIES:
+            raise RunError(
+                f"{where} divides words in a way that this unrolled does not know, expected {BOUNDARIES!r}"
+            )
         if len(vocabulary.counts) != len(vocabulary):
             raise RunError(f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts")
         return vocabulary
+
+
+def to_bytes(text: str) -> bytes:
+    """A text in UTF-8; what stands for a byte that is not UTF-8, such as in a command's arguments, is that byte."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def as_text(pieces: Iterable[bytes]) -> Iterator[str]:
+    """UTF-8 as text, in whole characters; bytes that are not UTF-8 become U+FFFD."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
 
 
 def byte_symbols() -> list[str]:
@@ -111,7 +131,12 @@ def byte_symbols() -> list[str]:
 def split(text: str, units: str) -> list[str]:
     """The symbols of a text; joined they are the text.
 
-    >>> split("To be, or not", "words")
-    ['To', ' be', ',', ' or', ' not']
+    >>> split("To be, or can't", "words")
+    ['To', ' be', ',', ' or', " can't"]
     """
     return _WORD.findall(text) if units == "words" else list(text)
+
+
+def is_cut(word: str) -> bool:
+    """Whether `split` may have cut it for its length, so that the next one is the same word."""
+    return len(word.removeprefix(" ")) == _LONGEST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,23 @@ from unrolled.models.decode import Chooser, sample
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
-from unrolled.tasks.text.vocabulary import Vocabulary
+from unrolled.tasks.text.vocabulary import Vocabulary, as_text, to_bytes
 
 _START_STREAM = 1 << 32
 """A place among a seed's numbers that no text is long enough to reach: the first symbol's number."""
 
 
 def write(
+    model: Model,
+    vocabulary: Vocabulary,
+    length: int,
+    **settings: Any,
+) -> Iterator[str]:
+    """As `write_bytes`, decoded: bytes that are not UTF-8 become U+FFFD."""
+    return as_text(write_bytes(model, vocabulary, length, **settings))
+
+
+def write_bytes(
     model: Model,
     vocabulary: Vocabulary,
     length: int,
@@ -29,8 +40,8 @@ def write(
     top_p: float | None = None,
     stop: str | None = None,
     seed: int = 1,
-) -> Iterator[str]:
-    """The prime, then ``length`` symbols of the model's own, piece by piece.
+) -> Iterator[bytes]:
+    """The prime, then ``length`` symbols of the model's own, piece by piece, in UTF-8 or the model's own bytes.
 
     Without a prime the first symbol is drawn from the frequencies of the training text. The text ends
     before the first ``stop`` that the model writes.
@@ -39,12 +50,18 @@ def write(
         UsageError: the prime has symbols that the model does not know.
         ValueError: a setting out of range.
     """
-    if length < 0:
-        raise ValueError(f"length must be 0 or more, got {length}")
+    if not isinstance(length, int) or length < 0:
+        raise ValueError(f"length must be a whole number from 0, got {length!r}")
+    for name, one in (("prime", prime), ("stop", "" if stop is None else stop)):
+        if not isinstance(one, str):
+            raise ValueError(f"{name} must be text, got {one!r}")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
     choose = Chooser(temperature, top_k, top_p, vocabulary.unknown)
     start = vocabulary.encode_known(prime, "prime")
+    given = [to_bytes(prime)] if prime else []
     if not length:
-        return iter([prime])
+        return iter(given)
     own: Iterable[int] = ()
     if not len(start):
         numbers = np.maximum(vocabulary.counts, 1e-300)  # zero counts keep a finite logarithm
@@ -64,17 +81,17 @@ def write(
             exclude=vocabulary.unknown,
         ),
     )
-    pieces = vocabulary.decode_stream(own)
-    return itertools.chain([prime] if prime else [], until(pieces, stop) if stop else pieces)
+    pieces = vocabulary.as_bytes(own)
+    return itertools.chain(given, until(pieces, to_bytes(stop)) if stop else pieces)
 
 
-def until(pieces: Iterable[str], stop: str) -> Iterator[str]:
-    """The text before the first ``stop``, held back only where a stop may have begun.
+def until(pieces: Iterable[bytes], stop: bytes) -> Iterator[bytes]:
+    """What comes before the first ``stop``, held back only where a stop may have begun.
 
-    >>> "".join(until(["ab", "cd", "ef"], "de"))
-    'abc'
+    >>> b"".join(until([b"ab", b"cd", b"ef"], b"de"))
+    b'abc'
     """
-    held = ""
+    held = b""
     for piece in pieces:
         held += piece
         end = held.find(stop)

@@ -1,4 +1,4 @@
-"""What ``train`` shows: live in a terminal, plain lines elsewhere, JSON for programs."""
+"""What training shows: live in a terminal, plain lines elsewhere, JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+
+from unrolled.wording import aligned, counted, short, singular
 
 Event = dict[str, Any]
 
@@ -24,6 +28,19 @@ def listener(as_json: bool) -> PlainLines:
     return LiveLine() if sys.stdout.isatty() else PlainLines()
 
 
+@contextmanager
+def showing(listen: Callable[[Event], None] | None, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Who is told of events: the listener that was given, or a display, or nobody."""
+    if listen is not None or quiet:
+        yield listen or (lambda event: None)
+        return
+    show = listener(as_json=False)
+    try:
+        yield show
+    finally:
+        show.close()
+
+
 class PlainLines:
     """A line for each report; a subclass may do more with the time between."""
 
@@ -31,6 +48,8 @@ class PlainLines:
         self.units = "characters"
         self.unit = "character"
         self.seconds_left = math.inf
+        self.whole = 0
+        self.told = False
 
     def __call__(self, event: Event) -> None:
         method = getattr(self, "_" + event["event"].replace(" ", "_"), None)
@@ -49,21 +68,23 @@ class PlainLines:
     def _started(self, e: Event) -> None:
         s, d = e["settings"], e["data"]
         self.units = s["units"]
-        self.unit = self.units[:-1]
+        self.unit = singular(self.units)
         if e["further"]:
             self.write(f"Training {e['run']} further after update {e['from_update']:,}: budget {e['budget']}.")
         elif e["from_update"]:
             self.write(f"Going on with {e['run']} after update {e['from_update']:,}.")
-        for name, text in _introduction(e, s, d):
-            self.write(f"{name:<10} {text}")
+        self.whole = d["validation"] - 1
+        rows = _introduction(e, s, d)
         if e["chosen"]:
-            self.write("           * chosen from the data and the time; name any to set it yourself")
+            rows.append(("", "* chosen from the data and the time; name any to set it yourself"))
+        self.write("\n".join(aligned(rows, 10)))
         self.write("")
 
     def _already_finished(self, e: Event) -> None:
         done = f"{e['run']} is finished after {e['budget']}"
         if "asked" in e:
-            done += f" ({e['updates']:,} updates, {e['minutes']:g} minutes): {e['asked']} in all would be no more"
+            trained = f"{counted(e['updates'], 'updates')}, {_amount(e['minutes'], 'minutes')}"
+            done += f" ({trained}): {e['asked']} in all would be no more"
         self.write(
             f"{done}. To train it further, give a larger --epochs or --minutes, counted from the start of the run."
         )
@@ -91,10 +112,14 @@ class PlainLines:
 
     def _validation(self, e: Event) -> None:
         best = "  best so far" if e["best"] else ""
+        mark = "~" if e.get("symbols", 0) < self.whole else ""
         self.write(
-            f"validation {e['update']:>6,}  loss {e['loss']:.4f}  bpc {e['bits_per_character']:.3f}"
-            f"  accuracy {e['accuracy']:.1%}{best}"
+            f"validation {e['update']:>6,}  loss {mark}{e['loss']:.4f}  bpc {mark}{e['bits_per_character']:.3f}"
+            f"  accuracy {mark}{e['accuracy']:.1%}{best}"
         )
+        if mark and not self.told:
+            self.told = True
+            self.write("  ~ an estimate, from stretches of the validation part")
 
     def _sample(self, e: Event) -> None:
         self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
@@ -114,14 +139,14 @@ class PlainLines:
     def _finished(self, e: Event) -> None:
         self.write("")
         self.write(
-            f"{e['update']:,} updates in {duration(e['seconds'])}, {e['symbols']:,} {self.units}; "
+            f"{counted(e['update'], 'updates')} in {duration(e['seconds'])}, {counted(e['symbols'], self.units)}; "
             f"clipped {e['clipped']:.1%}, skipped {e['skipped']}."
         )
         if (v := e.get("validation")) is not None:
             self.write(
                 f"Best weights (update {e['best_update']:,}) on the whole validation part: "
                 f"loss {v['loss']:.4f} nats,\n"
-                f"{v['bits_per_character']:.3f} bits per character, perplexity {v['perplexity']:.2f}, "
+                f"{v['bits_per_character']:.3f} bits per character, perplexity {short(v['perplexity'], 2)}, "
                 f"accuracy {v['accuracy']:.1%}."
             )
 
@@ -163,7 +188,10 @@ class LiveLine(PlainLines):
             self.live.start()
         table = Table.grid(padding=(0, 1), expand=False)
         left = f"{duration(self.seconds_left)} left"
-        table.add_row(ProgressBar(100, share * 100, width=12), f"{share:.0%}", self.line, left)
+        if self.console.width < 80:  # what there is room for
+            table.add_row(f"{share:.0%}", self.line[: max(0, self.console.width - len(left) - 7)], left)
+        else:
+            table.add_row(ProgressBar(100, share * 100, width=12), f"{share:.0%}", self.line, left)
         self.live.update(table, refresh=True)
 
     def _train(self, e: Event) -> None:
@@ -175,7 +203,7 @@ class LiveLine(PlainLines):
     def _sample(self, e: Event) -> None:
         from rich.markup import escape
 
-        lines = (f"  [dim]│[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(e["text"]))
+        lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(e["text"]))
         self.console.print("\n".join(lines), soft_wrap=True)
 
     def _scoring(self, e: Event) -> None:
@@ -232,34 +260,71 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
     def star(name: str) -> str:
         return "*" if name in e["chosen"] else ""
 
-    layers = f"{s['layers']}{star('layers')} layer{'s' if s['layers'] > 1 else ''}"
+    layers = f"{s['layers']}{star('layers')} {'layer' if s['layers'] == 1 else 'layers'}"
     window = f"bptt {s['bptt'] or 'all'}"
     if s.get("update_every"):
         window += f", update every {s['update_every']}"
     if not s["carry"]:
         window += ", state not carried"
-    budget = f"{s['epochs']:g} epochs, {e['updates']:,} updates" if "epochs" in s else f"{s['minutes']:g} minutes"
-    if e["budget"] > 1:
-        budget += ", counted from the run's start"
     lines = [
-        ("text", f"{d['symbols']:,} {s['units']}, {d['vocabulary']:,} different"),
+        ("text", f"{counted(d['symbols'], s['units'])}, {d['vocabulary']:,} different"),
         ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),
-        ("model", f"{s['cell']}, {layers} of {s['hidden']}{star('hidden')}, {e['parameters']:,} parameters"),
+        *_oddities(s, d),
+        *_origin(e, s),
+        (
+            "model",
+            f"{s['cell']}, {layers} of {s['hidden']}{star('hidden')}, {counted(e['parameters'], 'parameters')}",
+        ),
         ("", f"dropout {s['dropout']:g}{star('dropout')}, averaging {s['ema']:g}{star('ema')}"),
+        *_slow(e),
         ("training", f"{s['optimizer']}, learning rate {s['lr']:g}{star('lr')}, clip {s['clip']}"),
-        ("", f"batch {s['batch']}{star('batch')}, {window}, seed {s['seed']}, {s['threads']} threads"),
-        ("budget", budget),
+        ("", f"batch {s['batch']}{star('batch')}, {window}, seed {s['seed']}, {counted(s['threads'], 'threads')}"),
+        ("budget", _budget(s, e["updates"]) + (", counted from the run's start" if e["budget"] > 1 else "")),
     ]
     if d.get("unigram_loss") is not None:
         pairs = "" if d.get("bigram_loss") is None else f", of pairs {d['bigram_loss']:.3f}"
         lines.append(("to beat", f"table of frequencies {d['unigram_loss']:.3f}{pairs} nats (validation)"))
-    if (f := e.get("from")) is not None:
-        rows = f"{f['kept']:,} {s['units']} kept, {f['added']:,} added with fresh rows, {f['dropped']:,} dropped"
-        lines[2:2] = [("weights", f"from {f['run']} (update {f['update']:,})"), ("", rows)]
-        if d["unknown_in_training"]:
-            lines.append(("unknown", f"{d['unknown_in_training']:,} {s['units']} of the training part"))
+    if "from" in e and d["unknown_in_training"]:
+        lines.append(("unknown", f"{counted(d['unknown_in_training'], s['units'])} of the training part"))
     if d["skipped_files"]:
-        lines.append(("skipped", f"{d['skipped_files']:,} files that are not text"))
+        files = "file that is" if d["skipped_files"] == 1 else "files that are"
+        lines.append(("skipped", f"{d['skipped_files']:,} {files} not text"))
     if d["unknown_in_validation"]:
-        lines.append(("unknown", f"{d['unknown_in_validation']:,} {s['units']} of the validation part"))
+        lines.append(("unknown", f"{counted(d['unknown_in_validation'], s['units'])} of the validation part"))
     return lines
+
+
+def _budget(s: Event, updates: int | None) -> str:
+    if "epochs" in s:
+        return f"{_amount(s['epochs'], 'epochs')}, {counted(updates or 0, 'updates')}"
+    return _amount(s["minutes"], "minutes")
+
+
+def _amount(value: float, noun: str) -> str:
+    return f"{value:g} {singular(noun) if value == 1 else noun}"
+
+
+def _origin(e: Event, s: Event) -> Iterator[tuple[str, str]]:
+    """Which run the weights are from, and what of its vocabulary stays."""
+    if (f := e.get("from")) is not None:
+        rows = (
+            f"{counted(f['kept'], s['units'])} kept, {f['added']:,} added with fresh rows, {f['dropped']:,} dropped"
+        )
+        yield "weights", f"from {f['run']} (update {f['update']:,})"
+        yield "", rows
+
+
+def _oddities(s: Event, d: Event) -> Iterator[tuple[str, str]]:
+    """What an editor does not show."""
+    if marks := d.get("byte_order_marks"):
+        yield "", f"{counted(marks, 'byte order marks')} left out"
+    if lines := d.get("crlf"):
+        yield "", f"{counted(lines, 'lines')} ended by CR LF, which the model learns as two {s['units']}"
+
+
+def _slow(e: Event) -> Iterator[tuple[str, str]]:
+    """That the engine is missing, and what this cell does without it."""
+    if e.get("engine_missing") and e.get("path") == "eager":
+        yield "", "the engine was not built: this cell runs step by step, many times slower (see unrolled doctor)"
+    elif e.get("engine_missing") and e.get("path"):
+        yield "", "the engine was not built: torch's kernels are used (see unrolled doctor)"

@@ -1,0 +1,57 @@
+"""Numbers in sentences: the same everywhere that a person reads."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something, in the singular for one; ``noun`` is the plural with its s.
+
+    >>> counted(1, "threads"), counted(2, "threads"), counted(12_000, "parameters")
+    ('1 thread', '2 threads', '12,000 parameters')
+    >>> counted(1, "vertices"), counted(1, "copies")
+    ('1 vertex', '1 copy')
+    """
+    return f"{count:,} {noun if count != 1 else singular(noun)}"
+
+
+def singular(noun: str) -> str:
+    """One of them.
+
+    >>> singular("characters"), singular("bytes")
+    ('character', 'byte')
+    """
+    for plural, one in (("vertices", "vertex"), ("ies", "y"), ("s", "")):
+        if noun.endswith(plural):
+            return noun.removesuffix(plural) + one
+    return noun
+
+
+def short(value: float, places: int) -> str:
+    """A number with so many places, or as a power of ten where that would be long.
+
+    >>> short(4.4531, 3), short(1.07e264, 3)
+    ('4.453', '1.07e+264')
+    """
+    return f"{value:.{places}f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def columns() -> int:
+    """How wide the terminal is; a narrower one than 40 has to scroll."""
+    return max(40, shutil.get_terminal_size().columns)
+
+
+def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:
+    """Names, and beside each what there is to say, in lines that fit the terminal.
+
+    >>> aligned([("text", "5 characters"), ("", "of one file")], 6)
+    ['text   5 characters', '       of one file']
+    """
+    made = []
+    for name, text in rows:
+        lines = textwrap.wrap(text, columns() - width - 1, break_long_words=False, break_on_hyphens=False) or [""]
+        made += [f"{start:<{width}} {line}" for start, line in zip([name, *[""] * len(lines)], lines, strict=False)]
+    return made
