@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import unrolled
+from unrolled.cli.doctor import doctor
 from unrolled.compiler import aten, builder, differentiate, fuse, hoist, lower, merge, tidy
 from unrolled.compiler.program import Op
 from unrolled.engine import compiled, native, prepared, verify
@@ -217,6 +218,13 @@ def test_what_is_asked_for(mode, verified, monkeypatch):
     said = str(unrolled.explain(Gated()))
     assert ("Verified against its equation" in said) is verified and ("UNROLLED_VERIFY=off" in said) is not verified
     assert "Built in" in str(unrolled.explain(unrolled.GRUCell(3, 4))) or mode == "always"
+
+
+def test_the_doctor_says_what_is_verified(monkeypatch, capsys):
+    for mode, said in (("first", "each cell of your own"), ("always", "every cell"), ("off", "no cell")):
+        monkeypatch.setenv("UNROLLED_VERIFY", mode)
+        doctor.main([], standalone_mode=False)
+        assert f"{said}" in capsys.readouterr().out
 
 
 def test_another_wish_is_refused(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from unrolled.cli.shared import json_option
@@ -20,15 +22,15 @@ def doctor(as_json: bool) -> None:
 
     from unrolled import threads
     from unrolled.cells import ElmanCell, GRUCell, LSTMCell
-    from unrolled.engine import native
+    from unrolled.engine import native, verify
     from unrolled.layers.paths import usual
     from unrolled.version import __version__
 
     cells = {"lstm": LSTMCell(1, 1), "elman": ElmanCell(1, 1), "gru": GRUCell(1, 1)}
     cells["gru, reset after"] = GRUCell(1, 1, reset="after")
-    built = native.available()
+    built, verified = native.available(), verify.mode()
     paths = {name: usual(cell) for name, cell in cells.items()} | {"your own": "engine" if built else "eager"}
-    facts = {
+    facts: dict[str, Any] = {
         "unrolled": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -46,6 +48,7 @@ def doctor(as_json: bool) -> None:
             "threads": native.threads(),
             "missing": native.missing,
         },
+        "verify": verified,
         "paths": paths,
     }
     if as_json:
@@ -54,7 +57,7 @@ def doctor(as_json: bool) -> None:
         print(dumps(facts))
         return
     for name, fact in facts.items():
-        if not isinstance(fact, dict):
+        if not isinstance(fact, dict) and name != "verify":
             print(f"{name:<18} {fact}")
         elif name == "threads":
             count = f"{fact['cores']} core{'s'[: fact['cores'] > 1]}"
@@ -63,6 +66,7 @@ def doctor(as_json: bool) -> None:
         others = [p for p in native.paths() if p != native.path()]
         print(f"{'engine':<18} {native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}")
         print(f"{'engine threads':<18} {native.threads()}")
+        print(f"{'verified':<18} {_VERIFIED[verified]} (UNROLLED_VERIFY={verified})")
     else:
         print(f"{'engine':<18} not built: {native.missing}")
         print(f"{'':<18} install a C++ compiler, then install unrolled again")
@@ -71,6 +75,11 @@ def doctor(as_json: bool) -> None:
         print(f"  {name:<16} {path:<6} {_WHY[path]}")
 
 
+_VERIFIED = {
+    "first": "each cell of your own against its equation, when it is first compiled",
+    "always": "every cell against its equation, when it is first compiled",
+    "off": "no cell",
+}
 _WHY = {
     "engine": "compiled from the equation",
     "torch": "torch.nn's kernel, checked against the equation",

@@ -54,6 +54,20 @@ def scan(
             flagged = () if marks is None else (marks,)
             output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
             return output, call.last(last)
+    return _outside_graphs(backend, cell, x, state, lengths, resets, reverse, constants)
+
+
+def _outside_graphs(
+    backend: str,
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    constants: State,
+) -> tuple[Tensor, State]:
+    """As `scan`, where the engine can be called, or torch's kernel."""
     why = ""
     if backend in ("auto", "engine"):
         made = _ready(cell, x, constants)
