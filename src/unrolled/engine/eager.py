@@ -37,7 +37,8 @@ def scan(
         The outputs (T, N, width of the first state) and the states after the last step.
 
     Raises:
-        ValueError: ``step`` changes an argument in place, which would change outputs of earlier steps.
+        ValueError: ``step`` changes an argument in place, which would change outputs of earlier steps, or a
+            parameter whose gradient is wanted.
     """
     T, N, _ = x.shape
     record = recording.opened(cell)
@@ -46,6 +47,7 @@ def scan(
     x, state, constants = call.x, call.state, call.constants
     first = state if resets is None or reverse else padding.select(resets[0], initial, state)
     outputs: list[Tensor] = [x] * T
+    learned = [(name, p, p._version) for name, p in cell.named_parameters() if p.requires_grad]
     for t in reversed(range(T)) if reverse else range(T):
         if resets is not None:
             begins = t + 1 if reverse else t
@@ -65,14 +67,19 @@ def scan(
         outputs[t] = state[0]
         if running is not None:
             outputs[t] = padding.select(running, state[:1], (torch.zeros_like(state[0]),))[0]
+    if torch.is_grad_enabled() and (changed := [name for name, p, version in learned if p._version != version]):
+        raise ValueError(
+            f"{_where(cell)} changes the parameter {changed[0]} in place, so its gradient is not defined."
+        )
     return torch.stack(outputs), call.last(state)
 
 
 def _in_place(cell: Cell, args: State, versions: list[int]) -> str:
     names = ("x", *cell.state, *cell.constants)
     changed = next(name for name, a, v in zip(names, args, versions, strict=True) if a._version != v)
+    return f"{_where(cell)} changes {changed} in place. Compute a new tensor instead, such as {changed} = {changed} * 0.5."
+
+
+def _where(cell: Cell) -> str:
     code = getattr(cell.equation, "__func__", cell.equation).__code__
-    return (
-        f"{type(cell).__name__}: step (line {code.co_firstlineno} of {code.co_filename}) changes {changed} in place. "
-        f"Compute a new tensor instead, such as {changed} = {changed} * 0.5."
-    )
+    return f"{type(cell).__name__}: step (line {code.co_firstlineno} of {code.co_filename})"
