@@ -77,7 +77,8 @@ def scan(
 def _in_place(cell: Cell, args: State, versions: list[int]) -> str:
     names = ("x", *cell.state, *cell.constants)
     changed = next(name for name, a, v in zip(names, args, versions, strict=True) if a._version != v)
-    return f"{_where(cell)} changes {changed} in place. Compute a new tensor instead, such as {changed} = {changed} * 0.5."
+    remedy = f"Compute a new tensor instead, such as {changed} = {changed} * 0.5."
+    return f"{_where(cell)} changes {changed} in place. {remedy}"
 
 
 def _where(cell: Cell) -> str:
