@@ -195,11 +195,11 @@ def test_a_text_that_is_none(cli, run, tmp_path):
 def test_a_long_text_is_cut(cli, run, tmp_path, monkeypatch):
     monkeypatch.setattr("unrolled.tasks.text.passage.LONGEST", 50)
     path = tmp_path / "long.txt"
-    path.write_text(TEXT)
+    path.write_text(2 * TEXT)  # once would be the run's own text
     _, out, _ = cli("inspect", run, "--text", path, "--out", tmp_path / "out", "--json")
     numbers = strictly(out)
     assert "".join(numbers["symbols"]) == TEXT[:50]
-    assert f"Of the {len(TEXT):,} characters" in numbers["notes"][0]
+    assert f"Of the {2 * len(TEXT):,} characters" in numbers["notes"][0]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -55,7 +55,7 @@ def test_an_empty_name_is_an_error(cli, verb, parameter):
     """It would be the current folder, which nobody means by it."""
     given = (parameter.opts[-1], "") if isinstance(parameter, click.Option) else ("",)
     status, _, err = cli(*verb, *given)
-    assert status == 2 and "the name is empty" in err
+    assert status == 2 and err.count("\n") == 1 and ": the name is empty" in err
 
 
 def test_data_from_a_pipe_are_kept(cli, text, tmp_path, monkeypatch):

@@ -115,17 +115,20 @@ def test_little_work_runs_on_one_thread(cli, in_use, arguments, expected):
 
 @pytest.mark.parametrize(("hidden", "expected"), [(8, 1), (512, 2)])
 def test_training_uses_as_many_threads_as_an_update_is_worth(monkeypatch, hidden, expected):
-    from unrolled.tasks import fit
+    from unrolled.tasks import prepare
     from unrolled.training.options import TrainingOptions
 
-    monkeypatch.setattr(fit, "limited", lambda n: min(n, 2))
+    used = []
+    monkeypatch.setattr(prepare, "limited", lambda n: min(n, 2))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
     model = unrolled.Model(
         unrolled.OneHot(40), unrolled.Stack([unrolled.LSTMCell(40, hidden)]), unrolled.Softmax(hidden, 40)
     )
-    assert fit._threads(TrainingOptions(batch=32), model) == expected
-    assert fit._threads(TrainingOptions(batch=32, threads=1), model) == 1
-    assert fit._threads(TrainingOptions(batch=32, threads=100_000), model) == 2
+    assert prepare.use_threads(TrainingOptions(batch=32), model) == expected
+    assert prepare.use_threads(TrainingOptions(batch=32, threads=1), model) == 1
+    assert prepare.use_threads(TrainingOptions(batch=32, threads=100_000), model) == 2
+    assert used == [expected, 1, 2]
 
 
 def test_the_doctor_says_how_many_threads_and_why(cli):

@@ -74,13 +74,13 @@ def test_every_optimizer_goes_down(name):
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({"minutes": 1, "epochs": 1}, "--minutes: give minutes or epochs, not both"),
+        ({"minutes": 1, "epochs": 1}, "--minutes: give --minutes or --epochs, not both"),
         ({"minutes": 0}, "--minutes: must be a number above 0"),
         ({"epochs": -1}, "--epochs: must be a number above 0"),
         ({"lr": math.nan}, "--lr"),
         ({"batch": 0}, "--batch: must be a whole number from 1"),
         ({"bptt": -1}, "--bptt"),
-        ({"update_every": 200}, "--update-every: must be at most bptt = 100"),
+        ({"update_every": 200}, "--update-every: must be at most --bptt 100"),
         ({"update_every": 50, "carry": False}, "--update-every: a window that slides"),
         ({"optimizer": "lion"}, "--optimizer: must be one of adam, adamw, rmsprop, sgd"),
         ({"warmup": 1}, "--warmup"),

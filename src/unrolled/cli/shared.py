@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from unrolled.errors import UsageError
 from unrolled.wording import aligned, columns
 
 
@@ -20,10 +21,18 @@ class Name(click.ParamType):
     name = "text"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value if value else self.fail("the name is empty", param, ctx)
+        if not value:
+            named = "" if param is None else f"{_label(param)}: "
+            raise UsageError(f"{named}the name is empty")
+        return value
 
 
 NAME = Name()
+
+
+def _label(param: click.Parameter) -> str:
+    """What the help calls it."""
+    return param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name.upper()
 
 
 def trained_run(function: Callable) -> Callable:
