@@ -276,6 +276,7 @@ POLES = {
     "logarithm": lambda c, x, h: torch.tanh(torch.log(c.X(x).abs()) + c.W(h)),
     "quotient": lambda c, x, h: torch.tanh(c.W(h) / x[:, :1]),
     "of the state": lambda c, x, h: torch.tanh(c.U(x)) + 1 / h,
+    "of the new state": lambda c, x, h: (new := torch.sigmoid(c.U(x) + h)) + 0 * c.W(h) / new**2,
 }
 
 

@@ -8,6 +8,7 @@ import random
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 _FILES = {
@@ -83,7 +84,7 @@ def of_call(frame: FrameType) -> str:
 def of_builtin(function: Any) -> str:
     """As `of_call`, of a function written in C."""
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
-    if isinstance(owner, random.Random):
+    if isinstance(owner, random.Random | np.random.RandomState | np.random.Generator | np.random.BitGenerator):
         return _FILES["random"]
     if isinstance(owner, io.IOBase):
         return _FILES["io"]

@@ -171,12 +171,6 @@ def is_generator(value: Any) -> bool:
     return isinstance(value, random.Random | torch.Generator | np.random.Generator | np.random.RandomState)
 
 
-def global_generators() -> dict[str, Any]:
-    """Those of Python, numpy and torch that everybody shares."""
-    named = {"Python": random.random, "numpy": np.random.random}
-    return {name: f.__self__ for name, f in named.items()} | {"torch": torch.default_generator}  # type: ignore
-
-
 def generator_state(g: Any) -> Any:
     """Where a random number generator stands."""
     return _frozen(_state(g))

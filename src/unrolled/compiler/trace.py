@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
 from unrolled.compiler import aten, shapes
+from unrolled.compiler.masking import masked
 from unrolled.compiler.program import Input, Names, Op, Program, View, check
 from unrolled.compiler.tidy import tidy
 from unrolled.compiler.traced import Derived, Pick, Ref, Traced, UnsupportedError
@@ -64,12 +65,9 @@ def _trace(
     stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="meta") for name, p in own.items()}
     recorder = Recorder(cell, batch, inputs, stand_ins)
     tensors = [recorder.input(i) for i in inputs]
-    step = _Step(cell)
     try:
-        with torch.enable_grad(), recorder, around():
-            names, returned = torch.func.functional_call(
-                step, {f"cell.{name}": p for name, p in stand_ins.items()}, tuple(tensors)
-            )
+        with torch.enable_grad(), masked(cell, stand_ins), recorder, around():
+            names, returned = read_names(cell.step, *tensors, equation=cell.equation)
             new = cell.checked(returned, tuple(tensors[1 : 1 + len(states)]))
             outputs = recorder.outputs(new)
     except UnsupportedError:
@@ -79,7 +77,7 @@ def _trace(
             raise ValueError(f"{error} ({recorder.here()})") from error
         raise UnsupportedError(str(error), recorder.here()) from error
     except NotImplementedError as error:
-        raise UnsupportedError(str(error).splitlines()[0], recorder.here()) from error
+        raise UnsupportedError((str(error) or "is not implemented").splitlines()[0], recorder.here()) from error
     except Exception as error:  # whatever the equation does; a cell that cannot run at all says so when it is run
         raise UnsupportedError(f"{type(error).__name__}: {error}".splitlines()[0], recorder.here()) from error
     return _finish(cell, recorder, inputs, own, names, outputs)
@@ -109,17 +107,6 @@ def _finish(
     check(made)
     lines = {renamed[out]: line for out, line in recorder.lines.items() if out in wished}
     return Traced(tidy(made), derived, lines)
-
-
-class _Step(nn.Module):
-    """``step`` as a forward, so that its parameters can be replaced."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, *args: Tensor) -> Any:
-        return read_names(self.cell.step, *args, equation=self.cell.equation)
 
 
 class Recorder(TorchDispatchMode):

@@ -76,6 +76,8 @@ def _scan_shapes(
         shapes += [(T, N, w) for w in widths[1:]]
         if made.saving.saved_width:
             shapes.append((T, N, made.saving.saved_width))
+        if flags is not None:
+            shapes.append((T, N, widths[0]))
     return [x.new_empty(shape) for shape in shapes]
 
 

@@ -54,7 +54,11 @@ class Given:
 
 
 def forward(text: str, given: Given, save: bool) -> list[Tensor]:
-    """The outputs (T, N, width), the final states, and with ``save`` what `backward` reads."""
+    """The outputs (T, N, width), the final states, and with ``save`` what `backward` reads.
+
+    That is: the other states at all steps, the saved values if there are any, and with flags the first state as it
+    was computed, padding included.
+    """
     program = compiled(text)
     given = given.contiguous()
     T, N = given.shape
@@ -90,7 +94,11 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     if not final:
         last = T - 1 if given.direction > 0 else 0
         final = [(s[last] if save or not k else s[(last + 1) % 2]).clone() for k, s in enumerate(stored)]
-    return [stored[0], *final, *(stored[1:] + kept if save else [])]
+    output = stored[0]
+    if given.flags is not None:  # what stands in the padding is read again by the backward step, and by nobody else
+        output = torch.where((given.flags & INSIDE).bool()[..., None], stored[0], 0.0)
+        kept += [stored[0]]
+    return [output, *final, *(stored[1:] + kept if save else [])]
 
 
 def _set_inputs(b: Binding, program: Compiled, given: Given) -> None:
@@ -159,8 +167,8 @@ class _Backward:
         self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra, strict=False))
         _set_inputs(b, program, given)
         count = len(program.states)
-        stored = [results[0], *results[1 + count : 2 * count]]
-        if len(results) > 2 * count:
+        stored = [results[0] if given.flags is None else results[-1], *results[1 + count : 2 * count]]
+        if program.saving.saved_width:
             b.set("s", results[2 * count], program.saving.saved_width, T)
         for k, s in enumerate(program.states):
             b.set(f"new:{s.name}", stored[k], s.width, T)

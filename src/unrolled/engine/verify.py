@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
 from unrolled.compiler import evaluate
+from unrolled.compiler.masking import masked
 from unrolled.engine import eager, flags, fresh, padding
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ class _Draw:
     def _of_step(self) -> str:
         """The first value of one step that the program computes otherwise than the equation."""
         x, *rest = self._inputs(_CALLS[0])
-        step = _Reading(self.cell)
-        equation: dict[str, Any] = _with(step, self.named, x[0], *rest)
+        with masked(self.cell, self.named):
+            equation = _reading(self.cell, x[0], *rest)
         named = self.made.traced.named(self.named)
         inputs = (i.name for i in self.made.traced.program.inputs)
         given = dict(zip(inputs, (x[0], *rest), strict=True))
@@ -131,7 +132,8 @@ class _Draw:
         learned = {name: self.named[name].requires_grad_() for name in sorted(self.learned)}
         states, constants = tuple(rest[: len(self.cell.state)]), tuple(rest[len(self.cell.state) :])
         args = (x, states, constants, call)
-        right = self._labelled(_with(_Unrolled(self.cell), self.named, *args))
+        with masked(self.cell, self.named):
+            right = self._labelled(_unrolled(self.cell, *args))
         with torch.no_grad(), fresh.poisoned():
             plain = self._labelled(self._by_engine(*args))
         with fresh.poisoned():
@@ -151,7 +153,8 @@ class _Draw:
     def _by_engine(self, x: Tensor, state: tuple, constants: tuple, call: _Call) -> tuple[Tensor, tuple]:
         filled = padding.filled(x, state, constants, call.lengths, call.reverse)
         marks = flags.flags(call.T, call.N, call.lengths, call.resets, call.reverse)
-        initial = _with(_Initial(self.cell), self.named, call.N, x) if call.resets is not None else ()
+        with masked(self.cell, self.named):
+            initial = self.cell.initial_state(call.N, like=x) if call.resets is not None else ()
         named = self.made.traced.named(self.named)
         output, last = self.made.run_on(
             named, None, filled.x, filled.state, initial, marks, call.reverse, filled.constants
@@ -183,38 +186,16 @@ class _Draw:
         return f" ({where})" if where else ""
 
 
-class _Unrolled(nn.Module):
-    """The equation, step by step, as a module whose parameters can be replaced."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, *args: Any) -> Any:
-        x, state, constants, call = args
-        return eager.scan(self.cell, x, state, call.lengths, call.resets, call.reverse, constants)
+def _unrolled(cell: Cell, x: Tensor, state: tuple, constants: tuple, call: _Call) -> Any:
+    """The equation, step by step."""
+    return eager.scan(cell, x, state, call.lengths, call.resets, call.reverse, constants)
 
 
-class _Initial(_Unrolled):
-    """The states after a reset."""
-
-    def forward(self, *args: Any) -> Any:
-        N, x = args
-        return self.cell.initial_state(N, like=x)
-
-
-class _Reading(_Unrolled):
+def _reading(cell: Cell, *args: Tensor) -> dict[str, Any]:
     """The names of one step."""
-
-    def forward(self, *args: Any) -> Any:
-        names, new = read_names(self.cell.step, *args, equation=self.cell.equation)
-        return names | dict(
-            zip(self.cell.state, self.cell.checked(new, args[1 : 1 + len(self.cell.state)]), strict=True)
-        )
-
-
-def _with(module: nn.Module, named: dict[str, Tensor], *args: Any) -> Any:
-    return torch.func.functional_call(module, {f"cell.{name}": p for name, p in named.items()}, args)
+    names, new = read_names(cell.step, *args, equation=cell.equation)
+    states = cell.checked(new, args[1 : 1 + len(cell.state)])
+    return names | dict(zip(cell.state, states, strict=True))
 
 
 def _double(p: Tensor) -> Tensor:

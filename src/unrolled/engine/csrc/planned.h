@@ -125,7 +125,7 @@ class Plan {
     if (begin == end) return;
     require(totals.size() == 4 * outers_.size(), "a total is missing");
     Bound bound;
-    bind(bound, is_double, count(threads), arrays, keep(states, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
+    bind(bound, is_double, count(threads), arrays, keep(states, arrays, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
     Call& c = bound.call;
     for (size_t k = 0; k < sources.size() / 2; ++k) {
       require(packs_[k].depth_stride == 1, "the columns of a matrix do not lie side by side");
@@ -400,7 +400,7 @@ class Plan {
     return bound;
   }
 
-  std::vector<State> keep(const Ints& v, bool masked, bool backward, int64_t upstream) const {
+  std::vector<State> keep(const Ints& v, const Ints& arrays, bool masked, bool backward, int64_t upstream) const {
     std::vector<State> kept;
     if (!masked) return kept;
     require(!v.empty(), "masks need the states");
@@ -409,7 +409,9 @@ class Plan {
       require(s[0] > 0 && s[0] < (1 << 24), "a state has no such width");
       for (int j = 1; j < 5; ++j) {
         require(s[j] >= -1 && s[j] < static_cast<int64_t>(modes_.size()), "there is no such array");
-        require(s[j] < 0 || reach_[s[j]] >= s[0] || j == 1, "a state is wider than its array");
+        if (s[j] < 0) continue;
+        const int64_t size = arrays[7 * s[j] + 1], time = arrays[7 * s[j] + 2], row = arrays[7 * s[j] + 3];
+        require(row >= s[0] && size % row == 0 && time % row == 0, "a state is wider than its array");
       }
       require(s[backward ? 4 : 2] >= 0, "a state has no array to be written to");
       for (int j = 5; j < (backward ? 10 : 8); ++j) require(s[j] != 0, "a state lacks an address");

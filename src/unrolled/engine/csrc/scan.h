@@ -131,7 +131,6 @@ void end_step(Thread<T>& t, int64_t step) {
       if (!c.backward) {
         T* y = t.at[s.out] + r * t.row_stride[s.out];
         if (flags[r] & unrolled::LAST) std::memcpy(reinterpret_cast<T*>(s.last) + r * W, y, W * sizeof(T));
-        if (!(flags[r] & unrolled::INSIDE)) std::memset(y, 0, W * sizeof(T));
         continue;
       }
       T* d = t.at[s.next] + r * t.row_stride[s.next];
