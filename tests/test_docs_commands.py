@@ -28,6 +28,8 @@ PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:unrolled|python|pip|make) "
 RULES = (
     # a documented command, and what is run in its place; the first that matches all of it
     (r"(unrolled train .*--minutes) 3\b(.*)", r"\1 0.02\2"),
+    (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
+    (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
     (r"unrolled (sample|score|evaluate|inspect|runs|lesson|doctor)\b.*", r"\g<0>"),
     (r"unrolled hopfield (store|recall) .*", r"\g<0>"),
@@ -38,7 +40,7 @@ RULES = (
     (r"(unrolled lab adding --cell gru --lag) 200 --seeds 3", r"\1 20 --seeds 1"),
     (r"unrolled lab (all|depth|rtrl)", r"\g<0> --help"),  # up to hours; tests/lab runs every experiment
     (r"python examples/\w+\.py", r"\g<0>"),
-    (r"make (demo|test)", r"\g<0> --dry-run"),  # both begin by installing
+    (r"make (demo|test|test-paths)", r"\g<0> --dry-run"),  # they begin by installing
     (r"pip install -c constraints\.txt -e \.", ""),  # the environment is what it makes
     (rf"{PROGRAMS}benchmarks/\w+\.py.*", ""),  # minutes each; test_benchmarks_load imports them
 )
@@ -103,6 +105,9 @@ def new_folder(folder):
     speeches = [f"{draw.choice(names)}:\n{' '.join(draw.choices(words, k=12))}.\n\n" for _ in range(300)]
     (folder / "input.txt").write_text("".join(speeches))
     (folder / "letter.txt").write_text("".join(speeches[:10]))
+    (folder / "letters.txt").write_text("".join(speeches[:100]).replace("gently", "géntly"))
+    (folder / "texts").mkdir()
+    (folder / "texts" / "input.txt").write_text("".join(speeches))  # where it has moved
     return folder
 
 

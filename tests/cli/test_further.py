@@ -81,3 +81,9 @@ def test_moved(cli, tmp_path):
     assert status == 1
     assert "any more: give its new path, unrolled evaluate" in err
     assert cli("evaluate", tmp_path / "run", tmp_path / "b.txt", "--on", "test")[1].startswith("on           test,")
+    assert cli("train", tmp_path / "b.txt", "--run", tmp_path / "run", "--resume")[0] == 0
+    assert cli("evaluate", tmp_path / "run", "--on", "test")[0] == 0  # the finished run knows where it is
+    (tmp_path / "c.txt").write_text("another text")
+    status, _, err = cli("train", tmp_path / "c.txt", "--run", tmp_path / "run", "--resume")
+    assert status == 2
+    assert "is another text" in err

@@ -128,7 +128,7 @@ def test_chooser_excludes_and_is_greedy_at_zero():
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"temperature": -1}, "temperature must be 0 or more"),
+        ({"temperature": -1}, "temperature must be a number from 0, got -1"),
         ({"temperature": float("nan")}, "temperature"),
         ({"top_k": 0}, "top_k must be a whole number"),
         ({"top_p": 0}, "top_p must lie in"),

@@ -77,7 +77,8 @@ def _trace(
             raise ValueError(f"{error} ({recorder.here()})") from error
         raise UnsupportedError(str(error), recorder.here()) from error
     except NotImplementedError as error:
-        raise UnsupportedError((str(error) or "is not implemented").splitlines()[0], recorder.here()) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UnsupportedError(reason, recorder.here()) from error
     except Exception as error:  # whatever the equation does; a cell that cannot run at all says so when it is run
         raise UnsupportedError(f"{type(error).__name__}: {error}".splitlines()[0], recorder.here()) from error
     return _finish(cell, recorder, inputs, own, names, outputs)

@@ -40,6 +40,10 @@ def resume(
     check_settings(folder, config, task, given, _OF_A_BUDGET if asked else _BUDGETS if finished else ())
     check_source(folder, cell)
     if finished and asked is None:
+        if data is not None:
+            with setting(training):
+                moved = kind.of_run(folder, data, training).config()["data"]
+            folder.write_config(config | {"data": moved})
         return _finished(folder, cell, training, given, listen)
     with setting(asked or training):
         job = kind.of_run(folder, data, asked or training)
