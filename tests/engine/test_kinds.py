@@ -6,28 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import unrolled
-from unrolled.engine import native
-from unrolled.engine.prepared import Prepared, prepared
+from engine.looped import compare
 
+pytestmark = pytest.mark.usefixtures("path", "poisoned")
 D, H = 3, 4
-
-
-@pytest.fixture(params=native.paths(), autouse=True)
-def path(request):
-    """Each instruction set in turn."""
-    before = native.path()
-    native.choose(request.param)
-    yield
-    native.choose(before)
-
-
-@pytest.fixture(autouse=True)
-def _poisoned():
-    """Fresh memory holds NaN."""
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def cell(step, state="h", widths=(H,), parameters=None):
@@ -48,44 +30,6 @@ def cell(step, state="h", widths=(H,), parameters=None):
     Own.state = tuple(state.split())
     Own.step = step
     return Own().double()
-
-
-def loop(cell, x, state, lengths):
-    """Outputs and last states by the equation alone."""
-    outputs, last = torch.zeros(*x.shape[:2], state[0].shape[1], dtype=x.dtype), []
-    for n, length in enumerate(lengths):
-        s = tuple(a[n : n + 1] for a in state)
-        for t in range(length):
-            new = cell.step(x[t, n : n + 1], *s)
-            s = (new,) if isinstance(new, torch.Tensor) else new
-            outputs[t, n] = s[0][0]
-        last.append(s)
-    return outputs, [torch.cat(rows) for rows in zip(*last, strict=True)]
-
-
-def compare(own, T=5, N=6, lengths=None, state=None, tolerance=1e-10):
-    """Values with and without gradients, and every gradient."""
-    assert isinstance(prepared(own), Prepared), prepared(own)
-    torch.manual_seed(0)
-    x = torch.randn(T, N, D, dtype=torch.float64, requires_grad=True)
-    state = state or [torch.randn(N, *w, dtype=torch.float64) for w in own.state_shapes().values()]
-    state = [s.requires_grad_() for s in state]
-    layer = unrolled.Recurrent(own, backend="engine")
-    y, last = loop(own, x, state, lengths or [T] * N)
-    with torch.no_grad():
-        plain = layer(x, tuple(state), lengths=lengths)
-    saving = layer(x, tuple(state), lengths=lengths)
-    wanted = [y, *last]
-    for made in (plain, saving):
-        for a, b in zip((made[0], *made[1]), wanted, strict=True):
-            torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
-    of = [x, *state, *own.parameters()]
-    up = [torch.randn_like(a) for a in wanted]
-    ours = torch.autograd.grad((saving[0], *saving[1]), of, up, allow_unused=True)
-    truth = torch.autograd.grad(wanted, of, up, allow_unused=True)
-    for p, a, b in zip(of, ours, truth, strict=True):
-        a, b = (torch.zeros_like(p) if d is None else d for d in (a, b))
-        torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
 
 
 DERIVED = {
