@@ -69,7 +69,7 @@ def explain(cell: Cell) -> Explanation:
     Raises:
         ValueError: ``cell`` is no `Cell`.
 
-    >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[3])
+    >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[4])
     program ElmanCell
     """
     check_cell("explain", "cell", cell)
