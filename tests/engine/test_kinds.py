@@ -224,6 +224,25 @@ POLES = {
 }
 
 
+@pytest.mark.parametrize("backend", ["engine", "eager"])
+@pytest.mark.parametrize("checkpoint", [None, 2])
+@pytest.mark.parametrize("step", POLES.values(), ids=POLES)
+def test_sequences_without_steps(step, checkpoint, backend):
+    own = cell(step)
+    layer = unrolled.Recurrent(own, backend=backend, checkpoint=checkpoint)
+    for lengths in ([0, 0], [0, 1]):
+        own.zero_grad()
+        x = torch.randn(5, 2, D, dtype=torch.float64)
+        x[1:] = x[:, 0] = torch.nan
+        x.requires_grad_()
+        state = torch.randn(2, H, dtype=torch.float64, requires_grad=True)
+        y, (last,) = layer(x, (state,), lengths=lengths)
+        (y.sum() + last.sum()).backward()
+        assert not y[:, 0].any() and not y[1:].any() and torch.equal(last[0], state[0])
+        assert all(p.grad is None or p.grad.isfinite().all() for p in (x, state, *own.parameters()))
+        assert torch.equal(state.grad[0], torch.ones(H, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("backend", ["engine", "eager"])
 @pytest.mark.parametrize("step", POLES.values(), ids=POLES)

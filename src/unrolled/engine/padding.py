@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -50,9 +51,17 @@ def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, re
     if values_are_known() and (not N or not bool(empty.any())):
         return Filled(torch.where(inside[..., None], x, first.detach()), state, constants, state, None)
     rows = torch.where(empty, lengths.argmax(), every)
-    first = torch.where(empty.all(), 0.0, first[rows])  # nothing is known that the equation can take
-    x = torch.where(inside[..., None], x, first.detach())
+    x = torch.where(inside[..., None], x, first[rows].detach())
     return Filled(x, _taken(state, rows), _taken(constants, rows), state, empty)
+
+
+def no_steps(x: Tensor, state: State, learned: Iterable[Tensor]) -> tuple[Tensor, State]:
+    """Outputs and final states of sequences that have no steps at all: nothing is computed, and each of x and
+    ``learned`` that wants a gradient gets one of zeros."""
+    nowhere = torch.zeros((), dtype=torch.bool, device=x.device)
+    nothing = sum(torch.where(nowhere, t.sum(), 0.0) for t in (x, *learned) if t.requires_grad)
+    output = torch.where(nowhere, state[0], 0.0) + nothing
+    return output.expand(x.shape[0], *output.shape).contiguous(), tuple(s + nothing for s in state)
 
 
 def _taken(tensors: State, rows: Tensor) -> State:

@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hooks import compute_weights
 from unrolled.engine import eager, flags, native, padding, recording
-from unrolled.engine.graphs import recorded
+from unrolled.engine.graphs import recorded, values_are_known
 from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
 from unrolled.layers import torch_kernels
 
@@ -39,6 +39,8 @@ def scan(
                 x, *rest = (t.to(weight.dtype) for t in (x, *state, *constants))
                 state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
                 return scan(backend, cell, x, state, lengths, resets, reverse, constants)
+    if lengths is not None and values_are_known() and x.shape[1] and not bool(lengths.any()):
+        return padding.no_steps(x, state, cell.parameters())
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
