@@ -160,7 +160,7 @@ def test_history_is_cut_at_the_checkpoint_and_forgives_a_last_line_cut_short(run
 
 
 def test_folders_that_are_taken(run, tmp_path):
-    with pytest.raises(RunError, match="not finished: name another folder, or go on with --resume"):
+    with pytest.raises(RunError, match="unfinished run: name another folder, or continue with --resume"):
         run.check_free()
     run.write_checkpoint(ARRAYS, {"finished": True})
     with pytest.raises(RunError, match="holds a finished run"):

@@ -252,7 +252,7 @@ def test_the_cure_of_a_gradient_that_vanishes_depends_on_the_cell(text, tmp_path
         for w in warnings_of(text, tmp_path / "run", forget_bias=-6.0, lr=1e-3, bptt=50)
         if w["cause"] == "gradient vanishes"
     )
-    assert "gates that begin open (--chrono" in warned["cure"]
+    assert "gates that start open (--chrono" in warned["cure"]
     (warned,) = (
         w for w in warnings_of(text, tmp_path / "other", cell=Forgetful, lr=1e-3, bptt=50) if "vanish" in w["cause"]
     )

@@ -109,7 +109,7 @@ def store(
     if float(between.max()) > 1 - 1e-9:
         a, b = divmod(int(between.argmax()), len(rows))
         print(wrapped(f"{names[a]} and {names[b]} are the same pattern, or one is the negative of the other"))
-    print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
+    print(f"Next: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield recall memory damaged.png -o recalled")
@@ -206,9 +206,9 @@ def recall(
 @click.option("--flips", type=_share, default=0.15, show_default=True, help="Share of units flipped at the start.")
 @click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="Trials per load and rule.")
 @click.option("--self-connections", is_flag=True, help="Keep the diagonal of W.")
-@click.option("--critical", is_flag=True, help="Find the load at which Hebb's rule breaks down instead.")
+@click.option("--critical", is_flag=True, help="Find the load at which Hebb's rule fails instead.")
 @click.option(
-    "--networks", type=click.IntRange(2), default=10, show_default=True, help="Networks per load, with --critical."
+    "--networks", type=click.IntRange(2), default=10, show_default=True, help="Networks per --critical load."
 )
 @click.option("-o", "--output", type=NAME, default="capacity.png", show_default=True, help="Picture to write.")
 @_seed
@@ -244,11 +244,9 @@ def capacity(
             _print(asdict(found))
             return
         for P, shares in found.kept.items():
-            print(
-                f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} of them keep an overlap above 0.9"
-            )
+            print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} of them keep overlap > 0.9")
         print(
-            f"half of them do at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory for large N: 0.138 N"
+            f"half of them do at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N"
         )
         return
     check_ending(output)

@@ -98,7 +98,7 @@ def _list(titles: dict[str, str], as_json: bool) -> None:
             print(dumps({"name": name, "title": title}))
         return
     print_rows(titles.items(), 16)
-    print("\nNow: unrolled lab NAME")
+    print("\nNext: unrolled lab NAME")
 
 
 def _print_json(asked: list[Any], outcomes: dict[Any, list]) -> None:

@@ -90,7 +90,7 @@ def train(
         from pathlib import Path
 
         own = "" if (Path(run) / "program.json").is_file() else _own_cell(cell)
-        print(f"Now: unrolled sample {shlex.quote(run)}{own}")
+        print(f"Next: unrolled sample {shlex.quote(run)}{own}")
 
 
 def _say_how_to_go_on(run: str, cell: str | None, as_json: bool) -> None:

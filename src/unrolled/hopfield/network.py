@@ -152,8 +152,8 @@ class Hopfield:
             )
         elif bool((W.diagonal() < 0).any()):
             warnings.warn(
-                "Hopfield: W has a negative self-connection: updates of single units may raise the energy, and need "
-                "not come to rest",
+                "Hopfield: W has a negative self-connection: updates of single units may raise the energy and "
+                "may not converge",
                 stacklevel=2,
             )
         return net
@@ -311,8 +311,8 @@ class Hopfield:
         known = rules.holds(self.rule, N)
         if known is not None and known[0] < P:
             warnings.warn(
-                f"Hopfield: {P:,} patterns in {N:,} units; the {self.rule} rule can store about {known[0]:.3g} random "
-                f"ones ({known[1]}). Use fewer patterns, more units or another rule",
+                f"Hopfield: {P:,} patterns in {N:,} units; the {self.rule} rule can store about {known[0]:.3g} "
+                f"random ones ({known[1]}). Use fewer patterns, more units or another rule",
                 stacklevel=4,
             )
 

@@ -101,7 +101,7 @@ def open_again(begun: dict[str, Any], task: str, cell: str | type[Cell] | None, 
     source = open_source(str(begun.get("run")), task, cell, allow_code)
     if digest(source.arrays) != begun.get("sha256"):
         raise RunError(
-            f"the weights of {source.folder.path} have changed since this run was started from them, and the run has made no "
-            "update: delete its folder and start again"
+            f"the weights of {source.folder.path} have changed since this run was started from them, and this "
+            "run has made no update: delete its folder and start again"
         )
     return source

@@ -88,7 +88,8 @@ class Advice:
         return f"{_either([*options, 'smaller initial weights'])}; a gate that never moves cannot learn"
 
     def dead(self) -> str:
-        return f"{_either([*self._smaller_rate(), *self._smaller('hidden'), 'another --seed'])}; dead units carry no information"
+        options = [*self._smaller_rate(), *self._smaller("hidden"), "another --seed"]
+        return f"{_either(options)}; dead units carry no information"
 
     def for_gradient(self, kind: str, gated: bool, lag: int) -> str:
         """Of a trained model, whose gradient is ``"vanishing"`` or ``"exploding"`` over ``lag`` steps."""

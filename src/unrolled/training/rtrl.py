@@ -234,6 +234,6 @@ def _constants(cell: Cell, given: State, like: Tensor) -> State:
     made = cell.all_constants(tuple(given), like)
     if len(made) != len(cell.constants):
         wanted = ", ".join(cell.constants) or "none"
-        raise ValueError(f"RTRL: {len(given)} constants were given, the cell takes: {wanted}")
+        raise ValueError(f"RTRL: {len(given)} constants were given, the cell has: {wanted}")
     check_constants("RTRL", made, cell, like)
     return tuple(c.detach() for c in made)

@@ -151,8 +151,8 @@ class Watch:
         if self.vanishing >= 2:
             made += self._once(
                 "gradient vanishes",
-                f"{furthest + 1} steps back, the gradient of a loss is below a thousandth of its peak (state {name}); "
-                f"a chunk has {T} steps",
+                f"{furthest + 1} steps back, the gradient of a loss is below a thousandth of its peak "
+                f"(state {name}); a chunk has {T} steps",
                 advice.vanishing(T, furthest, gated),
             )
         at_start = {name: curve[-1] for name, curve in states.items()}
@@ -183,8 +183,8 @@ class Watch:
             return []
         return self._once(
             "overfitting",
-            f"the validation loss rose from {self.best_validation:.3f} to {loss:.3f} nats, while the training loss fell from "
-            f"{self.train_at_best:.3f} to {train:.3f}",
+            f"the validation loss rose from {self.best_validation:.3f} to {loss:.3f} nats, "
+            f"while the training loss fell from {self.train_at_best:.3f} to {train:.3f}",
             advice.overfitting(),
         )
 

@@ -210,6 +210,6 @@ def _check_text(run: RunFolder, data: str, found: dict[str, str]) -> None:
     if str(Path(data).resolve()) == kept["path"]:
         raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
     raise UsageError(
-        f"{run.path} was started on {kept['path']}, and {data} is a different text: leave it out to resume on the run's own, "
-        f"or start a new run on it with --from {run.path}"
+        f"{run.path} was started on {kept['path']}, and {data} is a different text: leave it out to resume "
+        f"on the run's own text, or start a new run on it with --from {run.path}"
     )
