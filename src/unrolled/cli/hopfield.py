@@ -284,9 +284,9 @@ def capacity(
 @threaded(work_of_tsp)
 @json_option
 def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_json: bool) -> None:
-    """Solve the travelling salesman problem with Hopfield and Tank's network of 1985.
+    """Solve the travelling salesman problem (Hopfield & Tank 1985).
 
-    Uses their constants for 10 cities: A = B = 500, C = 200, D = 500, n = 15.
+    Uses the paper's constants for 10 cities: A = B = 500, C = 200, D = 500, n = 15.
     """
     from unrolled.drawing import check_ending
     from unrolled.hopfield.figures import draw_tours

@@ -24,7 +24,7 @@ def lesson() -> None:
 @threaded(no_work)
 @json_option
 def hello(seed: int, as_json: bool) -> None:
-    """The smallest language model: four letters, one word, every number."""
+    """The smallest language model: four letters and one word."""
     from unrolled.lab.hello import HIDDEN, SEQUENCE, UPDATES, VOCABULARY, run
 
     outcome = run(seed)
