@@ -98,7 +98,7 @@ def test_config(run):
     [
         ("format = 99\nunrolled = '9.0'\ntask = 'text'", "written by a newer unrolled"),
         ("format = ", "damaged"),
-        ("task = 'text'", "names no format"),
+        ("task = 'text'", "the format or the task is missing"),
         ("format = 1\ntask = 'text'", "a section is missing"),
         ("\udcff", "damaged"),
     ],
