@@ -35,7 +35,7 @@ def shapes(tmp_path):
 def test_store_and_recall(cli, shapes, tmp_path):
     status, out, err = cli("store", *shapes, "-o", "memory")
     assert (status, err) == (0, "")
-    assert "3 patterns of 40 x 40 = 1,600 units, rule projection, binary" in out and "3 of 3 stay" in out
+    assert "3 patterns of 40 x 40 = 1,600 units, rule projection, binary" in out and "3 of 3 patterns" in out
     status, out, err = cli("recall", "memory", "cross.jpg", "--damage", 0.3)
     assert (status, err) == (0, "")
     assert out.startswith("recalled after 1 step: a stored pattern\n  overlap  1.000  cross.jpg")
