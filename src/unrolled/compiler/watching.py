@@ -49,7 +49,7 @@ def watched(cell: Cell, constants: tuple[int, ...] = ()) -> tuple[Traced | Unsup
             reads = Reads(cell, functions)
             if not unknown <= reads.codes:
                 break
-        raise UnsupportedError("runs code that comes from nowhere", _at(next(iter(unknown)).co_firstlineno, ""))
+        raise UnsupportedError("runs code without a source", _at(next(iter(unknown)).co_firstlineno, ""))
     except UnsupportedError as error:
         return error, reads
 
@@ -81,7 +81,7 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads) -> tuple[Trace
         raise listener.refused or failed  # type: ignore[misc]
     for code in listener.ran:
         for name in (name for name in effects.NAMES if name in code.co_names):
-            raise UnsupportedError(effects.NAMES[name], _at(_line_naming(code, name), code.co_filename))
+            raise UnsupportedError(f"step {effects.NAMES[name]}", _at(_line_naming(code, name), code.co_filename))
     return traced, listener.ran
 
 
@@ -120,7 +120,7 @@ class _Listener:
 
     def _judge(self, effect: str, frame: FrameType) -> None:
         if effect:  # before it takes place
-            self.refused = UnsupportedError(effect, _at(frame.f_lineno, frame.f_code.co_filename))
+            self.refused = UnsupportedError(f"step {effect}", _at(frame.f_lineno, frame.f_code.co_filename))
             raise self.refused
 
 
@@ -130,7 +130,9 @@ def _refuse_unwatchable(reads: Reads) -> None:
         attribute = label.rpartition(".")[2].partition("[")[0]
         places: Iterator[Any] = ((c, line) for c in reads.codes if (line := _line_naming(c, attribute)) is not None)
         code, line = next(places, (None, None))
-        raise UnsupportedError(f"reads {label}, whose changes cannot be seen", _at(line, code and code.co_filename))
+        raise UnsupportedError(
+            f"step reads {label}, whose changes cannot be detected", _at(line, code and code.co_filename)
+        )
 
 
 def _line_naming(code: CodeType, name: str) -> int | None:
@@ -145,7 +147,7 @@ def _generators() -> Marks:
     """Marks of where the shared random number generators stand."""
     made = Marks()
     for name, g in marks.global_generators().items():
-        made.add_equal(marks.generator_state, g, f"{name}'s random numbers", marks.generator_undo(g))
+        made.add_equal(marks.generator_state, g, f"the random numbers of {name}", marks.generator_undo(g))
     return made
 
 

@@ -49,9 +49,9 @@ class Chooser:
 
     def __post_init__(self) -> None:
         if not isinstance(self.temperature, int | float) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number from 0, got {self.temperature!r}")
+            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature!r}")
         if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
-            raise ValueError(f"top_k must be a whole number from 1, got {self.top_k!r}")
+            raise ValueError(f"top_k must be an integer of at least 1, got {self.top_k!r}")
         if self.top_p is not None and (not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1):
             raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
 
@@ -63,7 +63,7 @@ class Chooser:
     def __call__(self, scores: np.ndarray, u: float) -> int:
         scores = scores.astype(np.float64)
         if not np.isfinite(scores).all():
-            raise RunError("the model's scores are not finite: its weights are not usable")
+            raise RunError("the model's scores are not finite: its weights are damaged")
         scores[list(self.exclude)] = -np.inf
         if self.temperature == 0:
             return int(scores.argmax())
@@ -124,7 +124,7 @@ def _check_model(who: str, model: object) -> None:
     if not isinstance(model, Model):
         kind = model if isinstance(model, type) else type(model)
         raise TypeError(
-            f"{who}: model must be an unrolled.Model, got {kind.__name__}; a run's is unrolled.load(RUN).model"
+            f"{who}: model must be an unrolled.Model, got {kind.__name__}; for a run, pass unrolled.load(RUN).model"
         )
 
 
