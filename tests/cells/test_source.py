@@ -54,7 +54,7 @@ def test_two_files_of_one_name_and_a_file_that_changes(tmp_path):
     [
         ("leaky", "expected lstm, gru, elman or FILE.py:Class, got 'leaky'"),
         ("{file}:Missing", "has no class Missing; its cells: Leaky"),
-        ("{file}:NoCell", "no subclass of unrolled.Cell"),
+        ("{file}:NoCell", "not a subclass of unrolled.Cell"),
         ("{file}x:Leaky", "there is no file"),
     ],
 )

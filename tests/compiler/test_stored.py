@@ -57,7 +57,7 @@ def test_layers_of_two_widths():
     kind = again([PeepholeLSTM(4, 6), PeepholeLSTM(6, 6), PeepholeLSTM(6, 6)])
     stack = unrolled.Stack([kind(4, 6), kind(6, 6), kind(6, 6)])
     assert stack(torch.zeros(3, 2, 4))[0].shape == (3, 2, 6)
-    with pytest.raises(ValueError, match="kept for inputs of width 4, 6, got 5"):
+    with pytest.raises(ValueError, match="saved for inputs of width 4, 6, got 5"):
         kind(5, 6)
 
 

@@ -21,7 +21,7 @@ def whole(owner: str, name: str, value: Any, least: int = 1) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        raise ValueError(f"{owner}: {name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{owner}: {name} must be a whole number from {least}, got {value!r}")
     return number
 
 

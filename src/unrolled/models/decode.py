@@ -49,9 +49,9 @@ class Chooser:
 
     def __post_init__(self) -> None:
         if not isinstance(self.temperature, int | float) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature!r}")
+            raise ValueError(f"temperature must be a number from 0, got {self.temperature!r}")
         if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
-            raise ValueError(f"top_k must be an integer of at least 1, got {self.top_k!r}")
+            raise ValueError(f"top_k must be a whole number from 1, got {self.top_k!r}")
         if self.top_p is not None and (not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1):
             raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
 
