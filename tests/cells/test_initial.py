@@ -120,5 +120,5 @@ def test_what_does_not_fit_is_said():
         forget_bias_(unrolled.ElmanCell(3, 4), 1)
     with pytest.raises(ValueError, match="forget_bias must be a number, got nan"):
         forget_bias_(unrolled.LSTMCell(3, 4), math.nan)
-    with pytest.raises(ValueError, match="scale must be more than 0"):
+    with pytest.raises(ValueError, match="scale must be greater than 0"):
         recurrent_(unrolled.GRUCell(3, 4), "identity", 0)

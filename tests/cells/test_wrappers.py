@@ -213,7 +213,7 @@ def test_constants_that_the_caller_gives_come_before_those_that_are_drawn():
     full, _ = layer(x, constants=(scale, mask))
     torch.testing.assert_close(full, Recurrent(layer.cell.cell)(x, constants=(scale,))[0])
     assert not torch.equal(layer(x, constants=(scale,))[0], full)
-    with pytest.raises(ValueError, match="0 constants were given, the cell has: scale, m_h"):
+    with pytest.raises(ValueError, match="got 0 constants, but the cell has: scale, m_h"):
         layer(x)
 
 

@@ -110,5 +110,5 @@ def test_damage_is_refused(damage):
 
 @pytest.mark.parametrize("name", ["step.weight", "forward", "a..b", "__class__.x"])
 def test_names_that_would_hide_the_cell_are_refused(name):
-    with pytest.raises(ValueError, match="no name for a tensor"):
+    with pytest.raises(ValueError, match="not a valid tensor name"):
         stored_class(changed(lambda c: c["layers"][0]["tensors"].update({name: [2]})))

@@ -240,7 +240,7 @@ def test_constants_reach_the_step():
     mask = torch.tensor([[1.0, 0.0]])
     y, _ = layer(torch.ones(3, 1, 2), torch.zeros(1, 1, 2).unbind(), constants=(mask,))
     assert y[:, 0].tolist() == [[1, 0], [2, 0], [3, 0]]
-    with pytest.raises(ValueError, match="0 constants were given, the cell has: mask"):
+    with pytest.raises(ValueError, match="got 0 constants, but the cell has: mask"):
         layer(torch.ones(3, 1, 2), torch.zeros(1, 1, 2).unbind())
 
 
