@@ -253,7 +253,7 @@ X = torch.zeros(4, 2, D)
         ({"x": [1.0]}, r"x must be a tensor"),
         ({"x": X[0]}, r"x has shape \(2, 3\), expected \(T, N, D\)"),
         ({"x": X[..., :2]}, r"D = 3"),
-        ({"x": X[:0]}, r"x has shape \(0, 2, 3\): no steps"),
+        ({"x": X[:0]}, r"x has shape \(0, 2, 3\), expected at least one step"),
         ({"x": X.long()}, "dtype torch.int64, expected a floating-point type"),
         ({"x": X.double()}, r"x has dtype torch.float64, but the weights have torch.float32"),
         ({"x": X, "state": torch.zeros(2, H)}, r"state must be a tuple \(h, c\) of tensors, got Tensor"),

@@ -40,7 +40,7 @@ class Explanation:
     in_loop: int = 0
 
     def __str__(self) -> str:
-        lines = [f"On the CPU, {self.cell} runs with {_NAMES[self.path]}."]
+        lines = [f"{self.cell} runs on the CPU with {_NAMES[self.path]}."]
         if self.reason:
             lines.append(f"The engine cannot run it: {self.reason}")
         if self.verified:
