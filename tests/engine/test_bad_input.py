@@ -132,7 +132,9 @@ def test_what_it_prints_is_printed_at_each_step(capsys):
         print("a step")
         return h + self.U(x)
 
-    with pytest.warns(RuntimeWarning, match=r"Own runs step by step, many times slower: step prints \(line \d+: print"):
+    with pytest.warns(
+        RuntimeWarning, match=r"Own runs step by step, many times slower: step prints \(line \d+: print"
+    ):
         unrolled.Recurrent(cell(loud))(torch.zeros(4, N, H, dtype=torch.float64))
     assert capsys.readouterr().out == "a step\n" * 4
 

@@ -104,7 +104,11 @@ BOTH = Bidirectional(unrolled.LSTMCell(D, H), unrolled.GRUCell(D, H))
         (ONE, (None, None), r"tuple \(h, c\) of tensors, got \(None, None\)"),
         (ONE, s, "got Tensor"),
         (ONE, ((s, s),), r"got \(\(Tensor, Tensor\),\)"),
-        (TWO, (None, (s,)), r"Stack: state must be a tuple with one entry per layer \(2\), got \(None, \(Tensor,\)\)"),
+        (
+            TWO,
+            (None, (s,)),
+            r"Stack: state must be a tuple with one entry per layer \(2\), got \(None, \(Tensor,\)\)",
+        ),
         (TWO, (s, s), "state must be a tuple"),
         (TWO, s, "got Tensor"),
         (BOTH, (None, None), r"Bidirectional: state must be a pair .*got \(None, None\)"),
