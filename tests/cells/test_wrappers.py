@@ -213,7 +213,7 @@ def test_constants_that_the_caller_gives_come_before_those_that_are_drawn():
     full, _ = layer(x, constants=(scale, mask))
     torch.testing.assert_close(full, Recurrent(layer.cell.cell)(x, constants=(scale,))[0])
     assert not torch.equal(layer(x, constants=(scale,))[0], full)
-    with pytest.raises(ValueError, match="0 constants were given, the cell has: scale, m_h"):
+    with pytest.raises(ValueError, match="got 0 constants, but the cell has: scale, m_h"):
         layer(x)
 
 
@@ -321,7 +321,7 @@ class NoGates(unrolled.Cell):
         (lambda c: Zoneout(c, {"q": 0.1}), r"Zoneout: rates has 'q', the states are h, c"),
         (lambda c: VariationalDropout(c, 1.5), r"VariationalDropout: p must lie in \[0, 1\), got 1.5"),
         (lambda c: VariationalDropout(c, 0.5, p_x=-1), r"VariationalDropout: p_x must lie in \[0, 1\), got -1"),
-        (lambda c: VariationalDropout(NoGates(2, 2), 0.5), r"NoGates has no Gates under the name of a state \(h\)"),
+        (lambda c: VariationalDropout(NoGates(2, 2), 0.5), r"NoGates has no Gates named after a state \(h\)"),
         (lambda c: WeightDrop(c, float("nan")), r"WeightDrop: p must lie in \[0, 1\), got nan"),
         (
             lambda c: WeightDrop(c, 0.5, names=["q"]),
