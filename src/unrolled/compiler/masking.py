@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,10 +29,10 @@ class _Masked(dict):
     def get(self, name: str, default: Any = None) -> Any:
         return self._seen(super().get(name, default))
 
-    def values(self) -> ValuesView:
+    def values(self) -> Any:
         return {name: self._seen(value) for name, value in super().items()}.values()
 
-    def items(self) -> ItemsView:
+    def items(self) -> Any:
         return {name: self._seen(value) for name, value in super().items()}.items()
 
 

@@ -1,0 +1,86 @@
+"""Tracing and verification leave the cell alone: others may use it meanwhile, and what is shared stays shared."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import unrolled
+from unrolled.compiler.masking import masked
+
+
+class Shared(unrolled.Cell):
+    """One module under two names, and one parameter in two modules."""
+
+    def __init__(self, input_size=3, hidden_size=4):
+        super().__init__(input_size, hidden_size)
+        self.x = unrolled.Gates("a", input_size, hidden_size)
+        self.first = self.second = nn.Linear(hidden_size, hidden_size)
+        self.third = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.third.weight = self.first.weight
+
+    def step(self, x, h):
+        return torch.tanh(self.x.a(x) + self.first(h) + self.second(h) * self.third(h))
+
+
+def loop(cell, x):
+    h = torch.zeros(x.shape[1], cell.hidden_size, dtype=x.dtype)
+    outputs = [h := cell.step(x_t, h) for x_t in x]
+    return torch.stack(outputs)
+
+
+def test_a_module_of_two_names_and_a_tied_parameter():
+    cell, x = Shared().double(), torch.randn(5, 2, 3, dtype=torch.float64)
+    tables = cell.first._parameters
+    wanted, found = loop(cell, x), unrolled.Recurrent(cell, backend="engine")(x)[0]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    assert cell.first._parameters is tables and type(tables) is dict
+    for p, a, b in zip(
+        cell.parameters(),
+        torch.autograd.grad(found.sin().sum(), [*cell.parameters()]),
+        torch.autograd.grad(wanted.sin().sum(), [*cell.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-11, msg=str(p.shape))
+
+
+@pytest.mark.parametrize("make", [lambda: unrolled.GRUCell(3, 4), Shared], ids=["built in", "own"])
+def test_several_threads_make_the_first_call(make):
+    for _ in range(5):
+        cell = make().double()
+        layer, x = unrolled.Recurrent(cell, backend="engine"), torch.randn(20, 8, 3, dtype=torch.float64)
+        found, failed = [], []
+
+        def call(layer=layer, x=x, found=found, failed=failed):
+            try:
+                found.append(layer(x)[0])
+            except Exception as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not failed
+        wanted = loop(cell, x)
+        for y in found:
+            torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
+
+
+def test_one_thread_sees_the_masks_and_another_the_cells_own():
+    cell = Shared()
+    own, mask = cell.first.weight, torch.zeros(4, 4)
+    seen = {}
+
+    def look():
+        seen["other"] = cell.first.weight
+
+    with masked(cell, {"first.weight": mask}):
+        assert cell.second.weight is mask and cell.third.weight is mask
+        assert dict(cell.named_parameters())["first.weight"] is mask
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+    assert seen["other"] is own and cell.third.weight is own
