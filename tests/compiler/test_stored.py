@@ -104,7 +104,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_refused(damage):
-    with pytest.raises(ValueError, match="program|missing|layer|cell|whole number|shape|deep"):
+    with pytest.raises(ValueError, match="program|missing|layer|cell|an integer|shape|deep"):
         stored_class(changed(DAMAGES[damage]))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from unrolled.cli.hopfield_arguments import loads_of, not_an_input, size_of
 from unrolled.cli.shared import NAME, json_option, plain_warnings, wrapped
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
@@ -71,8 +72,8 @@ def store(
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
-    _not_an_input([output], *pictures)
-    wanted = _size(size)
+    not_an_input([output], *pictures)
+    wanted = size_of(size)
     first = read(pictures[0], wanted, units)
     height, width = first.shape
     if first.size > LARGEST and rule not in ("dense", "softmax"):
@@ -147,7 +148,7 @@ def recall(
     from unrolled.hopfield.figures import draw_energy, draw_steps
     from unrolled.hopfield.outcome import OUTCOMES
 
-    _not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
+    not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
     with plain_warnings():
         net, about = files.load(memory)
         if not {"width", "height", "names"} <= set(about):
@@ -250,7 +251,7 @@ def capacity(
         )
         return
     check_ending(output)
-    chosen = _loads(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
+    chosen = loads_of(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
     for rule in rules or RULES[:4]:
         with waiting(rule) as tell:
@@ -355,30 +356,6 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     print(f"versus  {exact}upper bound {found.bound:.1f}, random cut {found.half:g}")
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    import re
-
-    from unrolled.errors import UsageError
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not found:
-        raise UsageError(f"--size: expected a width and a height such as 32x32, got {text!r}")
-    return int(found[1]), int(found[2])
-
-
-def _loads(text: str | None) -> list[int]:
-    from unrolled.errors import UsageError
-
-    try:
-        return [int(part) for part in text.split(",")] if text else []
-    except ValueError as error:
-        raise UsageError(
-            f"--loads: expected whole numbers separated by commas, such as 5,10,20; got {text!r}"
-        ) from error
-
-
 def _some(states: Any, most: int = 8) -> list[int]:
     """Which states to show: the first, the last, and up to six between that differ from the one before."""
     import numpy as np
@@ -393,14 +370,3 @@ def _print(facts: Any) -> None:
     from json import dumps
 
     print(dumps(facts))
-
-
-def _not_an_input(written: list[str], *given: str) -> None:
-    """Nothing that is read is to be written over."""
-    from pathlib import Path
-
-    from unrolled.errors import UsageError
-
-    for path in written:
-        if Path(path).resolve() in {Path(one).resolve() for one in given}:
-            raise UsageError(f"-o: {path} is an input and would be overwritten; choose another name")
