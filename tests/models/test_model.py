@@ -107,7 +107,7 @@ def test_dropout_before_the_head_in_training_only():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Model(OneHot(V), stack(), Softmax(H, V)), "encoder has outputs of width 5, the stack takes"),
+        (lambda: Model(OneHot(V), stack(), Softmax(H, V)), "encoder has outputs of width 5, but the stack takes"),
         (lambda: Model(OneHot(D), stack(), Softmax(V, V)), "head takes inputs of width 5, but the stack has"),
         (lambda: Model(OneHot(D), stack(), Softmax(H, V), graph="all-to-all"), "graph must be one of"),
         (
