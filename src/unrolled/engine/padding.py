@@ -47,7 +47,7 @@ def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, re
     every = torch.arange(N, device=x.device)
     first = x[(lengths - 1).clamp(min=0), every] if reverse else x[0]
     empty = lengths == 0
-    if not N or (values_are_known() and not bool(empty.any())):
+    if values_are_known() and (not N or not bool(empty.any())):
         return Filled(torch.where(inside[..., None], x, first.detach()), state, constants, state, None)
     rows = torch.where(empty, lengths.argmax(), every)
     x = torch.where(inside[..., None], x, first[rows].detach())

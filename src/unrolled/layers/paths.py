@@ -39,7 +39,7 @@ def scan(
                 x, *rest = (t.to(weight.dtype) for t in (x, *state, *constants))
                 state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
                 return scan(backend, cell, x, state, lengths, resets, reverse, constants)
-    if lengths is not None and x.shape[1] and values_are_known() and not bool(lengths.any()):
+    if lengths is not None and values_are_known() and x.shape[1] and not bool(lengths.any()):
         nowhere = torch.zeros((), dtype=torch.bool, device=x.device)  # no step is taken, and none is computed
         return torch.where(nowhere, state[0], 0.0).expand(x.shape[0], *state[0].shape).contiguous(), state
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
