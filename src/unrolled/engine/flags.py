@@ -29,7 +29,7 @@ def flags(T: int, N: int, lengths: Tensor | None, resets: Tensor | None, reverse
             fresh = begins
     at_end = t == ends - 1
     first, last = (at_end, (t == 0) & inside) if reverse else (torch.zeros_like(fresh), at_end)
-    fresh = torch.where(inside, fresh, fresh[0] & (not reverse))
+    fresh = torch.where(inside, fresh, torch.zeros_like(fresh[0]) if reverse else fresh[0])
     first = first | ~(inside | fresh)
     return (
         inside.to(torch.uint8) * INSIDE
