@@ -40,8 +40,7 @@ def scan(
                 state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
                 return scan(backend, cell, x, state, lengths, resets, reverse, constants)
     if lengths is not None and values_are_known() and x.shape[1] and not bool(lengths.any()):
-        nowhere = torch.zeros((), dtype=torch.bool, device=x.device)  # no step is taken, and none is computed
-        return torch.where(nowhere, state[0], 0.0).expand(x.shape[0], *state[0].shape).contiguous(), state
+        return _no_steps(cell, x, state), state
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
@@ -55,6 +54,16 @@ def scan(
             output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
             return output, call.last(last)
     return _outside_graphs(backend, cell, x, state, lengths, resets, reverse, constants)
+
+
+def _no_steps(cell: Cell, x: Tensor, state: State) -> Tensor:
+    """The outputs of sequences without steps: zeros, from which gradients of zero come back."""
+    nowhere = torch.zeros((), dtype=torch.bool, device=x.device)
+    output = torch.where(nowhere, state[0], 0.0)
+    for t in (x, *cell.parameters()):
+        if t.requires_grad:
+            output = output + torch.where(nowhere, t.sum(), 0.0)
+    return output.expand(x.shape[0], *state[0].shape).contiguous()
 
 
 def _outside_graphs(
