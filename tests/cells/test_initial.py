@@ -114,11 +114,11 @@ def test_what_does_not_fit_is_said():
         unrolled.LSTM(3, 4, chrono=1)
     with pytest.raises(ValueError, match="bias=False"):
         unrolled.LSTM(3, 4, bias=False, chrono=10)
-    with pytest.raises(ValueError, match="name it in the class"):
+    with pytest.raises(ValueError, match="Name one of the Gates of x in the class"):
         chrono_(PeepholeLSTM(3, 4), 10)
     with pytest.raises(ValueError, match="ElmanCell: forget_bias needs a gate that keeps"):
         forget_bias_(unrolled.ElmanCell(3, 4), 1)
     with pytest.raises(ValueError, match="forget_bias must be a number, got nan"):
         forget_bias_(unrolled.LSTMCell(3, 4), math.nan)
-    with pytest.raises(ValueError, match="scale must be more than 0"):
+    with pytest.raises(ValueError, match="scale must be greater than 0"):
         recurrent_(unrolled.GRUCell(3, 4), "identity", 0)

@@ -54,8 +54,8 @@ def test_two_files_of_one_name_and_a_file_that_changes(tmp_path):
     [
         ("leaky", "expected lstm, gru, elman or FILE.py:Class, got 'leaky'"),
         ("{file}:Missing", "has no class Missing; its cells: Leaky"),
-        ("{file}:NoCell", "no subclass of unrolled.Cell"),
-        ("{file}x:Leaky", "there is no file"),
+        ("{file}:NoCell", "not a subclass of unrolled.Cell"),
+        ("{file}x:Leaky", "does not exist"),
     ],
 )
 def test_says_what_is_wrong(file, spec, message):
@@ -65,5 +65,5 @@ def test_says_what_is_wrong(file, spec, message):
 
 def test_a_file_that_does_not_run(tmp_path):
     (tmp_path / "bad.py").write_text("1 / 0")
-    with pytest.raises(UsageError, match="does not run: ZeroDivisionError"):
+    with pytest.raises(UsageError, match="cannot be imported: ZeroDivisionError"):
         load_cell(f"{tmp_path / 'bad.py'}:Leaky")

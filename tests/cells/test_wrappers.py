@@ -213,7 +213,7 @@ def test_constants_that_the_caller_gives_come_before_those_that_are_drawn():
     full, _ = layer(x, constants=(scale, mask))
     torch.testing.assert_close(full, Recurrent(layer.cell.cell)(x, constants=(scale,))[0])
     assert not torch.equal(layer(x, constants=(scale,))[0], full)
-    with pytest.raises(ValueError, match="0 constants were given, the cell has: scale, m_h"):
+    with pytest.raises(ValueError, match="got 0 constants, but the cell has: scale, m_h"):
         layer(x)
 
 
@@ -318,17 +318,17 @@ class NoGates(unrolled.Cell):
         (lambda c: Zoneout(c, 1.0), r"Zoneout: rates must lie in \[0, 1\), got 1.0"),
         (lambda c: Zoneout(c, {"h": -0.1}), r"Zoneout: rates must lie in \[0, 1\), got -0.1"),
         (lambda c: Zoneout(c, "much"), r"Zoneout: rates must lie in \[0, 1\), got 'much'"),
-        (lambda c: Zoneout(c, {"q": 0.1}), r"Zoneout: rates has 'q', the states are h, c"),
+        (lambda c: Zoneout(c, {"q": 0.1}), r"Zoneout: rates has 'q', states are h, c"),
         (lambda c: VariationalDropout(c, 1.5), r"VariationalDropout: p must lie in \[0, 1\), got 1.5"),
         (lambda c: VariationalDropout(c, 0.5, p_x=-1), r"VariationalDropout: p_x must lie in \[0, 1\), got -1"),
-        (lambda c: VariationalDropout(NoGates(2, 2), 0.5), r"NoGates has no Gates under the name of a state \(h\)"),
+        (lambda c: VariationalDropout(NoGates(2, 2), 0.5), r"NoGates has no Gates named after a state \(h\)"),
         (lambda c: WeightDrop(c, float("nan")), r"WeightDrop: p must lie in \[0, 1\), got nan"),
         (
             lambda c: WeightDrop(c, 0.5, names=["q"]),
             r"names must be some of x.weight, x.bias, h.weight, got \('q',\)",
         ),
         (lambda c: WeightDrop(c, 0.5, names=[]), "names must be some of"),
-        (lambda c: WeightDrop(NoGates(2, 2), 0.5), "WeightDrop: cell has no recurrent weights that can be found"),
+        (lambda c: WeightDrop(NoGates(2, 2), 0.5), "WeightDrop: no recurrent weights found"),
         (lambda c: Zoneout(torch.nn.LSTMCell(2, 2), 0.1), r"Zoneout: cell must be an unrolled\.Cell, got LSTMCell"),
         (lambda c: unrolled.LSTM(2, 2, zoneout=1.0), "Zoneout: rates must lie"),
         (lambda c: unrolled.GRU(2, 2, weight_drop=2), "WeightDrop: p must lie"),

@@ -65,7 +65,7 @@ def test_train_in_plain_lines(cli, text, tmp_path):
     assert re.search(r"validation +\d+  loss .* best so far", out)
     assert "  | " in out
     assert "whole validation part: loss" in out
-    assert out.rstrip().endswith(f"Now: unrolled sample {tmp_path / 'run'}")
+    assert out.rstrip().endswith(f"Next: unrolled sample {tmp_path / 'run'}")
     assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 100
 
 
@@ -237,7 +237,7 @@ def test_lesson_gradients(cli, tmp_path, monkeypatch):
     assert told["products"][2]["derivatives"]["10"] == pytest.approx(201.6, abs=0.1)
     assert told["picture"] == str(picture) and len(told["training"][0]["losses"]) == 2
     status, _, err = cli("lesson", "gradients", "--out", picture)
-    assert status == 2 and "is a file; name a folder" in err
+    assert status == 2 and "is a file, expected a folder" in err
 
 
 def test_own_cell_file(cli, text, tmp_path):
@@ -245,13 +245,13 @@ def test_own_cell_file(cli, text, tmp_path):
     run = tmp_path / "run"
     status, out, _ = cli("train", text, "--run", run, "--epochs", 0.3, "--cell", f"{source}:MinimalCell", *TINY)
     assert status == 0
-    assert out.splitlines()[-1] == f"Now: unrolled sample {run}"
+    assert out.splitlines()[-1] == f"Next: unrolled sample {run}"
     assert (run / "cell.py").read_text() == source.read_text()
     assert cli("sample", run, "--length", 5)[0] == 0
     (run / "program.json").unlink()
     status, _, err = cli("sample", run)
     assert status == 1
-    assert "its code is not run unasked" in err
+    assert "its code is not run by default" in err
     assert cli("sample", run, "--length", 5, "--allow-code")[0] == 0
     assert cli("sample", run, "--length", 5, "--cell", f"{source}:MinimalCell")[0] == 0
 
@@ -275,7 +275,7 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--cell", "elman", "--chrono", 9), 2, "--chrono: ElmanCell: chrono needs a gate"),
         (train(text, new, "--recurrent-init", "eye"), 2, "--recurrent-init: must be one of orthogonal, identity"),
         (train(empty, new), 1, "is empty"),
-        (train(tmp_path / "folder", new), 1, "no file that fits"),
+        (train(tmp_path / "folder", new), 1, "no file that matches"),
         (train(binary, new), 1, "byte 4 is 0xff"),
         (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20: that takes 81"),
         (train(text, run), 1, "holds a finished run"),
@@ -287,7 +287,7 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--minutes", 1), 2, "not both"),
         (("train", text), 2, "--run: name the folder"),
         (("train", "--run", new), 2, "name a file or a folder"),
-        (("train", "--run", new, "--resume"), 2, "name the data: there is no run to go on with"),
+        (("train", "--run", new, "--resume"), 2, "name the data: there is no run to resume"),
         (("sample", tmp_path / "folder"), 1, "is not a run folder"),
     ]
     for arguments, status, message in mistakes:

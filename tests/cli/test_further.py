@@ -19,13 +19,16 @@ def run(tmp_path, text):
 def test_further(cli, run):
     status, out, _ = cli("train", "--run", run, "--resume", "--epochs", 0.8)
     assert status == 0
-    assert f"Training {run} further after update" in out
+    assert f"Training {run} further from update" in out
     assert "counted from the run's start" in out
     status, out, _ = cli("runs", run.parent)
     assert "finished, budget 2" in out
     status, out, _ = cli("runs", run.parent, "--json")
     assert (json.loads(out)["state"], json.loads(out)["budget"]) == ("finished, budget 2", 2)
-    for asked, said in (((), "To train it further, give a larger --epochs"), (("--epochs", 0.8), "would be no more")):
+    for asked, said in (
+        ((), "To train it further, give a larger --epochs"),
+        (("--epochs", 0.8), "is not more"),
+    ):
         status, out, _ = cli("train", "--run", run, "--resume", *asked)
         assert status == 0
         assert "is finished after 0.8 epochs" in out
@@ -53,9 +56,9 @@ def test_a_run_in_its_second_budget_is_not_finished(cli, run):
     assert out["validation_loss"] == pytest.approx(
         unrolled.runs.folder.RunFolder(run).checkpoint_about()["best_loss"]
     )
-    assert "Training has not come to its end" in cli("inspect", run)[1].replace("\n  ", " ")
+    assert "Training is not finished" in cli("inspect", run)[1].replace("\n  ", " ")
     status, _, err = cli("train", "text", "--run", run)
-    assert (status, "a run that is not finished" in err) == (1, True)
+    assert (status, "an unfinished run" in err) == (1, True)
 
 
 def test_from(cli, run, tmp_path):
@@ -63,7 +66,7 @@ def test_from(cli, run, tmp_path):
     other.write_text(TEXT.replace("times", "tïmes"))
     status, out, _ = cli("train", other, "--run", tmp_path / "b", "--from", run, "--epochs", 0.3, *TINY)
     assert status == 0
-    assert "1 added with fresh rows, 0 dropped" in out
+    assert "1 added with new rows, 0 dropped" in out
     for wrong in (("--hidden", 9), ("--units", "bytes"), ("--from", ""), ("--from", tmp_path)):
         status, _, err = cli(
             "train", other, "--run", tmp_path / "new" / "c", "--from", run, "--epochs", 1, *TINY, *wrong
@@ -79,7 +82,7 @@ def test_moved(cli, tmp_path):
     (tmp_path / "a.txt").rename(tmp_path / "b.txt")
     status, _, err = cli("evaluate", tmp_path / "run", "--on", "test")
     assert status == 1
-    assert "any more: give its new path, unrolled evaluate" in err
+    assert "give its new path, unrolled evaluate" in err
     assert cli("evaluate", tmp_path / "run", tmp_path / "b.txt", "--on", "test")[1].startswith("on           test,")
     assert cli("train", tmp_path / "b.txt", "--run", tmp_path / "run", "--resume")[0] == 0
     assert cli("evaluate", tmp_path / "run", "--on", "test")[0] == 0  # the finished run knows where it is

@@ -35,7 +35,7 @@ def shapes(tmp_path):
 def test_store_and_recall(cli, shapes, tmp_path):
     status, out, err = cli("store", *shapes, "-o", "memory")
     assert (status, err) == (0, "")
-    assert "3 patterns of 40 x 40 = 1,600 units, rule projection, binary" in out and "3 of 3 stay" in out
+    assert "3 patterns of 40 x 40 = 1,600 units, rule projection, binary" in out and "3 of 3 patterns" in out
     status, out, err = cli("recall", "memory", "cross.jpg", "--damage", 0.3)
     assert (status, err) == (0, "")
     assert out.startswith("recalled after 1 step: a stored pattern\n  overlap  1.000  cross.jpg")
@@ -67,7 +67,7 @@ def test_gray_pictures_by_the_softmax_memory(cli, tmp_path):
     for k, picture in enumerate((x * 6, 120 + 100 * np.sin(x / 4) * np.cos(y / 3))):
         Image.fromarray(picture.astype(np.uint8)).save(tmp_path / f"{k}.png")
     options = ("--units", "graded", "--rule", "softmax", "--gain", 0.1)
-    assert "2 of 2 stay" in cli("store", "0.png", "1.png", *options)[1]
+    assert "2 of 2 patterns are stable" in cli("store", "0.png", "1.png", *options)[1]
     out = cli("recall", "memory", "1.png", "--cover", 0.5, "--damage", 0.1)[1]
     assert out.startswith("recalled after")
     with Image.open("recalled.png") as found, Image.open("1.png") as stored:
@@ -148,10 +148,10 @@ def test_deep_and_transparent_pictures(tmp_path):
 def test_nothing_that_is_read_is_written_over(cli, shapes, tmp_path):
     before = (tmp_path / "disc.png").read_bytes()
     status, _, err = cli("store", *shapes, "-o", "disc.png")
-    assert status == 2 and "written over" in err
+    assert status == 2 and "overwritten" in err
     assert cli("store", *shapes)[0] == 0
     status, _, err = cli("recall", "memory", "disc.png", "-o", "disc")
-    assert status == 2 and "written over" in err
+    assert status == 2 and "overwritten" in err
     assert (tmp_path / "disc.png").read_bytes() == before
 
 

@@ -233,8 +233,8 @@ def test_a_run_that_was_stopped_says_so(cli, copy):
     (copy / "history.jsonl").write_text("\n".join(kept) + "\n")
     status, out, _ = cli("inspect", copy)
     assert status == 0
-    assert f"not come to its end: this is the run after {last:,} updates" in flat(out)
-    assert "go on with: unrolled train --run" in flat(out) and "the loss is" in flat(out)
+    assert f"Training is not finished: this is the run after {last:,} updates" in flat(out)
+    assert "resume it with: unrolled train --run" in flat(out) and "the loss is" in flat(out)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -288,7 +288,7 @@ def test_the_text_of_the_run_is_gone(cli, text, tmp_path):
     moved.write_text(TEXT + "more")
     status, out, _ = cli("inspect", tmp_path / "run")
     assert status == 0
-    assert "has changed" in flat(out) and "the model wrote itself" in flat(out)
+    assert "has changed" in flat(out) and "the model generated" in flat(out)
 
 
 @pytest.mark.usefixtures("undrawn")

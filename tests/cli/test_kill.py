@@ -93,7 +93,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(text, tmp_path, number):
     assert "Traceback" not in err
     done = run_cli("train", "--run", run, "--resume")
     assert done.returncode == 0, done.stderr
-    assert "Going on with" in done.stdout
+    assert "Resuming" in done.stdout
     assert history(run)[-1]["event"] == "finished"
     again = run_cli("train", text, "--run", run, "--resume")
     assert (again.returncode, "is finished" in again.stdout) == (0, True)
@@ -119,7 +119,7 @@ def test_a_further_budget_killed_at_random_moments(text, tmp_path):
     further = ("train", "--resume", "--epochs", 5, "--run")
     done = run_cli(*further, whole)
     assert done.returncode == 0, done.stderr
-    assert "further after update" in done.stdout
+    assert "further from update" in done.stdout
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # shown if the test fails
     dice = random.Random(seed)

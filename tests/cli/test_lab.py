@@ -50,7 +50,7 @@ def test_every_table_is_whole_at_80_columns(name, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("rebr",), "there is no experiment 'rebr'; there are: "),
+        (("rebr",), "there is no experiment 'rebr'; choose one of "),
         (("reber", "--cell", "rnn"), "--cell: reber runs lstm, lstm1997, gru, elman, got 'rnn'"),
         (("reber", "--lag", "7"), "--lag: reber has no lag to set"),
     ],

@@ -85,7 +85,7 @@ def test_data_from_a_pipe_are_kept(cli, text, tmp_path, monkeypatch):
         status, out, _ = given("train", source, content, source, "--run", run, "--resume")
         assert status == 0 and "finished" in out
         status, _, err = given("train", source, content + "!", source, "--run", run, "--resume")
-        assert status == 2 and "was begun on other data" in err
+        assert status == 2 and "was started on different data" in err
         status, out, _ = given("evaluate", source, content, run, source, "--on", "test", "--json")
         assert status == 0 and json.loads(out)["on"] == "test"
         run.rename(moved)  # and their text with it
@@ -134,14 +134,14 @@ def test_one_of_everything_is_singular(cli, tmp_path):
 def test_line_ends_and_marks_are_named(cli, tmp_path):
     (tmp_path / "t.txt").write_bytes(b"\xef\xbb\xbf" + b"one line\r\n" * 200)
     out = cli("train", tmp_path / "t.txt", "--run", tmp_path / "run", "--epochs", 0.3, "--hidden", 4)[1]
-    assert "1 byte order mark left out" in out and "200 lines ended by CR LF" in " ".join(out.split())
+    assert "1 byte order mark removed" in out and "200 lines with CR LF endings" in " ".join(out.split())
 
 
 def test_estimates_are_marked_and_the_whole_part_is_not(cli, tmp_path):
     (tmp_path / "t.txt").write_text("".join(chr(97 + k * k % 17) for k in range(60_000)))
     args = ("--epochs", 0.05, "--hidden", 8, "--split", "50/50/0")
     out = cli("train", tmp_path / "t.txt", "--run", tmp_path / "runs" / "r", *args)[1]
-    assert "loss ~" in out and out.count("~ an estimate") == 1
+    assert "loss ~" in out and out.count("~ estimated") == 1
     last = RunFolder(tmp_path / "runs" / "r").history()[-1]["validation"]["loss"]
     assert f"loss {last:.4f} nats" in out
     listed = cli("runs", tmp_path / "runs")[1]
@@ -150,7 +150,7 @@ def test_estimates_are_marked_and_the_whole_part_is_not(cli, tmp_path):
     assert numbers["validation_loss"] == last and numbers["estimate"] is False
     (tmp_path / "runs" / "r" / "history.jsonl").write_text("")  # as of a run that is under way
     listed = cli("runs", tmp_path / "runs")[1]
-    assert "~" in listed and "an estimate" in listed
+    assert "~" in listed and "estimated on excerpts" in listed
 
 
 def test_lines_fit_a_narrow_terminal(cli, run, monkeypatch):
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_suggests_another(cli, run, monkeypatch)
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     status, _, err = cli("inspect", run)
-    assert status == 1 and "Permission denied; name another folder with --out" in err
+    assert status == 1 and "Permission denied; choose another folder with --out" in err
     assert "--out" not in cli("inspect", run, "--out", run.parent / "new")[2]
 
 

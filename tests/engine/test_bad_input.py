@@ -132,7 +132,9 @@ def test_what_it_prints_is_printed_at_each_step(capsys):
         print("a step")
         return h + self.U(x)
 
-    with pytest.warns(RuntimeWarning, match=r"Own runs step by step, many times slower: prints \(line \d+: print"):
+    with pytest.warns(
+        RuntimeWarning, match=r"Own runs step by step, many times slower: step prints \(line \d+: print"
+    ):
         unrolled.Recurrent(cell(loud))(torch.zeros(4, N, H, dtype=torch.float64))
     assert capsys.readouterr().out == "a step\n" * 4
 
@@ -143,4 +145,4 @@ def test_a_refusal_is_a_sentence_with_the_line(monkeypatch):
     with pytest.warns(RuntimeWarning) as told:
         unrolled.Recurrent(own)(torch.zeros(4, N, H, dtype=torch.float64))
     said = str(told[0].message)
-    assert re.fullmatch(r"Own runs step by step, many times slower: a sum across .* batch \(line \d+: .*\)", said)
+    assert re.fullmatch(r"Own runs step by step, many times slower: step sums across .* batch \(line \d+: .*\)", said)

@@ -276,7 +276,7 @@ H0 = torch.zeros(2, 4)
     [
         ({"x": X[0]}, "x has shape"),
         ({"x": X[..., :2]}, "x has shape"),
-        ({"x": X[:0]}, "x has shape .* no steps"),
+        ({"x": X[:0]}, "x has shape .* at least one step"),
         ({"x": X.int()}, "x has dtype"),
         ({"x": X.double()}, "x has dtype"),
         ({"x": X.half()}, "x has dtype"),

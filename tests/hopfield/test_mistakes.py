@@ -72,9 +72,9 @@ def test_what_cannot_be_recalled(state, settings, message):
 
 def test_too_many_patterns_are_warned_of_with_the_figure():
     patterns = torch.randint(0, 2, (20, 100), generator=torch.Generator().manual_seed(1)) * 2 - 1
-    with pytest.warns(UserWarning, match=r"20 patterns in 100 units; the hebb rule holds about 13.8"):
+    with pytest.warns(UserWarning, match=r"20 patterns in 100 units; the hebb rule can store about 13.8"):
         unrolled.Hopfield(patterns)
-    with pytest.warns(UserWarning, match=r"holds about 1\.38"):
+    with pytest.warns(UserWarning, match=r"can store about 1\.38"):
         net = unrolled.Hopfield(patterns[:2, :10])
     with pytest.warns(UserWarning, match="3 patterns in 10 units"):
         net.add(patterns[2, :10])
@@ -213,5 +213,5 @@ def test_a_memory_that_holds_no_network(tmp_path, lost, settings):
     arrays.pop(lost, None)
     content["settings"] |= settings
     write_arrays(path, arrays, content)
-    with pytest.raises(RunError, match="damaged: what it holds is no network"):
+    with pytest.raises(RunError, match="damaged: it does not hold a valid network"):
         memory.load(path)

@@ -59,7 +59,7 @@ def test_tours_are_read_honestly():
 
 
 def test_tsp_mistakes():
-    with pytest.raises(UsageError, match="three places"):
+    with pytest.raises(UsageError, match="three points"):
         tsp.solve(np.zeros((2, 2)))
     with pytest.raises(UsageError, match="starts"):
         tsp.solve(starts=0)

@@ -219,7 +219,7 @@ def test_what_cannot_be_shown_is_said():
     layer = Recurrent(unrolled.ElmanCell(D, H))
     found = gradient_through_time(layer, torch.randn(T, 1, D), lags=500, fit=(2, 100))
     assert len(found.lags) == T and found.fitted == (2, T - 1) and not found.kept
-    assert any("lags up to 11 are shown: 500 were asked for" in note for note in found.notes)
+    assert any("lags are shown up to 11, not 500" in note for note in found.notes)
     assert any("names no gate that keeps" in note for note in found.notes)
     assert len(gradient_through_time(layer, torch.randn(T, 1, D), lags=5).norms["1.h"]) == 6
     assert gradient_through_time(layer, torch.randn(1, 1, D)).verdict.kind == "unknown"
@@ -232,10 +232,7 @@ def test_slopes_over_lags_that_there_are_not(fit):
     found = gradient_through_time(layer, x, fit=fit)
     assert found.fitted == (1, T - 1) and found.verdict.kind == "vanishing"
     assert found.decay["1.h"] == pytest.approx(math.log(0.7), rel=1e-6)
-    assert (
-        found.notes[0]
-        == f"slopes are fitted from lag 1 to 11: {fit[0]} to {fit[1]} was asked for, and lag 11 is the last"
-    )
+    assert found.notes[0] == f"slopes are fitted from lag 1 to 11, not {fit[0]} to {fit[1]}: lag 11 is the last one"
 
 
 def test_standard_layers_and_everything_around_a_cell():
@@ -255,19 +252,19 @@ def test_standard_layers_and_everything_around_a_cell():
     ("given", "said"),
     [
         ({"model": torch.nn.Linear(4, 4)}, "Linear is neither a Model"),
-        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) and torch.float32; the layers"),
+        ({"x": torch.zeros(0, 1, D)}, r"shape \(0, 1, 4\) and torch.float32; expected floats"),
         ({"x": torch.zeros(3)}, r"shape \(3,\)"),
         ({"x": torch.zeros(T, N, D + 1)}, r"shape \(12, 3, 5\) .* D = 4"),
-        ({"x": torch.zeros(T, N, D, dtype=torch.long)}, r"torch.int64; the layers"),
+        ({"x": torch.zeros(T, N, D, dtype=torch.long)}, r"torch.int64; expected floats"),
         ({"x": [1, 2]}, "must be a tensor, got list"),
-        ({"lags": 0}, "lags must be a whole number from 1"),
-        ({"x": torch.full((T, N, D), math.nan)}, "x has entries that are infinite or not a number"),
+        ({"lags": 0}, "lags must be an integer of at least 1"),
+        ({"x": torch.full((T, N, D), math.nan)}, "x contains infinite values or NaN"),
         ({"fit": (5, 5)}, "fit must be"),
-        ({"fit": (5, 6)}, "3 lags or more"),
+        ({"fit": (5, 6)}, "at least 3 lags"),
         ({"fit": (1.5, "a")}, "fit must be"),
-        ({"at": 20}, "at=20 is no step of a sequence of 12"),
-        ({"targets": torch.zeros(N)}, "targets belong to a Model"),
-        ({"loss": lambda y: y}, "loss must give one number"),
+        ({"at": 20}, "at=20 is out of range: the sequence has 12 steps"),
+        ({"targets": torch.zeros(N)}, "targets need a Model"),
+        ({"loss": lambda y: y}, "loss must return one number"),
         ({"state": (torch.zeros(N, H),) * 2}, "state"),
     ],
 )
@@ -280,7 +277,7 @@ def test_nonsense_is_named(given, said):
 def test_a_model_of_one_input_gives_its_stack():
     stack = Stack([unrolled.GRUCell(2, 2)])
     model = unrolled.Model(unrolled.Linear(1, 2), stack, unrolled.Regression(2, 1), "one-to-many")
-    with pytest.raises(ValueError, match="give its .stack"):
+    with pytest.raises(ValueError, match="pass its .stack"):
         gradient_through_time(model, torch.zeros(3, 1))
 
 
@@ -301,5 +298,5 @@ def test_weights_that_are_no_numbers_are_named():
     layer = unrolled.LSTM(3, 4)
     with torch.no_grad():
         layer.stack.layers[0].cell.h.weight[0, 0] = math.nan
-    with pytest.raises(ValueError, match=r"h\.weight has entries that are not a number"):
+    with pytest.raises(ValueError, match=r"h\.weight contains NaN"):
         gradient_through_time(layer, torch.zeros(20, 1, 3))

@@ -83,14 +83,10 @@ def test_numbers_that_are_nowhere_are_named(analysis):
         (lambda: torch.nn.LSTM(D, H), torch.zeros(T, D), "LSTM is neither a Model, a Stack"),
         (lambda: unrolled.LSTM(D, H), torch.zeros(T), r"x has shape \(30,\) and torch.float32; .* D = 4"),
         (lambda: Recurrent(unrolled.GRUCell(D, H)), torch.zeros(0, D), r"x has shape \(0, 4\)"),
-        (lambda: Stack([unrolled.GRUCell(D, H)]), torch.zeros(T, 1, D).long(), "torch.int64; the layers"),
+        (lambda: Stack([unrolled.GRUCell(D, H)]), torch.zeros(T, 1, D).long(), "torch.int64; expected floats"),
         (language_model, torch.zeros(T, 1), "torch.float32, which the model's encoder cannot read"),
-        (
-            language_model,
-            torch.full((T, 1), 6),
-            "the model's encoder cannot read: Embedding: symbols lie between 6 and 6",
-        ),
-        (language_model, torch.zeros(T, 1, 1, dtype=torch.long), r"\(30, 1, 1, 4\) behind the encoder"),
+        (language_model, torch.full((T, 1), 6), "the model's encoder cannot read: Embedding: symbols range from"),
+        (language_model, torch.zeros(T, 1, 1, dtype=torch.long), r"\(30, 1, 1, 4\) after the encoder"),
         (language_model, [1, 2, 3], "x must be a tensor, got list"),
     ],
 )
@@ -110,7 +106,7 @@ def test_gates_reads_in_the_precision_of_the_weights():
 def test_cells_and_layers_that_are_none_are_named():
     with pytest.raises(ValueError, match=r"spectral_radius: x\.weight is on the meta"):
         spectral_radius(unrolled.LSTMCell(D, H).to("meta"))
-    with pytest.raises(ValueError, match=r"expected a cell, got LSTM; give one layer's \.cell"):
+    with pytest.raises(ValueError, match=r"expected a cell, got LSTM; pass the \.cell of one layer"):
         spectral_radius(unrolled.LSTM(D, H))
     with pytest.raises(ValueError, match="state_names: Linear is neither a Model"):
         state_names(torch.nn.Linear(2, 2))

@@ -157,25 +157,25 @@ def test_a_layer_that_runs_backward_and_layers_of_any_kind():
 
 def test_jacobians_that_do_not_fit_are_not_begun(monkeypatch):
     monkeypatch.setattr("unrolled.insight.jacobian._MOST", 8 * T * H * H - 1)
-    with pytest.raises(ValueError, match="9 Jacobians of 4 x 4 do not fit; give fewer steps"):
+    with pytest.raises(ValueError, match="9 Jacobians of 4 x 4 need more than 2 GiB; pass fewer steps"):
         jacobian_spectrum(Recurrent(unrolled.ElmanCell(D, H)), torch.zeros(T, N, D))
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda r, x: lyapunov(r, x, count=0), "count must be a whole number"),
-        (lambda r, x: lyapunov(r, x, skip=5), "skip=5 leaves nothing of 9 steps"),
-        (lambda r, x: lyapunov(r, x, layer=2), "layer must be a whole number from 1 to 1"),
-        (lambda r, x: jacobian_spectrum(r, x, sequence=2), "one of the 2 there are"),
-        (lambda r, x: jacobian_spectrum(r, x, over=[0]), "over must be whole numbers"),
-        (lambda r, x: jacobian_spectrum(r, x, count=0), "count must be None or a whole number from 1"),
+        (lambda r, x: lyapunov(r, x, count=0), "count must be an integer"),
+        (lambda r, x: lyapunov(r, x, skip=5), "skip=5 leaves none of the 9 steps"),
+        (lambda r, x: lyapunov(r, x, layer=2), "layer must be an integer from 1 to 1"),
+        (lambda r, x: jacobian_spectrum(r, x, sequence=2), "sequence must be an index from -2 to 1"),
+        (lambda r, x: jacobian_spectrum(r, x, over=[0]), "over must contain integers"),
+        (lambda r, x: jacobian_spectrum(r, x, count=0), "count must be None or an integer of at least 1"),
         (lambda r, x: lyapunov(r, x[..., 1:]), "D = 3"),
-        (lambda r, x: lyapunov(r, x / 0), "infinite or not a number after step 1 of 9"),
+        (lambda r, x: lyapunov(r, x / 0), "infinite or NaN after step 1 of 9"),
         (lambda r, x: jacobian_spectrum(r, [1]), "x must be a tensor"),
         (
             lambda r, x: lyapunov(Bidirectional(unrolled.GRUCell(D, 2), unrolled.GRUCell(D, 2)), x),
-            "give one direction alone",
+            "pass a single direction",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_products_of_more_steps_than_there_are():
     found = jacobian_spectrum(layer, x, over=[10, 1000])
     assert list(found.products) == [10, 60] and found.products[60].shape == (1, H)
     np.testing.assert_array_equal(found.products[60], jacobian_spectrum(layer, x, over=60).products[60])
-    assert found.notes == ("the product of all 60 steps is shown: 1000 were asked for, and the sequence has 60",)
+    assert found.notes == ("the product is shown over 60 steps, not 1000: the sequence has only 60",)
     assert found.as_json()["notes"] == list(found.notes)
     usual = jacobian_spectrum(layer, x)
     assert list(usual.products) == [10] and not usual.notes

@@ -197,7 +197,7 @@ def test_features_that_say_nothing_are_left_out():
     states = {(0, "h"): np.stack([np.sin(t / 5), np.cos(t)], axis=1)}  # one sequence, without its N
     wave = np.sin(t / 5)
     odd = np.where(t == 60, np.nan, wave)
-    with pytest.warns(UserWarning, match="feature 'odd' left out: infinite or not a number at some steps"):
+    with pytest.warns(UserWarning, match="left out feature 'odd', which is infinite or NaN at some steps"):
         found = units(states, {"wave": wave, "odd": odd, "still": np.full(100, 1e9 + 0.1)})
     assert [(u.feature, u.unit) for u in found] == [("wave", 0)]
     small, large = units(states, {"small": 1e-14 * wave, "large": 1e14 * wave})
@@ -205,7 +205,7 @@ def test_features_that_say_nothing_are_left_out():
     still = {(0, "h"): np.ones((100, 1, 3))}
     assert units(still, {"wave": wave}) == []
     lost = {(0, "h"): np.stack([np.full(100, np.nan), wave], axis=1)}
-    with pytest.warns(UserWarning, match="1 of 2 units left out"):
+    with pytest.warns(UserWarning, match="left out 1 of 2 units"):
         assert [u.unit for u in units(lost, {"wave": wave}, each=2)] == [1]
 
 
@@ -230,7 +230,7 @@ def test_arrays_of_other_steps_are_named():
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        (torch.nn.Linear(2, 2), "expected the arrays of gates"),
+        (torch.nn.Linear(2, 2), "expected the arrays from gates"),
         ({(1, "f"): np.zeros((0, 1, 2))}, "f of layer 2 is empty"),
     ],
 )
@@ -274,7 +274,7 @@ def test_memory_is_needed_where_it_helps(model):
 
 
 def test_losses_of_too_little(model):
-    with pytest.raises(ValueError, match="1 symbols, expected at least two"):
+    with pytest.raises(ValueError, match="expected at least two symbols, got 1"):
         losses(model, np.array([3]))
 
 
@@ -321,7 +321,7 @@ def test_findings_of_the_planted_network():
     assert found.notes == []
     odd = {"odd": np.full(500, np.inf)}
     noted = examine(planted(), numbers, letters, SYMBOLS, numbers == 4, odd).notes
-    assert noted == ["units: feature 'odd' left out: infinite or not a number at some steps."]
+    assert noted == ["units: left out feature 'odd', which is infinite or NaN at some steps."]
 
 
 def test_a_cell_that_cannot_be_read_is_noted():

@@ -64,11 +64,11 @@ def test_how_far_a_gradient_reaches():
 
 def test_sentences_say_where_a_gradient_ends():
     (gradient, warned) = findings_in_words(record(EVENTS), None, "character", None)
-    assert "under a tenth of its peak from 2 steps back on, and over a thousandth 2 steps back" in gradient
-    assert "(c, layer 1, which feels it furthest)" in gradient
+    assert "falls below a tenth of its peak 2 steps back, and is still above a thousandth 2 steps back" in gradient
+    assert "(c, layer 1, where it reaches furthest)" in gradient
     assert warned == "Training warned once: overfitting."
     flat = [{"event": "lags", "update": 1, "by_lag": {"1.h": [1.0, 0.9]}}]
-    assert "over a tenth of its peak 1 steps back" in findings_in_words(record(flat), None, "word", None)[0]
+    assert "above a tenth of its peak 1 steps back" in findings_in_words(record(flat), None, "word", None)[0]
 
 
 # -- figures

@@ -158,7 +158,7 @@ def test_the_picture_has_a_line_a_seed(tmp_path):
 def test_two_laboratories_do_not_work_in_one_folder(tmp_path):
     first = run(seeds(TOY, [LSTM], 2), tmp_path)
     next(first)
-    with pytest.raises(RunError, match="another laboratory is at work here.*--out"):
+    with pytest.raises(RunError, match="another process is running experiments here.*--out"):
         next(run(seeds(TOY, [LSTM], 2), tmp_path))
     assert len(list(first)) == 1
     assert [known for *_, known in run(seeds(TOY, [LSTM], 2), tmp_path)] == [True, True]
@@ -213,7 +213,7 @@ def test_when_the_parent_ends_every_process_does(tmp_path, number, status):
     process.send_signal(number)
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == status and "Traceback" not in told
-    assert ("The same command goes on" in told) == (status == 130)
+    assert ("Run the same command again to continue" in told) == (status == 130)
     wait_for(lambda: not alive(process.pid))
 
 

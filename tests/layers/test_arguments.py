@@ -36,7 +36,7 @@ def test_no_sequences_give_empty_outputs_and_gradients_of_zero(kind, backend, gi
     (y.sum() + sum(s.sum() for s in torch.utils._pytree.tree_leaves(last))).backward()
     assert x.grad.shape == x.shape
     assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
-    with pytest.raises(ValueError, match=r"no steps"):
+    with pytest.raises(ValueError, match=r"at least one step"):
         layer(torch.zeros(0, 2, D))
 
 
@@ -104,10 +104,14 @@ BOTH = Bidirectional(unrolled.LSTMCell(D, H), unrolled.GRUCell(D, H))
         (ONE, (None, None), r"tuple \(h, c\) of tensors, got \(None, None\)"),
         (ONE, s, "got Tensor"),
         (ONE, ((s, s),), r"got \(\(Tensor, Tensor\),\)"),
-        (TWO, (None, (s,)), r"Stack: state must be a tuple with one entry a layer \(2\), got \(None, \(Tensor,\)\)"),
+        (
+            TWO,
+            (None, (s,)),
+            r"Stack: state must be a tuple with one entry per layer \(2\), got \(None, \(Tensor,\)\)",
+        ),
         (TWO, (s, s), "state must be a tuple"),
         (TWO, s, "got Tensor"),
-        (BOTH, (None, None), r"Bidirectional: state must be a pair, .*got \(None, None\)"),
+        (BOTH, (None, None), r"Bidirectional: state must be a pair .*got \(None, None\)"),
         (BOTH, ((s, s), s), r"state must be a tuple \(h,\)"),
     ],
 )

@@ -48,13 +48,13 @@ class Probe(unrolled.Cell):
 
 
 def test_what_does_not_fit():
-    with pytest.raises(ValueError, match="layer 0 has outputs of width 3, layer 1 takes inputs of width 4"):
+    with pytest.raises(ValueError, match="layer 0 has outputs of width 3, but layer 1 takes inputs of width 4"):
         Stack([unrolled.LSTMCell(2, 3), unrolled.LSTMCell(4, 3)])
     with pytest.raises(ValueError, match="empty"):
         Stack([])
     with pytest.raises(ValueError, match="dropout"):
         Stack([unrolled.LSTMCell(2, 3)], dropout=1.0)
-    with pytest.raises(ValueError, match="one entry a layer"):
+    with pytest.raises(ValueError, match="one entry per layer"):
         Stack([unrolled.LSTMCell(2, 3)])(torch.zeros(1, 1, 2), (None, None))
 
 

@@ -107,12 +107,12 @@ def test_dropout_before_the_head_in_training_only():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Model(OneHot(V), stack(), Softmax(H, V)), "encoder has outputs of width 5, the stack takes"),
-        (lambda: Model(OneHot(D), stack(), Softmax(V, V)), "head takes inputs of width 5, the stack has"),
+        (lambda: Model(OneHot(V), stack(), Softmax(H, V)), "encoder has outputs of width 5, but the stack takes"),
+        (lambda: Model(OneHot(D), stack(), Softmax(V, V)), "head takes inputs of width 5, but the stack has"),
         (lambda: Model(OneHot(D), stack(), Softmax(H, V), graph="all-to-all"), "graph must be one of"),
         (
             lambda: Model(OneHot(D), stack(), Softmax(H, V), feedback=OneHot(D)),
-            "feedback belongs to one-to-many",
+            "feedback needs the one-to-many graph",
         ),
         (lambda: Model(OneHot(D), stack(), Softmax(H, V), dropout=1), "dropout"),
         (
@@ -125,7 +125,7 @@ def test_dropout_before_the_head_in_training_only():
         ),
         (
             lambda: Model(OneHot(D), stack(), Softmax(H, V))(torch.zeros(T, N).long(), steps=2),
-            "belong to one-to-many",
+            "need the one-to-many graph",
         ),
         (lambda: Regression(H, 1).loss(torch.zeros(2, 1), torch.zeros(2)), r"targets have shape \(2,\)"),
     ],

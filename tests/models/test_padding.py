@@ -133,8 +133,8 @@ NUMBERS = torch.randn(6, 3, C)
         ("softmax", (SCORES, TARGETS.T), r"targets have shape \(3, 6\), expected \(6, 3\)"),
         ("softmax", (SCORES, TARGETS.flatten()), r"targets have shape \(18,\)"),
         ("softmax", (SCORES[..., :2], TARGETS), "V = 3"),
-        ("softmax", (SCORES, TARGETS.float()), "dtype torch.float32, expected whole numbers"),
-        ("softmax", (SCORES, TARGETS > 0), "dtype torch.bool, expected whole numbers"),
+        ("softmax", (SCORES, TARGETS.float()), "dtype torch.float32, expected integers"),
+        ("softmax", (SCORES, TARGETS > 0), "dtype torch.bool, expected integers"),
         ("softmax", (SCORES, TARGETS, torch.ones(6, 3).long()), r"counted is \(6, 3\) torch.int64, expected"),
         ("softmax", (SCORES, TARGETS, torch.ones(3, 6).bool()), r"counted is \(3, 6\) torch.bool, expected"),
         ("softmax", (SCORES, TARGETS, torch.ones(6).bool()), r"counted is \(6,\)"),
@@ -162,9 +162,9 @@ def test_ignored_targets_are_torchs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneHot(4)(torch.tensor([4])), "OneHot: symbols lie between 4 and 4, expected 0 to 3"),
-        (lambda: Embedding(4, 2)(torch.tensor([-1, 0])), "Embedding: symbols lie between -1 and 0"),
-        (lambda: Embedding(4, 2)(torch.zeros(2)), "dtype torch.float32, expected whole numbers"),
+        (lambda: OneHot(4)(torch.tensor([4])), "OneHot: symbols range from 4 to 4, expected 0 to 3"),
+        (lambda: Embedding(4, 2)(torch.tensor([-1, 0])), "Embedding: symbols range from -1 to 0"),
+        (lambda: Embedding(4, 2)(torch.zeros(2)), "dtype torch.float32, expected integers"),
         (lambda: OneHot(4.0), "OneHot: vocabulary_size must be a whole number from 1, got 4.0"),
         (lambda: Embedding(True, 2), "Embedding: vocabulary_size .* got True"),
         (lambda: Linear(0, 2), "Linear: input_size .* got 0"),

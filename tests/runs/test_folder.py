@@ -98,7 +98,7 @@ def test_config(run):
     [
         ("format = 99\nunrolled = '9.0'\ntask = 'text'", "written by a newer unrolled"),
         ("format = ", "damaged"),
-        ("task = 'text'", "names no format"),
+        ("task = 'text'", "the format or the task is missing"),
         ("format = 1\ntask = 'text'", "a section is missing"),
         ("\udcff", "damaged"),
     ],
@@ -160,7 +160,7 @@ def test_history_is_cut_at_the_checkpoint_and_forgives_a_last_line_cut_short(run
 
 
 def test_folders_that_are_taken(run, tmp_path):
-    with pytest.raises(RunError, match="not finished: name another folder, or go on with --resume"):
+    with pytest.raises(RunError, match="unfinished run: name another folder, or continue with --resume"):
         run.check_free()
     run.write_checkpoint(ARRAYS, {"finished": True})
     with pytest.raises(RunError, match="holds a finished run"):

@@ -178,7 +178,7 @@ def test_stopped_and_resumed_and_trained_further_equals_uninterrupted(source, ot
     (a, _), (b, _) = (read_arrays(tmp_path / f / "resume.safetensors") for f in ("whole", "run"))
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-    with pytest.raises(UsageError, match="--from: .* was begun from .*run, got elsewhere"):
+    with pytest.raises(UsageError, match="--from: .* was started from .*run, got elsewhere"):
         unrolled.fit(None, tmp_path / "run", resume=True, from_run="elsewhere")
 
 
@@ -194,7 +194,7 @@ def test_begun_without_a_checkpoint(source, other, tmp_path):
     shutil.copytree(source, moved)
     first_weights(other, tmp_path / "b", **options | {"from_run": moved})
     unrolled.fit(None, moved, resume=True, epochs=2)
-    with pytest.raises(RunError, match="have changed since this run was begun from them"):
+    with pytest.raises(RunError, match="have changed since this run was started from them"):
         unrolled.fit(None, tmp_path / "b", resume=True)
 
 
@@ -214,7 +214,7 @@ def test_a_cell_of_ones_own_comes_as_its_program(text, other, tmp_path):
     with pytest.raises(UsageError, match="--cell: .* has .*PeepholeLSTM, got gru"):
         unrolled.fit(other, tmp_path / "d", epochs=1, from_run=tmp_path / "a", cell="gru", **SIZES)
     unrolled.fit(text, tmp_path / "e", epochs=0.3, cell=TwoWidths, **TINY)
-    with pytest.raises(RunError, match="not run unasked"):
+    with pytest.raises(RunError, match="not run by default"):
         unrolled.fit(other, tmp_path / "d", epochs=1, from_run=tmp_path / "e", **SIZES)
     assert not (tmp_path / "d").exists()
 
@@ -232,10 +232,15 @@ def test_what_is_refused_leaves_no_folder(source, other, tmp_path):
         (UsageError, "--hidden: .* has hidden 8, got 9", other, {"hidden": 9}),
         (UsageError, "--layers: .* has layers 2, got 1", other, {"layers": 1}),
         (UsageError, "--cell: .* has lstm, got gru", other, {"cell": "gru"}),
-        (UsageError, "--forget-bias: .* has no fresh ones to set", other, {"forget_bias": 1.0}),
+        (UsageError, "--forget-bias: .* has no initial weights to set", other, {"forget_bias": 1.0}),
         (UsageError, "--vocabulary: must be one of", other, {"vocabulary": "all"}),
-        (UsageError, "--vocabulary: only a run that starts --from", other, {"vocabulary": "same", "from_run": None}),
-        (DataError, "none of its characters is in the vocabulary of", strange, {"vocabulary": "same"}),
+        (
+            UsageError,
+            "--vocabulary: applies only to a run",
+            other,
+            {"vocabulary": "same", "from_run": None},
+        ),
+        (DataError, "none of its characters are in the vocabulary of", strange, {"vocabulary": "same"}),
         (RunError, "is not a run folder", other, {"from_run": tmp_path}),
         (RunError, r"model\.safetensors is damaged", other, {"from_run": damaged}),
         (RunError, "has no weights yet", other, {"from_run": bare}),

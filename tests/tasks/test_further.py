@@ -186,7 +186,7 @@ def test_in_the_middle_of_a_budget_no_other_one_begins(run):
 
     with pytest.raises(StopError):
         unrolled.fit(None, run, resume=True, epochs=2, listen=listen)
-    with pytest.raises(UsageError, match="not come to the end of its budget of 2 epochs: finish it with --resume"):
+    with pytest.raises(UsageError, match="not used up its budget of 2 epochs: finish it with --resume"):
         unrolled.fit(None, run, resume=True, epochs=3)
 
 

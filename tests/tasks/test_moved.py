@@ -26,12 +26,10 @@ def test_a_run_goes_on_with_its_text_at_a_new_path(run, tmp_path):
     unrolled.fit(None, straight, resume=True, epochs=0.7)
     (tmp_path / "old.txt").rename(tmp_path / "new.txt")
     before = (run / "config.toml").read_bytes()
-    with pytest.raises(
-        RunError, match=r"is not at .*old\.txt any more: give its new path, unrolled train FILE --run"
-    ):
+    with pytest.raises(RunError, match=r"is no longer at .*old\.txt: give its new path, unrolled train FILE --run"):
         unrolled.fit(None, run, resume=True, epochs=0.7)
     (tmp_path / "other.txt").write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match=r"was begun on .*old\.txt, and .*other\.txt is another text"):
+    with pytest.raises(UsageError, match=r"was started on .*old\.txt, and .*other\.txt is a different text"):
         unrolled.fit(tmp_path / "other.txt", run, resume=True, epochs=0.7)
     assert (run / "config.toml").read_bytes() == before
     unrolled.fit(tmp_path / "new.txt", run, resume=True, epochs=0.7)
@@ -45,7 +43,7 @@ def test_parts_of_a_text_that_has_moved(run, tmp_path):
     model = unrolled.load(run)
     wanted = {on: model.evaluate(on=on) for on in ("validation", "test")}
     (tmp_path / "old.txt").rename(tmp_path / "new.txt")
-    with pytest.raises(DataError, match=r"not at .*old\.txt any more: give its new path, .* FILE --on test"):
+    with pytest.raises(DataError, match=r"no longer at .*old\.txt: give its new path, .* FILE --on test"):
         model.evaluate(on="test")
     for on, scores in wanted.items():
         assert model.evaluate(str(tmp_path / "new.txt"), on) == scores

@@ -32,7 +32,7 @@ def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_p
         unrolled.load(tmp_path / "run")
     program.unlink()
     program.mkdir()
-    with pytest.raises(RunError, match="it is no file"):
+    with pytest.raises(RunError, match="it is not a regular file"):
         unrolled.load(tmp_path / "run")
     program.rmdir()
     program.write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
@@ -43,7 +43,7 @@ def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_p
 def test_own_cell_without_a_program_is_not_run_unasked(text, tmp_path):
     unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=TwoWidths, **TINY)
     assert not (tmp_path / "run" / "program.json").exists()
-    with pytest.raises(RunError, match="not run unasked"):
+    with pytest.raises(RunError, match="not run by default"):
         unrolled.load(tmp_path / "run")
 
 

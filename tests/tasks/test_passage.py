@@ -134,5 +134,5 @@ def test_a_text_that_has_changed_or_gone(tmp_path):
     with pytest.raises(DataError, match="has changed since this run was trained"):
         passage_of_run({"path": str(path), "sha256": "other"}, options, read.vocabulary)
     path.unlink()
-    with pytest.raises(DataError, match="the run's text is not at .*text.txt any more"):
+    with pytest.raises(DataError, match="the run's text is no longer at .*text.txt"):
         passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)

@@ -196,7 +196,7 @@ def test_nothing_to_read(tmp_path):
     (tmp_path / "pictures" / "a.png").write_bytes(b"\xff\0")
     with pytest.raises(DataError, match="1 file, none of them UTF-8 text"):
         read_text(str(tmp_path / "pictures"), TextOptions())
-    with pytest.raises(DataError, match=r"no file that fits '\*\.txt'"):
+    with pytest.raises(DataError, match=r"no file that matches '\*\.txt'"):
         read_text(str(tmp_path / "pictures"), TextOptions(include="*.txt"))
 
 

@@ -131,7 +131,7 @@ def test_resuming_a_finished_run_says_so(trained, text):
 def test_resume_without_a_checkpoint_starts_afresh(text, tmp_path):
     unrolled.fit(text, tmp_path / "new", resume=True, epochs=0.2, **TINY)
     (tmp_path / "new" / "resume.safetensors").unlink()
-    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
+    with pytest.raises(UsageError, match="--hidden: .* was started with 8, got 9"):
         unrolled.fit(text, tmp_path / "new", resume=True, hidden=9)
     unrolled.fit(text, tmp_path / "new", resume=True)
     assert unrolled.load(tmp_path / "new").config["training"]["epochs"] == 0.2
@@ -153,15 +153,15 @@ def stopped(text, tmp_path):
 
 
 def test_a_resumed_run_keeps_its_settings(text, stopped, tmp_path):
-    with pytest.raises(UsageError, match="--hidden: .* was begun with 8, got 9"):
+    with pytest.raises(UsageError, match="--hidden: .* was started with 8, got 9"):
         unrolled.fit(text, stopped, resume=True, hidden=9)
     with pytest.raises(UsageError, match="--cell: .* begun with lstm"):
         unrolled.fit(text, stopped, resume=True, cell="gru")
     other = tmp_path / "other.txt"
     other.write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match=r"was begun on .*, and .*other.txt is another text: .* --from"):
+    with pytest.raises(UsageError, match=r"was started on .*, and .*other.txt is a different text: .* --from"):
         unrolled.fit(other, stopped, resume=True)
-    with pytest.raises(RunError, match="go on with --resume"):
+    with pytest.raises(RunError, match="continue with --resume"):
         unrolled.fit(text, stopped, **TINY)
     unrolled.fit(None, stopped, resume=True, hidden=8)
     assert history(stopped)[-1]["event"] == "finished"

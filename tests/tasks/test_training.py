@@ -87,7 +87,7 @@ def test_what_is_not_finite_is_skipped_and_then_stops(text, tmp_path, monkeypatc
 
     calls.clear()
     bad = set(range(100, 10_000))
-    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last being update 109") as stopped:
+    with pytest.raises(RunError, match="not finite in 10 updates in a row, the last at update 109") as stopped:
         unrolled.fit(text, tmp_path / "many", epochs=4, save_every=0, **TINY)
     assert "keeps the last good state" in str(stopped.value)
     arrays, about = unrolled.load(tmp_path / "many").run.read_checkpoint()

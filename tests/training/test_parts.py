@@ -81,7 +81,7 @@ def test_every_optimizer_goes_down(name):
         ({"batch": 0}, "--batch: must be a whole number from 1"),
         ({"bptt": -1}, "--bptt"),
         ({"update_every": 200}, "--update-every: must be at most --bptt 100"),
-        ({"update_every": 50, "carry": False}, "--update-every: a window that slides"),
+        ({"update_every": 50, "carry": False}, "--update-every: a sliding window"),
         ({"optimizer": "lion"}, "--optimizer: must be one of adam, adamw, rmsprop, sgd"),
         ({"warmup": 1}, "--warmup"),
         ({"ema": 1}, "--ema"),

@@ -182,11 +182,11 @@ def test_after_a_change_of_weights_the_influence_of_the_older_ones_is_carried_on
     ("make", "message"),
     [
         (lambda: RTRL(unrolled.LSTM(D, H)), "RTRL: expected a cell, a Recurrent or a Stack of them, got LSTM"),
-        (lambda: RTRL(unrolled.Recurrent(unrolled.LSTMCell(D, H), reverse=True)), "RTRL: goes forward in time"),
+        (lambda: RTRL(unrolled.Recurrent(unrolled.LSTMCell(D, H), reverse=True)), "RTRL: runs forward in time"),
         (lambda: RTRL(unrolled.Zoneout(unrolled.LSTMCell(D, H), 0.5)), r"RTRL: Zoneout draws .* call .eval\(\)"),
         (
             lambda: RTRL(unrolled.Stack([unrolled.GRUCell(D, H), unrolled.GRUCell(H, H)], dropout=0.5)),
-            r"RTRL: the stack draws dropout",
+            r"RTRL: the stack applies dropout",
         ),
         (lambda: RTRL(unrolled.ElmanCell(D, H).requires_grad_(False)), "RTRL: the layers have no weights"),
         (lambda: RTRL(unrolled.LSTMCell(256, 512)), "RTRL: the influence matrix would have N S P = 1,612,709,888"),
@@ -196,7 +196,7 @@ def test_after_a_change_of_weights_the_influence_of_the_older_ones_is_carried_on
             lambda: RTRL(
                 unrolled.Stack([unrolled.GRUCell(D, H), unrolled.GRUCell(H, H)]), constants=(torch.ones(1),)
             ),
-            "RTRL: constants belong to a single cell",
+            "RTRL: constants work with a single cell only",
         ),
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(2, D)), r"RTRL: x has shape \(2, 4\), expected"),
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(1, 9)), r"RTRL: x has shape \(1, 1, 9\)"),
@@ -204,7 +204,7 @@ def test_after_a_change_of_weights_the_influence_of_the_older_ones_is_carried_on
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(1, D).double()), "RTRL: x has dtype torch.float64"),
         (
             lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(1, D, requires_grad=True)),
-            r"RTRL: x takes a gradient, .* give x.detach\(\)",
+            r"RTRL: x requires a gradient, .* pass x.detach\(\)",
         ),
         (lambda: RTRL(unrolled.ElmanCell(D, H), 2).reset(torch.ones(2)), r"RTRL: rows must be a bool tensor \(2,\)"),
     ],

@@ -144,7 +144,7 @@ def test_steps_that_the_limit_makes_small_are_the_limits_doing():
     made = [w for loss in (3.0, 2.9, 2.9, 2.9, 2.9) for w in watch.report(loss, **GOOD | given)]
     assert (
         causes(made) == ["most steps clipped"]
-        and "1e-07 of their size: a larger limit than --clip 1 " in made[0]["cure"]
+        and "than --clip 1 (see |g| in the reports); clipping limits an update to 1e-07" in made[0]["cure"]
     )
     both = {"learning rate too low", "most steps clipped"}  # adam's steps are not the limit's
     assert set(reports(Watch(change=1e-7), [3.0, 2.9, 2.9], clipped=1.0)) == both
@@ -252,7 +252,7 @@ def test_the_cure_of_a_gradient_that_vanishes_depends_on_the_cell(text, tmp_path
         for w in warnings_of(text, tmp_path / "run", forget_bias=-6.0, lr=1e-3, bptt=50)
         if w["cause"] == "gradient vanishes"
     )
-    assert "gates that begin open (--chrono" in warned["cure"]
+    assert "gates that start open (--chrono" in warned["cure"]
     (warned,) = (
         w for w in warnings_of(text, tmp_path / "other", cell=Forgetful, lr=1e-3, bptt=50) if "vanish" in w["cause"]
     )

@@ -99,12 +99,12 @@ def _checked(names: Any) -> tuple[str, ...]:
         raise ValueError(f"Gates: names must be a string such as 'i f g o', got {names!r}")
     gates = tuple(names.split())
     if not gates:
-        raise ValueError("Gates: names is empty, expected gate names separated by blanks, such as 'i f g o'")
+        raise ValueError("Gates: names is empty, expected gate names separated by spaces, such as 'i f g o'")
     for gate in gates:
         if not gate.isidentifier():
-            raise ValueError(f"Gates: {gate!r} cannot name a gate: it is no Python identifier")
+            raise ValueError(f"Gates: {gate!r} cannot name a gate: it is not a Python identifier")
         if gates.count(gate) > 1:
-            raise ValueError(f"Gates: the name {gate!r} comes twice in {names!r}")
+            raise ValueError(f"Gates: the name {gate!r} occurs twice in {names!r}")
         if hasattr(nn.Module, gate) or gate in ("names", "rows", "weight", "bias", "training"):
-            raise ValueError(f"Gates: {gate!r} cannot name a gate: torch.nn.Module uses that name itself")
+            raise ValueError(f"Gates: {gate!r} cannot name a gate: torch.nn.Module already uses that name")
     return gates

@@ -72,9 +72,9 @@ class HopfieldCell(Cell):
         if phi not in RESPONSES:
             raise ValueError(f"HopfieldCell: phi must be one of {', '.join(RESPONSES)}, got {phi!r}")
         if not 0 < gain < float("inf"):
-            raise ValueError(f"HopfieldCell: gain must be more than 0, got {gain!r}")
+            raise ValueError(f"HopfieldCell: gain must be greater than 0, got {gain!r}")
         if not 0 < rate <= 1:
-            raise ValueError(f"HopfieldCell: rate must be more than 0 and at most 1, got {rate!r}")
+            raise ValueError(f"HopfieldCell: rate must be greater than 0 and at most 1, got {rate!r}")
         self.phi, self.gain, self.rate = phi, gain, rate
         self.symmetric, self.self_connections = symmetric, self_connections
         self.weight = nn.Parameter(torch.empty(units, units, device=device, dtype=dtype))

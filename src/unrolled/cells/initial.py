@@ -40,11 +40,11 @@ def recurrent_(cell: Any, kind: str, scale: float = 1.0) -> Any:
     if kind not in RECURRENT:
         raise ValueError(f"{name}: recurrent_init must be one of {', '.join(RECURRENT)}, got {kind!r}")
     if not scale > 0:
-        raise ValueError(f"{name}: scale must be more than 0, got {scale!r}")
+        raise ValueError(f"{name}: scale must be greater than 0, got {scale!r}")
     inner = _innermost(cell)
     matrices = [g for state in inner.state if isinstance(g := getattr(inner, state, None), Gates)]
     if not matrices:
-        raise ValueError(f"{name}: no recurrent matrices to set: it has no Gates under the name of a state")
+        raise ValueError(f"{name}: there are no recurrent matrices to set: the cell has no Gates named after a state")
     for gates in matrices:
         for gate in gates.names:
             part = gates.weight.data[gates.rows(gate)]
@@ -123,11 +123,11 @@ def _kept_by(cell: Any, option: str) -> tuple[Tensor, Tensor, Gates]:
     gates = getattr(inner, "x", None)
     if inner.keeps is None or not isinstance(gates, Gates):
         raise ValueError(
-            f"{name}: {option} needs a gate that keeps the state: name it in the class, as in keeps = 'f', among the "
-            "Gates of x"
+            f"{name}: {option} needs a gate that keeps the state. Name one of the Gates of x in the class, as in "
+            "keeps = 'f'"
         )
     if gates.bias is None:
-        raise ValueError(f"{name}: {option} sets biases, and the cell has bias=False")
+        raise ValueError(f"{name}: {option} sets biases, but the cell has bias=False")
     bias = gates.bias.data
     return bias[gates.rows(inner.keeps)], bias, gates
 

@@ -119,7 +119,7 @@ class Zoneout(Wrapper):
         by_name = dict(rates) if isinstance(rates, Mapping) else dict.fromkeys(self.state, rates)
         if unknown := set(by_name) - set(self.state):
             raise ValueError(
-                f"Zoneout: rates has {', '.join(map(repr, sorted(unknown)))}, the states are {', '.join(self.state)}"
+                f"Zoneout: rates has {', '.join(map(repr, sorted(unknown)))}, states are {', '.join(self.state)}"
             )
         self.rates = tuple(share("Zoneout", "rates", by_name.get(name, 0.0)) for name in self.state)
 
@@ -332,8 +332,8 @@ def _recurrent_gates(wrapper: str, cell: Cell) -> tuple[str, ...]:
     names = tuple(name for name in cell.state if isinstance(getattr(cell, name, None), Gates))
     if not names:
         raise ValueError(
-            f"{wrapper}: cell has no recurrent weights that can be found: {type(cell).__name__} has no Gates "
-            f"under the name of a state ({', '.join(cell.state)})"
+            f"{wrapper}: no recurrent weights found: {type(cell).__name__} has no Gates "
+            f"named after a state ({', '.join(cell.state)})"
         )
     return names
 

@@ -12,9 +12,9 @@ from unrolled.cli.shared import json_option
 @click.command(epilog="Example: unrolled doctor")
 @json_option
 def doctor(as_json: bool) -> None:
-    """What this installation can do.
+    """Show what this installation can do.
 
-    Versions, threads, and how each cell is run, and why.
+    Prints versions, threads, and how and why each cell is run the way it is.
     """
     import platform
 
@@ -69,16 +69,16 @@ def doctor(as_json: bool) -> None:
         print(f"{'verified':<18} {_VERIFIED[verified]} (UNROLLED_VERIFY={verified})")
     else:
         print(f"{'engine':<18} not built: {native.missing}")
-        print(f"{'':<18} install a C++ compiler, then install unrolled again")
+        print(f"{'':<18} install a C++ compiler, then reinstall unrolled")
     print("\nHow cells are run on the CPU")
     for name, path in paths.items():
         print(f"  {name:<16} {path:<6} {_WHY[path]}")
 
 
 _VERIFIED = {
-    "first": "each cell of your own against its equation, when it is first compiled",
-    "always": "every cell against its equation, when it is first compiled",
-    "off": "no cell",
+    "first": "each cell of your own, against its equation, when first compiled",
+    "always": "every cell, against its equation, when first compiled",
+    "off": "no cells",
 }
 _WHY = {
     "engine": "compiled from the equation",

@@ -15,15 +15,15 @@ from unrolled.wording import counted, short, singular
 @click.command(epilog="Example: unrolled evaluate runs/shakespeare --on test")
 @trained_run
 @click.argument("data", required=False, type=NAME)
-@click.option("--on", metavar="PART", help="Of the run's own text: validation (default), test or training.")
+@click.option("--on", metavar="PART", help="Part of the run's own text: validation (default), test or training.")
 @threaded(work_of_run)
 @json_option
 def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: str | None, allow_code: bool) -> None:
-    """How well the model of RUN predicts a text.
+    """Measure how well the model in RUN predicts a text.
 
-    The text is DATA (- for standard input), or a part of the run's own; with --on,
-    DATA is where the run's own text lies now. One stream from the zero state; each
-    symbol but the first is scored once.
+    DATA is the text (- for standard input). Without it, a part of the run's own text
+    is scored; with --on, DATA is the new path of the run's own text. The text is read
+    as one stream from the zero state, and each symbol but the first is scored once.
     """
     from unrolled.tasks.load import load
 
@@ -43,14 +43,14 @@ def _rows(figures: dict[str, Any], units: str) -> list[tuple[str, str]]:
     unknown = sum(figures["unknown"].values())
     rows = [
         ("on", f"{figures['on']}, {counted(figures['symbols'], units)} scored"),
-        ("loss", f"{figures['loss']:.4f} nats a {unit}"),
+        ("loss", f"{figures['loss']:.4f} nats per {unit}"),
         ("", f"{figures['bits_per_character']:.4f} bits per character"),
         ("perplexity", short(figures["perplexity"], 3)),
         ("accuracy", f"{figures['accuracy']:.2%}"),
     ]
-    for key, name in (("unigram_loss", "frequencies"), ("bigram_loss", "pairs")):
+    for key, name in (("unigram_loss", "unigram"), ("bigram_loss", "bigram")):
         if key in figures:
-            rows.append((name, f"{figures[key]:.4f} nats a {unit}, from a table of the training part"))
+            rows.append((name, f"{figures[key]:.4f} nats per {unit}, counted on the training part"))
     if unknown:
         most = sorted(figures["unknown"].items(), key=lambda item: -item[1])
         shown = ", ".join(repr(symbol) for symbol, _ in most[:8]) + (", ..." if len(most) > 8 else "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from unrolled.cli.hopfield_arguments import loads_of, not_an_input, size_of
 from unrolled.cli.shared import NAME, json_option, plain_warnings, wrapped
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
@@ -30,20 +31,20 @@ _share = _Range(0, 1)
 
 @click.group(epilog="Example: unrolled hopfield store A.png B.png -o memory")
 def hopfield() -> None:
-    """The Hopfield network: store patterns, recall them, measure.
+    """Hopfield networks: store patterns, recall them, measure capacity.
 
-    Pictures are kept by an energy landscape whose valleys they are.
+    Stored pictures are minima of the network's energy.
     """
 
 
 @hopfield.command(epilog="Example: unrolled hopfield store letters/*.png -o memory --size 32x32")
 @click.argument("pictures", type=NAME, nargs=-1, required=True)
-@click.option("-o", "--output", type=NAME, default="memory", show_default=True, help="The memory's file.")
-@click.option("--rule", type=click.Choice(RULES), default="projection", show_default=True, help="How it learns.")
+@click.option("-o", "--output", type=NAME, default="memory", show_default=True, help="File for the memory.")
+@click.option("--rule", type=click.Choice(RULES), default="projection", show_default=True, help="Learning rule.")
 @click.option("--units", type=click.Choice(("binary", "graded")), default="binary", show_default=True)
-@click.option("--size", metavar="WxH", help="Of all pictures; else the first one's, up to 4,096 units.")
+@click.option("--size", metavar="WxH", help="Size of all pictures (default: the first one's, up to 4,096 units).")
 @click.option(
-    "--gain", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="Of graded units."
+    "--gain", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="Gain of graded units."
 )
 @click.option("--threshold", type=float, default=0.0, show_default=True, help="Added to every unit's field.")
 @threaded(no_work)
@@ -60,8 +61,8 @@ def store(
 ) -> None:
     """Store PICTURES in a memory.
 
-    Any format and any size: each is brought to one size, and made black and
-    white, or gray with --units graded.
+    Pictures may have any format and size. All are scaled to one size and
+    converted to black and white, or to gray with --units graded.
     """
     from pathlib import Path
 
@@ -71,12 +72,14 @@ def store(
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
-    _not_an_input([output], *pictures)
-    wanted = _size(size)
+    not_an_input([output], *pictures)
+    wanted = size_of(size)
     first = read(pictures[0], wanted, units)
     height, width = first.shape
     if first.size > LARGEST and rule not in ("dense", "softmax"):
-        raise UsageError(f"{first.size:,} units are too many for a matrix W; choose a --size of {LARGEST:,} at most")
+        raise UsageError(
+            f"{first.size:,} units are too many for a matrix W; choose a --size of at most {LARGEST:,} units"
+        )
     rows = np.stack([first, *(read(p, (width, height), units) for p in pictures[1:])]).reshape(len(pictures), -1)
     with plain_warnings():
         net = Hopfield(rows, rule, units, gain, threshold)
@@ -103,22 +106,22 @@ def store(
         return
     count = counted(len(rows), "patterns")
     print(f"{output}: {count} of {width} x {height} = {counted(rows.shape[1], 'units')}, rule {rule}, {units}")
-    print(f"{kept} of {len(rows)} stay as they are when recalled; largest overlap of two {between.max():.2f}")
+    print(f"{kept} of {len(rows)} patterns are stable; largest overlap between two patterns {between.max():.2f}")
     if float(between.max()) > 1 - 1e-9:
         a, b = divmod(int(between.argmax()), len(rows))
-        print(wrapped(f"{names[a]} and {names[b]} are one pattern, or one the reverse of the other"))
-    print(f"Now: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
+        print(wrapped(f"{names[a]} and {names[b]} are the same pattern, or one is the negative of the other"))
+    print(f"Next: unrolled hopfield recall {output} {pictures[0]} --damage 0.2")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield recall memory damaged.png -o recalled")
 @click.argument("memory", type=NAME)
 @click.argument("picture", type=NAME)
+@click.option("-o", "--output", type=NAME, default="recalled", show_default=True, help="Prefix of the output files.")
+@click.option("--damage", type=_share, default=0.0, help="First corrupt this share of the units.")
+@click.option("--cover", type=_share, default=0.0, help="First hide this share, from the bottom up.")
 @click.option(
-    "-o", "--output", type=NAME, default="recalled", show_default=True, help="How the names of what it writes begin."
+    "--update", type=click.Choice(UPDATES), default=None, help="How units are updated.  [default: asynchronous]"
 )
-@click.option("--damage", type=_share, default=0.0, help="First, make this share of the units wrong.")
-@click.option("--cover", type=_share, default=0.0, help="First, hide this share, from the bottom.")
-@click.option("--update", type=click.Choice(UPDATES), default=None, help="How units change.  [default: asynchronous]")
 @click.option("--order", type=click.Choice(("random", "fixed")), default="random", show_default=True)
 @_seed
 @threaded(no_work)
@@ -134,9 +137,9 @@ def recall(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Let MEMORY recall what PICTURE reminds it of.
+    """Recall the pattern in MEMORY that PICTURE leads to.
 
-    Writes the picture that it ends with, a strip of the steps, and the curve
+    Writes the final state, a strip of intermediate states, and the curve
     of the energy: recalled.png, recalled-steps.png, recalled-energy.png.
     """
     from unrolled.errors import RunError
@@ -145,11 +148,11 @@ def recall(
     from unrolled.hopfield.figures import draw_energy, draw_steps
     from unrolled.hopfield.outcome import OUTCOMES
 
-    _not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
+    not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
     with plain_warnings():
         net, about = files.load(memory)
         if not {"width", "height", "names"} <= set(about):
-            raise RunError(f"{memory} holds no pictures; recall from Python: unrolled.hopfield.memory.load")
+            raise RunError(f"{memory} does not hold pictures; use it from Python with unrolled.hopfield.memory.load")
         width, height, names = about["width"], about["height"], about["names"]
         start = pictures.read(picture, (width, height), net.units)
         start = pictures.damage(start, damage, cover, net.units, seed)
@@ -188,7 +191,7 @@ def recall(
         return
     print(f"{found.outcome[0]} after {counted(found.steps[0], 'steps')}: {OUTCOMES[found.outcome[0]]}")
     if found.mixture[0] is not None:
-        print(f"of {', '.join(names[k] for k in found.mixture[0].patterns)}")
+        print(f"mixture of {', '.join(names[k] for k in found.mixture[0].patterns)}")
     for k in ranked[:10]:
         print(f"  overlap {float(found.overlaps[0, k]):6.3f}  {names[k]}")
     if energy:
@@ -199,14 +202,16 @@ def recall(
 
 @hopfield.command(epilog="Example: unrolled hopfield capacity --units 200 --rule hebb --rule projection")
 @click.option("--units", type=click.IntRange(10, 20000), default=100, show_default=True, help="N.")
-@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="May be given several times.")
-@click.option("--loads", metavar="P,P,...", help="Numbers of patterns; else ten, up to N / 2.")
+@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="Can be repeated.")
+@click.option("--loads", metavar="P,P,...", help="Numbers of patterns (default: ten, up to N / 2).")
 @click.option("--flips", type=_share, default=0.15, show_default=True, help="Share of units flipped at the start.")
-@click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="Of each load and rule.")
+@click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="Trials per load and rule.")
 @click.option("--self-connections", is_flag=True, help="Keep the diagonal of W.")
-@click.option("--critical", is_flag=True, help="Instead: the load at which Hebb's rule breaks down.")
-@click.option("--networks", type=click.IntRange(2), default=10, show_default=True, help="At each load of --critical.")
-@click.option("-o", "--output", type=NAME, default="capacity.png", show_default=True, help="The picture.")
+@click.option("--critical", is_flag=True, help="Find the load at which Hebb's rule fails instead.")
+@click.option(
+    "--networks", type=click.IntRange(2), default=10, show_default=True, help="Networks per --critical load."
+)
+@click.option("-o", "--output", type=NAME, default="capacity.png", show_default=True, help="Picture to write.")
 @_seed
 @threaded(work_of_capacity)
 @json_option
@@ -223,9 +228,9 @@ def capacity(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Measure how many random patterns a network holds.
+    """Measure how many random patterns a network can store.
 
-    Recall against load, with 95 % confidence bands, drawn beside the theory.
+    Draws recall against load, with 95 % confidence bands and the theory.
     """
     from dataclasses import asdict
 
@@ -240,11 +245,13 @@ def capacity(
             _print(asdict(found))
             return
         for P, shares in found.kept.items():
-            print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} keep an overlap above 0.9")
-        print(f"half of them at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N")
+            print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} of them keep overlap > 0.9")
+        print(
+            f"half of them do at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N"
+        )
         return
     check_ending(output)
-    chosen = _loads(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
+    chosen = loads_of(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
     for rule in rules or RULES[:4]:
         with waiting(rule) as tell:
@@ -262,17 +269,25 @@ def capacity(
 
 
 @hopfield.command(epilog="Example: unrolled hopfield tsp --cities 10 --starts 100")
-@click.option("--cities", type=click.IntRange(3, 60), default=10, show_default=True, help="Random, in a unit square.")
+@click.option(
+    "--cities",
+    type=click.IntRange(3, 60),
+    default=10,
+    show_default=True,
+    help="Number of random cities in the unit square.",
+)
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight of length, D.")
-@click.option("-o", "--output", type=NAME, help="Draw the best tour, here.")
+@click.option(
+    "--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight D of the tour length."
+)
+@click.option("-o", "--output", type=NAME, help="Draw the best tour to this file.")
 @_seed
 @threaded(work_of_tsp)
 @json_option
 def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_json: bool) -> None:
-    """The travelling salesman, by Hopfield and Tank's network of 1985.
+    """Solve the travelling salesman problem (Hopfield & Tank 1985).
 
-    With their constants A = B = 500, C = 200, D = 500, n = 15 for 10 cities.
+    Uses the paper's constants for 10 cities: A = B = 500, C = 200, D = 500, n = 15.
     """
     from unrolled.drawing import check_ending
     from unrolled.hopfield.figures import draw_tours
@@ -293,31 +308,35 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
         facts |= {"shortest": found.shortest, "nearest": found.nearest}
         _print(facts | {"random": found.random, "tour": found.best, "picture": output})
         return
-    print(f"{found.valid} of {counted(starts, 'starts')} ended in a valid tour ({found.unfinished} still moved)")
+    print(f"{found.valid} of {counted(starts, 'starts')} ended in a valid tour ({found.unfinished} did not settle)")
     if not found.valid:
-        print("That is common for this network; a smaller --distance finds more tours, and longer ones.")
+        print("This is common for this network. A smaller --distance finds more tours, but longer ones.")
     if mean is not None and best is not None:
         print(f"length  mean {mean:.3f}, best {best:.3f}")
     told = [] if found.shortest is None else [f"shortest {found.shortest:.3f}"]
-    print(f"beside  {', '.join([*told, f'nearest neighbour {found.nearest:.3f}, random {found.random:.3f}'])}")
+    print(f"versus  {', '.join([*told, f'nearest neighbour {found.nearest:.3f}, random {found.random:.3f}'])}")
     if output:
         print(f"written: {output}")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield maxcut --vertices 100 --degree 3")
 @click.argument("graph", required=False, type=NAME)
-@click.option("--vertices", type=click.IntRange(2, 5000), default=100, show_default=True, help="Of a random graph.")
-@click.option("--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges of each of its vertices.")
+@click.option(
+    "--vertices", type=click.IntRange(2, 5000), default=100, show_default=True, help="Vertices of a random graph."
+)
+@click.option(
+    "--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges per vertex of a random graph."
+)
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
 @_seed
 @threaded(work_of_maxcut)
 @json_option
 def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int, as_json: bool) -> None:
-    """Cut a graph in two so that the cut edges weigh as much as can be.
+    """Find a large cut of a graph (MAX-CUT).
 
-    GRAPH is a file with one edge a line, "vertex vertex" or "vertex vertex
-    weight", vertices counted from 0, or from 1 after a line "vertices edges", as in
-    the G-set. Without it, a random regular graph.
+    GRAPH is a file with one edge per line: "vertex vertex" or "vertex vertex
+    weight". Vertices are counted from 0, or from 1 after a header "vertices edges",
+    as in the G-set. Without GRAPH, a random regular graph is cut.
     """
     from unrolled.hopfield.maxcut import read_graph, regular, solve
 
@@ -334,29 +353,7 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     best = f"best {found.weight:g} of {counted(starts, 'starts')}, mean {mean:.1f}"
     print(f"cut     {best}; binary units alone {found.single:.1f}")
     exact = "" if found.exact is None else f"largest cut {found.exact:g}, "
-    print(f"beside  {exact}no cut is above {found.bound:.1f}; a random one has {found.half:g}")
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    import re
-
-    from unrolled.errors import UsageError
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not found:
-        raise UsageError(f"--size is a width and a height, such as 32x32; got {text!r}")
-    return int(found[1]), int(found[2])
-
-
-def _loads(text: str | None) -> list[int]:
-    from unrolled.errors import UsageError
-
-    try:
-        return [int(part) for part in text.split(",")] if text else []
-    except ValueError as error:
-        raise UsageError(f"--loads are whole numbers with commas between, such as 5,10,20; got {text!r}") from error
+    print(f"versus  {exact}upper bound {found.bound:.1f}, random cut {found.half:g}")
 
 
 def _some(states: Any, most: int = 8) -> list[int]:
@@ -373,14 +370,3 @@ def _print(facts: Any) -> None:
     from json import dumps
 
     print(dumps(facts))
-
-
-def _not_an_input(written: list[str], *given: str) -> None:
-    """Nothing that is read is to be written over."""
-    from pathlib import Path
-
-    from unrolled.errors import UsageError
-
-    for path in written:
-        if Path(path).resolve() in {Path(one).resolve() for one in given}:
-            raise UsageError(f"-o: {path} would be written over, and it is read here; give another name")

@@ -19,16 +19,17 @@ from unrolled.wording import counted, singular
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")
 @trained_run
-@click.option("--text", type=NAME, metavar="FILE", help="Text to look at; else the run's validation part.")
-@click.option("--out", type=NAME, metavar="DIR", help="Where to write; else RUN/inspect.")
+@click.option("--text", type=NAME, metavar="FILE", help="Text to analyse (default: the run's validation part).")
+@click.option("--out", type=NAME, metavar="DIR", help="Output folder (default: RUN/inspect).")
 @threaded(work_of_run)
 @json_option
 def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out: str | None, as_json: bool) -> None:
-    """Look inside the model of RUN: a report as one page.
+    """Look inside the model in RUN: write a report as one page.
 
-    Learning, clipping, gradient through time, gates, units that follow something
-    readable, errors and their causes, samples. Writes report.html, its pictures as
-    PNG files, and all numbers in report.json, which --json prints, too.
+    The report covers learning, clipping, the gradient through time, gates, units
+    that track readable features, errors and their causes, and samples. Writes
+    report.html, its pictures as PNG files, and all numbers in report.json, which
+    --json prints as well.
     """
     from unrolled.insight.report import report
     from unrolled.runs.folder import RunFolder
@@ -56,9 +57,9 @@ def _target(folder: Any, out: str | None) -> Path:
     folder.config()
     target = Path(out) if out else folder.path / "inspect"
     if not out and target.is_symlink():
-        raise UsageError(f"{target} is a link: name a folder with --out")
+        raise UsageError(f"{target} is a symbolic link: choose a folder with --out")
     if target.exists() and not target.is_dir():
-        raise UsageError(f"{target} is a file, expected a folder: name another with --out")
+        raise UsageError(f"{target} is a file, expected a folder: choose another with --out")
     return target
 
 
@@ -79,7 +80,7 @@ def _made(target: Path, is_own: bool) -> Iterator[None]:
             with TemporaryFile(dir=target):
                 pass
         except OSError as error:
-            advice = "; name another folder with --out DIR" if is_own else ""
+            advice = "; choose another folder with --out DIR" if is_own else ""
             raise RunError(f"{write_error(target, error)}{advice}") from error
         yield
     except BaseException:
@@ -107,7 +108,7 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     try:
         events = folder.history()
         if not events:
-            notes.append("The run has no history: training has not come to its first report.")
+            notes.append("The run has no history yet: training has not reached its first report.")
         elif not record(events).finished:
             notes.append(_unfinished(folder, events))
     except RunError as error:
@@ -115,17 +116,17 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     found = None
     if not (folder.path / "model.safetensors").is_file():
         notes.append(
-            "The run has no weights yet: training has not come to its first validation, so nothing can be said of "
+            "The run has no weights yet: training has not reached its first validation. The report leaves out "
             "gates, units and errors."
         )
     elif damage := _damage(folder):
-        notes.append(f"{damage}: nothing can be said of gates, units and errors.")
+        notes.append(f"{damage}: the report leaves out gates, units and errors.")
     else:
         model = load(folder.path, cell, allow_code)
         try:
             passage = model.passage(text)
         except RunError as error:
-            notes.append(f"There is no text to look at: {error}.")
+            notes.append(f"There is no text to analyse: {error}.")
         else:
             notes += passage.notes
             facts |= {"origin": passage.origin, "frequencies": passage.frequencies}
@@ -153,8 +154,8 @@ def _unfinished(folder: Any, events: list[Any]) -> str:
     """That there is more to come, or was."""
     updates = [e["update"] for e in events if isinstance(e, dict) and isinstance(e.get("update"), int)]
     return (
-        f"Training has not come to its end: this is the run after {counted(max(updates, default=0), 'updates')}. "
-        f"If it was stopped, go on with: unrolled train --run {shlex.quote(str(folder.path))} --resume"
+        f"Training is not finished: this is the run after {counted(max(updates, default=0), 'updates')}. "
+        f"If it was stopped, resume it with: unrolled train --run {shlex.quote(str(folder.path))} --resume"
     )
 
 
@@ -187,7 +188,7 @@ def _samples(folder: Any, notes: list[str]) -> list[tuple[int, str]]:
             try:
                 found.append((int(file.stem), file.read_text(encoding="utf-8")))
             except (OSError, ValueError):
-                notes.append(f"{file} is no text, and is left out.")
+                notes.append(f"Skipped {file}: it is not a text file.")
     return found
 
 

@@ -16,11 +16,11 @@ from unrolled.threads import cores, limited
 
 @click.command(epilog="Example: unrolled lab reber --seeds 5")
 @click.argument("name", required=False)
-@click.option("--cell", multiple=True, help="lstm, gru, elman, ...; may be given several times.")
-@click.option("--lag", type=int, metavar="T", help="In place of the paper's own.")
-@click.option("--seeds", type=click.IntRange(1), help="How many; by default 20 up to T = 100, 5 beyond.")
-@click.option("--jobs", type=click.IntRange(1), help="Seeds at once; by default one a core.")
-@click.option("--out", type=NAME, default="lab", show_default=True, metavar="DIR", help="Where outcomes are kept.")
+@click.option("--cell", multiple=True, help="lstm, gru, elman, ...; can be repeated.")
+@click.option("--lag", type=int, metavar="T", help="Time lag (default: the paper's).")
+@click.option("--seeds", type=click.IntRange(1), help="Number of seeds (default: 20 up to T = 100, 5 beyond).")
+@click.option("--jobs", type=click.IntRange(1), help="Seeds run in parallel (default: one per core).")
+@click.option("--out", type=NAME, default="lab", show_default=True, metavar="DIR", help="Folder for the outcomes.")
 @threads_option
 @json_option
 def lab(
@@ -33,11 +33,11 @@ def lab(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """The classic experiments, with the papers' data and criteria.
+    """Run classic experiments with the papers' data and criteria.
 
-    Without NAME, a list of them; with the name "all", every one. Each seed is kept
-    as it ends, so a stopped table goes on where it was. A seed runs on one thread, so
-    that what comes of it does not depend on --threads and --jobs.
+    Without NAME, lists the experiments; the name "all" runs every one. Each seed is
+    saved when it ends, so a stopped table resumes where it was. A seed runs on one
+    thread, so its outcome does not depend on --threads or --jobs.
     """
     from unrolled.lab.experiment import TITLES, chosen, experiment
 
@@ -45,7 +45,9 @@ def lab(
         _list(TITLES, as_json)
         return
     if name == "all" and (cell or lag is not None):
-        raise UsageError("lab all: runs every cell at the papers' lags; leave --cell and --lag out, or name one")
+        raise UsageError(
+            "lab all: runs every cell at the papers' lags; leave out --cell and --lag, or name one experiment"
+        )
     asked = [(one, chosen(one, cell, lag)) for one in map(experiment, TITLES if name == "all" else [name])]
     outcomes = _run(asked, seeds, _jobs(jobs, threads), Path(out), as_json)
     if as_json:
@@ -77,7 +79,7 @@ def _run(asked: list[Any], count: int | None, jobs: int, folder: Path, quiet: bo
             if not quiet:
                 print(_line(one, outcome, known, len(made), len(wanted)), flush=True)
     except KeyboardInterrupt:
-        print("\nStopped; the finished seeds are kept. The same command goes on.", file=sys.stderr)
+        print("\nStopped; finished seeds are saved. Run the same command again to continue.", file=sys.stderr)
         sys.exit(130)
     finally:
         running.close()
@@ -96,7 +98,7 @@ def _list(titles: dict[str, str], as_json: bool) -> None:
             print(dumps({"name": name, "title": title}))
         return
     print_rows(titles.items(), 16)
-    print("\nNow: unrolled lab NAME")
+    print("\nNext: unrolled lab NAME")
 
 
 def _print_json(asked: list[Any], outcomes: dict[Any, list]) -> None:
@@ -150,7 +152,7 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
         table.add_row("  " * bool(heading) + r.cell, *cells)
     print()
     print_table(table)
-    print("\nSequences, seconds and score: medians over seeds. Chance: the score of guesses.")
+    print("\nSequences, seconds and score: medians over seeds. Chance: the score of random guesses.")
 
 
 def _picture(chosen: Any, outcomes: dict[Any, list], folder: Path) -> Path | None:

@@ -14,15 +14,17 @@ from unrolled.cli.waiting import waiting
 
 @click.group(epilog="Example: unrolled lesson hello")
 def lesson() -> None:
-    """Short lessons: the lecture's examples, with every number."""
+    """Short lessons: the lecture's examples, with every number shown."""
 
 
 @lesson.command(epilog="Example: unrolled lesson hello --seed 2")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of the initial weights."
+)
 @threaded(no_work)
 @json_option
 def hello(seed: int, as_json: bool) -> None:
-    """The smallest language model: four letters, one word, every number."""
+    """The smallest language model: four letters and one word."""
     from unrolled.lab.hello import HIDDEN, SEQUENCE, UPDATES, VOCABULARY, run
 
     outcome = run(seed)
@@ -42,14 +44,16 @@ def hello(seed: int, as_json: bool) -> None:
     console.print(f"loss {outcome.loss_before:.3f} nats\n")
     print_table(_table(f"After {UPDATES} updates of full backpropagation through time", outcome.after))
     console.print(f"loss {outcome.loss_after:.3f} nats\n")
-    console.print("The same input l is followed by l once and by o once:\nthe hidden state knows which l it is.\n")
-    console.print(f'Fed with "{SEQUENCE[0]}", then with its own letters, it writes: [bold]{outcome.written}[/bold]')
+    console.print("The input l is followed by l once and by o once:\nthe hidden state tells the two apart.\n")
+    console.print(f'Given "{SEQUENCE[0]}" and then its own output, it writes: [bold]{outcome.written}[/bold]')
 
 
 @lesson.command(epilog="Example: unrolled lesson gradients --out pictures")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the first weights.")
 @click.option(
-    "--out", type=NAME, metavar="DIR", default=".", show_default=True, help="Where lesson-gradients.png is put."
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of the initial weights."
+)
+@click.option(
+    "--out", type=NAME, metavar="DIR", default=".", show_default=True, help="Folder for lesson-gradients.png."
 )
 @threaded(no_work)
 @json_option
@@ -59,7 +63,7 @@ def gradients(seed: int, out: str, as_json: bool) -> None:
 
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out: {out} is a file; name a folder")
+        raise UsageError(f"--out: {out} is a file, expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
     from unrolled.lab.gradients import run
     from unrolled.lab.gradients_figure import draw_lesson

@@ -15,43 +15,43 @@ def show(lesson: Any) -> None:
     from unrolled.lab import gradients as lab
 
     console = Console(highlight=False)
-    console.print("[bold]1. The same function, again and again[/bold]\n")
-    console.print("f(x) = w x. The derivative of f(f(...f(x))) after n times, by backpropagation:")
+    console.print("[bold]1. The same function, applied repeatedly[/bold]\n")
+    console.print("f(x) = w x. The derivative of f(f(...f(x))) after n applications, by backpropagation:")
     print_table(_products(lesson.products))
-    console.print("It is a product of n derivatives: below 1 it vanishes, above 1 it explodes.\n")
+    console.print("It is a product of n derivatives w. For w below 1 it vanishes, above 1 it explodes.\n")
 
     console.print("[bold]2. A network: h_t = tanh(W h_{t-1} + U x_t)[/bold]\n")
     console.print(
         f"{lab.UNITS} units, W orthogonal times r, so that its spectral radius is r. The loss is\n"
-        "felt at the last step alone. How much of the gradient is left k steps back,\n"
-        "with no input, and with inputs of size 1:"
+        "computed at the last step alone. Share of the gradient that is left k steps back,\n"
+        "without input and with inputs of size 1:"
     )
     print_table(_networks(lesson.tanh))
     console.print(
-        "Without input h is 0 and tanh' is 1: the slope of log |dL/dh| is log r, a\n"
-        "product of n derivatives again. With input, tanh' < 1 takes from it, and the\n"
-        "slope is the largest Lyapunov exponent: r = 1 does not keep the gradient, and\n"
-        "r > 1 need not explode.\n"
+        "Without input, h is 0 and tanh' is 1: the gradient is again a product of n\n"
+        "derivatives, and the slope of log |dL/dh| is log r. With input, tanh' < 1 shrinks\n"
+        "it, and the slope is the largest Lyapunov exponent: r = 1 does not preserve the\n"
+        "gradient, and r > 1 does not always explode.\n"
     )
     console.print("[bold]3. Gates[/bold]\n")
-    console.print("Other cells, untrained, inputs of size 1. Of an LSTM it is dL/dc:")
+    console.print("Other cells, untrained, with inputs of size 1. For the LSTM the gradient is dL/dc:")
     print_table(_gates(lesson.gates))
     console.print(
-        "product: of the gate that keeps (z of the GRU, f of the LSTM), over 100 steps.\n"
-        "To have gates is not enough, they have to be open: chrono=100 begins with\n"
+        "product: of the gate that keeps the state (z of the GRU, f of the LSTM), over\n"
+        "100 steps. Having gates is not enough; they must be open. chrono=100 starts with\n"
         "memories of up to 100 steps.\n"
     )
     console.print("[bold]4. Clipping[/bold]\n")
     console.print(
-        f"An Elman network that begins with r = {lab.EXPLODING:g} has to remember the sign of its first\n"
-        f"input for {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g},\n"
-        f"from each of {len(lesson.training[0].losses)} different first weights."
+        f"An Elman network that starts with r = {lab.EXPLODING:g} must remember the sign of its first\n"
+        f"input through {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g},\n"
+        f"from each of {len(lesson.training[0].losses)} different initial weights."
     )
     print_table(_training(lesson.training))
     console.print(
-        "Guessing has a loss of 0.693. A step along an exploded gradient is so long that\n"
-        "the network gets worse than that, and stays so. Clipping keeps the direction of\n"
-        "the step, and makes it short.\n"
+        "Guessing has a loss of 0.693. A step along an exploded gradient is so large that\n"
+        "the network becomes worse than guessing and does not recover. Clipping keeps the\n"
+        "direction of the step and limits its length.\n"
     )
 
 

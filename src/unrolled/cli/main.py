@@ -30,7 +30,7 @@ from unrolled.version import __version__
 @click.version_option(__version__, message="unrolled %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def app(debug: bool) -> None:
-    """Train recurrent networks on your own sequences, and take them away."""
+    """Train recurrent networks on your own sequences, and look inside them."""
 
 
 def main() -> None:
@@ -48,5 +48,5 @@ def main() -> None:
     except OSError as error:
         if "--debug" in sys.argv[1:2]:
             raise
-        print(f"unrolled: {error.filename or 'cannot go on'}: {error.strerror or error}", file=sys.stderr)
+        print(f"unrolled: {error.filename or 'cannot continue'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)

@@ -16,7 +16,7 @@ from unrolled.wording import columns
 def runs(folder: str, as_json: bool) -> None:
     """List the runs in FOLDER, two levels deep.
 
-    What they are, how far they came, how good they are.
+    Shows the model, progress and validation loss of each run.
     """
     from unrolled.runs.folder import find_runs
 
@@ -48,7 +48,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             facts = [row["model"], row["state"], f"validation {loss}" if loss else ""]
             print(wrapped(row["run"] + "\n"), wrapped(", ".join(filter(None, facts)), "  "), sep="\n")
     if any(row["estimate"] for row in rows):
-        print(wrapped("~ an estimate, from stretches of the validation part: the whole of it is scored at the end"))
+        print(wrapped("~ estimated on excerpts of the validation part; all of it is scored at the end"))
 
 
 def _row(run: Any) -> dict[str, Any]:

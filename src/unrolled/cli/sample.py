@@ -14,18 +14,22 @@ from unrolled.cli.threads import threaded, work_of_run
 
 @click.command(epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8')
 @trained_run
-@click.option("--length", default=500, show_default=True, help="Symbols to write.")
-@click.option("--prime", default="", metavar="TEXT", help="Text to go on from.")
+@click.option("--length", default=500, show_default=True, help="Number of symbols to write.")
+@click.option("--prime", default="", metavar="TEXT", help="Text to continue.")
 @click.option(
-    "--temperature", default=1.0, show_default=True, help="Below 1 safer, above 1 bolder, 0 the most likely."
+    "--temperature", default=1.0, show_default=True, help="Below 1 safer, above 1 bolder; 0 takes the most likely."
 )
 @click.option("--top-k", type=int, help="Only the k most likely symbols.")
-@click.option("--top-p", type=float, help="Only the likeliest symbols, up to probability p.")
-@click.option("--stop", metavar="TEXT", help="End before this text.")
+@click.option("--top-p", type=float, help="Only the most likely symbols, up to probability p.")
+@click.option("--stop", metavar="TEXT", help="Stop before this text.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="The same seed, the same text."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=1,
+    show_default=True,
+    help="The same seed gives the same text.",
 )
-@click.option("--raw", is_flag=True, help="Write a model's bytes as they are, and nothing after them.")
+@click.option("--raw", is_flag=True, help="Write a byte model's output unchanged, without a final newline.")
 @threaded(work_of_run)
 def sample(
     run: str,
@@ -40,12 +44,14 @@ def sample(
     seed: int,
     raw: bool,
 ) -> None:
-    """Let the model of RUN write, one symbol at a time."""
+    """Generate text with the model in RUN, one symbol at a time."""
     from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
     if raw and sys.stdout.isatty():
-        raise UsageError("--raw: a terminal would obey some of the bytes; send them to a file or a program")
+        raise UsageError(
+            "--raw: a terminal would act on some of the bytes; redirect the output to a file or a program"
+        )
     model = load(run, cell, allow_code)
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
     try:

@@ -12,12 +12,12 @@ from unrolled.wording import counted
 
 @click.command(epilog='Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"')
 @trained_run
-@click.option("--text", multiple=True, help="A text to score; may be given several times.")
+@click.option("--text", multiple=True, help="Text to score; can be repeated.")
 @click.option(
-    "--file", "files", type=NAME, multiple=True, metavar="FILE", help="The same from a file; - for standard input."
+    "--file", "files", type=NAME, multiple=True, metavar="FILE", help="File to score; - for standard input."
 )
-@click.option("--given", default="", metavar="TEXT", help="What comes before it.")
-@click.option("--each", is_flag=True, help="The probability of each symbol, too.")
+@click.option("--given", default="", metavar="TEXT", help="Text that comes before it.")
+@click.option("--each", is_flag=True, help="Print the probability of each symbol as well.")
 @threaded(work_of_run)
 @json_option
 def score(
@@ -30,9 +30,9 @@ def score(
     cell: str | None,
     allow_code: bool,
 ) -> None:
-    """The probability of a text, by the model of RUN.
+    """Print the probability of a text under the model in RUN.
 
-    The first symbol's is its frequency in training, unless --given.
+    Without --given, the first symbol's probability is its frequency in training.
     """
     import math
 
@@ -40,7 +40,7 @@ def score(
     from unrolled.tasks.load import load
 
     if not text and not files:
-        raise UsageError("name what is to be scored: --text TEXT, or --file FILE")
+        raise UsageError("name a text to score: --text TEXT or --file FILE")
     model = load(run, cell, allow_code)
     with waiting("scoring"):
         found = [model.score(one, given) for one in (*text, *map(model.read, files))]

@@ -38,7 +38,7 @@ def _label(param: click.Parameter) -> str:
 def trained_run(function: Callable) -> Callable:
     """A run folder to load: RUN, --cell, --allow-code."""
     for decorate in (
-        click.option("--allow-code", is_flag=True, help="Run the cell's source that the run keeps."),
+        click.option("--allow-code", is_flag=True, help="Run the cell's source code kept in the run."),
         click.option("--cell", type=NAME, metavar="FILE.py:Class", help="For a run with a cell of your own."),
         click.argument("run", type=NAME),
     ):
@@ -101,4 +101,4 @@ def print_table(table: Any) -> None:
         print_rows([(f"  {head}", " ".join(cell.split())) for head, cell in zip(heads[1:], rest, strict=True)], 14)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")

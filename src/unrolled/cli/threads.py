@@ -30,7 +30,7 @@ class _Threads(click.ParamType):
 
 
 threads_option = click.option(
-    "--threads", type=_Threads(), help="Processor threads, one a core at most (chosen by the work)."
+    "--threads", type=_Threads(), help="Processor threads, at most one per core (default: by workload)."
 )
 
 

@@ -41,7 +41,7 @@ def _each(r: Recorder, result: Tensor, kind: str, *args: Any) -> str:
     if not any(isinstance(a, str) for a in given):
         given[0] = r.emit("number", given[0], width=width)
     if result.dtype == torch.bool and kind not in _TRUTHS:
-        raise NotImplementedError(f"{kind} of conditions")
+        raise NotImplementedError(f"step applies {kind} to conditions")
     return r.emit(kind, *given, width=width)
 
 
@@ -67,7 +67,7 @@ for _name in ("sgn", "sign"):
 @_on("div")
 def _div(r: Recorder, result: Tensor, a: Any, b: Any, rounding_mode: str | None = None) -> str:
     if rounding_mode is not None:
-        raise NotImplementedError("division that rounds")
+        raise NotImplementedError("step divides with rounding")
     return _each(r, result, "div", a, b)
 
 
@@ -113,7 +113,7 @@ def _conditions(name: str, *packets: str, of: Callable[..., str]) -> None:
     @_on(*packets)
     def handler(r: Recorder, result: Tensor, *args: Any) -> str:
         if any(isinstance(a, Tensor) and a.dtype != torch.bool for a in args):
-            raise NotImplementedError(f"{name} of numbers")
+            raise NotImplementedError(f"step applies {name} to numbers")
         return of(r, result, *args)
 
 
@@ -270,7 +270,7 @@ def _columns(r: Recorder, a: Tensor, start: int, width: int) -> str:
 
 def _last(a: Tensor, dim: int) -> None:
     if dim % a.dim() != 1:
-        raise NotImplementedError("an operation across the sequences of the batch")
+        raise NotImplementedError("step computes across the sequences of the batch")
 
 
 @_on("slice")
@@ -281,7 +281,7 @@ def _slice(
         return r.widened(a)
     _last(a, dim)
     if step != 1:
-        raise NotImplementedError("a slice with a step")
+        raise NotImplementedError("step takes a slice with a stride")
     start = 0 if start is None else max(start if start >= 0 else start + a.shape[1], 0)
     return _columns(r, a, start, result.shape[1])
 
@@ -311,7 +311,7 @@ def _same(r: Recorder, result: Tensor, a: Tensor, *args: Any, **kwargs: Any) -> 
     if a.dim() == 0 and a.device.type == "cpu":
         return None  # a number
     if result.dtype != a.dtype and a.dtype != torch.bool and not result.is_floating_point():
-        raise NotImplementedError(f"a change of the number type from {a.dtype} to {result.dtype}")
+        raise NotImplementedError(f"step converts {a.dtype} to {result.dtype}")
     value, width = r.widened(a), _width(result)
     if r.width(value) == 1 and width > 1 and result.dim() == 2:
         return r.emit("expand", value, width=width)
@@ -346,7 +346,7 @@ def _full(r: Recorder, result: Tensor, *args: Any, **kwargs: Any) -> str | float
 def _hidden(a: Tensor, dims: Any) -> None:
     dims = [dims] if isinstance(dims, int) else list(dims or range(a.dim()))
     if [d % a.dim() for d in dims] != [1]:
-        raise NotImplementedError("a sum across the sequences of the batch")
+        raise NotImplementedError("step sums across the sequences of the batch")
 
 
 @_on("sum")
@@ -382,7 +382,7 @@ def _log_softmax(r: Recorder, result: Tensor, a: Tensor, dim: int, half_to_float
 @_on("native_layer_norm")
 def _layer_norm(r: Recorder, result: Any, a: Tensor, shape: list[int], weight: Any, bias: Any, eps: float) -> list:
     if list(shape) != [a.shape[1]]:
-        raise NotImplementedError("a layer norm over other axes than the hidden one")
+        raise NotImplementedError("step applies a layer norm over axes other than the hidden one")
     value, width = r.widened(a), a.shape[1]
     mean = r.emit("mul", r.emit("rowsum", value, width=1), 1.0 / width)
     centred = r.emit("sub", value, r.emit("expand", mean, width=width))

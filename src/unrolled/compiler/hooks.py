@@ -32,7 +32,7 @@ def any_hook(cell: Cell) -> str:
         hooks = [hook for table in tables(module) for hook in table.values()] if module is not cell else []
         if hooks:
             return f"{path} has a hook, {getattr(hooks[0], '__qualname__', type(hooks[0]).__qualname__)}"
-    return "torch has a hook on all modules" if any(shared_tables()) else ""
+    return "torch has a global module hook" if any(shared_tables()) else ""
 
 
 def compute_weights(cell: Cell) -> None:

@@ -256,7 +256,7 @@ def parse(text: str) -> Program:
             else:
                 ops.append(Op.parse(line))
         except (ValueError, IndexError) as error:
-            raise ValueError(f"program: line {number} is not understood: {line!r}") from error
+            raise ValueError(f"program: line {number} is not valid: {line!r}") from error
     program = Program(name, tuple(inputs), tuple(parameters), tuple(ops), outputs)
     check(program)
     return program
@@ -268,23 +268,23 @@ def check(program: Program) -> None:
     sizes = {name: _product(shape) for name, shape in program.parameters}
     for op in program.ops:
         if op.kind not in ELEMENTWISE and op.kind not in STRUCTURAL:
-            raise ValueError(f"program: there is no operation {op.kind!r}")
+            raise ValueError(f"program: unknown operation {op.kind!r}")
         if op.out in widths or op.width < 1:
-            raise ValueError(f"program: {op.out} is made twice, or has no width")
+            raise ValueError(f"program: {op.out} is defined twice, or has no width")
         for value in op.values:
             if value not in widths:
-                raise ValueError(f"program: {op.out} uses {value} before it is made")
+                raise ValueError(f"program: {op.out} uses {value} before its definition")
         if not _fits(op, widths, sizes):
-            raise ValueError(f"program: the widths of {op} do not fit")
+            raise ValueError(f"program: the widths of {op} do not match")
         widths[op.out] = op.width
     states = program.of_role("state")
     if not states:
-        raise ValueError("program: there is no state")
+        raise ValueError("program: it has no state")
     if len(states) != len(program.outputs):
-        raise ValueError(f"program: {len(program.outputs)} values are returned for {len(states)} states")
+        raise ValueError(f"program: it returns {len(program.outputs)} values for {len(states)} states")
     for state, out in zip(states, program.outputs, strict=True):
         if widths.get(out) != state.width:
-            raise ValueError(f"program: {out} is returned for the state {state.name} of width {state.width}")
+            raise ValueError(f"program: it returns {out} for the state {state.name} of width {state.width}")
 
 
 def _fits(op: Op, widths: dict[str, int], sizes: dict[str, int]) -> bool:

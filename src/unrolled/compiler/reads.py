@@ -101,7 +101,7 @@ class _Walk:
         while self._todo:
             self._visit(*self._todo.popleft())
             if len(self.marks) > _MANY:
-                self.unwatchable.append("more than can be watched")
+                self.unwatchable.append("more objects than can be watched")
                 break
 
     def _visit(self, value: Any, label: str, path: Path) -> None:

@@ -63,7 +63,7 @@ def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[in
     if name in ("mm", "matmul", "addmm", "linear", "mv"):
         a, b = args[1:3] if name == "addmm" else args[:2]
         if a.dim() != 2 or b.dim() > 2 or a.shape[1] != b.shape[-1 if name == "linear" else 0]:
-            raise MisfitError(f"a product of shapes {_named(a)} and {tuple(b.shape)}")
+            raise MisfitError(f"shapes {_named(a)} and {tuple(b.shape)} cannot be multiplied")
         made = (a.shape[0], *(b.shape[:1] if name == "linear" else b.shape[1:]))
         added = [t for t in tensors if t is not a and t is not b]
         return _broadcast(made, *(t.shape for t in added))
@@ -73,7 +73,7 @@ def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[in
     if name == "cat":
         dim = args[1] if len(args) > 1 else 0
         if any(t.dim() != 2 or t.shape[0] != args[0][0].shape[0] for t in args[0]) or dim % 2 != 1:
-            raise NotImplementedError("cat across the sequences of the batch")
+            raise NotImplementedError("step concatenates across the sequences of the batch")
         return args[0][0].shape[0], sum(t.shape[1] for t in args[0])
     return _broadcast(*(t.shape for t in tensors))
 
@@ -84,7 +84,7 @@ def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
         wide = {n for n in sizes if n != 1}
         if len(wide) > 1:
-            raise MisfitError(f"shapes {', '.join(map(str, map(tuple, shapes)))} do not go together")
+            raise MisfitError(f"shapes {', '.join(map(str, map(tuple, shapes)))} cannot be broadcast together")
         made.append(wide.pop() if wide else 1)
     return tuple(reversed(made))
 

@@ -32,7 +32,7 @@ class StoredCell(Cell):
         record = self._records.get(input_size)
         if record is None:
             known = ", ".join(map(str, self._records))
-            raise ValueError(f"{type(self).__name__}: kept for inputs of width {known}, got {input_size}")
+            raise ValueError(f"{type(self).__name__}: saved for inputs of width {known}, got {input_size}")
         self._program = record["program"]
         for name, shape in record["tensors"].items():
             _put(self, name, shape)
@@ -96,9 +96,9 @@ def stored_class(content: Any) -> type[StoredCell]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a part is missing: {error}") from error
     except OverflowError as error:
-        raise ValueError(f"a size is no whole number: {error}") from error
+        raise ValueError(f"a size is not an integer: {error}") from error
     if not isinstance(name, str) or not name.isidentifier() or not records:
-        raise ValueError("it names no cell, or has no layer")
+        raise ValueError("it does not name a cell, or it has no layers")
     states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
     if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
         raise ValueError("its layers have different states")
@@ -135,10 +135,10 @@ def _parsed(kept: dict[str, Any]) -> dict[str, Any]:
     tensors = {name: tuple(map(int, shape)) for name, shape in kept["tensors"].items()}
     roles = [i.role for i in program.inputs]
     if roles[:1] != ["sequence"] or set(roles[1:]) != {"state"} or program.inputs[0].width != int(kept["input_size"]):
-        raise ValueError("its program is not that of a step")
+        raise ValueError("its program does not describe a step")
     for name, shape in program.parameters:
         if tensors.get(name) != shape:
-            raise ValueError(f"its program has another {name} than the cell")
+            raise ValueError(f"the {name} of its program and of the cell differ")
     return {"program": program, "tensors": tensors}
 
 
@@ -151,7 +151,7 @@ def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:
     for n in shape:
         size *= n
     if size > _LARGEST or min(shape, default=1) < 0:
-        raise ValueError(f"the tensor {name} has no such shape: {shape}")
+        raise ValueError(f"the tensor {name} cannot have the shape {shape}")
     try:
         for part in path:
             if part not in module._modules:
@@ -159,4 +159,4 @@ def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:
             module = module._modules[part]  # type: ignore[assignment]
         module.register_parameter(last, nn.Parameter(torch.zeros(shape)))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{name} is no name for a tensor") from error
+        raise ValueError(f"{name} is not a valid tensor name") from error

@@ -45,7 +45,7 @@ def trace(
         return Traced(known)
     first, second = (_trace(cell, constants, batch, around) for batch in _BATCHES)
     if first.program.text != second.program.text:
-        raise UnsupportedError(f"{type(cell).__name__}.step computes with the size of the batch")
+        raise UnsupportedError("step depends on the size of the batch")
     return first
 
 
@@ -54,13 +54,13 @@ def _trace(
 ) -> Traced:
     states = cell.state_shapes()
     if any(len(shape) != 1 for shape in states.values()):
-        raise UnsupportedError(f"{type(cell).__name__} has a state that is no vector")
+        raise UnsupportedError(f"{type(cell).__name__} has a state that is not a vector")
     taken = {*states, *cell.constants}
     inputs = [Input("sequence", "x" if "x" not in taken else Names(taken).fresh("x"), cell.input_size)]
     inputs += [Input("state", name, shape[0]) for name, shape in states.items()]
     inputs += [Input("constant", name, width) for name, width in zip(cell.constants, constants, strict=True)]
     if len({i.name for i in inputs}) != len(inputs):
-        raise UnsupportedError(f"{type(cell).__name__} has two inputs of one name")
+        raise UnsupportedError(f"{type(cell).__name__} has two inputs with the same name")
     own = dict(cell.named_parameters()) | dict(cell.named_buffers())
     stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="meta") for name, p in own.items()}
     recorder = Recorder(cell, batch, inputs, stand_ins)
@@ -177,7 +177,7 @@ class Recorder(TorchDispatchMode):
             args = tuple(self._expanded(a, width) for a in args)
         out = self._names.fresh()
         if width < 1:
-            raise UnsupportedError("makes a tensor without columns", self.here())
+            raise UnsupportedError("step makes a tensor without columns", self.here())
         self.ops.append(Op(out, width, kind, tuple(args), view, start))
         self._widths[out] = width
         self._kinds[out] = kind
@@ -197,11 +197,13 @@ class Recorder(TorchDispatchMode):
             return self._values[id(a)]
         name = self._storages.get(_storage(a))
         if name is None:
-            raise UnsupportedError("uses a tensor that is neither parameter nor buffer of the cell", self.here())
+            raise UnsupportedError(
+                "step uses a tensor that is neither a parameter nor a buffer of the cell", self.here()
+            )
         self._check_type(a)
         same_rows = a.dim() < 2 or a.shape[0] == 1 or (a.shape[0] == self.batch and a.stride(0) == 0)
         if a.dim() > 2 or not same_rows or (a.dim() and a.shape[-1] not in (1, width)):
-            raise UnsupportedError(f"uses a parameter of shape {tuple(a.shape)} for each unit", self.here())
+            raise UnsupportedError(f"step uses a parameter of shape {tuple(a.shape)} elementwise", self.here())
         stride = a.stride(-1) if a.dim() and a.shape[-1] == width else 0
         return self.emit("row", width=width, view=View(name, int(a.storage_offset()), (width,), (int(stride),)))
 
@@ -211,7 +213,7 @@ class Recorder(TorchDispatchMode):
             a = self._derive(torch.ops.aten.clone.default, (a,), {"memory_format": torch.contiguous_format})
         name = self._storages.get(_storage(a))
         if name is None or a.dim() != 2:
-            raise UnsupportedError("multiplies two values that both depend on the sequence", self.here())
+            raise UnsupportedError("step multiplies two matrices that both depend on the sequence", self.here())
         self._check_type(a)
         return View(name, int(a.storage_offset()), tuple(a.shape), tuple(a.stride()))
 
@@ -249,11 +251,11 @@ class Recorder(TorchDispatchMode):
         name = packet._qualified_op_name
         cuts = packet is torch.ops.aten.detach and not all(self._has_no_gradient(t) for t in tensors)
         if cuts or not torch.is_grad_enabled():
-            raise UnsupportedError("cuts the gradient (detach, or torch.no_grad)", self.here())
+            raise UnsupportedError("step stops the gradient (detach, or torch.no_grad)", self.here())
         if torch.Tag.nondeterministic_seeded in func.tags:
-            raise UnsupportedError(f"{name} draws random numbers in step", self.here())
+            raise UnsupportedError(f"step draws random numbers with {name}", self.here())
         if packet is torch.ops.aten.as_strided or (func._schema.is_mutable and tensors):
-            raise UnsupportedError(f"{name} works on memory rather than values", self.here())
+            raise UnsupportedError(f"step changes or reinterprets memory with {name}", self.here())
 
     def _has_no_gradient(self, tensor: Tensor) -> bool:
         """Whether the tensor is a number, or counts something."""
@@ -268,7 +270,7 @@ class Recorder(TorchDispatchMode):
         handler = aten.HANDLERS.get(func.overloadpacket)
         if handler is None:
             raise UnsupportedError(
-                f"the operation {func.overloadpacket._qualified_op_name} is not known", self.here()
+                f"the engine does not support {func.overloadpacket._qualified_op_name}", self.here()
             )
         result = shapes.result_of(func, args, kwargs)
         values = handler(self, result, *args, **kwargs)
@@ -286,7 +288,7 @@ class Recorder(TorchDispatchMode):
         """Parameters only: views are kept as views, the rest is computed before the scan."""
         result = func(*args, **kwargs)
         if isinstance(result, bool | int | float):
-            raise UnsupportedError("reads the numbers of a parameter", self.here())
+            raise UnsupportedError("step reads the values of a parameter", self.here())
         refs = tree_map(lambda a: self._refs.get(id(a), a) if isinstance(a, Tensor) else a, (args, kwargs))
         flat, spec = tree_flatten(result)
         for k, tensor in enumerate(flat):
@@ -310,13 +312,13 @@ class Recorder(TorchDispatchMode):
         number = self._kinds.get(value) == "number"
         if tuple(tensor.shape) not in ((self.batch, width), (self.batch,) if width == 1 else ()) and not number:
             shape = tuple("N" if n == self.batch else n for n in tensor.shape)
-            raise UnsupportedError(f"{name} makes a tensor of shape {shape}, expected (N, width)", self.here())
+            raise UnsupportedError(f"{name} returns a tensor of shape {shape}, expected (N, width)", self.here())
         if tensor.is_floating_point() and tensor.dtype != self._dtype and not number:
-            raise UnsupportedError(f"{name} makes a tensor of {tensor.dtype} in a cell of {self._dtype}", self.here())
+            raise UnsupportedError(f"{name} returns {tensor.dtype} in a cell of {self._dtype}", self.here())
 
     def _check_type(self, a: Tensor) -> None:
         if a.dtype != self._dtype:
-            raise UnsupportedError(f"uses a tensor of {a.dtype} in a cell of {self._dtype}", self.here())
+            raise UnsupportedError(f"step uses a tensor of {a.dtype} in a cell of {self._dtype}", self.here())
 
     def _bind(self, tensor: Tensor, value: str) -> None:
         self._values[id(tensor)] = value

@@ -29,7 +29,7 @@ from unrolled.compiler.trace import Traced, UnsupportedError, trace
 T = TypeVar("T")
 _CLEAN = "unrolled compiling"
 _GENERATES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_NUMPYS = "numpy's random numbers"
+_NUMPYS = "the random numbers of numpy"
 _ROUNDS = 4
 """Traces at most until all code that runs is known."""
 
@@ -53,7 +53,7 @@ def watched(cell: Cell, constants: tuple[int, ...] = ()) -> tuple[Traced | Unsup
             reads = Reads(cell, functions)
             if not unknown <= reads.codes:
                 break
-        raise UnsupportedError("runs code that comes from nowhere", _at(next(iter(unknown)).co_firstlineno, ""))
+        raise UnsupportedError("runs code without a source", _at(next(iter(unknown)).co_firstlineno, ""))
     except UnsupportedError as error:
         return error, reads
 
@@ -89,7 +89,7 @@ def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads, again: int = 2
         raise listener.refused or failed  # type: ignore[misc]
     for code in listener.ran:
         for name in (name for name in effects.NAMES if name in code.co_names):
-            raise UnsupportedError(effects.NAMES[name], _at(_line_naming(code, name), code.co_filename))
+            raise UnsupportedError(f"step {effects.NAMES[name]}", _at(_line_naming(code, name), code.co_filename))
     return traced, listener.ran
 
 
@@ -128,7 +128,7 @@ class _Listener:
 
     def _judge(self, effect: str, frame: FrameType) -> None:
         if effect:  # before it takes place
-            self.refused = UnsupportedError(effect, _at(frame.f_lineno, frame.f_code.co_filename))
+            self.refused = UnsupportedError(f"step {effect}", _at(frame.f_lineno, frame.f_code.co_filename))
             raise self.refused
 
 
@@ -138,7 +138,9 @@ def _refuse_unwatchable(reads: Reads) -> None:
         attribute = label.rpartition(".")[2].partition("[")[0]
         places: Iterator[Any] = ((c, line) for c in reads.codes if (line := _line_naming(c, attribute)) is not None)
         code, line = next(places, (None, None))
-        raise UnsupportedError(f"reads {label}, whose changes cannot be seen", _at(line, code and code.co_filename))
+        raise UnsupportedError(
+            f"step reads {label}, whose changes cannot be detected", _at(line, code and code.co_filename)
+        )
 
 
 def _line_naming(code: CodeType, name: str) -> int | None:

@@ -68,9 +68,7 @@ def scan(
         if running is not None:
             outputs[t] = padding.select(running, state[:1], (torch.zeros_like(state[0]),))[0]
     if torch.is_grad_enabled() and (changed := [name for name, p, version in learned if p._version != version]):
-        raise ValueError(
-            f"{_where(cell)} changes the parameter {changed[0]} in place, so its gradient is not defined."
-        )
+        raise ValueError(f"{_where(cell)} changes the parameter {changed[0]} in place, so its gradient is undefined.")
     return torch.stack(outputs), call.last(state)
 
 

@@ -44,7 +44,7 @@ def _check(program: str, given: Given) -> None:
     """Refuse tensors that do not fit the program: a graph that was recorded may be given any."""
     made, (T, N) = compiled(program), given.shape
     if not T:
-        raise ValueError("unrolled::scan: the sequences have no steps")
+        raise ValueError("unrolled::scan: the sequences are empty")
     like = given.sequences[0]
     wanted: list[tuple[Tensor, tuple[int, ...]]]
     wanted = [(t, (T, N, i.width)) for t, i in zip(given.sequences, made.sequences, strict=True)]
@@ -147,8 +147,8 @@ def _with_zeros(ctx: Any, upstream: Any, like: Tensor) -> list[Tensor]:
 def _pass_back(ctx: Any, upstream: list[Tensor | None]) -> tuple:
     if not ctx.save:
         raise RuntimeError(
-            "unrolled::scan: a gradient was asked for, but the graph was recorded without gradients; record it again "
-            "with gradients enabled"
+            "unrolled::scan: the graph was recorded without gradients, so it has none; record it again with "
+            "gradients enabled"
         )
     (sequences, states, resets, constants, parameters), flags, kept = _unpack(ctx)
     results = _results(kept, len(states))

@@ -181,7 +181,7 @@ def _again(cell: Cell, constants: tuple[int, ...], before: _Made | None) -> _Mad
         result, reads = clean(_prepare, cell, constants, verified)
     except ValueError as error:
         name = type(cell).__name__
-        raise ValueError(f"{name}: the equation does not fit constants of widths {constants}: {error}") from error
+        raise ValueError(f"{name}: the equation does not accept constants of widths {constants}: {error}") from error
     if isinstance(result, Prepared):
         return _Made(result, reads)
     same = before is not None and str(before.result) == str(result)
@@ -196,9 +196,9 @@ def _prepare(cell: Cell, constants: tuple[int, ...], verified: bool) -> tuple[Pr
         made = Prepared(cell, traced)
         why = verify.fault(cell, made, constants) if verified else ""
     except Exception as error:  # whatever is wrong with the compiler, the equation still holds
-        return UnsupportedError(f"the compiler failed on it: {type(error).__name__}: {error}".splitlines()[0]), reads
+        return UnsupportedError(f"the compiler failed: {type(error).__name__}: {error}".splitlines()[0]), reads
     made.verified = verified
-    return UnsupportedError(f"the compiled cell is wrong: {why}") if why else made, reads
+    return UnsupportedError(f"the compiled cell gives wrong results: {why}") if why else made, reads
 
 
 def warn_once(cell: Cell, why: str) -> None:

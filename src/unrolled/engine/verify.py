@@ -53,9 +53,9 @@ def wanted(cell: Cell) -> bool:
 def what(cell: Cell, verified: bool) -> str:
     """What the compiled cell was held to, as a sentence."""
     if verified:
-        return "Verified against its equation in float64: values, and the gradient of every input and parameter."
+        return "Verified against its equation in float64: all values, and the gradients of all inputs and parameters."
     if built_in(cell):
-        return "Built in: the package's tests verify it."
+        return "Built in: verified by the tests of the package."
     return "Not verified against its equation (UNROLLED_VERIFY=off)."
 
 
@@ -124,7 +124,7 @@ class _Draw:
         values |= dict(zip(self.cell.state, new, strict=True))
         for name, value in equation.items():
             if name in values and isinstance(value, Tensor) and value.dim() and not _equal(values[name], value):
-                return f"{name} is not what the equation makes it{self._line(name)}"
+                return f"{name} differs from the equation{self._line(name)}"
         return ""
 
     def _of_call(self, call: _Call) -> str:
@@ -141,13 +141,13 @@ class _Draw:
             for made in (plain, ours):
                 for label, value in right.items():
                     if not _equal(made[label], value):
-                        return f"{label} is not what the equation makes it{self._line(label)}"
+                        return f"{label} differs from the equation{self._line(label)}"
             upstream = {label: self._normal(value.shape) for label, value in right.items()}
             of = dict(zip(("x", *self.cell.state, *self.cell.constants), (x, *rest), strict=True)) | learned
             given = _gradients(ours, of, upstream)
         for label, wanted in _gradients(right, of, upstream).items():
             if not _equal(given[label], wanted):
-                return f"the gradient of {label} is not that of the equation"
+                return f"the gradient of {label} differs from the equation"
         return ""
 
     def _by_engine(self, x: Tensor, state: tuple, constants: tuple, call: _Call) -> tuple[Tensor, tuple]:

@@ -24,7 +24,7 @@ def as_rows(what: str, given: Any, dtype: torch.dtype, width: int | None = None)
             if size != sizes[0]:
                 raise UsageError(
                     f"Hopfield: {what} have different sizes: the first is {_size(sizes[0])}, number {k + 1} is "
-                    f"{_size(size)}; bring them to one size"
+                    f"{_size(size)}; resize them to one size"
                 )
         given = torch.stack([torch.as_tensor(np.asarray(g)) for g in given])
     try:
@@ -40,12 +40,12 @@ def as_rows(what: str, given: Any, dtype: torch.dtype, width: int | None = None)
         rows = rows.flatten(1)
     if rows.dim() != 2 or not rows.numel():
         raise UsageError(
-            f"Hopfield: {what} are empty, shape {tuple(rows.shape)}; give at least one, of one number a unit"
+            f"Hopfield: {what} are empty, shape {tuple(rows.shape)}; give at least one, with one number per unit"
         )
     if width is not None and rows.shape[1] != width:
         raise UsageError(f"Hopfield: {what} have {rows.shape[1]:,} units, the network has {width:,}")
     if not bool(torch.isfinite(rows).all()):
-        raise UsageError(f"Hopfield: {what} hold a value that is not a finite number")
+        raise UsageError(f"Hopfield: {what} contain a value that is not a finite number")
     return rows
 
 
@@ -73,12 +73,12 @@ def as_threshold(given: Any, N: int, dtype: torch.dtype) -> Tensor:
         theta = torch.as_tensor(given, dtype=dtype).detach().clone().reshape(-1)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"Hopfield: threshold must be a number, or one a unit; got {type(given).__name__}"
+            f"Hopfield: threshold must be a number, or one per unit; got {type(given).__name__}"
         ) from error
     if len(theta) not in (1, N):
         raise UsageError(f"Hopfield: threshold has {len(theta)} values; give one, or one for each of the {N} units")
     if not bool(torch.isfinite(theta).all()):
-        raise UsageError("Hopfield: threshold holds a value that is not a finite number")
+        raise UsageError("Hopfield: threshold contains a value that is not a finite number")
     return theta.expand(N).clone()
 
 

@@ -99,8 +99,8 @@ class HopfieldLayer(nn.Module):
             if change <= self.tolerance:
                 return v
         warnings.warn(
-            f"HopfieldLayer: the {what} still moves by {change:.2g} after {self.steps} steps; a smaller gain, a "
-            "lower rate or more steps would help",
+            f"HopfieldLayer: the {what} still changes by {change:.2g} after {self.steps} steps. "
+            "Use a smaller gain, a lower rate or more steps",
             stacklevel=3,
         )
         return v

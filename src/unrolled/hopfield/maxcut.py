@@ -216,7 +216,7 @@ def _header(path: str, rows: list[tuple[int, list[str]]]) -> int:
         raise DataError(
             f"{path}, line {rows[0][0]}: as the header of a G-set file it names {counted(vertices, 'vertices')} and "
             f"{counted(count, 'edges')}, but {counted(len(rows) - 1, 'edges')} follow. If it is an edge itself, "
-            "write its weight behind it"
+            "add its weight"
         )
     return vertices
 

@@ -51,7 +51,7 @@ def load(path: str | Path) -> tuple[Hopfield, dict[str, Any]]:
     if not Path(path).exists():
         raise RunError(f"{path} is missing")
     if Path(path).is_dir():
-        raise RunError(f"{path} is a folder, expected a Hopfield memory's file")
+        raise RunError(f"{path} is a folder, expected a Hopfield memory file")
     try:
         content = read_about(Path(path))
     except RunError as error:  # another kind of file, or a memory that was cut short
@@ -62,7 +62,7 @@ def load(path: str | Path) -> tuple[Hopfield, dict[str, Any]]:
     try:
         return _network(arrays, dict(content["settings"])), dict(content["about"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: what it holds is no network ({error})") from error
+        raise RunError(f"{path} is damaged: it does not hold a valid network ({error})") from error
 
 
 def _network(arrays: Arrays, settings: dict[str, Any]) -> Hopfield:

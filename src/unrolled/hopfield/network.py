@@ -148,12 +148,12 @@ class Hopfield:
         net._wire(rules.Learned(W[None]), centred=False)
         if not net.symmetric:
             warnings.warn(
-                "Hopfield: W is not symmetric: the network has no energy, and may go round for ever", stacklevel=2
+                "Hopfield: W is not symmetric: the network has no energy and may cycle forever", stacklevel=2
             )
         elif bool((W.diagonal() < 0).any()):
             warnings.warn(
-                "Hopfield: W has a negative self-connection: updates of single units may raise the energy, and need "
-                "not come to rest",
+                "Hopfield: W has a negative self-connection: updates of single units may raise the energy and "
+                "may not converge",
                 stacklevel=2,
             )
         return net
@@ -176,7 +176,9 @@ class Hopfield:
     def remove(self, index: int) -> None:
         """Take pattern number ``index``, from 0, out again. Hebb's rule subtracts it; the others learn all again."""
         if isinstance(index, bool) or not isinstance(index, Integral) or not 0 <= index < len(self.patterns):
-            raise UsageError(f"Hopfield: no pattern {index!r} to remove; there are {len(self.patterns)}, from 0")
+            raise UsageError(
+                f"Hopfield: there is no pattern {index!r} to remove; there are {len(self.patterns)}, counted from 0"
+            )
         if len(self.patterns) == 1:
             raise UsageError("Hopfield: the last pattern cannot be removed; make a new network")
         gone = self.patterns[index : index + 1]
@@ -300,7 +302,7 @@ class Hopfield:
         if learned.unstable:
             warnings.warn(
                 f"Hopfield: the perceptron rule left {learned.unstable:,} of {len(self.patterns):,} patterns "
-                "unstable; more epochs, a smaller margin or fewer patterns would help",
+                "unstable. Use more epochs, a smaller margin or fewer patterns",
                 stacklevel=3,
             )
 
@@ -309,8 +311,8 @@ class Hopfield:
         known = rules.holds(self.rule, N)
         if known is not None and known[0] < P:
             warnings.warn(
-                f"Hopfield: {P:,} patterns in {N:,} units; the {self.rule} rule holds about {known[0]:.3g} random "
-                f"ones ({known[1]}). Fewer patterns, more units, or another rule will do better",
+                f"Hopfield: {P:,} patterns in {N:,} units; the {self.rule} rule can store about {known[0]:.3g} "
+                f"random ones ({known[1]}). Use fewer patterns, more units or another rule",
                 stacklevel=4,
             )
 
@@ -376,9 +378,9 @@ class Hopfield:
         if longest < 2:
             return
         cycles = int((course.period > 1).sum())
-        text = f"Hopfield: {cycles} of {course.period.numel()} states ended in a cycle, of {longest} steps at most: "
+        text = f"Hopfield: {cycles} of {course.period.numel()} states ended in a cycle of up to {longest} steps: "
         if isinstance(self.network, Dense) or not self.symmetric:
-            text += "use update='asynchronous'" if self.symmetric else "W is not symmetric, and nothing forbids it"
+            text += "use update='asynchronous'" if self.symmetric else "W is not symmetric, so cycles are possible"
         else:
             known = safety(self.network)
             text += f"all units move at once, and the smallest eigenvalue of W is {known.smallest:.3g}. Use "

@@ -12,12 +12,12 @@ from unrolled.wording import counted
 
 OUTCOMES = {
     "recalled": "a stored pattern",
-    "near": "at rest close to a stored pattern, or to its negative",
+    "near": "settled near a stored pattern or its negative",
     "reversed": "the negative of a stored pattern",
     "mixture": "a mixture of stored patterns",
-    "spurious": "at rest far from every stored pattern",
-    "cycle": "going round for ever",
-    "unfinished": "still on its way when the steps ran out",
+    "spurious": "settled far from every stored pattern",
+    "cycle": "cycling forever",
+    "unfinished": "still changing when the steps ran out",
 }
 """What `Recall.outcome` can say."""
 

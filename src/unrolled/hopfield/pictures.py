@@ -41,7 +41,7 @@ def read(path: str | Path, size: tuple[int, int] | None = None, units: str = "bi
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} has too many pixels; make it smaller") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a picture; save it anew, as PNG for instance") from error
+        raise DataError(f"{path} cannot be read as a picture; save it again, for example as PNG") from error
     white = Image.new("RGBA", whole.size, "white")
     gray = Image.alpha_composite(white, whole).convert("L")
     gray = gray.resize(size or fitting(gray.size), Image.Resampling.BOX)
@@ -67,7 +67,9 @@ def write(path: str | Path, values: np.ndarray, zoom: int = 1) -> None:
     try:
         picture.save(path)
     except ValueError as error:
-        raise UsageError(f"{path}: a picture's name must end in .png, .jpg or another format's ending") from error
+        raise UsageError(
+            f"{path}: a picture's name must end in .png, .jpg or the ending of another image format"
+        ) from error
 
 
 def damage(values: np.ndarray, share: float, cover: float, units: str, seed: int) -> np.ndarray:

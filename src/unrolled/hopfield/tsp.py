@@ -116,7 +116,7 @@ def solve(
         raise UsageError(f"Hopfield: starts must be a whole number from 1, got {starts!r}")
     places = rng.random((count, 2)) if cities is None else np.asarray(cities, dtype=float)
     if places.ndim != 2 or places.shape[1] != 2 or len(places) < 3 or not np.isfinite(places).all():
-        raise UsageError(f"Hopfield: cities must be three places or more, (N, 2); got shape {places.shape}")
+        raise UsageError(f"Hopfield: cities must be at least three points, (N, 2); got shape {places.shape}")
     N, c = len(places), constants or Constants()
     distances = torch.as_tensor(np.linalg.norm(places[:, None] - places[None], axis=2))
     net = wiring(distances, c)

@@ -68,14 +68,14 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     made = opened(who, model, x, state)
     count = len(made.layers)
     if layer is not None and not (type(layer) is int and 1 <= layer <= count):
-        raise ValueError(f"{who}: layer must be a whole number from 1 to {count}, got {layer!r}")
+        raise ValueError(f"{who}: layer must be an integer from 1 to {count}, got {layer!r}")
     taken = range(count) if layer is None else [layer - 1]
     chosen = [made.layers[k] for k in taken]
     below = made.layers[: taken[0]]
     if not all(isinstance(one, Recurrent) for one in [*chosen, *below]) or len({c.reverse for c in chosen}) > 1:
         raise ValueError(
-            f"{who}: layers that run in both directions have no step from one moment to the next; give one "
-            "direction alone, such as bidirectional.forward_layer"
+            f"{who}: layers that run in both directions have no step from one state to the next; pass a single "
+            "direction, such as bidirectional.forward_layer"
         )
     layers = list(directions(chosen).values())
     given = inputs_of(made, taken[0])
@@ -95,7 +95,7 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     whole = torch.stack(states)
     if not bool(torch.isfinite(whole).all()):
         t = int((~torch.isfinite(whole)).flatten(1).any(1).nonzero()[0])
-        raise ValueError(f"{who}: the states are infinite or not a number after step {t} of {len(given)}")
+        raise ValueError(f"{who}: the states are infinite or NaN after step {t} of {len(given)}")
     return Dynamics(layers, names, given.detach(), whole)
 
 

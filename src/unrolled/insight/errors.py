@@ -68,7 +68,7 @@ def losses(model: Model, numbers: np.ndarray, top: int = 5, contexts: tuple[int,
     ((5,), (5, 2), True)
     """
     if len(numbers) < 2:
-        raise ValueError(f"losses: {len(numbers)} symbols, expected at least two: the first is given")
+        raise ValueError(f"losses: expected at least two symbols, got {len(numbers)}: the first one is not predicted")
     device = device_of(model)
     stream = torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)
     made: list[Tensor] = []
@@ -136,7 +136,7 @@ def by_cause(loss: np.ndarray, causes: Mapping[str, np.ndarray], likely: float =
     groups = []
     for name, holds in causes.items():
         if np.shape(holds) != loss.shape:
-            raise ValueError(f"by_cause: {name!r} has shape {np.shape(holds)}, expected {loss.shape}, as the loss")
+            raise ValueError(f"by_cause: {name!r} has shape {np.shape(holds)}, expected {loss.shape}, like the loss")
         here = left & np.asarray(holds, dtype=bool)
         groups.append((name, here))
         left = left & ~here

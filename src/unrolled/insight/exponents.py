@@ -42,10 +42,10 @@ class Lyapunov:
     def __str__(self) -> str:
         largest = float(self.exponents[0])
         if abs(largest) < 1e-12 or not math.isfinite(largest):
-            return f"largest exponent {largest:+.3f} a step"
+            return f"largest exponent {largest:+.3f} per step"
         word = "double" if largest > 0 else "halve"
         return (
-            f"largest exponent {largest:+.4f} a step: differences {word} in {math.log(2) / abs(largest):,.1f} steps"
+            f"largest exponent {largest:+.4f} per step: differences {word} in {math.log(2) / abs(largest):,.1f} steps"
         )
 
 
@@ -97,12 +97,12 @@ def lyapunov(
     """
     who = "lyapunov"
     if type(count) is not int or count < 1:
-        raise ValueError(f"{who}: count must be a whole number from 1, got {count!r}")
+        raise ValueError(f"{who}: count must be an integer of at least 1, got {count!r}")
     system = dynamics(who, model, x, state, layer)
     T, N, S = len(system.x), system.x.shape[1], system.size
     skip = T // 10 if skip is None else skip
     if type(skip) is not int or skip < 0 or T - 2 * skip < 1:
-        raise ValueError(f"{who}: skip={skip!r} leaves nothing of {T} steps to count")
+        raise ValueError(f"{who}: skip={skip!r} leaves none of the {T} steps to measure")
     k = min(count, S)
     generator = torch.Generator().manual_seed(0)
     q, _ = torch.linalg.qr(torch.randn(N, S, k, dtype=torch.float64, generator=generator))

@@ -1,4 +1,4 @@
-"""Everything that a report says of a model and one sequence of symbols."""
+"""Everything that a report says about a model and one sequence of symbols."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def examine(
     notes: list[str] = []
     if T < 2:
         few = "no symbols" if T == 0 else "one symbol"
-        notes.append(f"The text has {few}: a model needs at least two to say anything of.")
+        notes.append(f"The text has {few}; a report needs at least two.")
         return Findings(list(symbols), names, unknown, notes=notes)
     named = _named(model, numbers, notes)
     states = [key for key in state_names(model) if key in named]
@@ -133,7 +133,7 @@ def examine(
     lost = losses(model, numbers, contexts=CONTEXTS)
     divided: list[Cause] = []
     if not np.isfinite(lost.loss).all():
-        notes.append("The model's scores are not finite: its weights are not usable, and errors cannot be judged.")
+        notes.append("The model's scores are not finite. Its weights are damaged, so no errors are shown.")
     elif causes is not None:
         divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED)))
     gradient = _gradient(model, numbers, notes)
@@ -163,7 +163,7 @@ def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
         return {}
     finite = {key: values for key, values in named.items() if np.isfinite(values).all()}
     for layer, name in sorted(named.keys() - finite.keys()):
-        notes.append(f"{name} of layer {layer + 1} is not finite over this text, and is left out.")
+        notes.append(f"{name} of layer {layer + 1} is left out: it is not finite everywhere on this text.")
     return finite
 
 
@@ -171,7 +171,7 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
     """How far back one loss is felt: the text as sequences side by side, each with the loss of its last step."""
     steps = min(LAGS, len(numbers) // 4)
     if steps < FEWEST_LAGS:
-        notes.append(f"The text is too short to follow gradients back: it has {len(numbers):,} symbols.")
+        notes.append(f"The text is too short to measure gradients through time: it has {len(numbers):,} symbols.")
         return None
     side_by_side = len(numbers) // (steps + 1)
     cut = np.asarray(numbers[-side_by_side * (steps + 1) :], dtype=np.int64).reshape(side_by_side, steps + 1)
@@ -179,7 +179,7 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
     try:
         return gradient_through_time(model, sequences[:-1], sequences[-1])
     except Exception as error:  # as above
-        notes.append(f"Gradients could not be followed back: {type(error).__name__}: {error}")
+        notes.append(f"The gradient through time could not be measured: {type(error).__name__}: {error}")
         return None
 
 
@@ -206,7 +206,7 @@ def _followers(
             warnings.simplefilter("always")
             found = units(looked_at, features, each=3)
     except ValueError as error:
-        notes.append(f"No units can be compared with the text: {error}.")
+        notes.append(f"Units could not be compared with the text: {error}.")
         return []
     notes += [f"{one.message}." for one in said]
     return found

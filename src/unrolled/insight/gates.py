@@ -18,12 +18,12 @@ Named = dict[tuple[int, str], np.ndarray]
 def gates(model: nn.Module, x: Tensor, state: Any = None) -> Named:
     """Every tensor that the equations name, at every step of every layer, in evaluation.
 
-    Works for every cell, one of your own included: the names are those of its ``step``.
+    Works for every cell, including your own. The names are the ones that ``step`` uses.
 
     Shapes:
         x: what the model or layer takes: symbols (T, N) or vectors (T, N, D), or one sequence without its N. Each
-        array (T, N, width), N being 1 then; what is not one vector a sequence, such as a slice of a parameter, is
-        left out, and further dimensions become one.
+        array (T, N, width), with N = 1 in that case. A value that is not one vector per sequence, such as a slice
+        of a parameter, is left out. Further dimensions are flattened.
 
     Arguments:
         model: a `Model`, a `Stack`, `LSTM`, `GRU` or `Elman`, or one `Recurrent` or `Bidirectional` layer.

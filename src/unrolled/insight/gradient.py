@@ -30,7 +30,7 @@ class GradientThroughTime:
         norms: ||dL/ds|| of each state, that many steps back; over all sequences.
         kept: of each layer whose cell names the gate that keeps its state, the product of that gate over the last
             k steps: the root of its mean square over units and sequences. It is 1 at lag 0.
-        decay: slope of log norm against lag, by state; not a number where there are too few steps.
+        decay: slope of log norm against lag, by state; NaN where there are too few steps.
         radius: spectral radius of each recurrent matrix, by layer and gate.
         verdicts: in words, by state.
         fitted: first and last lag of the slopes.
@@ -53,7 +53,7 @@ class GradientThroughTime:
 
     @property
     def verdict(self) -> Verdict:
-        """That of the state in which the gradient lives longest: what reaches it can be learnt."""
+        """The verdict on the state in which the gradient lasts longest."""
         told = {name: v for name, v in self.verdicts.items() if v.kind != "unknown"} or self.verdicts
         return told[max(told, key=lambda name: (told[name].kind == "exploding", told[name].rate))]
 
@@ -68,7 +68,7 @@ class GradientThroughTime:
         return replace(self, verdicts=self.verdicts | made)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as numbers, lists and words; what is infinite or not a number is None."""
+        """Everything as numbers, lists and words; infinite values and NaN are None."""
         words = {name: asdict(v) | {"words": str(v)} for name, v in self.verdicts.items()}
         fields = {
             name: getattr(self, name) for name in ("lags", "norms", "kept", "decay", "radius", "fitted", "loss")
@@ -94,8 +94,8 @@ def gradient_through_time(
 
         dL_T/ds_{T-k} = dL_T/ds_T  J_T J_{T-1} ... J_{T-k+1}        J_t = ds_t/ds_{t-1}, all states together
 
-    Works for every cell, one of your own included. A state is differentiated as the next step receives it, and the
-    first one also as the layer gives it out: of an LSTM, c_T itself has no gradient, since no later step reads it.
+    Works for every cell, including your own. A state is differentiated as the next step receives it, and the
+    first state also as the output of the layer. In an LSTM, c_T itself has no gradient, since no later step reads it.
     A cell that runs backward in time is followed into the future. Everything is computed in float64, on a copy.
 
     Shapes:
@@ -118,7 +118,7 @@ def gradient_through_time(
 
     Raises:
         ValueError: the model has no recurrent layers, or an argument does not fit. A sequence shorter than ``lags``
-            is none: ``notes`` says so.
+            is not an error; ``notes`` says so.
 
     Source:
         J. Hochreiter (1991); Y. Bengio, P. Simard & P. Frasconi (1994); R. Pascanu, T. Mikolov & Y. Bengio (2013).
@@ -132,15 +132,15 @@ def gradient_through_time(
     made = opened(who, model, x, state)
     broken = [name for name, p in model.named_parameters() if bool(torch.isnan(p).any())]
     if broken:
-        raise ValueError(f"{who}: {broken[0]} has entries that are not a number: these weights are not usable")
+        raise ValueError(f"{who}: {broken[0]} contains NaN: these weights are not usable")
     if not bool(torch.isfinite(made.x).all()):
-        raise ValueError(f"{who}: x has entries that are infinite or not a number")
+        raise ValueError(f"{who}: x contains infinite values or NaN")
     T = len(made.x)
     if lags is not None and (type(lags) is not int or lags < 1):
-        raise ValueError(f"{who}: lags must be a whole number from 1, got {lags!r}")
+        raise ValueError(f"{who}: lags must be an integer of at least 1, got {lags!r}")
     if fit is not None and not (_whole(fit) and len(fit) == 2 and 0 <= fit[0] <= fit[1] - FEWEST + 1):
         raise ValueError(
-            f"{who}: fit must be the first and the last lag of the slope, {FEWEST} lags or more, such as (10, 100), "
+            f"{who}: fit must be the first and last lag of the slope, at least {FEWEST} lags, such as (10, 100), "
             f"got {fit}"
         )
     ways = directions(made.layers)
@@ -152,7 +152,7 @@ def gradient_through_time(
     longest = max((o if not ways[w].reverse else T - 1 - o) for w, o in origins.items())
     notes = []
     if lags is not None and lags > longest:
-        notes.append(f"lags up to {longest} are shown: {lags} were asked for, and the sequence has {T} steps")
+        notes.append(f"lags are shown up to {longest}, not {lags}: the sequence has only {T} steps")
     K = longest if lags is None else min(lags, longest)
     norms: Curves = {}
     for (way, layer), record in zip(ways.items(), recorded.records, strict=True):
@@ -184,11 +184,9 @@ def _fitted(fit: tuple[int, int] | None, K: int, notes: list[str]) -> tuple[int,
     if fit[1] <= K:
         return fit
     if K - fit[0] + 1 >= FEWEST:
-        notes.append(f"slopes are fitted up to lag {K}: {fit[1]} was asked for")
+        notes.append(f"slopes are fitted up to lag {K}, the last one, not {fit[1]}")
         return fit[0], K
-    notes.append(
-        f"slopes are fitted from lag {usual[0]} to {K}: {fit[0]} to {fit[1]} was asked for, and lag {K} is the last"
-    )
+    notes.append(f"slopes are fitted from lag {usual[0]} to {K}, not {fit[0]} to {fit[1]}: lag {K} is the last one")
     return usual
 
 
@@ -203,7 +201,7 @@ def _origins(who: str, made: Opened, ways: dict[str, Recurrent], at: int | None)
     if at is None:
         at = T // 2 if len(reverse) == 2 else 0 if reverse == {True} else T - 1
     if not -T <= at < T:
-        raise ValueError(f"{who}: at={at} is no step of a sequence of {T}")
+        raise ValueError(f"{who}: at={at} is out of range: the sequence has {T} steps")
     return dict.fromkeys(ways, at % T)
 
 
@@ -236,16 +234,16 @@ def _loss(
     if loss is not None:
         value = loss(y)
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise ValueError(f"{who}: loss must give one number, of outputs {tuple(y.shape)}")
+            raise ValueError(f"{who}: loss must return one number for outputs of shape {tuple(y.shape)}")
         if not value.requires_grad:
-            raise ValueError(f"{who}: loss must depend on the outputs: it gave a number without a gradient")
-        return value.reshape(()), f"the loss that was given, at step {at}"
+            raise ValueError(f"{who}: loss must depend on the outputs, but it returned a number without a gradient")
+        return value.reshape(()), f"the given loss at step {at}"
     if targets is None:
         u = torch.randn(y.shape[1:], dtype=y.dtype, generator=torch.Generator().manual_seed(seed))
-        return (y * (u / u.norm())).sum() / N, f"a random direction of the outputs of step {at}"
+        return (y * (u / u.norm())).sum() / N, f"a random projection of the outputs of step {at}"
     if model is None or not hasattr(model.head, "loss"):
         raise ValueError(
-            f"{who}: targets belong to a Model whose head has a loss; give loss=, a function of the outputs"
+            f"{who}: targets need a Model whose head has a loss; pass loss=, a function of the outputs, instead"
         )
     targets = targets.detach().cpu()
     targets = targets.double() if targets.is_floating_point() else targets
@@ -283,7 +281,7 @@ def _kept(made: Opened, origins: dict[str, int], K: int) -> tuple[Curves, list[s
             first = first[layer.reverse]
         named = layer.gates(inputs_of(made, k), first)
         if cell.keeps not in named:
-            notes.append(f"layer {way}: the equation of {kind} has nothing of the name {cell.keeps!r}")
+            notes.append(f"layer {way}: the equation of {kind} does not contain {cell.keeps!r}")
             continue
         steps = _back(named[cell.keeps].numpy(), origins[way], layer.reverse)[:K]
         product = np.concatenate([np.ones((1, *steps.shape[1:])), np.cumprod(steps, axis=0)])

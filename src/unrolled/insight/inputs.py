@@ -25,7 +25,7 @@ def check_present(who: str, model: nn.Module, x: Any, state: Any = None) -> None
         raise ValueError(f"{who}: x must be a tensor, got {type(x).__name__}")
     if x.is_meta or any(s.is_meta for s in tensors(state)):
         name = "x" if x.is_meta else "state"
-        raise ValueError(f"{who}: {name} is on the meta device, which holds no numbers; give one that does")
+        raise ValueError(f"{who}: {name} is on the meta device, which holds no numbers; pass a tensor with values")
     check_weights(who, model)
 
 
@@ -35,7 +35,7 @@ def check_weights(who: str, model: nn.Module) -> None:
         if p.is_meta:
             raise ValueError(
                 f"{who}: {name} is on the meta device, which holds no numbers; "
-                "make the model on a real device, or give it weights first"
+                "create the model on a real device, or load its weights first"
             )
 
 
@@ -52,7 +52,7 @@ def recurrent_part(who: str, model: nn.Module) -> Part:
         return inner
     raise ValueError(
         f"{who}: {type(model).__name__} is neither a Model, a Stack, an LSTM, GRU or Elman, nor a Recurrent or "
-        "Bidirectional layer; give its recurrent layers"
+        "Bidirectional layer; pass its recurrent layers"
     )
 
 
@@ -80,7 +80,7 @@ def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tu
             raise ValueError(f"{who}: {given}, which the model's encoder cannot read: {why}") from error
         if model.graph.startswith("one"):
             x = x.unsqueeze(0)
-        given += f", {tuple(x.shape)} behind the encoder"
+        given += f", {tuple(x.shape)} after the encoder"
     alone = x.dim() == 2
     if alone:
         x = x.unsqueeze(1)
@@ -90,6 +90,6 @@ def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tu
     D = (part.layers[0] if isinstance(part, Stack) else part).input_size
     if x.dim() != 3 or not x.shape[0] or not x.shape[1] or x.shape[2] != D or not x.is_floating_point():
         raise ValueError(
-            f"{who}: {given}; the layers take numbers (T, N, D), or (T, D) for one sequence, T and N from 1, D = {D}"
+            f"{who}: {given}; expected floats (T, N, D), or (T, D) for one sequence, with T and N at least 1, D = {D}"
         )
     return x, state, alone

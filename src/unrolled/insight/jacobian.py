@@ -73,8 +73,8 @@ def jacobian_spectrum(
 
         J_t = d(h_t, c_t, ...)/d(h_{t-1}, c_{t-1}, ...)        sigma(J_t)        log sigma(J_t J_{t-1} ... J_{t-k+1})
 
-    A product of many steps has singular values of very different size, which a matrix of numbers does not hold side
-    by side. The smaller ones are found by QR, step by step along the product and back, in logarithms.
+    The singular values of a product of many steps differ so much in size that one matrix of floats cannot hold them
+    all. The smaller ones are found by QR, step by step along the product and back, in logarithms.
 
     Shapes:
         x: symbols (T, N) or vectors (T, N, D), as the model takes them; one sequence also without its N.
@@ -82,9 +82,9 @@ def jacobian_spectrum(
     Arguments:
         model: a `Model`, `Stack`, `LSTM`, `GRU`, `Elman` or `Recurrent`, of any cells, in one direction.
         layer: from 1; None for the states of all layers together.
-        over: numbers of steps k whose products are looked at; None: 10 and 100, as far as there are so many. In
-            place of one above T the product of all T steps is shown, and ``notes`` says so.
-        count: how many of a product's singular values, the largest; None for all S.
+        over: the lengths k of the products, in steps; None: 10 and 100, as far as the sequence has that many. A
+            length above T is replaced by T, and ``notes`` says so.
+        count: how many of the largest singular values of each product; None for all S.
         sequence: which of the N.
         state: before the first step; one entry a layer, for a single layer its own.
 
@@ -106,18 +106,18 @@ def jacobian_spectrum(
     usual = over is None
     over = USUAL if over is None else [over] if isinstance(over, int) else over
     if any(type(k) is not int or k < 1 for k in over):
-        raise ValueError(f"{who}: over must be whole numbers from 1, got {list(over)}")
+        raise ValueError(f"{who}: over must contain integers of at least 1, got {list(over)}")
     if count is not None and (type(count) is not int or count < 1):
-        raise ValueError(f"{who}: count must be None or a whole number from 1, got {count!r}")
+        raise ValueError(f"{who}: count must be None or an integer of at least 1, got {count!r}")
     system = dynamics(who, model, x, state, layer)
     T, N, S = len(system.x), system.x.shape[1], system.size
     if not -N <= sequence < N:
-        raise ValueError(f"{who}: sequence must be one of the {N} there are, got {sequence}")
+        raise ValueError(f"{who}: sequence must be an index from {-N} to {N - 1}, got {sequence}")
     if T * S * S * 8 > _MOST:
-        raise ValueError(f"{who}: {T} Jacobians of {S} x {S} do not fit; give fewer steps, or one layer=")
+        raise ValueError(f"{who}: {T} Jacobians of {S} x {S} need more than 2 GiB; pass fewer steps, or layer=")
     jacobians = np.stack([j.numpy() for j in system.jacobians(sequence)])
     long = [] if usual else [k for k in over if k > T]
-    notes = [f"the product of all {T} steps is shown: {k} were asked for, and the sequence has {T}" for k in long]
+    notes = [f"the product is shown over {T} steps, not {k}: the sequence has only {T}" for k in long]
     products = {}
     for k in sorted({min(k, T) for k in over if k <= T or not usual}):
         ends = range(T - (T // k - 1) * k, T + 1, k)

@@ -54,7 +54,7 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     check_present(who, model, x, state)
     if isinstance(model, Model) and model.graph.startswith("one"):
         raise ValueError(
-            f"{who}: a {model.graph} model has one input; give its .stack and the stack's inputs (T, N, D)"
+            f"{who}: a {model.graph} model has a single input; pass its .stack and the inputs of the stack (T, N, D)"
         )
     twin = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
     part = recurrent_part(who, twin)
@@ -65,13 +65,13 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     else:
         layers, state = [part], None if state is None else (state,)
     if state is not None and len(state) != len(layers):
-        raise ValueError(f"{who}: state has {len(state)} entries, expected one a layer: {len(layers)}")
+        raise ValueError(f"{who}: state has {len(state)} entries, expected one per layer: {len(layers)}")
     for layer in directions(layers).values():
         layer.checkpoint = None
         layer.backend = "auto" if layer.backend == "torch" else layer.backend
         if layer.cell.constants and len(layer.cell.all_constants((), x)) != len(layer.cell.constants):
             wanted = ", ".join(layer.cell.constants)
-            raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model knows")
+            raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model can supply")
     return Opened(layers, x, state, twin if isinstance(twin, Model) else None, alone)
 
 

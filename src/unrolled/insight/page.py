@@ -137,7 +137,7 @@ def scales() -> str:
     units = "".join(f'<i class="u{k}"></i>' for k in range(_SHADES))
     most = NATS * (_LOSSES - 1)
     return (
-        f'<p class="scale" id="losses">loss 0 <span>{losses}</span> {most:.1f} nats and more</p>'
+        f'<p class="scale" id="losses">loss 0 <span>{losses}</span> {most:.1f} nats or more</p>'
         f'<p class="scale" id="values" hidden>unit low <span>{units}</span> high</p>'
     )
 

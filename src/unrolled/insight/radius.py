@@ -15,20 +15,20 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
 
         rho(W) = max_k |lambda_k(W)|
 
-    For h_t = tanh(W h_{t-1} + ...) near zero a gradient goes like rho^k over k steps; tanh' < 1 takes from that, and
-    a W that is not normal adds to it at first. The matrices are those under the name of a state, of the innermost
-    cell: its `Gates`, by their names, or any map with a ``weight``, by number. A cell that keeps its matrices
-    elsewhere has none here.
+    For h_t = tanh(W h_{t-1} + ...) near zero, a gradient scales like rho^k over k steps. tanh' < 1 makes it smaller,
+    and a W that is not normal makes it larger at first. The matrices are the ones that the innermost cell keeps
+    under the name of a state: `Gates`, by gate name, or any module with a ``weight``, by number. Matrices kept
+    elsewhere are not found.
 
     Raises:
-        ValueError: it is no cell, or its weights are on the meta device.
+        ValueError: it is not a cell, or its weights are on the meta device.
 
     >>> cell = unrolled.ElmanCell(4, 8)  # begins orthogonal
     >>> round(spectral_radius(cell)["h"], 6)
     1.0
     """
     if not isinstance(cell, Cell):
-        raise ValueError(f"spectral_radius: expected a cell, got {type(cell).__name__}; give one layer's .cell")
+        raise ValueError(f"spectral_radius: expected a cell, got {type(cell).__name__}; pass the .cell of one layer")
     check_weights("spectral_radius", cell)
     inner = getattr(cell, "innermost", cell)
     found = {}

@@ -75,7 +75,7 @@ def report(about: About, kept: Record, found: Findings | None) -> Report:
     head = [
         f"<header><h1>{text(about.title)}</h1>",
         f'<p class="soft">{text(about.model)}</p>',
-        f'<p class="soft">Looked at while reading {text(about.origin)}.</p>' if about.origin else "",
+        f'<p class="soft">Inspected while reading {text(about.origin)}.</p>' if about.origin else "",
         tiles(tiles_of(kept, found, about.unit)),
         "".join(f'<p class="note">{text(note)}</p>' for note in notes),
         listed(sentences),
@@ -83,7 +83,7 @@ def report(about: About, kept: Record, found: Findings | None) -> Report:
         "</header>",
     ]
     body = [f'<section id="{_anchor(name)}"><h2>{escape(name)}</h2>{html}</section>' for name, html in parts]
-    foot = '<footer class="soft">Made by unrolled inspect. All numbers of this page are in report.json.</footer>'
+    foot = '<footer class="soft">Made by unrolled inspect. report.json contains all numbers on this page.</footer>'
     return Report(
         html=page(f"{about.title} - unrolled", "\n".join([*head, *body, foot])),
         pictures=pictures,

@@ -30,7 +30,7 @@ def learning_curves(kept: Record) -> Any:
         axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
     _mark(kept.further, axes)
     axes.set_xlabel("updates")
-    axes.set_ylabel("loss (nats a symbol)")
+    axes.set_ylabel("loss (nats per symbol)")
     legend(axes)
     return figure
 
@@ -208,7 +208,7 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     figure, axes = new_figure()
     lengths = list(means)
     axes.plot(lengths, list(means.values()), color=COLOURS[2], marker="o", markersize=5)
-    axes.axhline(whole, color=COLOURS[1], linestyle="--", linewidth=1.2, label=f"all of the past: {whole:.2f}")
+    axes.axhline(whole, color=COLOURS[1], linestyle="--", linewidth=1.2, label=f"full context: {whole:.2f}")
     for k, mean in means.items():
         aside = {"xytext": (5, 4), "ha": "left"} if k != lengths[-1] else {"xytext": (0, 6), "ha": "center"}
         axes.annotate(f"{mean:.2f}", (k, mean), textcoords="offset points", fontsize=8, color=INK, **aside)
@@ -216,8 +216,8 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.set_xticks(lengths, [str(k) for k in lengths])
     axes.minorticks_off()
     axes.margins(y=0.15)
-    axes.set_xlabel("symbols of the past that the model sees")
-    axes.set_ylabel("mean loss (nats a symbol)")
+    axes.set_xlabel("symbols of context")
+    axes.set_ylabel("mean loss (nats per symbol)")
     legend(axes)
     return figure
 

@@ -1,4 +1,4 @@
-"""Saturation: how much of the time each gate is nearly shut, or nearly open."""
+"""Saturation: how much of the time each gate is nearly closed or nearly open."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[S
 
         low_k = share of steps with gate_k < 0.1        high_k = share of steps with gate_k > 0.9
 
-    What is a gate is seen from its values: all of them in [0, 1], and it is not a state. What lies in
-    [-1, 1] counts as saturated below -0.9 and above 0.9.
+    A value is a gate if it is not a state and always lies in [0, 1]. A value that lies in [-1, 1] counts as
+    saturated below -0.9 and above 0.9.
 
     Arguments:
         named: arrays (T, N, width) from `gates`.
         states: those that are states, from `state_names`.
 
     Raises:
-        ValueError: those are no arrays from `gates`, or an empty one.
+        ValueError: ``named`` does not come from `gates`, or one of its arrays is empty.
 
     Source:
         A. Karpathy, J. Johnson & L. Fei-Fei, "Visualizing and understanding recurrent networks" (2015),
@@ -70,7 +70,7 @@ def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[S
     ('gate', [1.0, 0.0], [0.0, 1.0])
     """
     if not isinstance(named, Mapping):
-        raise ValueError(f"saturation: expected the arrays of gates(model, x), got {type(named).__name__}")
+        raise ValueError(f"saturation: expected the arrays from gates(model, x), got {type(named).__name__}")
     found = []
     for (layer, name), values in named.items():
         if not values.size:

@@ -43,18 +43,17 @@ class Sections:
         curves = self._picture(
             draw.learning_curves(kept),
             "learning",
-            f"Loss on what was trained on, averaged between reports, and on the validation part: {_how(kept)}."
-            + _further(kept.further),
+            f"Training loss, averaged between reports, and validation loss: {_how(kept)}." + _further(kept.further),
         )
         said = ""
         if isinstance(clipped := kept.finished.get("clipped"), int | float):
             said = f" In all, {_percent(clipped)} of the updates were clipped"
             skipped = kept.finished.get("skipped")
-            said += f", and {skipped} skipped, for want of a finite gradient." if skipped else "."
+            said += f", and {skipped} skipped because the gradient was not finite." if skipped else "."
         steering = self._picture(
             draw.steering(kept),
             "clipping",
-            "Norm of the gradient before clipping, the share of updates whose gradient was clipped, and the "
+            "Norm of the gradient before clipping, share of updates whose gradient was clipped, and "
             f"learning rate.{said}",
         )
         return _grid(curves, steering)
@@ -77,24 +76,25 @@ class Sections:
         lags = self._picture(
             draw.lag_curves(kept.by_lag),
             "gradient-by-lag",
-            "In training: how strongly the loss of a single step feels each state k steps before it, in the last "
-            "probe; faint: in the first one. A straight line falls by the same factor at each step.",
+            "Recorded in training: how strongly the loss of one step depends on each state k steps earlier. "
+            "Faint lines show the first probe, the others the last. "
+            "A straight line decays by the same factor per step.",
         )
         over = self._picture(
             draw.gradient_maps(kept.by_lag, "lag k"),
             "gradient-by-lag-over-training",
-            "The same over training, from below upwards: bright is a strong gradient, and dark on the right what is "
-            "not learnt from.",
+            "The same over the course of training, from bottom to top. Bright means a strong gradient. What is dark "
+            "on the right has no influence on learning.",
         )
         position = self._picture(
             draw.gradient_maps(kept.by_position, "position in the chunk"),
             "gradient-by-position",
-            "Norm of the gradient of a whole chunk's loss at each position. Losses nearby dominate it, so it says "
-            "where gradient is, not how far back a loss is felt.",
+            "Norm of the gradient of a whole chunk's loss at each position. The nearest losses dominate it, so it "
+            "does not show how far back a single loss reaches.",
         )
         rows = [[state_label(name), *_reaches(c)] for name, c in kept.by_lag.items()]
         head = ["state", *(f"{share:.1%}".replace(".0%", "%") for share in _SHARES)]
-        told = "Steps back from which on the gradient of one loss stays under a share of its peak (last probe)"
+        told = "Steps after which the gradient of one loss stays below a share of its peak (last probe)"
         steps = f"<h3>{told}</h3>{table(head, rows)}" if rows else ""
         return _grid(now, lags, over, position, _card(steps))
 
@@ -103,8 +103,8 @@ class Sections:
         drawn = self._picture(
             draw.felt_curves(gradient),
             "gradient-through-time",
-            "The trained model on this text: how strongly the loss of one step feels each state k steps before it, "
-            "and the product of the gates that keep that state, if the cell names them.",
+            "The trained model on this text: how strongly the loss of one step depends on each state k steps "
+            "earlier, and the product of the gates that keep that state, if the cell names such a gate.",
         )
         rows = []
         for name, v in gradient.verdicts.items():
@@ -114,12 +114,12 @@ class Sections:
             rows.append([state_label(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
         head = ["state", "gradient", "steps", "slope", "radius"]
         said = [
-            f"In {state_label(gradient.verdict.state)}, where it lives longest: {gradient.verdict}.",
-            "Steps: in which it halves, or doubles. Slope: of its logarithm, a step back. Radius: the largest "
-            "spectral radius of the layer's recurrent matrices.",
+            f"In {state_label(gradient.verdict.state)}, where the gradient lasts longest: {gradient.verdict}.",
+            "Steps: the half-life, or the doubling time. Slope: the change of the natural logarithm per step back. "
+            "Radius: the largest spectral radius of the layer's recurrent matrices.",
         ]
         if exponent is not None:
-            said.append(f"Along the text, {exponent} (Lyapunov's, of the direction that lasts longest).")
+            said.append(f"Lyapunov exponents along the text: {exponent}.")
         said += [f"{note}." for note in gradient.notes]
         words = "".join(f'<p class="soft">{text(line)}</p>' for line in said)
         return drawn + _card(f"<h3>Does the gradient vanish?</h3>{table(head, rows)}{words}")
@@ -131,18 +131,19 @@ class Sections:
         scatter = self._picture(
             draw.saturation_scatter(found.saturation),
             "saturation",
-            "Each dot is a unit's gate: how much of the time it is nearly open, against nearly shut. On the dotted "
-            "line it is always one of both; at a corner it does not move at all (Karpathy, Johnson & Fei-Fei 2015).",
+            "Each dot is one unit: the share of time its gate is nearly open, against the share it is nearly closed. "
+            "On the dotted line the gate is always one or the other. At either end of that line it does not "
+            "move at all (Karpathy, Johnson & Fei-Fei 2015).",
         )
         over = self._picture(
             draw.gate_map(found.means, [visible(s).replace("\n", "↵") for s in found.symbols]),
             "gates",
-            "The mean of each gate over its units, symbol by symbol, at the beginning of the text.",
+            "Mean of each gate over its units, symbol by symbol, for the beginning of the text.",
         )
         none = (
             ""
             if found.gates
-            else "<p>This cell has no gates: nothing that its equation names stays between 0 and 1.</p>"
+            else "<p>This cell has no gates: apart from its states, no value stays between 0 and 1.</p>"
         )
         rows = [
             [
@@ -159,9 +160,9 @@ class Sections:
         ]
         head = ["name", "kind", "mean", "near low end", "near high end", "units always low", "always high", "units"]
         told = (
-            f"Near an end: a gate below {NEAR:g} or above {1 - NEAR:g}, anything else below {NEAR - 1:g} or above "
-            f"{1 - NEAR:g}. Always: in more than {_ALWAYS:.0%} of the steps. A forget gate that is always high keeps "
-            "its unit's memory; units that saturate at both ends count or switch."
+            f"Near an end: a gate is below {NEAR:g} or above {1 - NEAR:g}, any other value below {NEAR - 1:g} or "
+            f"above {1 - NEAR:g}. Always: in more than {_ALWAYS:.0%} of the steps. A forget gate that is always high "
+            "preserves its unit's memory. A unit that saturates at both ends acts as a switch or a counter."
         )
         return f'{none}{_grid(scatter, over)}{_card(table(head, rows))}<p class="soft">{text(told)}</p>'
 
@@ -170,23 +171,23 @@ class Sections:
         if not found.followers:
             return ""
         following = found.following
-        head = ["feature", "unit", "r", "r where chosen", "p"]
+        head = ["feature", "unit", "r", "r on selection half", "p"]
         best = [u for k, u in enumerate(following) if u.feature not in {v.feature for v in following[:k]}]
         first, rest = best, [u for u in following if u not in best]
         made = _card(table(head, [_follower(u) for u in first])) if first else ""
         if rest:
             more = table(head, [_follower(u) for u in rest])
-            made += f"<details><summary>{len(rest)} more units that follow these</summary>{_card(more)}</details>"
+            made += f"<details><summary>{len(rest)} more units for these features</summary>{_card(more)}</details>"
         told = (
-            "Units are chosen on the first half of the text; r is the correlation on the second half, and p how "
-            "often any of the units chosen correlates as well with its feature once the features are moved along the "
-            f"text. A unit is listed if its feature explains at least {EXPLAINED:.0%} of its variance (|r| from "
-            f"{EXPLAINED**0.5:.2f}) and p is at most {BY_CHANCE:g}: of {1 / BY_CHANCE:.0f} texts with nothing to "
-            "follow, one has a unit listed."
+            "Units are selected on the first half of the text; r is their correlation on the second half. p is "
+            "how often any of the selected units correlates as strongly with its feature after the features have "
+            f"been shifted along the text. A unit is listed if its feature explains at least {EXPLAINED:.0%} of its "
+            f"variance (|r| of {EXPLAINED**0.5:.2f} or more) and p is at most {BY_CHANCE:g}. One in "
+            f"{1 / BY_CHANCE:.0f} texts lists a unit by chance alone."
         )
         named = {u.feature for u in following}
         missing = [u.feature for u in found.followers if u.feature not in named]
-        lost = f"No unit follows: {', '.join(dict.fromkeys(missing))}." if missing else ""
+        lost = f"No unit tracks: {', '.join(dict.fromkeys(missing))}." if missing else ""
         return f'{made}<p class="soft">{text(told)} {text(lost)}</p>{self._excerpts(found, best)}'
 
     def errors(self, found: Findings) -> str:
@@ -197,24 +198,24 @@ class Sections:
         causes = self._picture(
             draw.cause_bars(found.causes),
             "causes",
-            "The total loss, divided: an error is a symbol with a probability below a half, and belongs to the first "
-            f"cause, from above, that fits it. Long memory: the last {REMEMBERED} {self.unit}s alone make the loss "
-            "larger by at least half a nat.",
+            "The total loss, divided by cause. A symbol is an error if its probability is below one half. "
+            "Each error is assigned to the first cause, from the top, that applies. Long memory: with only the "
+            f"last {REMEMBERED} {self.unit}s as context the loss grows by at least half a nat.",
         )
         means = {k: float(v.mean()) for k, v in lost.short.items() if k in CONTEXTS}
         context = self._picture(
             draw.context_curve(means, float(lost.loss.mean())),
             "context",
-            f"Mean loss when the model starts afresh so many {self.unit}s before each {self.unit}: what lies "
-            "between a point and the dashed line is memory from further back.",
+            f"Mean loss when the model starts afresh that many {self.unit}s before each {self.unit}. The gap "
+            "between a point and the dashed line is what memory from further back is worth.",
         )
-        told = ["the first symbol is given", *(_told(found, lost, t) for t in range(len(lost.loss)))]
+        told = ["the first symbol is given, not predicted", *(_told(found, lost, t) for t in range(len(lost.loss)))]
         loss = np.concatenate([[np.nan], lost.loss])
         labels = [_which(t) + (f": {t.follows}" if t.follows else "") for t in found.traces]
         choice = chooser(labels, [t.values for t in found.traces])
         text_in_colours = (
             f"<h3>The text, {self.unit} by {self.unit}</h3>{choice}{scales()}"
-            f'<p id="told">Point at a {self.unit} to see its loss and what was expected.</p>'
+            f'<p id="told">Point at a {self.unit} to see its loss and what the model expected.</p>'
             f"{reader(found.symbols, found.unknown, loss, told)}"
         )
         return f"{_grid(causes, context)}{text_in_colours}{self._surprises(found, lost)}"
@@ -225,7 +226,7 @@ class Sections:
             f"Update {w['update']}: {w['cause']}. {w['evidence']}. What to try: {w['cure']}." for w in kept.warnings
         ]
         if not lines:
-            return "<p>Training gave none.</p>" if len(kept.train["update"]) else ""
+            return "<p>Training gave no warnings.</p>" if len(kept.train["update"]) else ""
         return "".join(f'<p class="note">{text(line)}</p>' for line in lines)
 
     def _picture(self, figure: Any, name: str, caption: str) -> str:
@@ -252,15 +253,15 @@ class Sections:
             rows.append(
                 [before[-40:], _name(found.symbols[t + 1]), f"{lost.loss[t]:.2f}", _expected(found, lost, t, 3)]
             )
-        head = ["after", "came", "nats", "expected"]
+        head = ["context", "actual", "loss (nats)", "expected"]
         return f"<h3>The largest surprises</h3>{_card(table(head, rows, code=(0, 1, 3)))}"
 
 
 def _how(kept: Record) -> str:
     """How validation was scored while training, and at its end."""
     whole = kept.whole_validation
-    best = "" if whole is None else f"; the best weights on the whole part have {whole:.3f} nats"
-    return f"an estimate from stretches of it, while training{best}"
+    best = "" if whole is None else f". On the whole part, the best weights have a loss of {whole:.3f} nats"
+    return f"during training it is estimated from samples of the validation part{best}"
 
 
 def _grid(*figures: str) -> str:
@@ -287,7 +288,7 @@ def _reaches(c: Curves) -> list[str]:
 
 def _told(found: Findings, lost: Losses, t: int) -> str:
     """What is told of symbol t + 1."""
-    unknown = ", which the model never saw" if found.unknown[t + 1] else ""
+    unknown = " (unknown to the model)" if found.unknown[t + 1] else ""
     name = _name(found.symbols[t + 1])
     p = _percent(np.exp(-lost.loss[t]))
     return f"{name}{unknown}: {lost.loss[t]:.2f} nats, p = {p}; expected: {_expected(found, lost, t)}"
@@ -313,4 +314,4 @@ def _further(updates: Sequence[float]) -> str:
     if not updates:
         return ""
     shown = ", ".join(f"{update:,.0f}" for update in updates)
-    return f" Dotted: a further budget, with a schedule of its own, begins after update {shown}."
+    return f" Dotted lines mark where training continued with a new budget and schedule: update {shown}."

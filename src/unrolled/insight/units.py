@@ -73,9 +73,9 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
     named = {key: v[:, None] if v.ndim == 2 else v for key, v in named.items()}
     T, N = next(iter(named.values())).shape[:2]
     if T < 20:
-        raise ValueError(f"units: {T} steps, expected at least 20: half of them pick, the others tell")
+        raise ValueError(f"units: {T} steps, expected at least 20: one half selects units, the other tests them")
     if not N:
-        raise ValueError("units: the arrays hold no sequences")
+        raise ValueError("units: the arrays contain no sequences (N = 0)")
     for (layer, name), v in named.items():
         if v.shape[:2] != (T, N):
             raise ValueError(f"units: {name} of layer {layer + 1} has (T, N) = {v.shape[:2]}, others {(T, N)}")
@@ -115,7 +115,7 @@ def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
             raise TypeError
         feature = feature.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"units: feature {label!r} must be numbers or bools, one a step") from error
+        raise ValueError(f"units: feature {label!r} must be numbers or bools, one per step") from error
     if feature.ndim == 1:
         feature = np.repeat(feature[:, None], N, axis=1)
     if feature.shape != (T, N):
@@ -124,7 +124,7 @@ def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
 
 
 def _left_out(what: str) -> None:
-    warnings.warn(f"units: {what} left out: infinite or not a number at some steps", stacklevel=3)
+    warnings.warn(f"units: left out {what}, which is infinite or NaN at some steps", stacklevel=3)
 
 
 def _is_constant(values: np.ndarray) -> bool:

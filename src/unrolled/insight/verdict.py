@@ -17,12 +17,12 @@ SMALLEST = 1e-290
 """Smaller norms are not fitted: float64 ends near 1e-308, and loses digits before."""
 
 FEWEST = 3
-"""Fewer points have no slope that says anything."""
+"""A slope needs at least this many points."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of the gradient of one state.
+    """How the gradient of one state develops through time.
 
     Fields:
         state: which, such as ``"1.c"``.
@@ -80,16 +80,16 @@ def verdict(
     if not np.isfinite(curve).all():
         k = int(np.flatnonzero(~np.isfinite(curve))[0])
         return Verdict(
-            state, "exploding", math.inf, 0.0, f"infinite or not a number from lag {k} on", _calm(way, radius)
+            state, "exploding", math.inf, 0.0, f"it is infinite or NaN from lag {k} on", _calm(way, radius)
         )
     alive = np.flatnonzero(curve)
     if not len(alive):
-        return Verdict(state, "unknown", math.nan, math.inf, "this loss has no gradient with respect to it")
+        return Verdict(state, "unknown", math.nan, math.inf, "the loss does not depend on this state")
     ended = f"; it is zero from lag {alive[-1] + 1} on" if alive[-1] < K else ""
     if math.isnan(slope):
         if ended and alive[-1] < K / 2:
             return Verdict(state, "vanishing", -math.inf, 0.0, ended[2:], _keep(way, cell, kept))
-        return Verdict(state, "unknown", math.nan, math.inf, f"{K + 1} lags are too few for a slope")
+        return Verdict(state, "unknown", math.nan, math.inf, f"{K + 1} lags are too few to fit a slope")
     steps = math.log(2) / abs(slope) if slope else math.inf
     if slope * K < -math.log(FACTOR) or ended:
         why = f"half-life of {_steps(steps)}{ended}"
@@ -97,29 +97,29 @@ def verdict(
     if slope * K > math.log(FACTOR):
         return Verdict(state, "exploding", slope, steps, f"doubling every {_steps(steps)}", _calm(way, radius))
     times, word = math.exp(abs(slope) * K), "half-life" if slope < 0 else "doubling time"
-    why = f"over {K} lags it "
-    why += "keeps its size" if times < 1.05 else f"changes {times:.1f} times ({word} of {_steps(steps)})"
+    changes = f"changes by a factor of {times:.1f} ({word} of {_steps(steps)})"
+    why = f"over {K} lags it " + ("keeps its size" if times < 1.05 else changes)
     return Verdict(state, "stable", slope, steps, why)
 
 
 def _steps(steps: float) -> str:
     if not math.isfinite(steps):
-        return "no number of steps"
+        return "infinitely many steps"
     return f"{steps:.1f} steps" if steps < 10 else f"{steps:,.0f} steps"
 
 
 def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
-    """What helps a gradient to last."""
+    """What helps against a gradient that vanishes."""
     inner = getattr(cell, "innermost", cell)
     product = kept.get(f"{way}.{inner.keeps}")
     if product is None or len(product) < 2:
         return (
-            "a cell with gates (LSTM, GRU), or recurrent weights that keep lengths (recurrent_init='orthogonal'; "
-            "'identity' with relu)"
+            "a cell with gates (LSTM, GRU), or recurrent weights that preserve the norm "
+            "(recurrent_init='orthogonal', or 'identity' with relu)"
         )
     return (
-        f"gates that are open at the start: the product of {inner.keeps} over {len(product) - 1} steps is "
-        f"{product[-1]:.1g} (chrono=LAG, the longest lag in steps; or a larger forget_bias)"
+        f"gates that start open: the product of {inner.keeps} over {len(product) - 1} steps is "
+        f"{product[-1]:.1g} (set chrono=LAG to the longest lag in steps, or raise forget_bias)"
     )
 
 

@@ -17,8 +17,8 @@ def findings_in_words(kept: Record, found: Findings | None, unit: str, frequenci
     >>> from unrolled.insight.record import record
     >>> lags = {"event": "lags", "update": 9, "by_lag": {"1.h": [1.0, 0.2, 0.05, 0.0001]}}
     >>> print(*findings_in_words(record([lags]), None, "character", None)[0].split(" of its peak "), sep="\\n")
-    In training the gradient of one loss is under a tenth
-    from 2 steps back on, under a thousandth from 3 (h, layer 1, which feels it furthest).
+    In training, the gradient of one loss falls below a tenth
+    2 steps back, and below a thousandth 3 steps back (h, layer 1, where it reaches furthest).
     """
     said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
     if found is not None:
@@ -34,22 +34,22 @@ def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str,
     """The few largest numbers, each with what it is."""
     made = []
     if (loss := _mean_loss(found)) is not None and found is not None and found.losses is not None:
-        made.append((f"{loss:.3f}", f"nats a {unit} on this text"))
+        made.append((f"{loss:.3f}", f"nats per {unit} on this text"))
         if unit == "character":
             made.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
         else:
             made.append((short(math.exp(min(loss, 700)), 1), "perplexity on this text"))
     if (whole := kept.whole_validation) is not None:
-        made.append((f"{whole:.3f}", "nats on the whole validation part, best weights"))
+        made.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))
     elif len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():
-        made.append((f"~{np.nanmin(kept.validation['loss']):.3f}", "best estimate of the validation loss, nats"))
+        made.append((f"~{np.nanmin(kept.validation['loss']):.3f}", "nats, best estimate of the validation loss"))
     if len(kept.train["update"]):
         made.append((f"{kept.train['update'][-1]:,.0f}", "updates"))
     if (back := furthest(kept.by_lag, 0.01)) is not None:
         steps = f"> {back[2] - 1}" if back[1] is None else f"{back[1]}"
-        made.append((steps, "steps until a gradient is under 1%"))
+        made.append((steps, "steps until a gradient falls below 1%"))
     if found is not None and found.following:
-        made.append((f"{len({u.feature for u in found.following})}", "readable features that units follow"))
+        made.append((f"{len({u.feature for u in found.following})}", "readable features that units track"))
     return made
 
 
@@ -64,15 +64,13 @@ def _loss(found: Findings | None, unit: str, frequencies: float | None) -> str:
         return ""
     beside = ""
     if frequencies:
-        verdict = (
-            "a table of frequencies has" if loss < frequencies else "worse than a table of frequencies, which has"
-        )
-        beside = f"; {verdict} {frequencies:.2f}"
-    return f"On these {counted(len(found.symbols), unit + 's')} the loss is {loss:.3f} nats a {unit}{beside}."
+        verdict = "better" if loss < frequencies else "worse"
+        beside = f", {verdict} than a table of frequencies ({frequencies:.2f})"
+    return f"On these {counted(len(found.symbols), unit + 's')} the loss is {loss:.3f} nats per {unit}{beside}."
 
 
 def _memory(found: Findings | None, unit: str) -> str:
-    """What the past before the last few symbols is good for."""
+    """How much the past before the last few symbols helps."""
     loss = _mean_loss(found)
     if loss is None or found is None or found.losses is None or REMEMBERED not in found.losses.short:
         return ""
@@ -80,16 +78,18 @@ def _memory(found: Findings | None, unit: str) -> str:
     if len(found.symbols) <= 2 * REMEMBERED or not math.isfinite(short):
         return ""
     gain = short - loss
-    much = f"{gain:.3f} nats are memory from further back"
+    much = f"memory from further back is worth {gain:.3f} nats"
     if gain < 0.005:
         much = (
-            "the past further back makes it worse" if gain < -0.005 else "it remembers next to nothing further back"
+            "context from further back makes the loss worse"
+            if gain < -0.005
+            else "the model remembers next to nothing from further back"
         )
-    return f"With only the last {REMEMBERED} {unit}s to see, the loss is {short:.3f}: {much}."
+    return f"With only the last {REMEMBERED} {unit}s as context the loss is {short:.3f}: {much}."
 
 
 def _gradient(kept: Record) -> str:
-    """How far back a loss is felt, by the state that feels it furthest."""
+    """How far back the gradient of a loss reaches, in the state where it reaches furthest."""
     found = []
     for name, kept_curves in kept.by_lag.items():
         curve = kept_curves.norms[-1]
@@ -99,31 +99,31 @@ def _gradient(kept: Record) -> str:
     if not found:
         return ""
     name, near, far, last = max(found, key=lambda f: (f[2] or f[3] + 1, f[1] or f[3] + 1))
-    where = f"({state_label(name)}, which feels it furthest)"
+    where = f"({state_label(name)}, where it reaches furthest)"
     if near is None:
-        return f"In training the gradient of one loss is over a tenth of its peak {last} steps back {where}."
-    told = f"In training the gradient of one loss is under a tenth of its peak from {near} steps back on"
+        return f"In training, the gradient of one loss is still above a tenth of its peak {last} steps back {where}."
+    told = f"In training, the gradient of one loss falls below a tenth of its peak {near} steps back"
     if far is None:
-        return f"{told}, and over a thousandth {last} steps back {where}."
-    return f"{told}, under a thousandth from {far} {where}."
+        return f"{told}, and is still above a thousandth {last} steps back {where}."
+    return f"{told}, and below a thousandth {far} steps back {where}."
 
 
 def _felt(found: Findings) -> str:
     if found.gradient is None:
         return ""
     told = found.gradient.verdict
-    return f"Followed back through this text, the gradient is {told.kind}: {told.why} ({state_label(told.state)})."
+    return f"On this text the gradient through time is {told.kind}: {told.why} ({state_label(told.state)})."
 
 
 def _gates(found: Findings) -> str:
     if not found.saturation:
         return ""
     if not found.gates:
-        return "The cell has no gates: nothing that its equation names stays between 0 and 1, its states apart."
+        return "The cell has no gates: apart from its states, no value in its equation stays between 0 and 1."
     most = max(found.gates, key=lambda s: max(s.low_share, s.high_share))
-    share, end = max((most.low_share, "shut"), (most.high_share, "open"))
+    share, end = max((most.low_share, "closed"), (most.high_share, "open"))
     gate = f"{most.name} of layer {most.layer + 1}"
-    return f"Of all gates, {gate} is the most often nearly {end}: {share:.0%} of the time."
+    return f"Gate {gate} saturates most: it is nearly {end} {share:.0%} of the time."
 
 
 def _units(found: Findings) -> str:
@@ -131,8 +131,8 @@ def _units(found: Findings) -> str:
         return ""
     best = found.following[0]
     return (
-        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} follows “{best.feature}” "
-        f"(r = {best.correlation:+.2f} on the half of the text that did not choose it)."
+        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} tracks “{best.feature}” "
+        f"(r = {best.correlation:+.2f} on the held-out half of the text)."
     )
 
 
@@ -141,4 +141,5 @@ def _errors(found: Findings) -> str:
     if not causes:
         return ""
     most = max(causes, key=lambda c: c.share)
-    return f"Of the total loss, {most.share:.0%} are {most.count:,} errors of the kind “{most.name}”."
+    errors = counted(most.count, "errors")
+    return f"“{most.name}” costs most: {errors} make up {most.share:.0%} of the total loss."

@@ -101,7 +101,7 @@ EXPERIMENT = Experiment(
     "test sequences wrong (Table 7, means of 10 trials)",
     criterion="the 2,000 most recent training sequences are all within 0.04 of their targets, and their mean squared "
     "error is below 0.01",
-    measure="share of 2,560 fresh sequences that are not within 0.04",
+    measure="share of 2,560 fresh sequences not within 0.04 of the target",
     settings=tuple(Setting(cell, lag) for lag in LAGS for cell in CELLS),
     run=run,
     chance=chance,

@@ -77,8 +77,8 @@ EXPERIMENT = Experiment(
     title="Temporal order at growing length, with and without clipping",
     source="R. Pascanu, T. Mikolov & Y. Bengio, On the difficulty of training recurrent neural networks, ICML 2013, "
     "section 4.1.1",
-    published="success of 5 networks of 50 units, within 5,000,000 updates, falls with the length, and more slowly "
-    "with clipping; with a regulariser too it is 100 % up to 200 (figure 7; the numbers are not printed)",
+    published="the success rate of 5 networks of 50 units, within 5,000,000 updates, falls with the length, more "
+    "slowly with clipping; with a regulariser as well it is 100 % up to 200 (figure 7; no numbers are printed)",
     criterion="fewer than 1 % of 10,000 fresh sequences are misclassified",
     measure="share of 2,560 fresh sequences misclassified",
     settings=tuple(Setting(cell, lag, v) for lag in LENGTHS for cell in ("elman",) for v in (CLIPPED, FREE)),

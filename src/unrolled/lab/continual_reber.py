@@ -139,7 +139,7 @@ EXPERIMENT = Experiment(
     "Neural Computation 12 (2000), section 4",
     published="perfect in 18 % of 100 networks with forget gates, 62 % with a falling learning rate as well, "
     "0 % without forget gates (Table 2)",
-    criterion="10 streams of 100,000 symbols each are read without one wrong prediction",
+    criterion="10 streams of 100,000 symbols each are read without a wrong prediction",
     measure="symbols before the first error, mean of 10 streams",
     settings=tuple(Setting(cell) for cell in ("lstm", "lstm1997", "gru", "elman")),
     run=run,

@@ -171,8 +171,8 @@ EXPERIMENT = Experiment(
     source="J. L. Elman, Finding structure in time, Cognitive Science 14 (1990), the fourth simulation",
     published="the tree's branches are verbs and nouns, those of the nouns animates and inanimates (figure 7); mean "
     "cosine of predictions and likelihoods 0.916; after 6 passes through 27,534 words; 31 inputs, 150 hidden units",
-    criterion="verbs, animates and inanimates each have a branch of their own, without one word on a wrong side, and "
-    "the mean cosine is at least 0.916 (where the branches join is not judged)",
+    criterion="verbs, animates and inanimates each form a separate branch, with no word on the wrong side, and "
+    "the mean cosine is at least 0.916 (where the branches join does not count)",
     measure="dendrogram purity of verbs, animates and inanimates",
     settings=SETTINGS,
     run=run,

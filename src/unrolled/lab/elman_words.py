@@ -164,8 +164,8 @@ EXPERIMENT = Experiment(
     published="the error is high where a word begins and falls along the word (figure 6), after 10 passes through "
     "200 sentences, 4,963 letters; 5 inputs, 20 hidden units",
     criterion="in fresh sentences first letters have the largest mean error of all places, and local peaks of the "
-    "error find the beginnings of words with at least twice the F1 of random peaks (ours: the paper shows the error)",
-    measure="F1 of the beginnings found at peaks of the error",
+    "error find word beginnings with at least twice the F1 of random peaks (ours: the paper shows the error)",
+    measure="F1 of word beginnings found at peaks of the error",
     settings=SETTINGS,
     run=run,
     chance=chance,

@@ -10,15 +10,15 @@ from typing import Any
 from unrolled.errors import UsageError
 
 TITLES = {
-    "latch": "What the first inputs said, through noise (Bengio 1994)",
+    "latch": "Latching the first inputs through noise (Bengio 1994)",
     "long-lag": "A symbol kept for 1,000 steps (Hochreiter & Schmidhuber 1997)",
     "adding": "The sum of two marked numbers (Hochreiter & Schmidhuber 1997)",
-    "multiplication": "Their product (Hochreiter & Schmidhuber 1997)",
+    "multiplication": "The product of two marked numbers (Hochreiter & Schmidhuber 1997)",
     "temporal-order": "Which came first, X or Y (Hochreiter & Schmidhuber 1997)",
     "clipping": "Temporal order at growing length (Pascanu 2013)",
-    "forget-bias": "The forget gate begins open or half open (Jozefowicz 2015)",
+    "forget-bias": "The forget gate's bias, on arithmetic (Jozefowicz 2015)",
     "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
-    "continual-reber": "The same as an endless stream (Gers & Schmidhuber 2000)",
+    "continual-reber": "Embedded Reber grammar as an endless stream (Gers & Schmidhuber 2000)",
     "elman-xor": "Exclusive or spread over time (Elman 1990)",
     "elman-letters": "Letters of ba, dii and guuu (Elman 1990)",
     "elman-words": "Words in a stream of letters (Elman 1990)",
@@ -127,7 +127,7 @@ class Experiment:
 def experiment(name: str) -> Experiment:
     """The experiment of that name; UsageError if there is none."""
     if name not in TITLES:
-        raise UsageError(f"there is no experiment {name!r}; there are: {', '.join(TITLES)}, or all of them: all")
+        raise UsageError(f"there is no experiment {name!r}; choose one of {', '.join(TITLES)}, or all")
     made: Experiment = import_module(f"unrolled.lab.{name.replace('-', '_')}").EXPERIMENT
     return made
 

@@ -120,7 +120,7 @@ EXPERIMENT = Experiment(
     name="forget-bias",
     title="The forget gate's bias, on arithmetic",
     source="R. Jozefowicz, W. Zaremba & I. Sutskever, An empirical exploration of recurrent network architectures, "
-    "ICML 2015, section 3.1.1; numbers of 1 digit here, of up to 8 there",
+    "ICML 2015, section 3.1.1; numbers of 1 digit here, up to 8 in the paper",
     published="accuracy on arithmetic: LSTM with bias 1 0.902, with bias 0 0.892, GRU 0.896, tanh 0.295 (Table 1)",
     criterion="0.90163 of the answers' symbols are predicted right, the accuracy of the paper's LSTM with bias 1",
     measure="share of the answers' symbols predicted right, in 1,000 fresh problems",

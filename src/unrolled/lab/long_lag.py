@@ -183,7 +183,7 @@ EXPERIMENT = Experiment(
     source="S. Hochreiter & J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.2",
     published="LSTM: 5,040 sequences for task 2a at p = 100, all of 18 trials (Table 2; BPTT and RTRL: none), and "
     "49,000 for 2c at q = p = 1,000 (Table 3, mean of 20 trials)",
-    criterion="10,000 random sequences, one behind another, without an error of 0.25 in any output at any step (2a), "
+    criterion="10,000 random sequences in a row without an error of 0.25 in any output at any step (2a), "
     "or of 0.2 at the last (2c)",
     measure="share of 1,000 fresh sequences with a larger error",
     settings=tuple(

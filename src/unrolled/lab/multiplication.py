@@ -42,7 +42,7 @@ EXPERIMENT = Experiment(
     published="LSTM: 482,000 sequences to fewer than 140 wrong of the 2,000 most recent, 1,273,000 to fewer than 13 "
     "(Table 8, means of 10 trials)",
     criterion="of the 2,000 most recent training sequences, fewer than 13 are not within 0.04 of their targets",
-    measure="share of 2,560 fresh sequences that are not within 0.04",
+    measure="share of 2,560 fresh sequences not within 0.04 of the target",
     settings=tuple(Setting(cell, 100) for cell in CELLS),
     run=run,
     chance=chance,

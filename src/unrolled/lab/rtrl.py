@@ -212,9 +212,9 @@ EXPERIMENT = Experiment(
     title="A memory longer than the window: RTRL",
     source="the method: R. Williams & D. Zipser, A learning algorithm for continually running fully recurrent neural "
     "networks, Neural Computation 1 (1989); the task is ours",
-    published="no figure for this task; the paper shows what such networks of 2 to 15 units learn in streams",
+    published="no number for this task; the paper shows what such networks of 2 to 15 units learn in streams",
     criterion="every answer is right in fresh streams of 1,000 queries",
-    measure="share of right answers",
+    measure="share of correct answers",
     settings=tuple(Setting(cell, LAG, variant) for cell in CELLS for variant in VARIANTS),
     run=run,
     chance=chance,

@@ -124,7 +124,9 @@ def run(wanted: list[Seed], folder: Path, jobs: int = 1) -> Generator[tuple[Seed
     Raises:
         RunError: another process keeps its outcomes there, or the folder cannot be written.
     """
-    with held(_made(folder), "another laboratory is at work here; wait for it, or name another folder with --out"):
+    with held(
+        _made(folder), "another process is running experiments here; wait for it, or choose another folder with --out"
+    ):
         kept = {one.experiment.name: Results(one.experiment, folder) for one in wanted}
         missing = []
         for one in wanted:

@@ -51,7 +51,7 @@ def results(calls: list[Call], jobs: int) -> Generator[tuple[int, Any], None, No
                 try:
                     good, made = connection.recv()
                 except (EOFError, ConnectionError) as error:
-                    raise RunError("a process of the laboratory was ended from outside; run it again") from error
+                    raise RunError("a worker process was killed from outside; run the command again") from error
                 if not good:
                     raise RuntimeError(f"in another process:\n{made}")
                 _give(connection, process, waiting, at_work)

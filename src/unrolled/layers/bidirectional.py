@@ -44,11 +44,11 @@ class Bidirectional(nn.Module):
         self.forward_layer = Recurrent(forward_cell, backend=backend, checkpoint=checkpoint)
         self.backward_layer = Recurrent(backward_cell, reverse=True, backend=backend, checkpoint=checkpoint)
         if forward_cell is backward_cell:
-            raise ValueError("Bidirectional: each direction needs a cell of its own, got the same twice")
+            raise ValueError("Bidirectional: each direction needs its own cell, got the same cell twice")
         if forward_cell.given_size != backward_cell.given_size:
             raise ValueError(
                 f"Bidirectional: the cells take inputs of width {forward_cell.given_size} "
-                f"and {backward_cell.given_size}, expected the same"
+                f"and {backward_cell.given_size}, expected equal widths"
             )
 
     @property
@@ -87,7 +87,7 @@ class Bidirectional(nn.Module):
             return None, None
         if not isinstance(state, tuple | list) or len(state) != 2 or any(part is None for part in state):
             raise ValueError(
-                f"Bidirectional: state must be a pair, the forward states and the backward states, got "
+                f"Bidirectional: state must be a pair (forward states, backward states), got "
                 f"{shown(state)}. Pass None for a fresh start."
             )
         return state

@@ -21,9 +21,9 @@ def check_input(name: str, x: Any, input_size: int) -> None:
     if x.dim() != 3 or x.shape[2] != input_size:
         raise ValueError(f"{name}: x has shape {tuple(x.shape)}, expected (T, N, D) with D = {input_size}")
     if not x.shape[0]:
-        raise ValueError(f"{name}: x has shape {tuple(x.shape)}: no steps")
+        raise ValueError(f"{name}: x has shape {tuple(x.shape)}, expected at least one step")
     if not x.is_floating_point():
-        raise ValueError(f"{name}: x has dtype {x.dtype}, expected a floating type")
+        raise ValueError(f"{name}: x has dtype {x.dtype}, expected a floating-point type")
 
 
 def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device) -> Tensor | None:
@@ -37,7 +37,7 @@ def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device)
     if not torch.jit.is_tracing() and (lengths.shape != (N,) or not whole):
         raise ValueError(
             f"{name}: lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}, "
-            f"expected (N,) = ({N},) whole numbers"
+            f"expected (N,) = ({N},) integers"
         )
     lengths = lengths.long()  # before it is compared, since T may not fit a smaller type
     fit = ((lengths >= 0) & (lengths <= T)).all()
@@ -77,7 +77,7 @@ def as_tensor(name: str, label: str, given: Any, device: torch.device) -> Tensor
         ValueError: it is none of these, or on the meta device, which holds no numbers.
     """
     if isinstance(given, Tensor) and given.is_meta and device.type != "meta":
-        raise ValueError(f"{name}: {label} is on the meta device, which holds no numbers; x is on {device}")
+        raise ValueError(f"{name}: {label} is on the meta device, which holds no numbers, but x is on {device}")
     if isinstance(given, Tensor):
         return given.to(device)
     if isinstance(given, np.ndarray):
@@ -117,9 +117,9 @@ def check_state(name: str, state: Any, cell: Cell, x: Tensor) -> tuple[Tensor, .
                 f"{name}: state {label} has shape {tuple(tensor.shape)}, expected (N, width) = {expected}"
             )
         if tensor.dtype != x.dtype:
-            raise ValueError(f"{name}: state {label} has dtype {tensor.dtype}, x has {x.dtype}")
+            raise ValueError(f"{name}: state {label} has dtype {tensor.dtype}, but x has {x.dtype}")
         if tensor.device != x.device:
-            raise ValueError(f"{name}: state {label} is on {tensor.device}, x is on {x.device}")
+            raise ValueError(f"{name}: state {label} is on {tensor.device}, but x is on {x.device}")
     return tuple(entries)
 
 
@@ -137,6 +137,6 @@ def check_constants(name: str, constants: tuple, cell: Cell, x: Tensor) -> None:
             and constant.dtype != x.dtype
             and not torch.is_autocast_enabled(x.device.type)
         ):
-            raise ValueError(f"{name}: constant {label} has dtype {constant.dtype}, x has {x.dtype}")
+            raise ValueError(f"{name}: constant {label} has dtype {constant.dtype}, but x has {x.dtype}")
         if constant.device != x.device:
-            raise ValueError(f"{name}: constant {label} is on {constant.device}, x is on {x.device}")
+            raise ValueError(f"{name}: constant {label} is on {constant.device}, but x is on {x.device}")

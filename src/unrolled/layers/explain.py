@@ -40,9 +40,9 @@ class Explanation:
     in_loop: int = 0
 
     def __str__(self) -> str:
-        lines = [f"{self.cell} runs on the CPU by {_NAMES[self.path]}."]
+        lines = [f"{self.cell} runs on the CPU with {_NAMES[self.path]}."]
         if self.reason:
-            lines.append(f"The engine cannot take it: {self.reason}")
+            lines.append(f"The engine cannot run it: {self.reason}")
         if self.verified:
             lines.append(self.verified)
         if not self.program:
@@ -51,9 +51,9 @@ class Explanation:
         lines += ["", "LEFT THE TIME LOOP (one matmul for many steps)", *(self.hoisted or ["nothing"])]
         lines += ["", "MERGED (one matmul for several gates)", *(self.merged or ["nothing"])]
         lines += ["", "A STEP FORWARD", self.forward, "", "A STEP BACKWARD", self.backward, ""]
-        lines.append(f"{self.saved:,} floats a step and sequence are saved for the backward pass.")
+        lines.append(f"{self.saved:,} floats per step and sequence are saved for the backward pass.")
         share = 100 * self.in_loop / max(self.operations, 1)
-        lines.append(f"{self.operations:,} operations a step and sequence, {share:.0f} % of them inside the loop.")
+        lines.append(f"{self.operations:,} operations per step and sequence, {share:.0f} % of them inside the loop.")
         return "\n".join(lines)
 
 

@@ -106,9 +106,9 @@ def runs_in_engine(cell: Cell, x: Tensor, constants: State = ()) -> bool:
 def transformed() -> str:
     """Which transformation of torch's needs every operation of the equation; empty where there is none."""
     if torch._C._are_functorch_transforms_active():
-        return "torch.func is transforming it"
+        return "a torch.func transform is active"
     if forward_ad._current_level >= 0:
-        return "it is differentiated in forward mode"
+        return "forward-mode differentiation is active"
     return ""
 
 
@@ -122,7 +122,7 @@ def _ready(cell: Cell, x: Tensor, constants: State) -> Prepared | str:
         return why
     weight = first_parameter(cell)
     if weight is not None and (weight.dtype != x.dtype or weight.device != x.device):
-        return f"the weights are {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
+        return f"the weights are {weight.dtype} on {weight.device}, but x is {x.dtype} on {x.device}"
     for name, c in zip(cell.constants, constants, strict=False):
         if c.dim() != 2 or c.dtype != x.dtype:
             return f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"

@@ -94,10 +94,10 @@ class Recurrent(nn.Module):
         check_input(name, x, self.input_size)
         weight = first_parameter(self.cell)
         if weight is not None and weight.device != x.device:
-            raise ValueError(f"{name}: x is on {x.device}, the weights are on {weight.device}")
+            raise ValueError(f"{name}: x is on {x.device}, but the weights are on {weight.device}")
         lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
         if weight is not None and weight.dtype != x.dtype and not lowered:
-            raise ValueError(f"{name}: x has dtype {x.dtype}, the weights have {weight.dtype}")
+            raise ValueError(f"{name}: x has dtype {x.dtype}, but the weights have {weight.dtype}")
         lengths = check_lengths(name, lengths, x.shape[0], x.shape[1], x.device)
         resets = check_resets(name, resets, x)
         if state is None:
@@ -135,7 +135,7 @@ class Recurrent(nn.Module):
         """
         name = f"Recurrent({type(self.cell).__name__})"
         if self.reverse:
-            raise ValueError(f"{name}: step goes forward in time, and the layer has reverse=True")
+            raise ValueError(f"{name}: step runs forward in time, but the layer has reverse=True")
         if not isinstance(x, Tensor) or x.dim() != 2 or x.shape[1] != self.input_size:
             came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
             raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {self.input_size}")
@@ -147,7 +147,7 @@ class Recurrent(nn.Module):
         made = self.cell.all_constants(given, x)
         if len(made) != len(self.cell.constants):
             wanted = ", ".join(self.cell.constants) or "none"
-            raise ValueError(f"{name}: {len(given)} constants were given, the cell has: {wanted}")
+            raise ValueError(f"{name}: got {len(given)} constants, but the cell has: {wanted}")
         check_constants(name, made, self.cell, x)
         return made
 

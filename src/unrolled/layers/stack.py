@@ -56,7 +56,7 @@ class Stack(nn.Module):
         for k, (lower, upper) in enumerate(zip(made, made[1:], strict=False)):
             if lower.output_size != upper.input_size:
                 raise ValueError(
-                    f"Stack: layer {k} has outputs of width {lower.output_size}, "
+                    f"Stack: layer {k} has outputs of width {lower.output_size}, but "
                     f"layer {k + 1} takes inputs of width {upper.input_size}"
                 )
         self.layers: Any = nn.ModuleList(made)
@@ -118,7 +118,7 @@ class Stack(nn.Module):
             return [None] * len(self.layers)
         if not isinstance(state, tuple | list) or len(state) != len(self.layers) or any(s is None for s in state):
             raise ValueError(
-                f"Stack: state must be a tuple with one entry a layer ({len(self.layers)}), got {shown(state)}. "
+                f"Stack: state must be a tuple with one entry per layer ({len(self.layers)}), got {shown(state)}. "
                 "Pass None for a fresh start."
             )
         return state

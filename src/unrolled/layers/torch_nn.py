@@ -45,7 +45,7 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
     layer: LSTM | GRU | Elman
     if isinstance(module, nn.LSTM):
         if module.proj_size:
-            raise ValueError(f"from_torch: proj_size = {module.proj_size} has no counterpart; it must be 0")
+            raise ValueError(f"from_torch: proj_size = {module.proj_size} is not supported; it must be 0")
         layer = LSTM(module.input_size, module.hidden_size, **options)
     elif isinstance(module, nn.GRU):
         layer = GRU(module.input_size, module.hidden_size, reset="after", **options)
@@ -72,14 +72,14 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
         raise ValueError(f"to_torch: expected an unrolled LSTM, GRU or Elman, got {kind(layer)}")
     if isinstance(layer, GRU) and layer.reset != "after":
         raise ValueError(
-            "to_torch: torch.nn.GRU resets after the recurrent matrix, this GRU before it; the values "
-            "would change. Make it with GRU(..., reset='after')."
+            "to_torch: torch.nn.GRU resets after the recurrent matrix, this GRU before it, so the "
+            "results would change. Create it with GRU(..., reset='after')."
         )
     for name in ("zoneout", "variational_dropout", "weight_drop"):
         if rate := getattr(layer, name):
             raise ValueError(
-                f"to_torch: this {type(layer).__name__} has {name}={rate}, which torch.nn does not know. For its "
-                f"weights alone, load the state of each cell into a layer made without {name}."
+                f"to_torch: this {type(layer).__name__} has {name}={rate}, which torch.nn does not support. To "
+                f"convert the weights alone, load the state of each cell into a layer without {name}."
             )
     weight = next(layer.parameters())
     options: dict[str, Any] = {

@@ -63,7 +63,7 @@ class Chooser:
     def __call__(self, scores: np.ndarray, u: float) -> int:
         scores = scores.astype(np.float64)
         if not np.isfinite(scores).all():
-            raise RunError("the model's scores are not finite: its weights are not usable")
+            raise RunError("the model's scores are not finite: its weights are damaged")
         scores[list(self.exclude)] = -np.inf
         if self.temperature == 0:
             return int(scores.argmax())
@@ -124,7 +124,7 @@ def _check_model(who: str, model: object) -> None:
     if not isinstance(model, Model):
         kind = model if isinstance(model, type) else type(model)
         raise TypeError(
-            f"{who}: model must be an unrolled.Model, got {kind.__name__}; a run's is unrolled.load(RUN).model"
+            f"{who}: model must be an unrolled.Model, got {kind.__name__}; for a run, pass unrolled.load(RUN).model"
         )
 
 

@@ -18,7 +18,7 @@ def device_of(model: nn.Module) -> torch.device:
     device = next(model.parameters()).device
     if device.type == "meta":
         raise ValueError(
-            f"{type(model).__name__}: its weights are on the meta device, which holds no numbers; load it again, or "
-            "give it weights on another"
+            f"{type(model).__name__}: its weights are on the meta device, which holds no numbers; load it again, "
+            "or move its weights to a real device"
         )
     return device

@@ -97,11 +97,10 @@ class Linear(nn.Module):
 def _rows(name: str, symbols: Tensor, table: Tensor) -> Tensor:
     """The row of each symbol."""
     if symbols.is_floating_point() or symbols.is_complex() or symbols.dtype == torch.bool:
-        raise ValueError(f"{name}: symbols have dtype {symbols.dtype}, expected whole numbers")
+        raise ValueError(f"{name}: symbols have dtype {symbols.dtype}, expected integers")
     try:
         return F.embedding(symbols.long(), table)
     except IndexError as error:
         raise ValueError(
-            f"{name}: symbols lie between {int(symbols.min())} and {int(symbols.max())}, "
-            f"expected 0 to {len(table) - 1}"
+            f"{name}: symbols range from {int(symbols.min())} to {int(symbols.max())}, expected 0 to {len(table) - 1}"
         ) from error

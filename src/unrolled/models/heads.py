@@ -51,7 +51,7 @@ class Softmax(nn.Module):
             ValueError: shapes or types that do not fit.
         """
         if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
-            raise ValueError(f"Softmax: targets have dtype {targets.dtype}, expected whole numbers")
+            raise ValueError(f"Softmax: targets have dtype {targets.dtype}, expected integers")
         if scores.shape != (*targets.shape, self.output_size):
             raise ValueError(
                 f"Softmax: targets have shape {tuple(targets.shape)}, expected {tuple(scores.shape[:-1])}: "

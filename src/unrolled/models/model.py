@@ -68,17 +68,17 @@ class Model(nn.Module):
         if graph not in GRAPHS:
             raise ValueError(f"Model: graph must be one of {', '.join(GRAPHS)}, got {graph!r}")
         if feedback is not None and graph != "one-to-many":
-            raise ValueError(f"Model: feedback belongs to one-to-many, the graph is {graph}")
+            raise ValueError(f"Model: feedback needs the one-to-many graph, got {graph}")
         _check_parts(encoder, stack, head, feedback)
         for name, part in (("encoder", encoder), ("feedback", feedback)):
             if part is not None and part.output_size != stack.input_size:
                 raise ValueError(
-                    f"Model: the {name} has outputs of width {part.output_size}, "
+                    f"Model: the {name} has outputs of width {part.output_size}, but "
                     f"the stack takes inputs of width {stack.input_size}"
                 )
         if head.input_size != stack.output_size:
             raise ValueError(
-                f"Model: the head takes inputs of width {head.input_size}, "
+                f"Model: the head takes inputs of width {head.input_size}, but "
                 f"the stack has outputs of width {stack.output_size}"
             )
         self.encoder, self.stack, self.head, self.feedback = encoder, stack, head, feedback
@@ -148,9 +148,9 @@ class Model(nn.Module):
 
     def _check_generates(self) -> None:
         if any(isinstance(layer, Bidirectional) for layer in self.stack.layers):
-            raise ValueError("Model: a bidirectional layer needs the whole sequence, and cannot go on step by step")
+            raise ValueError("Model: a bidirectional layer needs the whole sequence and cannot run step by step")
         if self.graph != "many-to-many" and self.feedback is None:
-            raise ValueError(f"Model: {self.graph} without feedback has no next input to go on with")
+            raise ValueError(f"Model: {self.graph} without feedback has no next input")
 
     @property
     def _input_a_step(self) -> bool:
@@ -174,7 +174,7 @@ class Model(nn.Module):
     def _steps(self, inputs: Tensor, previous: Tensor | None, steps: int | None) -> int:
         """T; ValueError where the arguments are not those of the graph."""
         if self.graph != "one-to-many" and (previous is not None or steps is not None):
-            raise ValueError(f"Model: previous and steps belong to one-to-many, the graph is {self.graph}")
+            raise ValueError(f"Model: previous and steps need the one-to-many graph, got {self.graph}")
         least = (1 + self._input_a_step) + (getattr(self.encoder, "input_kind", "") == "numbers")
         if not isinstance(inputs, Tensor) or inputs.dim() < least:
             came = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else f"type {type(inputs).__name__}"
@@ -196,7 +196,7 @@ class Model(nn.Module):
                 )
             return 1 + len(previous)
         if steps is None or previous is not None:
-            raise ValueError("Model: one-to-many without feedback takes steps=, a whole number from 1")
+            raise ValueError("Model: one-to-many without feedback takes steps=, an integer of at least 1")
         return whole("Model", "steps", steps)
 
     def _at_the_end(self, state: Any) -> Tensor:

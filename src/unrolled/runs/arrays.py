@@ -48,7 +48,7 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise RunError(f"{path} is damaged: {error}") from error
     text = metadata.get("json", "")
     if metadata.get("sha256") != digest(arrays, text):
-        raise RunError(f"{path} is damaged: its checksum does not fit its content")
+        raise RunError(f"{path} is damaged: its checksum does not match its content")
     return arrays, json.loads(text)
 
 

@@ -75,10 +75,10 @@ class RunFolder:
             if self.finished:
                 advice = "or train that run further with --resume and a larger --epochs or --minutes"
                 raise RunError(f"{self.path} holds a finished run: name another folder, {advice}")
-            advice = "or go on with --resume"
-            raise RunError(f"{self.path} holds a run that is not finished: name another folder, {advice}")
+            advice = "or continue with --resume"
+            raise RunError(f"{self.path} holds an unfinished run: name another folder, {advice}")
         if self.path.is_dir() and any(not p.name.startswith(".") for p in self.path.iterdir()):
-            raise UsageError(f"--run {self.path}: the folder holds other files; name a new or empty one")
+            raise UsageError(f"--run {self.path}: the folder holds other files; name a new or empty folder")
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folder and write its configuration."""
@@ -132,7 +132,7 @@ class RunFolder:
             raise RunError(f"{file} is damaged: {error}") from error
         version = config.get("format")
         if not isinstance(version, int) or not isinstance(config.get("task"), str):
-            raise RunError(f"{file} is damaged: it names no format or no task")
+            raise RunError(f"{file} is damaged: the format or the task is missing")
         if version > FORMAT:
             raise RunError(
                 f"{self.path} was written by a newer unrolled ({config.get('unrolled')}, format {version}); "
@@ -189,7 +189,7 @@ class RunFolder:
     def read_model(self) -> tuple[Arrays, dict[str, Any]]:
         """The weights for use; RunError if they are missing or damaged."""
         if not (self.path / "model.safetensors").is_file():
-            raise RunError(f"{self.path} has no weights yet: training has not come to its first validation")
+            raise RunError(f"{self.path} has no weights yet: training has not reached its first validation")
         return read_arrays(self.path / "model.safetensors")
 
     def write_checkpoint(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:

@@ -88,11 +88,11 @@ def fit(
         else:
             folder.check_free()
         if data is None:
-            raise UsageError("name the data: there is no run to go on with")
+            raise UsageError("name the data: there is no run to resume")
         cell = given.pop("cell", None)
         source = _source(from_run, begun, task, cell, allow_code)
         if source is None and "vocabulary" in given:
-            raise UsageError("--vocabulary: only a run that starts --from another one has a choice")
+            raise UsageError("--vocabulary: applies only to a run that starts --from another run")
         with at_hand(data, folder) as file:
             return _start(folder, file, task, given, cell, source, begun, show)
 
@@ -169,7 +169,9 @@ def _check_from(folder: RunFolder, from_run: str | os.PathLike | None) -> None:
     begun = folder.config().get("from", {}).get("run")
     if str(Path(from_run).resolve()) != begun:
         was = f"from {begun}" if begun else "from fresh weights"
-        raise UsageError(f"--from: {folder.path} was begun {was}, got {from_run}; a resumed run has its own weights")
+        raise UsageError(
+            f"--from: {folder.path} was started {was}, got {from_run}; a resumed run keeps its own weights"
+        )
 
 
 def _check_names(task: str, given: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def cell_from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] |
     if config.get(config["task"], {}).get("cell", "") in CELLS or not os.path.lexists(file):
         return None
     if not file.is_file():
-        raise RunError(f"{file} is damaged: it is no file")
+        raise RunError(f"{file} is damaged: it is not a regular file")
     try:
         cell = stored_class(folder.read_json(file.name))
     except ValueError as error:
@@ -80,7 +80,7 @@ def cell_of_run(
     if allow_code and source.is_file():
         return class_from_source(source.read_text(encoding="utf-8"), class_name, source)
     raise RunError(
-        f"{folder.path} has a cell of its own, {class_name}, and its code is not run unasked: give "
+        f"{folder.path} uses the custom cell {class_name}, whose code is not run by default: give "
         f"--cell FILE.py:{class_name}" + (", or --allow-code if you trust the folder" if source.is_file() else "")
     )
 
@@ -105,8 +105,8 @@ def check_source(folder: RunFolder, cell: type[Cell]) -> None:
         return
     if source_of(cell) not in (None, kept.read_text(encoding="utf-8")):
         raise RunError(
-            f"the source of {cell.__name__} has changed since {folder.path} was begun; its own copy is "
-            f"{kept}: go on with --cell {kept}:{cell.__name__}, or begin a new run"
+            f"the source of {cell.__name__} has changed since {folder.path} was started. The run keeps a copy in "
+            f"{kept}: resume with --cell {kept}:{cell.__name__}, or start a new run"
         )
 
 

@@ -62,8 +62,8 @@ def resumed_on(data: str | None, folder: RunFolder) -> str | None:
             digest.update(block)
     if not same_text(folder.config()["data"], {"sha256": digest.hexdigest()}):
         raise UsageError(
-            f"{folder.path} was begun on other data than {data} has: leave {data} out to go on with the run's, "
-            f"or begin a new run on it with --from {folder.path}"
+            f"{folder.path} was started on different data than {data}: leave out {data} to resume on the "
+            f"run's own data, or start a new run on it with --from {folder.path}"
         )
     return None
 

@@ -67,7 +67,7 @@ def built(job: Any, cell: type[Cell], name: str) -> Model:
     except Exception as error:
         if "allocate memory" in str(error):
             fewer = " or --layers" if job.settings().get("layers", 1) > 1 else ""
-            raise UsageError(f"the model does not fit into memory: choose a smaller --hidden{fewer}") from error
+            raise UsageError(f"the model does not fit in memory: choose a smaller --hidden{fewer}") from error
         if name in CELLS:
             raise
         raise UsageError(f"--cell {name}: {type(error).__name__}: {error}{_line(error, cell)}") from error

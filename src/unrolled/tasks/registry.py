@@ -20,7 +20,7 @@ def task_class(name: str) -> Any:
 def trained_class(name: str, where: str) -> Any:
     """The class of a task's trained models; RunError if this version has no such task."""
     if name not in _HOMES:
-        raise RunError(f"{where} is a run of the task {name!r}, which this unrolled does not have")
+        raise RunError(f"{where} is a run of the task {name!r}, which this version of unrolled does not support")
     return _imported(_HOMES[name][1])
 
 

@@ -77,7 +77,7 @@ def begin_again(
         elif config.get("from", {}).get("program"):
             del settings["cell"]
         else:
-            raise UsageError(f"--cell: name the cell again: {folder.path} was begun with {settings['cell']}")
+            raise UsageError(f"--cell: name the cell again: {folder.path} was started with {settings['cell']}")
     return task_class(task).text_path(folder, data), settings
 
 
@@ -93,17 +93,19 @@ def check_settings(
     for name, value in given.items():
         if name == "cell":
             if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
-                raise UsageError(f"--cell: {folder.path} was begun with {kept['cell']}; a resumed run keeps its cell")
+                raise UsageError(
+                    f"--cell: {folder.path} was started with {kept['cell']}; a resumed run keeps its cell"
+                )
         elif name == "threads" and kept.get(name) == limited(value):
             continue
         elif name not in free and kept.get(name) != value and str(kept.get(name)) != str(value):
             if name in _BUDGETS:
                 raise UsageError(
-                    f"{flag(name)}: {folder.path} has not come to the end of its budget of {_budget(kept)}: "
-                    "finish it with --resume alone, and train it further then"
+                    f"{flag(name)}: {folder.path} has not used up its budget of {_budget(kept)}: "
+                    "finish it with --resume alone, then train it further"
                 )
             raise UsageError(
-                f"{flag(name)}: {folder.path} was begun with {kept.get(name)}, got {value}; "
+                f"{flag(name)}: {folder.path} was started with {kept.get(name)}, got {value}; "
                 "a resumed run keeps its settings"
             )
 

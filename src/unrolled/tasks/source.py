@@ -73,8 +73,8 @@ def open_source(
         name, kind = resolve_cell(cell)
         if (name in CELLS or options.cell in CELLS) and name != options.cell:
             raise UsageError(
-                f"--cell: {folder.path} has {options.cell}, got {name}; a run that starts from its weights has the "
-                "same: leave out --cell or --from"
+                f"--cell: {folder.path} has {options.cell}, got {name}; a run started from its weights must have the "
+                "same cell: leave out --cell or --from"
             )
         check_source(folder, kind)
     elif not allow_code:
@@ -101,7 +101,7 @@ def open_again(begun: dict[str, Any], task: str, cell: str | type[Cell] | None, 
     source = open_source(str(begun.get("run")), task, cell, allow_code)
     if digest(source.arrays) != begun.get("sha256"):
         raise RunError(
-            f"the weights of {source.folder.path} have changed since this run was begun from them, and it made no "
-            "update: remove its folder, and begin anew"
+            f"the weights of {source.folder.path} have changed since this run was started from them, and this "
+            "run has made no update: delete its folder and start again"
         )
     return source

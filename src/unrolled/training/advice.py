@@ -33,39 +33,39 @@ class Advice:
 
     def rate_too_high(self, highest: float) -> str:
         """``highest`` is the highest rate so far."""
-        return f"start again with a smaller rate, such as --lr {_floor(highest / 5)}"
+        return f"a new run with a smaller rate, such as --lr {_floor(highest / 5)}"
 
     def rate_too_low(self, peak: float) -> str:
         if not peak:
-            return "the rate is 0, at which nothing is learnt: leave --lr out"
-        usual = f"with {self.options.optimizer}, about 1e-3 of the weights an update is usual"
-        return f"start again with a larger rate, such as --lr {peak * 10:.1g} ({usual})"
+            return "a new run without --lr; at a rate of 0 nothing is learnt"
+        usual = f"with {self.options.optimizer}, an update usually changes the weights by about 1e-3 of their size"
+        return f"a new run with a larger rate, such as --lr {peak * 10:.1g} ({usual})"
 
     def clipped(self, change: float | None) -> str:
         """``change``: of the weights, if the limit makes it that small."""
         kind, limit = self.options.clipping()
         larger = f"a larger limit than --clip {'value:' if kind == 'value' else ''}{limit:g} (see |g| in the reports)"
         if change is not None:
-            return f"clipping makes an update change the weights by {change:.0e} of their size: {larger}"
-        return f"clipping now sets the size of the steps: {_either([*self._smaller_rate(), larger])}"
+            return f"{larger}; clipping limits an update to {change:.0e} of the size of the weights"
+        return f"{_either([*self._smaller_rate(), larger])}; clipping now sets the size of the steps"
 
     def not_finite(self) -> str:
         options = [*self._smaller_rate(), *self._clipping()]
-        return _either(options) or "look for divisions, logarithms and powers in the cell's equation"
+        return _either(options) or "checking the divisions, logarithms and powers in the cell's equation"
 
     def vanishing(self, chunk: int, furthest: int, gated: bool) -> str:
         """``chunk`` steps a window; the gradient is felt over ``furthest``; whether gates keep the state."""
         options = self._open_gates(chunk) if gated else self._gates()
         window = max(10, 2 * furthest, self.options.update_every or 0)
         if window < min(chunk, self.options.bptt or math.inf):
-            options.append(f"to save time, --bptt {window}")
-        return f"what lies further back is not learnt: {_either(options) or 'a longer training'}"
+            options.append(f"--bptt {window} to save time")
+        return f"{_either(options) or 'longer training'}; what lies further back is not learnt"
 
     def chunk_too_short(self, chunk: int) -> str:
         """Empty if a longer one cannot be had from --bptt."""
         if not self.options.bptt or chunk < self.options.bptt:
             return ""
-        return f"the memory in use reaches further than the gradient: try --bptt {2 * self.options.bptt}"
+        return f"--bptt {2 * self.options.bptt}; the model remembers for longer than the gradient reaches"
 
     def overfitting(self) -> str:
         options = ["more data"]
@@ -77,7 +77,7 @@ class Advice:
         for budget in ("epochs", "minutes"):
             if (value := getattr(self.options, budget)) is not None:
                 options.append(f"fewer --{budget} than {value:g}")
-        return f"the best weights are kept; for better ones: {_either(options)}"
+        return f"{_either(options)}; the best weights so far are kept"
 
     def stuck(self) -> str:
         options = self._smaller_rate()
@@ -85,10 +85,11 @@ class Advice:
             options.append(f"a --forget-bias nearer to 0 than {bias:g}")
         elif (lag := self.model.get("chrono")) is not None and lag > 4:
             options.append(f"a shorter --chrono than {lag:g}")
-        return f"a gate that never moves learns no more: {_either([*options, 'first weights that are smaller'])}"
+        return f"{_either([*options, 'smaller initial weights'])}; a gate that never moves cannot learn"
 
     def dead(self) -> str:
-        return f"they carry nothing: {_either([*self._smaller_rate(), *self._smaller('hidden'), 'another --seed'])}"
+        options = [*self._smaller_rate(), *self._smaller("hidden"), "another --seed"]
+        return f"{_either(options)}; dead units carry no information"
 
     def for_gradient(self, kind: str, gated: bool, lag: int) -> str:
         """Of a trained model, whose gradient is ``"vanishing"`` or ``"exploding"`` over ``lag`` steps."""
@@ -122,7 +123,7 @@ class Advice:
         instead = f" in place of --forget-bias {bias:g}" if bias is not None else ""
         if chrono is not None:
             instead = f" in place of {chrono:g}"
-        return [f"gates that begin open (--chrono {lag}{instead})"]
+        return [f"gates that start open (--chrono {lag}{instead})"]
 
     def _gates(self) -> list[str]:
         """Of a cell without such gates."""

@@ -30,7 +30,7 @@ def load_weights(model: nn.Module, arrays: Mapping[str, np.ndarray], where: str)
     target = model.state_dict()
     if set(arrays) != set(target):
         odd = sorted(set(arrays) ^ set(target))
-        raise RunError(f"{where}: its weights are not those of this model; they differ in {', '.join(odd[:4])}")
+        raise RunError(f"{where}: its weights do not match this model; they differ in {', '.join(odd[:4])}")
     for name, tensor in target.items():
         if tuple(tensor.shape) != arrays[name].shape:
             raise RunError(f"{where}: {name} has shape {arrays[name].shape}, the model expects {tuple(tensor.shape)}")

@@ -216,9 +216,9 @@ class Trainer:
         if p.skipped_in_a_row == SKIPS_IN_A_ROW:
             good = f"{self.run_folder.path} keeps the last good state"
             raise RunError(
-                f"loss or gradient not finite in {SKIPS_IN_A_ROW} updates in a row, the last being update "
-                f"{p.update}, at learning rate {lr:.3g}: stopped. {good}. "
-                f"For a new run: {self.advice.not_finite()}"
+                f"stopped: the loss or gradient was not finite in {SKIPS_IN_A_ROW} updates in a row, the last "
+                f"at update {p.update}, with learning rate {lr:.3g}. {good}. "
+                f"In a new run, try {self.advice.not_finite()}"
             )
 
     # -- now and then

@@ -56,7 +56,7 @@ class TrainingOptions:
             _check(
                 self.carry or self.update_every == self.bptt,
                 "update_every",
-                "a window that slides carries the state: leave out --update-every or --no-carry",
+                "a sliding window carries the state: leave out --update-every or --no-carry",
             )
         known = ", ".join(OPTIMIZERS)
         _check(self.optimizer in OPTIMIZERS, "optimizer", f"must be one of {known}, got {self.optimizer!r}")

@@ -76,14 +76,14 @@ class RTRL:
         self._joint = _Joint(self._cells)
         weights = {name: p for name, p in self._joint.named_parameters() if p.requires_grad}
         if not weights:
-            raise ValueError("RTRL: the layers have no weights that take a gradient")
+            raise ValueError("RTRL: the layers have no weights that require gradients")
         self._names = tuple(weights)
         self._weights = tuple(weights.values())
         like = self._weights[0].new_empty(1, batch, 1)
         if len(self._cells) == 1:
             self._constants = _constants(self._cells[0], constants, like)
         elif constants:
-            raise ValueError("RTRL: constants belong to a single cell, and there are several layers")
+            raise ValueError("RTRL: constants work with a single cell only, and there are several layers")
         else:
             self._constants = ()
         self.batch = batch
@@ -129,7 +129,7 @@ class RTRL:
                 f"RTRL: x has dtype {x.dtype} on {x.device}, the weights {self._state.dtype} on {self._state.device}"
             )
         if x.requires_grad:
-            raise ValueError("RTRL: x takes a gradient, which would stop at this step; give x.detach()")
+            raise ValueError("RTRL: x requires a gradient, which would stop at this step; pass x.detach()")
 
         def step(theta: dict[str, Tensor], s: Tensor, x: Tensor, constants: State) -> tuple[Tensor, Tensor]:
             new = self._call(theta, "step", s, x, constants)
@@ -216,11 +216,11 @@ class _Known(torch.autograd.Function):
 def _cells(layers: Any) -> list[Cell]:
     """The cells from below to above, each of which can be stepped forward in time."""
     if isinstance(layers, Stack) and layers.dropout and layers.training and len(layers.layers) > 1:
-        raise ValueError("RTRL: the stack draws dropout between layers; call stack.eval(), or set dropout=0")
+        raise ValueError("RTRL: the stack applies dropout between layers; call stack.eval(), or set dropout=0")
     found = []
     for layer in layers.layers if isinstance(layers, Stack) else [layers]:
         if isinstance(layer, Recurrent) and layer.reverse:
-            raise ValueError("RTRL: goes forward in time, and a layer has reverse=True")
+            raise ValueError("RTRL: runs forward in time, but a layer has reverse=True")
         cell = layer.cell if isinstance(layer, Recurrent) else layer
         if not isinstance(cell, Cell):
             raise ValueError(f"RTRL: expected a cell, a Recurrent or a Stack of them, got {type(cell).__name__}")

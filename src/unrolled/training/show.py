@@ -70,13 +70,13 @@ class PlainLines:
         self.units = s["units"]
         self.unit = singular(self.units)
         if e["further"]:
-            self.write(f"Training {e['run']} further after update {e['from_update']:,}: budget {e['budget']}.")
+            self.write(f"Training {e['run']} further from update {e['from_update']:,}: budget {e['budget']}.")
         elif e["from_update"]:
-            self.write(f"Going on with {e['run']} after update {e['from_update']:,}.")
+            self.write(f"Resuming {e['run']} after update {e['from_update']:,}.")
         self.whole = d["validation"] - 1
         rows = _introduction(e, s, d)
         if e["chosen"]:
-            rows.append(("", "* chosen from the data and the time; name any to set it yourself"))
+            rows.append(("", "* chosen from the data and the budget; give the option to set it yourself"))
         self.write("\n".join(aligned(rows, 10)))
         self.write("")
 
@@ -84,7 +84,7 @@ class PlainLines:
         done = f"{e['run']} is finished after {e['budget']}"
         if "asked" in e:
             trained = f"{counted(e['updates'], 'updates')}, {_amount(e['minutes'], 'minutes')}"
-            done += f" ({trained}): {e['asked']} in all would be no more"
+            done += f" ({trained}): {e['asked']} in total is not more"
         self.write(
             f"{done}. To train it further, give a larger --epochs or --minutes, counted from the start of the run."
         )
@@ -119,7 +119,7 @@ class PlainLines:
         )
         if mark and not self.told:
             self.told = True
-            self.write("  ~ an estimate, from stretches of the validation part")
+            self.write("  ~ estimated on excerpts of the validation part")
 
     def _sample(self, e: Event) -> None:
         self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
@@ -282,8 +282,8 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
         ("budget", _budget(s, e["updates"]) + (", counted from the run's start" if e["budget"] > 1 else "")),
     ]
     if d.get("unigram_loss") is not None:
-        pairs = "" if d.get("bigram_loss") is None else f", of pairs {d['bigram_loss']:.3f}"
-        lines.append(("to beat", f"table of frequencies {d['unigram_loss']:.3f}{pairs} nats (validation)"))
+        pairs = "" if d.get("bigram_loss") is None else f", bigram {d['bigram_loss']:.3f}"
+        lines.append(("to beat", f"unigram {d['unigram_loss']:.3f}{pairs} nats (validation)"))
     if "from" in e and d["unknown_in_training"]:
         lines.append(("unknown", f"{counted(d['unknown_in_training'], s['units'])} of the training part"))
     if d["skipped_files"]:
@@ -307,9 +307,7 @@ def _amount(value: float, noun: str) -> str:
 def _origin(e: Event, s: Event) -> Iterator[tuple[str, str]]:
     """Which run the weights are from, and what of its vocabulary stays."""
     if (f := e.get("from")) is not None:
-        rows = (
-            f"{counted(f['kept'], s['units'])} kept, {f['added']:,} added with fresh rows, {f['dropped']:,} dropped"
-        )
+        rows = f"{counted(f['kept'], s['units'])} kept, {f['added']:,} added with new rows, {f['dropped']:,} dropped"
         yield "weights", f"from {f['run']} (update {f['update']:,})"
         yield "", rows
 
@@ -317,9 +315,9 @@ def _origin(e: Event, s: Event) -> Iterator[tuple[str, str]]:
 def _oddities(s: Event, d: Event) -> Iterator[tuple[str, str]]:
     """What an editor does not show."""
     if marks := d.get("byte_order_marks"):
-        yield "", f"{counted(marks, 'byte order marks')} left out"
+        yield "", f"{counted(marks, 'byte order marks')} removed"
     if lines := d.get("crlf"):
-        yield "", f"{counted(lines, 'lines')} ended by CR LF, which the model learns as two {s['units']}"
+        yield "", f"{counted(lines, 'lines')} with CR LF endings, which the model learns as two {s['units']}"
 
 
 def _slow(e: Event) -> Iterator[tuple[str, str]]:

@@ -69,7 +69,7 @@ class Streams:
             advice = ", or a smaller " + " or ".join(smaller) if smaller else ""
             raise DataError(
                 f"the training part has {counted(len(symbols), unit)}, too few for --batch {batch} "
-                f"{'stream' if batch == 1 else 'streams'} of one chunk of --bptt {bptt}: that takes "
+                f"{'stream' if batch == 1 else 'streams'} of one chunk of --bptt {bptt}, which takes "
                 f"{batch * max(bptt, 1) + 1:,}. Use more data{advice}"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)

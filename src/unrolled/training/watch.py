@@ -90,13 +90,13 @@ class Watch:
         if self.high >= IN_A_ROW:
             made += self._once(
                 TOO_HIGH,
-                f"the loss is {loss:.3f} nats, and was {self.lowest_loss:.3f}, at rates up to {self.highest:.2g}",
+                f"the loss rose from {self.lowest_loss:.3f} to {loss:.3f} nats at rates up to {self.highest:.2g}",
                 advice.rate_too_high(self.highest),
             )
         if self.clipped >= IN_A_ROW:
             made += self._once(
                 "most steps clipped",
-                f"{clipped:.0%} of the gradients since the last report were larger than the limit of --clip",
+                f"{clipped:.0%} of the gradients since the last report exceeded the limit of --clip",
                 advice.clipped(change if cut_short else None),
             )
         if self.low >= IN_A_ROW:
@@ -125,8 +125,8 @@ class Watch:
         """A loss or gradient that is not finite."""
         return self._once(
             "loss not finite",
-            f"a loss or gradient was infinite or not a number, at a rate of {lr:.2g}; that update was left out",
-            f"if it comes again: {advice.not_finite()}",
+            f"a loss or gradient was infinite or NaN at a rate of {lr:.2g}; that update was skipped",
+            f"{advice.not_finite()}, if it happens again",
         )
 
     def lags(self, curves: Curves, share: float, advice: Advice, gated: bool = False) -> list[Warned]:
@@ -151,8 +151,8 @@ class Watch:
         if self.vanishing >= 2:
             made += self._once(
                 "gradient vanishes",
-                f"{furthest + 1} steps back the gradient of a loss is under a thousandth (state {name}); "
-                f"a chunk has {T}",
+                f"{furthest + 1} steps back, the gradient of a loss is below a thousandth of its peak "
+                f"(state {name}); a chunk has {T} steps",
                 advice.vanishing(T, furthest, gated),
             )
         at_start = {name: curve[-1] for name, curve in states.items()}
@@ -161,7 +161,7 @@ class Watch:
         if self.short >= 2 and (cure := advice.chunk_too_short(T)):
             made += self._once(
                 "chunk shorter than the memory",
-                f"at the chunk's start, {T - 1} steps back, {left:.0%} of the gradient is left (state {name})",
+                f"{left:.0%} of the gradient is left at the chunk's start, {T - 1} steps back (state {name})",
                 cure,
             )
         return made
@@ -183,8 +183,8 @@ class Watch:
             return []
         return self._once(
             "overfitting",
-            f"validation rose from {self.best_validation:.3f} to {loss:.3f} nats, while training fell from "
-            f"{self.train_at_best:.3f} to {train:.3f}",
+            f"the validation loss rose from {self.best_validation:.3f} to {loss:.3f} nats, "
+            f"while the training loss fell from {self.train_at_best:.3f} to {train:.3f}",
             advice.overfitting(),
         )
 
@@ -217,7 +217,7 @@ class Watch:
         if stuck:
             made += self._once(
                 "gates stuck",
-                f"{_listed(stuck)} of the units stood within {STUCK:g} of 0 or 1 at each of {steps} steps",
+                f"{_listed(stuck)} of the units stayed within {STUCK:g} of 0 or 1 at each of {steps} steps",
                 advice.stuck(),
             )
         if dead:

@@ -48,7 +48,7 @@ def check_memory(cell: type[Cell], vocabulary_size: int, hidden: int, layers: in
     needed = _BYTES * parameters
     if needed > memory:
         raise UsageError(
-            f"the model would have {parameters:,} parameters, and take {needed / 2**30:,.0f} GiB to train; this "
+            f"the model would have {parameters:,} parameters and need {needed / 2**30:,.0f} GiB to train; this "
             f"machine has {memory / 2**30:,.0f} GiB: choose a smaller --hidden" + (" or --layers" * (layers > 1))
         )
 

@@ -129,13 +129,13 @@ class TextFiles:
         if not files:
             if found:
                 raise DataError(f"{self.path} has {counted(len(found), 'files')}, none of them UTF-8 text")
-            raise DataError(f"{self.path} has no file that fits {include!r}{self._deeper(include)}")
+            raise DataError(f"{self.path} has no file that matches {include!r}{self._deeper(include)}")
         return files
 
     def _deeper(self, include: str) -> str:
         """What to say where a pattern only fits files of inner folders."""
         fits = "**" not in include and any(p.is_file() and not self._hidden(p) for p in self.path.rglob(include))
-        return f"; files of inner folders do: --include '**/{include}'" if fits else ""
+        return f"; files in subfolders do: --include '**/{include}'" if fits else ""
 
     def _hidden(self, file: Path) -> bool:
         return any(part.startswith(".") for part in file.relative_to(self.path).parts)

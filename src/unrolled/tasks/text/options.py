@@ -64,7 +64,7 @@ class TextOptions:
         if self.forget_bias is not None and not math.isfinite(self.forget_bias):
             raise UsageError(f"--forget-bias: must be a number, got {self.forget_bias}")
         if self.chrono is not None and self.forget_bias is not None:
-            raise UsageError("--chrono sets the forget gates' biases itself: leave out --forget-bias, or --chrono")
+            raise UsageError("--chrono sets the forget gates' biases itself: leave out --forget-bias or --chrono")
         self.shares()
 
     def shares(self) -> tuple[int, int, int]:
@@ -75,7 +75,7 @@ class TextOptions:
             training = validation = test = -1
         if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
             raise UsageError(
-                "--split: expected training/validation/test in percent, with the sum 100 and training above 0, "
+                "--split: expected training/validation/test in percent, with a sum of 100 and training above 0, "
                 f"such as 90/5/5; got {self.split!r}"
             )
         return training, validation, test

@@ -68,7 +68,7 @@ def passage_of_file(
         return _passage_of_own(numbers, names, options, vocabulary)
     notes = []
     if len(numbers) > LONGEST:
-        notes.append(f"Of the {len(numbers):,} {options.units} of {path}, the first {LONGEST:,} were looked at.")
+        notes.append(f"Only the first {LONGEST:,} of the {len(numbers):,} {options.units} of {path} were analysed.")
     return _passage(path, numbers[:LONGEST], names, vocabulary, None, notes)
 
 
@@ -80,7 +80,7 @@ def passage_of_run(data: Mapping[str, str], options: TextOptions, vocabulary: Vo
     """
     path = data["path"]
     if not Path(path).exists():
-        raise DataError(f"the run's text is not at {path} any more")
+        raise DataError(f"the run's text is no longer at {path}")
     numbers, names, fingerprint = number_text(path, options)
     if not same_text(data, fingerprint):
         raise DataError(f"{path} has changed since this run was trained")
@@ -100,7 +100,7 @@ def _passage_of_own(
     else:
         stretch, origin = numbers[max(0, cut - USUAL) : cut], "the run's training part"
         notes.append(
-            f"The validation part has only {end - cut:,} {options.units}: what is shown is the end of the "
+            f"The validation part has only {end - cut:,} {options.units}, so this report uses the end of the "
             "training part, which the model has seen."
         )
     return _passage(origin, stretch, names, vocabulary, words, notes)
@@ -110,8 +110,10 @@ def passage_of_sample(text: str, vocabulary: Vocabulary, why: str) -> Passage:
     """What the model wrote itself, where the run's text is not at hand."""
     numbers = vocabulary.encode(text)
     names = vocabulary.symbols
-    note = f"{why}: what is shown is a text that the model wrote itself, which it finds easy. Name one with --text."
-    return _passage("a text of the model's own", numbers, names, vocabulary, None, [note])
+    note = (
+        f"{why}. This report uses text that the model generated, which it predicts easily. Give a text with --text."
+    )
+    return _passage("text that the model generated", numbers, names, vocabulary, None, [note])
 
 
 def _passage(
@@ -138,7 +140,7 @@ def _passage(
         some = ", ".join(repr(s) for s, _ in odd.most_common(8)) + (" and others" if len(odd) > 8 else "")
         notes = [
             *notes,
-            f"{unknown.sum():,} of its {len(known):,} {vocabulary.units} the model never saw, and reads as "
+            f"The model never saw {unknown.sum():,} of the {len(known):,} {vocabulary.units} and reads them as "
             f"unknown: {some}.",
         ]
     p = np.maximum(vocabulary.counts, 1) / np.maximum(vocabulary.counts, 1).sum()

@@ -73,7 +73,7 @@ def read_text(path: str, options: TextOptions, choose: Choice | None = None) -> 
     vocabulary = _counted(options.units, chosen, symbols, counts)
     if not vocabulary.numbers:
         raise DataError(
-            f"{path}: no {singular(options.units)} stands twice in the training part: nothing to learn from"
+            f"{path}: no {singular(options.units)} occurs twice in the training part, so there is nothing to learn"
         )
     numbers = numbers.astype(np.promote_types(numbers.dtype, np.min_scalar_type(len(vocabulary) - 1)), copy=False)
     parts = _parts(numbers, symbols, cuts, vocabulary)
@@ -153,7 +153,7 @@ def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray
             kept.append(numbers)
         kept.widen(np.min_scalar_type(max(len(symbols), at_least - 1)))
     if not kept.length:
-        raise DataError(f"{files.path} is empty: there is no text in it")
+        raise DataError(f"{files.path} is empty: it contains no text")
     return kept.whole(), symbols
 
 

@@ -79,7 +79,7 @@ class TextTask:
         path = own_data(run)
         if data is None and not Path(path).exists():
             raise RunError(
-                f"the text of {run.path} is not at {path} any more: give its new path, "
+                f"the text of {run.path} is no longer at {path}: give its new path, "
                 f"unrolled train FILE --run {run.path} --resume"
             )
         return data or path
@@ -103,7 +103,7 @@ class TextTask:
         task = cls(data, text, training, choice(known, text), begun)
         own = task.read.vocabulary
         if not own.counts[len(own.unknown) :].any():
-            raise DataError(f"{data}: none of its {text.units} is in the vocabulary of {source.path}")
+            raise DataError(f"{data}: none of its {text.units} are in the vocabulary of {source.path}")
         task.rows, task._source = match(known, own), (len(known), str(source.path / "model.safetensors"))
         return task
 
@@ -208,8 +208,8 @@ def _check_text(run: RunFolder, data: str, found: dict[str, str]) -> None:
     if same_text(kept, found):
         return
     if str(Path(data).resolve()) == kept["path"]:
-        raise RunError(f"{data} has changed since {run.path} was begun: the run cannot go on as it was")
+        raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
     raise UsageError(
-        f"{run.path} was begun on {kept['path']}, and {data} is another text: leave it out to go on with the run's, "
-        f"or begin a new run on it with --from {run.path}"
+        f"{run.path} was started on {kept['path']}, and {data} is a different text: leave it out to resume "
+        f"on the run's own text, or start a new run on it with --from {run.path}"
     )

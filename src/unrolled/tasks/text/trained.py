@@ -215,13 +215,13 @@ class TrainedText:
         own = own_data(self.run)
         if moved is None and not Path(own).exists():
             raise DataError(
-                f"the run's text is not at {own} any more: give its new path, "
+                f"the run's text is no longer at {own}: give its new path, "
                 f"unrolled evaluate {self.run.path} FILE --on {on}"
             )
         text = read_text(moved or own, self.options, lambda _: self.vocabulary.symbols)
         if not same_text(self.config["data"], text.fingerprint):
             if moved is None:
-                raise DataError(f"{own} has changed since this run was trained, so its {on} part has, too")
+                raise DataError(f"{own} has changed since this run was trained, and so has its {on} part")
             raise UsageError(
                 f"--on {on}: {moved} is not the text that this run was trained on ({own}): leave out --on "
                 "to score all of it"

@@ -54,13 +54,13 @@ def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict
     for name in _SAME:
         if name in given and given[name] != getattr(source, name):
             raise UsageError(
-                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run that starts "
-                f"from its weights has the same: leave out {flag(name)} or --from"
+                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run started "
+                f"from its weights must have the same value: leave out {flag(name)} or --from"
             )
     for name in _FIRST_WEIGHTS:
         if name in given and given[name] != getattr(TextOptions(), name):
             raise UsageError(
-                f"{flag(name)}: a run that starts from the weights of {where} has no fresh ones to set: leave out "
+                f"{flag(name)}: a run started from the weights of {where} has no initial weights to set: leave out "
                 f"{flag(name)} or --from"
             )
     return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)

@@ -97,13 +97,13 @@ class Vocabulary:
         try:
             units, symbols, counts = content["units"], content["symbols"], content["counts"]
             if not all(isinstance(symbol, str) for symbol in symbols) or units not in UNITS:
-                raise ValueError("a symbol is no text, or the units are unknown")
+                raise ValueError("a symbol is not text, or the units are unknown")
             vocabulary = cls(units, byte_symbols() if units == "bytes" else symbols, counts)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{where} is damaged: {error!r}") from error
         if units == "words" and content.get("boundaries") != BOUNDARIES:
             raise RunError(
-                f"{where} divides words in a way that this unrolled does not know, expected {BOUNDARIES!r}"
+                f"{where} splits words in a way that this version of unrolled does not know, expected {BOUNDARIES!r}"
             )
         if len(vocabulary.counts) != len(vocabulary):
             raise RunError(f"{where} is damaged: it has {len(vocabulary)} symbols, {len(vocabulary.counts)} counts")
