@@ -10,7 +10,7 @@ from unrolled.engine import native
 def path(request):
     """Each instruction set in turn."""
     before = native.path()
-    native.choose(request.param)
+    assert native.choose(request.param) == request.param
     yield request.param
     native.choose(before)
 
@@ -18,7 +18,11 @@ def path(request):
 @pytest.fixture
 def poisoned():
     """Fresh memory holds NaN."""
+    deterministic, fills = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+    before = deterministic, fills.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    fills.fill_uninitialized_memory = True
+    assert torch.empty(5).isnan().all()
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.use_deterministic_algorithms(before[0])
+    fills.fill_uninitialized_memory = before[1]

@@ -41,6 +41,11 @@ def loop(
     return [outputs, *(torch.cat(each) for each in zip(*last, strict=True))]
 
 
+def outputs(cell: unrolled.Cell, x: Tensor) -> Tensor:
+    """The outputs alone, from the initial state."""
+    return loop(cell, x, cell.initial_state(x.shape[1], like=x))[0]
+
+
 def compare(
     cell: unrolled.Cell,
     T: int = 5,

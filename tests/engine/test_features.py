@@ -22,15 +22,6 @@ def check_with(threads, c):
         assert_same(results(c), truth, rtol=1e-9, atol=1e-9)
 
 
-@pytest.fixture(params=native.paths())
-def path(request):
-    """Each instruction set in turn."""
-    before = native.path()
-    assert native.choose(request.param) == request.param
-    yield request.param
-    native.choose(before)
-
-
 @pytest.mark.parametrize("name", ALL)
 @settings(max_examples=6, deadline=None)
 @given(
@@ -162,21 +153,9 @@ def test_what_is_not_finite_passes_as_in_the_equation(path, name):
         assert a["dx"][:, 0].isfinite().all(), "a sequence without it knows nothing of it"
 
 
-@pytest.fixture
-def poison():
-    """Every fresh tensor is full of NaN."""
-    deterministic = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    assert torch.empty(5).isnan().all()
-    yield
-    torch.use_deterministic_algorithms(deterministic[0])
-    torch.utils.deterministic.fill_uninitialized_memory = deterministic[1]
-
-
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("flags", ["", "lengths+resets+state"])
-def test_nothing_is_read_before_it_is_written(poison, name, flags):
+def test_nothing_is_read_before_it_is_written(poisoned, name, flags):
     for reverse in (False, True):
         c = case(name, T=5, N=5, D=3, H=9, flags=flags, reverse=reverse)
         check(c)
@@ -188,6 +167,6 @@ def test_nothing_is_read_before_it_is_written(poison, name, flags):
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_nothing_is_read_before_it_is_written_by_several_threads(poison, threads):
+def test_nothing_is_read_before_it_is_written_by_several_threads(poisoned, threads):
     for name, N in (("lstm", 1), ("gru", 5), ("lstm", 11)):
         check_with(threads, case(name, T=4, N=N, H=35))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import unrolled
+from engine.looped import outputs
 from unrolled.compiler.masking import masked
 
 
@@ -24,16 +25,10 @@ class Shared(unrolled.Cell):
         return torch.tanh(self.x.a(x) + self.first(h) + self.second(h) * self.third(h))
 
 
-def loop(cell, x):
-    h = torch.zeros(x.shape[1], cell.hidden_size, dtype=x.dtype)
-    outputs = [h := cell.step(x_t, h) for x_t in x]
-    return torch.stack(outputs)
-
-
 def test_a_module_of_two_names_and_a_tied_parameter():
     cell, x = Shared().double(), torch.randn(5, 2, 3, dtype=torch.float64)
     tables = cell.first._parameters
-    wanted, found = loop(cell, x), unrolled.Recurrent(cell, backend="engine")(x)[0]
+    wanted, found = outputs(cell, x), unrolled.Recurrent(cell, backend="engine")(x)[0]
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
     assert cell.first._parameters is tables and type(tables) is dict
     for p, a, b in zip(
@@ -64,7 +59,7 @@ def test_several_threads_make_the_first_call(make):
         for t in threads:
             t.join()
         assert not failed
-        wanted = loop(cell, x)
+        wanted = outputs(cell, x)
         for y in found:
             torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
 

@@ -15,15 +15,6 @@ SIZE = {torch.float32: 4, torch.float64: 8}
 KINDS = list(ELEMENTWISE)
 
 
-@pytest.fixture(params=native.paths())
-def path(request):
-    """Each instruction set in turn."""
-    before = native.path()
-    native.choose(request.param)
-    yield request.param
-    native.choose(before)
-
-
 def apply(kind, *args):
     """One operation by the engine."""
     args = [a.contiguous() for a in args]
