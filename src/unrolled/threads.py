@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-SHARE = 32e6
+SHARE = 16e6
 """Floating-point operations that each thread must have between two points where threads wait for one another.
 
-They take about half a millisecond. With less, a second thread gains little on a quiet machine, and on a busy one
-every wait may last until the time slices of other programs are over (``python benchmarks/threads.py``).
+They take about a quarter of a millisecond. With less, a second thread gains little on a quiet machine, and on a
+busy one every wait may last until the time slices of other programs are over (``python benchmarks/threads.py``).
 """
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -34,7 +34,7 @@ def limited(threads: int) -> int:
 def suited(most: int, operations: float) -> int:
     """How many of ``most`` threads are worth having, for so many operations from one wait to the next.
 
-    >>> [suited(4, operations) for operations in (1e6, 70e6, 1e9)]
+    >>> [suited(4, operations) for operations in (1e6, 40e6, 1e9)]
     [1, 2, 4]
     """
     return max(1, min(most, int(min(operations / SHARE, most))))

@@ -251,7 +251,7 @@ def test_own_cell_file(cli, text, tmp_path):
     (run / "program.json").unlink()
     status, _, err = cli("sample", run)
     assert status == 1
-    assert "its code is not run by default" in err
+    assert "whose code is not run by default" in err
     assert cli("sample", run, "--length", 5, "--allow-code")[0] == 0
     assert cli("sample", run, "--length", 5, "--cell", f"{source}:MinimalCell")[0] == 0
 
@@ -277,16 +277,16 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(empty, new), 1, "is empty"),
         (train(tmp_path / "folder", new), 1, "no file that matches"),
         (train(binary, new), 1, "byte 4 is 0xff"),
-        (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20: that takes 81"),
+        (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20, which takes 81"),
         (train(text, run), 1, "holds a finished run"),
         (train(text, text), 2, "this is a file, expected a folder"),
         (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
         (train(text, new, "--clip", "x"), 2, "--clip"),
         (train(text, new, "--task", "go"), 2, "--task"),
-        (train(text, new, "--hidden", 1_000_000), 2, "parameters, and take"),
+        (train(text, new, "--hidden", 1_000_000), 2, "parameters and need"),
         (train(text, new, "--minutes", 1), 2, "not both"),
-        (("train", text), 2, "--run: name the folder"),
-        (("train", "--run", new), 2, "name a file or a folder"),
+        (("train", text), 2, "--run: name a folder for the run"),
+        (("train", "--run", new), 2, "name a file or folder"),
         (("train", "--run", new, "--resume"), 2, "name the data: there is no run to resume"),
         (("sample", tmp_path / "folder"), 1, "is not a run folder"),
     ]

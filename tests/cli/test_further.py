@@ -38,7 +38,7 @@ def test_further(cli, run):
     status, out, _ = cli("inspect", run)
     assert status == 0
     report = (run / "inspect" / "report.html").read_text()
-    assert "Dotted: a further budget" in report
+    assert "Dotted lines mark where training continued" in report
 
 
 def test_a_run_in_its_second_budget_is_not_finished(cli, run):
@@ -89,4 +89,4 @@ def test_moved(cli, tmp_path):
     (tmp_path / "c.txt").write_text("another text")
     status, _, err = cli("train", tmp_path / "c.txt", "--run", tmp_path / "run", "--resume")
     assert status == 2
-    assert "is another text" in err
+    assert "is a different text" in err

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import unrolled
-from engine.looped import compare
+from engine.looped import compare, loop
 
 pytestmark = pytest.mark.usefixtures("path", "poisoned")
 D, H = 3, 4
@@ -241,6 +241,25 @@ def test_sequences_without_steps(step, checkpoint, backend):
         assert not y[:, 0].any() and not y[1:].any() and torch.equal(last[0], state[0])
         assert all(p.grad is None or p.grad.isfinite().all() for p in (x, state, *own.parameters()))
         assert torch.equal(state.grad[0], torch.ones(H, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("padding", [0.0, -7.0, 1e5, 1e30, 1e300, torch.inf, torch.nan])
+def test_whatever_stands_in_the_padding(padding, reverse):
+    own = cell(lambda c, x, h: torch.relu(c.U(x) * c.X(x)) * torch.tanh(c.W(h)))
+    lengths = [3, 0, 5, 1]
+    x = torch.randn(5, 4, D, dtype=torch.float64)
+    for n, length in enumerate(lengths):
+        x[length:, n] = padding
+    x.requires_grad_()
+    state = (torch.randn(4, H, dtype=torch.float64),)
+    found = unrolled.Recurrent(own, backend="engine", reverse=reverse)(x, state, lengths=lengths)
+    wanted = loop(own, x, state, lengths, reverse=reverse)
+    of = [x, *(p for p in own.parameters() if p is not own.b and p is not own.V.weight)]
+    ours = torch.autograd.grad((found[0] + found[1][0]).square().sum(), of)
+    truth = torch.autograd.grad((wanted[0] + wanted[1]).square().sum(), of)
+    for a, b in zip((found[0], *found[1], *ours), (*wanted, *truth), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -9,9 +9,9 @@ from engine.published_cells import PUBLISHED, make
 pytestmark = pytest.mark.usefixtures("path", "poisoned")
 
 STEP_BY_STEP = {
-    "SurrogateSpikes": r"cuts the gradient \(detach",
-    "FastWeights": "a state that is no vector",
-    "PhasedLSTM": "aten::remainder is not known",
+    "SurrogateSpikes": r"stops the gradient \(detach",
+    "FastWeights": "a state that is not a vector",
+    "PhasedLSTM": "does not support aten::remainder",
 }
 """Those that the compiler does not take, and why."""
 IN_ENGINE = [name for name in PUBLISHED if name not in STEP_BY_STEP]

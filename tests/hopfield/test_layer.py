@@ -121,5 +121,5 @@ def test_mistakes_and_warnings():
     with torch.no_grad():
         cell.weight.copy_(torch.tensor([[0.0, -1.0], [-1.0, 0.0]]))
         layer = unrolled.HopfieldLayer(cell, steps=50)
-        with pytest.warns(UserWarning, match="still moves"):
+        with pytest.warns(UserWarning, match="still changes"):
             layer(torch.full((1, 2), 0.1))

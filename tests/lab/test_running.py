@@ -75,7 +75,7 @@ def test_a_call_that_fails_and_a_process_that_is_ended_are_told():
     assert dict(workers.results(calls, 2)) == {0: 2.0, 1: 0.5, 2: 1.0}
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         list(workers.results([(divide, (1, 0)), (divide, (1, 0))], 2))
-    with pytest.raises(RunError, match="ended from outside"):
+    with pytest.raises(RunError, match="killed from outside"):
         list(workers.results([(kill, (signal.SIGTERM,))] * 2, 2))
 
 

@@ -61,7 +61,7 @@ def test_a_passage_of_the_runs_own_text_is_of_its_validation_part(run, tmp_path)
     model = unrolled.load(run)
     wanted = model.passage()
     (tmp_path / "old.txt").rename(tmp_path / "new.txt")
-    assert "not at" in model.passage().notes[0]
+    assert "no longer at" in model.passage().notes[0]
     moved = model.passage(str(tmp_path / "new.txt"))
     assert moved.origin == wanted.origin == "the run's validation part"
     assert moved.symbols == wanted.symbols
@@ -102,7 +102,7 @@ def test_a_folder_that_has_moved_or_lost_a_name(tmp_path):
     unrolled.fit(tmp_path / "old", tmp_path / "run", epochs=0.3, **TINY)
     (tmp_path / "old").rename(tmp_path / "new")
     folder_of(tmp_path / "renamed", {"a.txt": TEXT[:half], "c.txt": TEXT[half:]})
-    with pytest.raises(UsageError, match="is another text"):
+    with pytest.raises(UsageError, match="is a different text"):
         unrolled.fit(tmp_path / "renamed", tmp_path / "run", resume=True, epochs=0.5)
     unrolled.fit(tmp_path / "new", tmp_path / "run", resume=True, epochs=0.5)
     assert history(tmp_path / "run")[-1]["event"] == "finished"
@@ -114,7 +114,7 @@ def test_begun_without_a_checkpoint_on_a_text_that_has_moved_or_changed(run, tmp
     with pytest.raises(RunError, match="give its new path"):
         unrolled.fit(None, run, resume=True)
     (tmp_path / "other.txt").write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match="is another text"):
+    with pytest.raises(UsageError, match="is a different text"):
         unrolled.fit(tmp_path / "other.txt", run, resume=True)
     unrolled.fit(tmp_path / "new.txt", run, resume=True)
     assert unrolled.load(run).config["data"]["path"] == str(tmp_path / "new.txt")

@@ -123,7 +123,7 @@ def test_unknown_symbols_are_shown_as_they_stand(tmp_path):
     assert "".join(passage.symbols) == "7 tïmes\u0007 7"
     assert [s for s, lost in zip(passage.symbols, passage.unknown, strict=True) if lost] == ["ï", "\u0007"]
     assert passage.numbers[passage.unknown].tolist() == [0, 0]
-    assert "2 of its 10 characters the model never saw" in passage.notes[0] and "'\\x07'" in passage.notes[0]
+    assert "The model never saw 2 of the 10 characters" in passage.notes[0] and "'\\x07'" in passage.notes[0]
 
 
 def test_a_text_that_has_changed_or_gone(tmp_path):

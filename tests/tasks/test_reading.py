@@ -137,7 +137,7 @@ def test_words_end_where_unicode_says(text, words):
 def test_a_vocabulary_of_words_divided_otherwise_is_refused():
     content = Vocabulary("words", ["", "a"], [0, 2]).as_json()
     assert Vocabulary.from_json(content, "v").symbols == ["", "a"]
-    with pytest.raises(RunError, match="divides words"):
+    with pytest.raises(RunError, match="splits words"):
         Vocabulary.from_json(content | {"boundaries": "whitespace"}, "v")
 
 
@@ -182,7 +182,7 @@ def test_run_folders_are_not_read(tmp_path):
 
 def test_words_that_all_stand_once(tmp_path):
     (tmp_path / "a.txt").write_text("all words here differ")
-    with pytest.raises(DataError, match="no word stands twice"):
+    with pytest.raises(DataError, match="no word occurs twice"):
         read_text(str(tmp_path / "a.txt"), TextOptions(units="words", split="100/0/0"))
 
 

@@ -155,7 +155,7 @@ def stopped(text, tmp_path):
 def test_a_resumed_run_keeps_its_settings(text, stopped, tmp_path):
     with pytest.raises(UsageError, match="--hidden: .* was started with 8, got 9"):
         unrolled.fit(text, stopped, resume=True, hidden=9)
-    with pytest.raises(UsageError, match="--cell: .* begun with lstm"):
+    with pytest.raises(UsageError, match="--cell: .* started with lstm"):
         unrolled.fit(text, stopped, resume=True, cell="gru")
     other = tmp_path / "other.txt"
     other.write_text(TEXT.replace("7", "8"))

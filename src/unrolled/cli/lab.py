@@ -152,7 +152,8 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
         table.add_row("  " * bool(heading) + r.cell, *cells)
     print()
     print_table(table)
-    print("\nSequences, seconds and score: medians over seeds. Chance: the score of random guesses.")
+    print()
+    print(wrapped("Sequences, seconds and score: medians over seeds. Chance: the score of random guesses."))
 
 
 def _picture(chosen: Any, outcomes: dict[Any, list], folder: Path) -> Path | None:

@@ -20,6 +20,9 @@ def flags(T: int, N: int, lengths: Tensor | None, resets: Tensor | None, reverse
     t = torch.arange(T, device=device)[:, None]
     ends = torch.full((N,), T, device=device) if lengths is None else lengths
     inside = t < ends
+    if resets is None and not reverse:
+        ending = torch.where(t == ends - 1, INSIDE | LAST, INSIDE)
+        return torch.where(inside, ending, FROM_INITIAL).to(torch.uint8)
     fresh = torch.zeros(T, N, dtype=torch.bool, device=device)
     if resets is not None:
         begins = resets & inside

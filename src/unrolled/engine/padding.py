@@ -11,6 +11,7 @@ from torch import Tensor
 from unrolled.engine.graphs import values_are_known
 
 State = tuple[Tensor, ...]
+_MODERATE = 1e6
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,14 @@ class Filled:
         return select(self.empty, self.given, final)
 
 
-def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, reverse: bool) -> Filled:
+def filled(
+    x: Tensor, state: State, constants: State, lengths: Tensor | None, reverse: bool, is_total: bool = False
+) -> Filled:
     """The call with its padding filled.
+
+    Arguments:
+        is_total: the equation and its derivatives are finite for whatever is finite. What stands in the padding
+            may stay then, unless it is huge: copying x takes longer than looking at it.
 
     Shapes:
         x (T, N, D); states and constants (N, ...); lengths (N,), whole numbers from 0 to T.
@@ -48,11 +55,19 @@ def filled(x: Tensor, state: State, constants: State, lengths: Tensor | None, re
     every = torch.arange(N, device=x.device)
     first = x[(lengths - 1).clamp(min=0), every] if reverse else x[0]
     empty = lengths == 0
+    stays = is_total and values_are_known() and x.numel() > 0 and _is_moderate(x)
     if values_are_known() and (not N or not bool(empty.any())):
-        return Filled(torch.where(inside[..., None], x, first.detach()), state, constants, state, None)
+        x = x if stays else torch.where(inside[..., None], x, first.detach())
+        return Filled(x, state, constants, state, None)
     rows = torch.where(empty, lengths.argmax(), every)
-    x = torch.where(inside[..., None], x, first[rows].detach())
+    x = x if stays else torch.where(inside[..., None], x, first[rows].detach())
     return Filled(x, _taken(state, rows), _taken(constants, rows), state, empty)
+
+
+def _is_moderate(x: Tensor) -> bool:
+    """Whether every number is finite, and no product of a few of them overflows."""
+    low, high = torch.aminmax(x.detach())
+    return bool((low > -_MODERATE) & (high < _MODERATE))  # neither holds for NaN
 
 
 def no_steps(x: Tensor, state: State, learned: Iterable[Tensor]) -> tuple[Tensor, State]:

@@ -27,6 +27,7 @@ class Prepared:
     def __init__(self, cell: Cell, traced: Traced) -> None:
         self.traced = traced
         self.verified = False
+        self.is_total = traced.program.is_total
         self.hoisted: Hoisted = hoist(self.traced.program)
         self.loop = merge(split_norms(self.hoisted.loop))
         self.text = self.loop.text

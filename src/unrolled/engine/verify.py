@@ -151,7 +151,7 @@ class _Draw:
         return ""
 
     def _by_engine(self, x: Tensor, state: tuple, constants: tuple, call: _Call) -> tuple[Tensor, tuple]:
-        filled = padding.filled(x, state, constants, call.lengths, call.reverse)
+        filled = padding.filled(x, state, constants, call.lengths, call.reverse, self.made.is_total)
         marks = flags.flags(call.T, call.N, call.lengths, call.resets, call.reverse)
         with masked(self.cell, self.named):
             initial = self.cell.initial_state(call.N, like=x) if call.resets is not None else ()

@@ -39,8 +39,11 @@ def scan(
                 x, *rest = (t.to(weight.dtype) for t in (x, *state, *constants))
                 state, constants = tuple(rest[: len(state)]), tuple(rest[len(state) :])
                 return scan(backend, cell, x, state, lengths, resets, reverse, constants)
-    if lengths is not None and values_are_known() and x.shape[1] and not bool(lengths.any()):
-        return padding.no_steps(x, state, cell.parameters())
+    if lengths is not None and values_are_known() and x.shape[1]:
+        if int(lengths.min()) == x.shape[0]:
+            lengths = None  # without padding
+        elif not bool(lengths.any()):
+            return padding.no_steps(x, state, cell.parameters())
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
@@ -71,7 +74,7 @@ def _outside_graphs(
     if backend in ("auto", "engine"):
         made = _ready(cell, x, constants)
         if isinstance(made, Prepared):
-            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
+            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse, made.is_total)
             output, last = made.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
             return output, call.last(last)
         if backend == "engine":
@@ -138,12 +141,13 @@ def _marked(
     lengths: Tensor | None,
     resets: Tensor | None,
     reverse: bool,
+    is_total: bool = False,
 ) -> tuple[padding.Filled, Tensor | None, State]:
     """The call with its padding filled; the flags; the states after a reset."""
     T, N, _ = x.shape
     marks = flags.flags(T, N, lengths, resets, reverse)
     initial = cell.initial_state(N, like=x) if resets is not None else ()
-    return padding.filled(x, state, constants, lengths, reverse), marks, initial
+    return padding.filled(x, state, constants, lengths, reverse, is_total), marks, initial
 
 
 def _by_torch(cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | None) -> bool:
