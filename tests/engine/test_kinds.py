@@ -215,6 +215,23 @@ def test_operations_are_torchs_at_their_kinks_too(operation):
     compare(own, T=3, N=2, tolerance=1e-7 if single else 1e-10)
 
 
+@pytest.mark.parametrize("kink", [torch.abs, torch.relu, torch.sign, lambda a: torch.where(a > 0, 2 * a, a)])
+@pytest.mark.parametrize("width", [3, 9, 33])
+def test_equal_numbers_have_a_norm_of_zero(kink, width):
+    """So that what follows is at its kink, as in torch, and not beside it by the last bit."""
+
+    class Own(unrolled.Cell):
+        def __init__(self):
+            super().__init__(D, width)
+            self.U, self.norm = nn.Linear(D, width), nn.LayerNorm(width)
+            nn.init.zeros_(self.norm.bias)
+
+        def step(self, x, h):
+            return torch.tanh(self.U(x)) * 0.1 + kink(self.norm(h))
+
+    compare(Own().double(), T=1, state=[torch.full((6, width), 0.3, dtype=torch.float64)])
+
+
 POLES = {
     "unit length": lambda c, x, h: torch.tanh((u := c.X(x)) / (u * u).sum(1, keepdim=True).sqrt() + h),
     "logarithm": lambda c, x, h: torch.tanh(torch.log(c.X(x).abs()) + c.W(h)),
