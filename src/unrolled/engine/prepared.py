@@ -19,7 +19,7 @@ from unrolled.compiler.reads import MEMORY, Reads
 from unrolled.compiler.tidy import split_norms
 from unrolled.compiler.trace import Traced, UnsupportedError
 from unrolled.compiler.watching import clean, watched
-from unrolled.engine import ops, recording, verify
+from unrolled.engine import fresh, ops, recording, verify
 
 
 class Prepared:
@@ -91,7 +91,7 @@ class Prepared:
     def step_parameters(self, cell: Cell) -> list[Tensor]:
         """The parameters of `step_text`."""
         named = self.named(cell)
-        return [named[name].detach().contiguous() for name in self._outer_parameters]
+        return [fresh.plain(named[name].detach()) for name in self._outer_parameters]
 
     def named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
