@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.cells.shown import shown
 from unrolled.engine import ops, recording
 from unrolled.layers import paths
 from unrolled.layers.modes import in_modes, modes
@@ -183,8 +184,12 @@ class _Snapshot:
 
     def __init__(self, cell: Cell, x: Tensor) -> None:
         self._modes = modes(cell)
-        self._tables = [table for module in self._modes for table in (module._parameters, module._buffers) if table]
-        self._values = [dict(table) for table in self._tables]
+        self._tables = [
+            (module, name, dict(table.items()))
+            for module in self._modes
+            for name, table in (("_parameters", module._parameters), ("_buffers", module._buffers))
+            if table
+        ]
         self._device = x.device
         kind = x.device.type
         self._autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
@@ -196,8 +201,12 @@ class _Snapshot:
 
     @contextmanager
     def again(self, numbers: Sequence[Tensor], in_place: Mapping[Tensor, Tensor]) -> Iterator[None]:
-        """Inside, all is as it was, but with other tensors in place of some; the generators stand at ``numbers``."""
-        before = [dict(table) for table in self._tables]
+        """Inside, this thread sees all as it was, but with other tensors in place of some; the generators stand at
+        ``numbers``."""
+        then = [
+            (module, table, {name: in_place.get(t, t) for name, t in members.items()})  # type: ignore[arg-type]
+            for module, table, members in self._tables
+        ]
         kind, dtype, on = self._autocast
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices), in_modes(self._modes), torch.autocast(kind, dtype, enabled=on):
@@ -205,12 +214,5 @@ class _Snapshot:
                 torch.set_rng_state(numbers[0].clone())  # it reads past views
             for state in numbers[1:]:
                 torch.cuda.set_rng_state(state.clone(), self._device)
-            self._put([{k: in_place.get(t, t) for k, t in values.items()} for values in self._values])  # type: ignore
-            try:
+            with shown(then):
                 yield
-            finally:
-                self._put(before)
-
-    def _put(self, values: list[dict[str, Any]]) -> None:
-        for table, wanted in zip(self._tables, values, strict=True):
-            table.update(wanted)
