@@ -13,7 +13,7 @@ _HOMES = {"text": ("unrolled.tasks.text.task:TextTask", "unrolled.tasks.text.tra
 def task_class(name: str) -> Any:
     """The class that trains a task; UsageError if there is none of that name."""
     if not isinstance(name, str) or name not in _HOMES:
-        raise UsageError(f"--task: must be one of {', '.join(_HOMES)}, got {name!r}")
+        raise UsageError(f"--task: must be {' or '.join(_HOMES)}, got {name!r}")
     return _imported(_HOMES[name][0])
 
 
