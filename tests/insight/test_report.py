@@ -19,8 +19,8 @@ from unrolled.insight.page import by_unit, chooser, page, reader, shades, table,
 from unrolled.insight.record import Curves, furthest, reach, record
 from unrolled.insight.report import About, report
 from unrolled.insight.saturation import saturation
-from unrolled.insight.twin import finite
 from unrolled.insight.words import findings_in_words
+from unrolled.runs.numbers import finite
 
 EVENTS = [
     {"event": "train", "update": 10, "loss": 3.0, "gradient_norm": 2.0, "clipped": 0.5, "lr": 0.01},

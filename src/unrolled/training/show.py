@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from unrolled.runs.folder import finite
+from unrolled.runs.numbers import finite
 from unrolled.wording import aligned, columns, counted, harmless, short, singular, wrapped
 
 Event = dict[str, Any]
