@@ -85,7 +85,7 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     first: list[Tensor] = []
     names: dict[str, int] = {}
     for k, one in zip(taken, layers, strict=True):
-        before = made.state_of(k)
+        before = made.states[k]
         for name, s in zip(one.cell.state, one.initial_state(N, given) if before is None else before, strict=True):
             first.append(s.detach().reshape(N, -1))
             names[f"{k + 1}.{name}"] = first[-1].shape[1]

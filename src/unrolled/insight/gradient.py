@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.engine.recording import recording
+from unrolled.insight.names import layer_of
 from unrolled.insight.opening import Opened, inputs_of, opened, plain
 from unrolled.insight.radius import spectral_radius
 from unrolled.insight.verdict import FEWEST, Verdict, decay, verdict
@@ -60,9 +61,9 @@ class GradientThroughTime:
 
     def advised(self, advise: Advise) -> GradientThroughTime:
         """The same with other advice: ``advise`` is given a verdict's kind, whether gates keep the state, and K."""
-        gated = {name.rpartition(".")[0] for name in self.kept}
+        gated = {layer_of(name) for name in self.kept}
         made = {
-            name: replace(v, cure=advise(v.kind, name.rpartition(".")[0] in gated, len(self.lags) - 1))
+            name: replace(v, cure=advise(v.kind, layer_of(name) in gated, len(self.lags) - 1))
             for name, v in self.verdicts.items()
             if v.cure
         }
@@ -165,7 +166,7 @@ def gradient_through_time(
     fitted = _fitted(fit, K, notes)
     slopes = {name: decay(curve, *fitted) for name, curve in norms.items()}
     verdicts = {
-        name: verdict(name, curve, slopes[name], ways[name.rpartition(".")[0]].cell, kept, radius)
+        name: verdict(name, curve, slopes[name], ways[layer_of(name)].cell, kept, radius)
         for name, curve in norms.items()
     }
     return GradientThroughTime(
@@ -210,7 +211,7 @@ def _outputs(made: Opened, origins: dict[str, int]) -> Tensor:
     """What the last layer gives out at the step of the loss (N, width). The first input takes the gradient."""
     x = made.x.requires_grad_()
     for k, layer in enumerate(made.layers):
-        x, _ = layer(x, made.state_of(k))
+        x, _ = layer(x, made.states[k])
     last = made.layers[-1]
     ends = list(origins.values())
     if isinstance(last, Bidirectional):
@@ -277,7 +278,7 @@ def _kept(made: Opened, origins: dict[str, int], K: int) -> tuple[Curves, list[s
             notes.append(f"layer {way}: {kind} names no gate that keeps its state, so no product of gates is shown")
             continue
         k = int(way.split()[0]) - 1
-        first = made.state_of(k)
+        first = made.states[k]
         if isinstance(made.layers[k], Bidirectional) and first is not None:
             first = first[layer.reverse]
         named = layer.gates(inputs_of(made, k), first)

@@ -10,6 +10,7 @@ import numpy as np
 from unrolled.drawing import COLOURS, bare, new_figure
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.jacobian import JacobianSpectrum
+from unrolled.insight.names import layer_of, own_name
 
 STYLES = ("-", "--", "-.", ":")
 """One a state."""
@@ -34,15 +35,15 @@ def draw_gradient(found: GradientThroughTime, title: str = "", axes: Any = None)
     ['dL/dh', 'product of z']
     """
     axes = _axes(axes, (6.4, 3.9))
-    ways = list(dict.fromkeys(name.rpartition(".")[0] for name in found.norms))
+    ways = list(dict.fromkeys(layer_of(name) for name in found.norms))
     seen: dict[str, int] = {}
     for name, norms in found.norms.items():
-        way, _, state = name.rpartition(".")
+        way, state = layer_of(name), own_name(name)
         line = seen[way] = seen.get(way, -1) + 1
         label = f"dL/d{state}" + (f", layer {way}" if len(ways) > 1 else "")
         _curve(axes, norms, label, COLOURS[ways.index(way) % len(COLOURS)], STYLES[line % len(STYLES)], 1.6)
     for name, kept in found.kept.items():
-        way, _, gate = name.rpartition(".")
+        way, gate = layer_of(name), own_name(name)
         label = f"product of {gate}" + (f", layer {way}" if len(ways) > 1 else "")
         _curve(axes, kept, label, COLOURS[ways.index(way) % len(COLOURS)], ":", 1.0)
     _by_lag(axes, title or f"{found.verdict.kind}: {found.verdict.why}")

@@ -56,6 +56,23 @@ def recurrent_part(who: str, model: nn.Module) -> Part:
     )
 
 
+def per_layer(who: str, part: Part, state: Any = None) -> tuple[list[Recurrent | Bidirectional], list[Any]]:
+    """The layers of a part, and the state that each is given.
+
+    Raises:
+        ValueError: there are more or fewer states than layers.
+    """
+    if not isinstance(part, Stack):
+        return [part], [state]
+    layers = list(part.layers)
+    if state is None:
+        return layers, [None] * len(layers)
+    if not isinstance(state, tuple | list) or len(state) != len(layers):
+        came = f"{len(state)} entries" if isinstance(state, tuple | list) else f"the type {type(state).__name__}"
+        raise ValueError(f"{who}: state has {came}, expected one entry per layer: {len(layers)}")
+    return layers, list(state)
+
+
 def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tuple[Tensor, Any, bool]:
     """What the recurrent layers are given when the model is given ``x``: as (T, N, D), with the state.
 

@@ -118,16 +118,6 @@ def furthest(curves: Mapping[str, Curves], share: float) -> tuple[str, int | Non
     return max(found, key=lambda f: f[2] if f[1] is None else f[1], default=None)
 
 
-def state_label(name: str) -> str:
-    """How a person reads a state's name in the history.
-
-    >>> state_label("2.c"), state_label("1 backward.h")
-    ('c, layer 2', 'h, layer 1 backward')
-    """
-    layer, _, state = name.rpartition(".")
-    return f"{state}, layer {layer}"
-
-
 def _columns(events: list[Mapping[str, Any]], names: Sequence[str]) -> dict[str, np.ndarray]:
     rows = [[number(e.get(name)) for name in names] for e in events]
     rows = [row for row in rows if math.isfinite(row[0])]

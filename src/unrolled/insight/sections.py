@@ -11,10 +11,11 @@ from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Losses
 from unrolled.insight.exponents import Lyapunov
-from unrolled.insight.findings import BY_CHANCE, CONTEXTS, EXPLAINED, REMEMBERED, Findings, Trace
+from unrolled.insight.findings import BY_CHANCE, CONTEXTS, EXPLAINED, REMEMBERED, Findings
 from unrolled.insight.gradient import GradientThroughTime
+from unrolled.insight.names import label_of, layer_of
 from unrolled.insight.page import by_unit, chooser, picture, reader, scales, table, text, unit_scale, visible
-from unrolled.insight.record import Curves, Record, reach, state_label
+from unrolled.insight.record import Curves, Record, reach
 from unrolled.insight.saturation import NEAR
 from unrolled.insight.units import Unit
 
@@ -92,7 +93,7 @@ class Sections:
             "Norm of the gradient of a whole chunk's loss at each position. The nearest losses dominate it, so it "
             "does not show how far back a single loss reaches.",
         )
-        rows = [[state_label(name), *_reaches(c)] for name, c in kept.by_lag.items()]
+        rows = [[label_of(name), *_reaches(c)] for name, c in kept.by_lag.items()]
         head = ["state", *(f"{share:.1%}".replace(".0%", "%") for share in _SHARES)]
         told = "Steps after which the gradient of one loss stays below a share of its peak (last probe)"
         steps = f"<h3>{told}</h3>{table(head, rows)}" if rows else ""
@@ -108,13 +109,13 @@ class Sections:
         )
         rows = []
         for name, v in gradient.verdicts.items():
-            radius = [r for gate, r in gradient.radius.items() if gate.rpartition(".")[0] == name.rpartition(".")[0]]
+            radius = [r for gate, r in gradient.radius.items() if layer_of(gate) == layer_of(name)]
             largest = f"{max(radius):.2f}" if radius else "-"
             rate = f"{v.rate:+.3f}" if np.isfinite(v.rate) else "-"
-            rows.append([state_label(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
+            rows.append([label_of(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
         head = ["state", "gradient", "steps", "slope", "radius"]
         said = [
-            f"In {state_label(gradient.verdict.state)}, where the gradient lasts longest: {gradient.verdict}.",
+            f"In {label_of(gradient.verdict.state)}, where the gradient lasts longest: {gradient.verdict}.",
             "Steps: the half-life, or the doubling time. Slope: the change of the natural logarithm per step back. "
             "Radius: the largest spectral radius of the layer's recurrent matrices.",
         ]
@@ -147,7 +148,7 @@ class Sections:
         )
         rows = [
             [
-                f"{s.name}, layer {s.layer + 1}",
+                label_of(s.name),
                 {"gate": "gate", "tanh": "in [-1, 1]", "unbounded": "unbounded"}[s.kind],
                 f"{round(s.mean, 2) + 0.0:.2f}",
                 f"{s.low_share:.0%}",
@@ -211,7 +212,7 @@ class Sections:
         )
         told = ["the first symbol is given, not predicted", *(_told(found, lost, t) for t in range(len(lost.loss)))]
         loss = np.concatenate([[np.nan], lost.loss])
-        labels = [_which(t) + (f": {t.follows}" if t.follows else "") for t in found.traces]
+        labels = [label_of(t.name, t.unit) + (f": {t.follows}" if t.follows else "") for t in found.traces]
         choice = chooser(labels, [t.values for t in found.traces])
         text_in_colours = (
             f"<h3>The text, {self.unit} by {self.unit}</h3>{choice}{scales()}"
@@ -238,11 +239,11 @@ class Sections:
 
     def _excerpts(self, found: Findings, best: Sequence[Unit]) -> str:
         """The text in the colours of the first of these units."""
-        traces = {(t.layer, t.name, t.unit): t.values for t in found.traces}
+        traces = {(t.name, t.unit): t.values for t in found.traces}
         made = []
-        for u in [u for u in best if (u.layer, u.name, u.unit) in traces][:_EXCERPTS]:
-            head = f"“{u.feature}”: {_which(u)}, r = {u.correlation:+.2f}"
-            values = traces[u.layer, u.name, u.unit][:_EXCERPT]
+        for u in [u for u in best if (u.name, u.unit) in traces][:_EXCERPTS]:
+            head = f"“{u.feature}”: {label_of(u.name, u.unit)}, r = {u.correlation:+.2f}"
+            values = traces[u.name, u.unit][:_EXCERPT]
             made.append(f"<div><h3>{text(head)}</h3>{by_unit(found.symbols[:_EXCERPT], values)}</div>")
         return f'{unit_scale()}<div class="grid">{"".join(made)}</div>' if made else ""
 
@@ -272,12 +273,8 @@ def _card(html: str) -> str:
     return f'<div class="card">{html}</div>' if html else ""
 
 
-def _which(u: Unit | Trace) -> str:
-    return f"{u.name}[{u.unit}], layer {u.layer + 1}"
-
-
 def _follower(u: Unit) -> list[str]:
-    return [u.feature, _which(u), f"{u.correlation:+.2f}", f"{u.picked:+.2f}", f"{u.p:.3f}"]
+    return [u.feature, label_of(u.name, u.unit), f"{u.correlation:+.2f}", f"{u.picked:+.2f}", f"{u.p:.3f}"]
 
 
 def _reaches(c: Curves) -> list[str]:

@@ -1,4 +1,4 @@
-"""The numbers of a report, for JSON: no number that is not finite, and every layer counted from 1."""
+"""The numbers of a report, for JSON: none that is not finite."""
 
 from __future__ import annotations
 
@@ -74,7 +74,6 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
         "unknown": np.flatnonzero(found.unknown),
         "saturation": [
             {
-                "layer": s.layer + 1,
                 "name": s.name,
                 "kind": s.kind,
                 "low_share": s.low_share,
@@ -88,7 +87,6 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
         "units": [
             {
                 "feature": u.feature,
-                "layer": u.layer + 1,
                 "name": u.name,
                 "unit": u.unit,
                 "correlation": u.correlation,
@@ -99,8 +97,7 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
             for u in found.followers
         ],
         "traces": [
-            {"layer": t.layer + 1, "name": t.name, "unit": t.unit, "follows": t.follows, "values": _rounded(t.values)}
-            for t in found.traces
+            {"name": t.name, "unit": t.unit, "follows": t.follows, "values": _rounded(t.values)} for t in found.traces
         ],
         "gradient_through_time": None if found.gradient is None else found.gradient.as_json(),
         "lyapunov": None if found.exponent is None else found.exponent.as_json(),

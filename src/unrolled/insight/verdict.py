@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.cells import Cell
+from unrolled.insight.names import layer_of
 
 FACTOR = 10.0
 """Over all the lags shown, a gradient that changes less than this many times is called stable."""
@@ -76,7 +77,7 @@ def verdict(
         kept, radius: see `GradientThroughTime`.
     """
     K = len(curve) - 1
-    way = state.rpartition(".")[0]
+    way = layer_of(state)
     if not np.isfinite(curve).all():
         k = int(np.flatnonzero(~np.isfinite(curve))[0])
         return Verdict(
@@ -125,7 +126,7 @@ def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
 
 def _calm(way: str, radius: Mapping[str, float]) -> str:
     """What helps against a gradient that grows."""
-    own = {name: rho for name, rho in radius.items() if name.rpartition(".")[0] == way}
+    own = {name: rho for name, rho in radius.items() if layer_of(name) == way}
     largest = max(own.values(), default=math.nan)
     shown = f" (the largest spectral radius is {largest:.2f})" if math.isfinite(largest) and largest > 1 else ""
     return f"clipping the gradient's norm, a smaller learning rate, smaller recurrent weights{shown}"

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from unrolled.insight.findings import REMEMBERED, Findings
-from unrolled.insight.record import Record, furthest, reach, state_label
+from unrolled.insight.names import label_of, layer_of, own_name
+from unrolled.insight.record import Record, furthest, reach
 from unrolled.wording import counted, short
 
 
@@ -99,7 +100,7 @@ def _gradient(kept: Record) -> str:
     if not found:
         return ""
     name, near, far, last = max(found, key=lambda f: (f[2] or f[3] + 1, f[1] or f[3] + 1))
-    where = f"({state_label(name)}, where it reaches furthest)"
+    where = f"({label_of(name)}, where it reaches furthest)"
     if near is None:
         return f"In training, the gradient of one loss is still above a tenth of its peak {last} steps back {where}."
     told = f"In training, the gradient of one loss falls below a tenth of its peak {near} steps back"
@@ -112,7 +113,7 @@ def _felt(found: Findings) -> str:
     if found.gradient is None:
         return ""
     told = found.gradient.verdict
-    return f"On this text the gradient through time is {told.kind}: {told.why} ({state_label(told.state)})."
+    return f"On this text the gradient through time is {told.kind}: {told.why} ({label_of(told.state)})."
 
 
 def _gates(found: Findings) -> str:
@@ -122,7 +123,7 @@ def _gates(found: Findings) -> str:
         return "The cell has no gates: apart from its states, no value in its equation stays between 0 and 1."
     most = max(found.gates, key=lambda s: max(s.low_share, s.high_share))
     share, end = max((most.low_share, "closed"), (most.high_share, "open"))
-    gate = f"{most.name} of layer {most.layer + 1}"
+    gate = f"{own_name(most.name)} of layer {layer_of(most.name)}"
     return f"Gate {gate} saturates most: it is nearly {end} {share:.0%} of the time."
 
 
@@ -131,7 +132,7 @@ def _units(found: Findings) -> str:
         return ""
     best = found.following[0]
     return (
-        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} tracks “{best.feature}” "
+        f"Unit {own_name(best.name)}[{best.unit}] of layer {layer_of(best.name)} tracks “{best.feature}” "
         f"(r = {best.correlation:+.2f} on the held-out half of the text)."
     )
 
