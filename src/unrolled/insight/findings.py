@@ -128,7 +128,7 @@ def examine(
         return Findings(list(symbols), names, unknown, notes=notes)
     named = _named(model, numbers, notes)
     states = [key for key in state_names(model) if key in named]
-    kept = saturation(named, states)
+    saturated = saturation(named, states)
     followers = _followers(named, states, features, notes)
     lost = losses(model, numbers, contexts=CONTEXTS)
     divided: list[Cause] = []
@@ -141,8 +141,8 @@ def examine(
         symbols=list(symbols),
         names=names,
         unknown=unknown,
-        saturation=kept,
-        means={s.name: named[s.name][:, 0].mean(axis=1) for s in kept if s.kind == "gate"},
+        saturation=saturated,
+        means={s.name: named[s.name][:, 0].mean(axis=1) for s in saturated if s.kind == "gate"},
         followers=followers,
         traces=_traces(named, states, _following(followers)),
         gradient=gradient.advised(advise) if gradient is not None and advise is not None else gradient,
@@ -201,14 +201,14 @@ def _followers(named: Named, states: list[str], features: Mapping[str, np.ndarra
     if not looked_at or not features:
         return []
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            found = units(looked_at, features, each=3)
+            followers = units(looked_at, features, each=3)
     except ValueError as error:
         notes.append(f"Units could not be compared with the text: {error}.")
         return []
-    notes += [f"{one.message}." for one in said]
-    return found
+    notes += [f"{one.message}." for one in warned]
+    return followers
 
 
 def _following(units: list[Unit]) -> list[Unit]:
@@ -228,4 +228,4 @@ def _traces(named: Named, states: list[str], following: list[Unit]) -> list[Trac
     for _, name, k in sorted(moves, key=lambda move: -move[0])[:room]:
         keys.setdefault((name, k), "")
     chosen = list(keys.items())[:room]
-    return [Trace(name, k, named[name][:, 0, k], told) for (name, k), told in chosen]
+    return [Trace(name, k, named[name][:, 0, k], follows) for (name, k), follows in chosen]

@@ -67,12 +67,12 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     return Opened(layers, x, states, twin if isinstance(twin, Model) else None, alone)
 
 
-def inputs_of(made: Opened, k: int) -> Tensor:
+def inputs_of(parts: Opened, k: int) -> Tensor:
     """What layer ``k`` is given (T, N, D): the outputs of those below."""
-    x = made.x
+    x = parts.x
     with torch.no_grad():
-        for j, layer in enumerate(made.layers[:k]):
-            x, _ = layer(x, made.states[j])
+        for j, layer in enumerate(parts.layers[:k]):
+            x, _ = layer(x, parts.states[j])
     return x
 
 

@@ -20,34 +20,34 @@ _LETTERS, _WORDS = 48, 24
 """Symbols that have room below a picture."""
 
 
-def learning_curves(kept: Record) -> Any:
+def learning_curves(history: Record) -> Any:
     """Training and validation loss over updates; None without reports."""
-    if not len(kept.train["update"]) and not len(kept.validation["update"]):
+    if not len(history.train["update"]) and not len(history.validation["update"]):
         return None
     figure, axes = new_figure(height=4.3)
-    axes.plot(kept.train["update"], kept.train["loss"], color=COLOURS[0], label="training")
-    if len(kept.validation["update"]):
-        updates, loss = kept.validation["update"], kept.validation["loss"]
+    axes.plot(history.train["update"], history.train["loss"], color=COLOURS[0], label="training")
+    if len(history.validation["update"]):
+        updates, loss = history.validation["update"], history.validation["loss"]
         axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
-    _mark(kept.further, axes)
+    _mark(history.further, axes)
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats per symbol)")
     legend(axes)
     return figure
 
 
-def steering(kept: Record) -> Any:
+def steering(history: Record) -> Any:
     """Gradient norm, share of steps clipped, learning rate over updates; None without reports."""
-    updates = kept.train["update"]
+    updates = history.train["update"]
     if not len(updates):
         return None
     figure, panels = new_figure(3, height=4.3, sharex=True)
     rows = (("gradient_norm", "gradient norm", 1), ("clipped", "clipped (%)", 100), ("lr", "learning rate", 1))
     for k, (axes, (key, label, scale)) in enumerate(zip(panels, rows, strict=True)):
-        axes.plot(updates, kept.train[key] * scale, color=COLOURS[k])
-        _mark(kept.further, axes)
+        axes.plot(updates, history.train[key] * scale, color=COLOURS[k])
+        _mark(history.further, axes)
         axes.set_ylabel(label)
-    norms = _positive(kept.train["gradient_norm"])
+    norms = _positive(history.train["gradient_norm"])
     if np.isfinite(norms).any() and np.nanmax(norms) > 10 * np.nanmin(norms):
         panels[0].set_yscale("log")
     else:
@@ -76,18 +76,18 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
     return figure
 
 
-def felt_curves(found: GradientThroughTime) -> Any:
+def felt_curves(gradient: GradientThroughTime) -> Any:
     """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
     figure, axes = new_figure(height=3.5)
-    for k, (name, norms) in enumerate(found.norms.items()):
+    for k, (name, norms) in enumerate(gradient.norms.items()):
         axes.plot(_positive(norms), color=COLOURS[k % len(COLOURS)], label=label_of(name))
-    ways = [layer_of(name) for name in found.norms]
-    for name, product in found.kept.items():
+    ways = [layer_of(name) for name in gradient.norms]
+    for name, product in gradient.kept.items():
         k = ways.index(layer_of(name))
         colour = COLOURS[k % len(COLOURS)]
         axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {label_of(name)}")
     axes.set_yscale("log")
-    drawn = np.concatenate(list(found.norms.values()))
+    drawn = np.concatenate(list(gradient.norms.values()))
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = axes.get_ylim()
     if len(drawn):  # a product of gates that falls faster would press the gradients into a strip
@@ -134,9 +134,9 @@ def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
     return figure
 
 
-def saturation_scatter(found: Sequence[Saturation]) -> Any:
+def saturation_scatter(saturated: Sequence[Saturation]) -> Any:
     """Each unit of each gate: share of time near 1 against share near 0; None without gates."""
-    gates = [s for s in found if s.kind == "gate"]
+    gates = [s for s in saturated if s.kind == "gate"]
     if not gates:
         return None
     names = list(dict.fromkeys(own_name(s.name) for s in gates))

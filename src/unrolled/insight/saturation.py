@@ -70,7 +70,7 @@ def saturation(named: Named, states: Collection[str] = ()) -> list[Saturation]:
     """
     if not isinstance(named, Mapping):
         raise ValueError(f"saturation: expected the arrays from gates(model, x), got {type(named).__name__}")
-    found = []
+    saturated = []
     for name, values in named.items():
         if not values.size:
             raise ValueError(f"saturation: {name} is empty: its shape is {values.shape}")
@@ -78,8 +78,8 @@ def saturation(named: Named, states: Collection[str] = ()) -> list[Saturation]:
         flat = values.reshape(-1, values.shape[-1])
         lower = NEAR if kind == "gate" else NEAR - 1
         low, high = (flat < lower).mean(axis=0), (flat > 1 - NEAR).mean(axis=0)
-        found.append(Saturation(name, kind, low, high, float(flat.mean())))
-    return found
+        saturated.append(Saturation(name, kind, low, high, float(flat.mean())))
+    return saturated
 
 
 def _kind(values: np.ndarray, is_state: bool) -> str:

@@ -87,8 +87,8 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
     half = T // 2
     picking, telling = _standard(values[:half]), _standard(values[half:])
     chosen, pairs = [], []
-    for label, given in features.items():
-        feature = _checked(label, given, T, N)
+    for label, per_step in features.items():
+        feature = _checked(label, per_step, T, N)
         if not np.isfinite(feature).all():
             _left_out(f"feature {label!r}")
             continue
@@ -103,13 +103,13 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
             name, unit = owners[k]
             chosen.append(Unit(label, name, unit, r, float(first[k]), (T - half) * N, p=1.0))
             pairs.append((telling[:, :, k], held))
-    found = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
-    return sorted(found, key=lambda u: -abs(u.correlation))
+    tested = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
+    return sorted(tested, key=lambda u: -abs(u.correlation))
 
 
-def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
+def _checked(label: str, values: np.ndarray, T: int, N: int) -> np.ndarray:
     try:
-        feature = np.asarray(given)
+        feature = np.asarray(values)
         if np.iscomplexobj(feature):
             raise TypeError
         feature = feature.astype(np.float64)
@@ -118,7 +118,7 @@ def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
     if feature.ndim == 1:
         feature = np.repeat(feature[:, None], N, axis=1)
     if feature.shape != (T, N):
-        raise ValueError(f"units: feature {label!r} has shape {np.shape(given)}, expected (T,) or (T, N) = {(T, N)}")
+        raise ValueError(f"units: feature {label!r} has shape {np.shape(values)}, expected (T,) or (T, N) = {(T, N)}")
     return feature
 
 

@@ -155,14 +155,14 @@ class Standard(nn.Module):
     def _nested(self, state: Any, N: int, alone: bool) -> tuple:
         """torch.nn's (L * directions, N, H) tensors as one tuple a layer."""
         names = self._cell_state()
-        given = (state,) if isinstance(state, Tensor) else tuple(state) if isinstance(state, tuple | list) else ()
-        if len(given) != len(names) or not all(isinstance(s, Tensor) for s in given):
+        states = (state,) if isinstance(state, Tensor) else tuple(state) if isinstance(state, tuple | list) else ()
+        if len(states) != len(names) or not all(isinstance(s, Tensor) for s in states):
             wanted = "a tensor, h" if len(names) == 1 else f"a tuple ({', '.join(names)}) of tensors"
             raise ValueError(
                 f"{self._name}: state must be {wanted}, got {shown(state)}. Pass None for a fresh start."
             )
         rows = self.num_layers * (2 if self.bidirectional else 1)
-        for label, s in zip(names, given, strict=True):
+        for label, s in zip(names, states, strict=True):
             expected = (rows, self.hidden_size) if alone else (rows, N, self.hidden_size)
             if not torch.jit.is_tracing() and tuple(s.shape) != expected:
                 raise ValueError(
@@ -171,8 +171,8 @@ class Standard(nn.Module):
                     "Pass None for a fresh start, or one state per layer and direction."
                 )
         if alone:
-            given = tuple(s.unsqueeze(1) for s in given)
-        flat = [tuple(s[k] for s in given) for k in range(rows)]
+            states = tuple(s.unsqueeze(1) for s in states)
+        flat = [tuple(s[k] for s in states) for k in range(rows)]
         if self.bidirectional:
             return tuple(zip(flat[::2], flat[1::2], strict=True))
         return tuple(flat)
