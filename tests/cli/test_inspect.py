@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import unrolled
-from helpers import TEXT, TINY, run_cli
+from helpers import TEXT, TINY, history, run_cli
 from unrolled.runs.arrays import read_arrays, write_arrays
 
 CELL = Path(__file__).parents[2] / "examples" / "minimal_cell.py"
@@ -126,9 +126,16 @@ def test_its_numbers_are_those_of_the_run(inspected, run):
     assert numbers["errors"]["mean"] == pytest.approx(-np.mean(scored.log_probabilities[1:]), rel=1e-4)
     assert sum(c["share"] for c in numbers["errors"]["causes"]) == pytest.approx(1)
     assert sum(c["count"] for c in numbers["errors"]["causes"]) == len(text) - 1
-    assert {(s["layer"], s["name"]) for s in numbers["saturation"]} == {(k, n) for k in (1, 2) for n in "ifgohc"}
-    assert set(numbers["gradient_by_lag"]) == {"1.h", "1.c", "2.h", "2.c"}
-    assert len(numbers["gradient_by_lag"]["2.c"]["norms"][-1]) == 20
+    assert {s["name"] for s in numbers["saturation"]} == {f"{k}.{n}" for k in (1, 2) for n in "ifgohc"}
+    kept = history(run)
+    for kind, key in (("lags", "by_lag"), ("gradients", "by_position")):
+        curves = [e for e in kept if e["event"] == kind]
+        assert set(numbers[f"gradient_{key}"]) == {"1.h", "1.c", "2.h", "2.c"}
+        for name, made in numbers[f"gradient_{key}"].items():
+            assert made["updates"] == [e["update"] for e in curves]
+            norms = [[v for v in curve if v is not None] for curve in made["norms"]]  # the shorter ones are filled up
+            assert norms == [e[key][name] for e in curves]
+    assert numbers["train"]["loss"] == [e["loss"] for e in kept if e["event"] == "train"]
     followed = numbers["gradient_through_time"]
     assert set(followed["norms"]) == set(followed["verdicts"]) == {"1.h", "1.c", "2.h", "2.c"}
     assert len(followed["lags"]) == 200 and numbers["lyapunov"]["steps"] > 100
@@ -209,7 +216,7 @@ def test_a_run_without_weights_shows_what_it_has(cli, copy):
     numbers = strictly(out)
     assert status == 0
     assert "no weights yet" in numbers["notes"][0] and "errors" not in numbers
-    assert len(numbers["train"]["loss"]) > 10
+    assert numbers["train"]["loss"] == [e["loss"] for e in history(copy) if e["event"] == "train"]
     html = (copy / "inspect" / "report.html").read_text("utf-8")
     assert "<h2>Learning</h2>" in html and "<h2>Errors</h2>" not in html and "no weights yet" in html
 
@@ -222,7 +229,7 @@ def test_a_run_with_damaged_weights_shows_what_it_has(cli, copy):
     numbers = strictly(out)
     assert status == 0
     assert "model.safetensors is damaged" in numbers["notes"][0] and "errors" not in numbers
-    assert len(numbers["train"]["loss"]) > 10
+    assert numbers["train"]["loss"] == [e["loss"] for e in history(copy) if e["event"] == "train"]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -298,7 +305,7 @@ def test_a_cell_of_ones_own_and_one_without_gates(cli, text, tmp_path):
         status, out, _ = cli("inspect", tmp_path / "own", *code, "--json")
         assert status == 0
         kinds = {s["name"]: s["kind"] for s in strictly(out)["saturation"]}
-        assert kinds == {"f": "gate", "n": "tanh", "h": "tanh"}
+        assert kinds == {"1.f": "gate", "1.n": "tanh", "1.h": "tanh"}
     (tmp_path / "own" / "program.json").unlink()
     status, _, err = cli("inspect", tmp_path / "own", "--out", tmp_path / "none")
     assert status == 1 and "--cell FILE.py:MinimalCell" in err

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from own_cells import CoupledLSTM, LayerNormLSTM, MinimalGatedUnit
 
 import unrolled
 from helpers import PeepholeLSTM, TwoWidths
-from unrolled.compiler.stored import StoredCell, store, stored_class
+from unrolled.compiler.stored import SizesError, StoredCell, store, stored_class
 
 CELLS = [
     *(unrolled.LSTMCell, unrolled.GRUCell, unrolled.ElmanCell),
@@ -53,12 +54,64 @@ def test_every_name_of_an_lstm_is_kept():
     assert set(again([unrolled.LSTMCell(4, 5)])(4, 5).gates(torch.zeros(2, 4))) == {"i", "f", "g", "o", "c", "h"}
 
 
-def test_layers_of_two_widths():
-    kind = again([PeepholeLSTM(4, 6), PeepholeLSTM(6, 6), PeepholeLSTM(6, 6)])
-    stack = unrolled.Stack([kind(4, 6), kind(6, 6), kind(6, 6)])
-    assert stack(torch.zeros(3, 2, 4))[0].shape == (3, 2, 6)
-    with pytest.raises(ValueError, match="saved for inputs of width 4, 6, got 5"):
-        kind(5, 6)
+def loaded(cells):
+    """The same cells from a file, with their weights."""
+    kind = again(cells)
+    made = [kind(cell.input_size, cell.hidden_size).to(next(cell.parameters()).dtype) for cell in cells]
+    for one, cell in zip(made, cells, strict=True):
+        one.load_state_dict(cell.state_dict())
+    return made
+
+
+@pytest.mark.parametrize(
+    "sizes", [[(4, 6), (6, 6), (6, 6)], [(4, 6), (6, 4), (4, 3)], [(4, 3), (3, 4), (4, 6), (6, 4)]]
+)
+def test_layers_of_several_sizes(sizes):
+    """Also with inputs of one width and states of several."""
+    cells = [PeepholeLSTM(*pair).double() for pair in sizes]
+    assert len(store(cells)["records"]) == len(set(sizes))
+    x = torch.randn(3, 2, 4).double()
+    wanted, last = unrolled.Stack(cells)(x)
+    y, state = unrolled.Stack(loaded(cells))(x)
+    torch.testing.assert_close([y, state], [wanted, last])
+
+
+def test_bidirectional_layers_alone():
+    cells = [PeepholeLSTM(*pair).double() for pair in ((4, 5), (4, 3), (8, 3), (8, 3))]
+    x, lengths = torch.randn(6, 2, 4).double(), torch.tensor([4, 6])
+    results = []
+    for a, b, c, d in (cells, loaded(cells)):
+        stack = unrolled.Stack([unrolled.Bidirectional(a, b), unrolled.Bidirectional(c, d)])
+        results.append(stack(x, lengths=lengths))
+    torch.testing.assert_close(*results)
+
+
+def test_other_sizes_are_refused():
+    kind = again([PeepholeLSTM(4, 6), PeepholeLSTM(6, 3)])
+    for sizes in ((5, 6), (4, 3), (6, 6)):
+        with pytest.raises(
+            SizesError,
+            match=rf"^PeepholeLSTM: saved for cells of sizes \(input, hidden\) \(4, 6\), \(6, 3\), "
+            rf"got \({sizes[0]}, {sizes[1]}\)$",
+        ):
+            kind(*sizes)
+
+
+class Scaled(unrolled.ElmanCell):
+    """Its equation has a number that no weight says."""
+
+    scale = 0.5
+
+    def step(self, x, h):
+        return self.scale * super().step(x, h)
+
+
+def test_cells_of_the_same_sizes_that_differ_are_not_kept():
+    one, other = Scaled(4, 3), Scaled(4, 3)
+    assert store([one, other]) is not None
+    other.scale = 0.25
+    assert store([one, other]) is None
+    assert store([unrolled.ElmanCell(4, 3), unrolled.GRUCell(3, 3)]) is None
 
 
 class Random(unrolled.ElmanCell):
@@ -81,34 +134,115 @@ def changed(change):
     return content
 
 
+def record(change):
+    """Of the first record."""
+    return lambda content: change(content["records"][0])
+
+
+def line_put(line):
+    """Before the last line of the program."""
+    return record(lambda r: r["program"].insert(-1, line))
+
+
+def replaced(old, new):
+    """In each line of the program."""
+    return record(lambda r: r.update(program=[line.replace(old, new) for line in r["program"]]))
+
+
 DAMAGES = {
-    "no layer": lambda c: c.update(layers=[]),
-    "no dictionary": lambda c: c.update(layers=3),
-    "a name that is none": lambda c: c.update(cell="a b"),
-    "a line less": lambda c: c["layers"][0]["program"].pop(3),
-    "a value that is not made": lambda c: c["layers"][0]["program"].append("return q"),
-    "another shape": lambda c: c["layers"][0]["tensors"].update({"x.weight": [1, 1]}),
-    "a part of a parameter beyond its end": lambda c: c["layers"][0].update(
-        program=[line.replace("@x.weight+0:", "@x.weight+9999:") for line in c["layers"][0]["program"]]
+    "no record": (lambda c: c.update(records=[]), "it has no records"),
+    "records that are a number": (lambda c: c.update(records=3), "it has no records"),
+    "a record twice": (lambda c: c["records"].extend(c["records"]), "it has two records of the sizes (4, 3)"),
+    "states of two cells": (
+        lambda c: c["records"].extend(store([unrolled.LSTMCell(5, 3)])["records"]),
+        "its records have different states",
     ),
-    "another width": lambda c: c["layers"][0].update(input_size=5),
-    "an infinite width": lambda c: c["layers"][0].update(input_size=math.inf),
-    "an infinite shape": lambda c: c["layers"][0]["tensors"].update(other=[math.inf]),
-    "a shape below zero": lambda c: c["layers"][0]["tensors"].update(other=[-1, -1]),
-    "a tensor in too many modules": lambda c: c["layers"][0]["tensors"].update({".".join("a" * 2000): [1]}),
-    "a norm without its number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm h"),
-    "a norm of a number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm 0.1 h"),
-    "a scale of nothing": lambda c: c["layers"][0]["program"].insert(-1, "q 1 = normscale 0.1"),
+    "a name that is none": (lambda c: c.update(cell="a b"), "cell is 'a b', expected a name"),
+    "a gate that is none": (lambda c: c.update(keeps=3), "keeps is 3, expected the name of a gate"),
+    "no hidden size": (record(lambda r: r.pop("hidden_size")), "a record has no hidden_size"),
+    "no tensors": (record(lambda r: r.pop("tensors")), "a record has no tensors"),
+    "tensors without names": (record(lambda r: r.update(tensors=[])), "the tensors of a record have no names"),
+    "a program in one piece": (
+        record(lambda r: r.update(program="program A")),
+        "the program of a record is not a list of lines",
+    ),
+    "a line less": (record(lambda r: r["program"].pop(3)), "program: it has no parameter x.weight"),
+    "a line of nonsense": (
+        record(lambda r: r["program"].insert(3, "nonsense")),
+        "program: line 4 is not valid: 'nonsense'",
+    ),
+    "a value that is not made": (
+        record(lambda r: r["program"].append("return q")),
+        "program: it returns q for the state h of width 3",
+    ),
+    "a state of another kind": (replaced("state h", "constant h"), "program: it has no state"),
+    "another shape": (
+        record(lambda r: r["tensors"].update({"x.weight": [1, 1]})),
+        "x.weight has the shape (1, 1), but (9, 4) in its program",
+    ),
+    "a tensor less": (
+        record(lambda r: r["tensors"].pop("x.weight")),
+        "its program uses x.weight, which is not among its tensors",
+    ),
+    "a part of a parameter beyond its end": (
+        replaced("@x.weight+0:", "@x.weight+9999:"),
+        "program: @x.weight+9999:3x4:4,1 does not lie within x.weight",
+    ),
+    "a part of more dimensions": (
+        replaced("@x.weight+0:3x4:4,1", "@x.weight+0:3x4:4"),
+        "program: @x.weight+0:3x4:4 has strides of other dimensions",
+    ),
+    "another width": (
+        record(lambda r: r.update(input_size=5)),
+        "its program takes inputs of width 4, but input_size is 5",
+    ),
+    "an infinite width": (record(lambda r: r.update(input_size=math.inf)), "input_size is inf, expected an integer"),
+    "half a width": (record(lambda r: r.update(hidden_size=2.5)), "hidden_size is 2.5, expected an integer"),
+    "a width below zero": (
+        record(lambda r: r.update(hidden_size=-3)),
+        "GRUCell: hidden_size must be a whole number from 1, got -3",
+    ),
+    "an infinite shape": (
+        record(lambda r: r["tensors"].update(other=[math.inf])),
+        "the shape of other is [inf], expected a list of integers",
+    ),
+    "a shape below zero": (
+        record(lambda r: r["tensors"].update(other=[-1, -1])),
+        "the tensor other cannot have the shape (-1, -1)",
+    ),
+    "a tensor in too many modules": (
+        record(lambda r: r["tensors"].update({".".join("a" * 2000): [1]})),
+        "a tensor lies 1999 modules deep, more than 100",
+    ),
+    "a norm without its number": (
+        line_put("q 3 = layernorm h"),
+        "program: the arguments or widths of q 3 = layernorm h do not match",
+    ),
+    "a norm of a number": (
+        line_put("q 3 = layernorm 0.1 h"),
+        "program: the arguments or widths of q 3 = layernorm 0.1 h do not match",
+    ),
+    "a scale of nothing": (
+        line_put("q 1 = normscale 0.1"),
+        "program: the arguments or widths of q 1 = normscale 0.1 do not match",
+    ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_refused(damage):
-    with pytest.raises(ValueError, match="program|missing|layer|cell|an integer|shape|deep"):
-        stored_class(changed(DAMAGES[damage]))
+def test_damage_is_refused_with_its_own_reason(damage):
+    change, reason = DAMAGES[damage]
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        stored_class(changed(change))
+
+
+def test_what_is_no_table_is_refused():
+    for content in ([], "GRUCell", None):
+        with pytest.raises(ValueError, match="^it is not a table of names$"):
+            stored_class(content)
 
 
 @pytest.mark.parametrize("name", ["step.weight", "forward", "a..b", "__class__.x"])
 def test_names_that_would_hide_the_cell_are_refused(name):
-    with pytest.raises(ValueError, match="not a valid tensor name"):
-        stored_class(changed(lambda c: c["layers"][0]["tensors"].update({name: [2]})))
+    with pytest.raises(ValueError, match=f"^{re.escape(name)} is not a valid tensor name$"):
+        stored_class(changed(lambda c: c["records"][0]["tensors"].update({name: [2]})))

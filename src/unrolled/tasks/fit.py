@@ -12,7 +12,7 @@ from unrolled.cells import Cell
 from unrolled.cells.source import source_of
 from unrolled.compiler.stored import store
 from unrolled.errors import UsageError
-from unrolled.layers import Recurrent
+from unrolled.layers.directions import directions
 from unrolled.models import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import check_cell, load, resolve_cell
@@ -157,7 +157,7 @@ def _keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
     """A cell of one's own: its text, for a person to read, and its program, which runs without it."""
     if source := source_of(cell):
         folder.write_text("cell.py", source)
-    cells = [layer.cell for layer in model.stack.layers if isinstance(layer, Recurrent)]
+    cells = [way.cell for way in directions(model.stack.layers).values()]
     if (kept := store(cells)) is not None:
         folder.write_json("program.json", kept)
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.cells import Cell
 from unrolled.engine.recording import Recording, recording
 from unrolled.layers import Recurrent
+from unrolled.layers.directions import directions
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
 from unrolled.models import Model
@@ -37,7 +37,9 @@ class GradientProbe:
 
     Two different things. *By position*: ||dL/ds_t|| of the loss of a whole window, as training differentiates
     it, at every position t. Losses near t dominate it, so it says little of how far back a loss is felt.
-    *By lag*: the same of the loss at the window's last step alone, k steps back from it.
+    *By lag*: the same of the loss at the window's last step alone, k steps back from it, in the order in which
+    the direction reads its steps. A direction that runs in reverse reads the last step first, so nothing lies
+    back from there, and it has no curve; but in a many-to-one model the loss is at each direction's own end.
 
     Units:
         nats for one unit of the state; over all sequences of the batch, of the mean loss.
@@ -45,8 +47,8 @@ class GradientProbe:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._cells = dict(_named_cells(model))
-        self.gated = all(getattr(cell, "innermost", cell).keeps for cell in self._cells.values())
+        self._ways = directions(model.stack.layers)
+        self.gated = all(getattr(way.cell, "innermost", way.cell).keeps for way in self._ways.values())
         """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
@@ -55,45 +57,83 @@ class GradientProbe:
         if not wanted or len(window.inputs) > LONGEST:
             yield None
             return
-        with recording() as made:
-            yield made
+        with recording() as recorded:
+            yield recorded
 
-    def curves(self, made: Recording) -> Curves:
+    def curves(self, recorded: Recording) -> Curves:
         """What was recorded, with three digits."""
         return {
             f"{layer}.{state}": [float(f"{norm:.3g}") for norm in norms.tolist()]
-            for layer, cell in self._cells.items()
-            for state, norms in made.of(cell).items()
+            for layer, way in self._ways.items()
+            for state, norms in recorded.of(way.cell).items()
         }
 
     def by_lag(self, task: Task, window: Window, state: Any) -> Curves:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with self.watching(window, wanted=True) as made, evaluating(self.model):
-            if made is None:
+        with self.watching(window, wanted=True) as recorded, evaluating(self.model):
+            if recorded is None:
                 return {}
             few = replace(window, inputs=window.inputs[:, :LANES], targets=window.targets[:, :LANES], counted=1)
             total, count, _ = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
             torch.autograd.grad(total / count, parameters, allow_unused=True)
-        return {name: curve[::-1] for name, curve in self.curves(made).items()}
+        by_lag = {}
+        for name, norms in self.curves(recorded).items():
+            positions = self._positions(name.rpartition(".")[0], len(norms))
+            if len(positions) > 1 or len(norms) == 1:
+                by_lag[name] = [norms[t] for t in positions]
+        return by_lag
 
-    def units(self, window: Window, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
-        """Of each layer that goes forward: its name, its equation's names over a stretch, its states."""
-        x = self.model.encoder(window.inputs[:STRETCH, :ACROSS]).detach()
-        for k, (name, layer) in enumerate(zip(self._cells, self.model.stack.layers, strict=False)):
-            if not isinstance(layer, Recurrent) or layer.cell.constants:
+    def _positions(self, layer: str, T: int) -> range:
+        """The steps that lie 0, 1, 2, ... back from that of the loss, in the order of one direction.
+
+        There are none where the loss is at both ends: below a bidirectional layer that gives out its two ends.
+        """
+
+        def end(way: Recurrent) -> int:
+            return 0 if way.reverse and self.model.graph == "many-to-one" else T - 1
+
+        way, top = self._ways[layer], list(directions(self.model.stack.layers[-1:]).values())
+        ends = {end(each) for each in ([way] if way in top else top)}
+        if len(ends) > 1:
+            return range(0)
+        return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
+
+    def units(
+        self, window: Window, state: Any, lengths: Tensor | None = None
+    ) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
+        """Of each layer that goes forward: its name, its equation's names over a stretch, its states.
+
+        Each name has one row a step and sequence, (R, width).
+
+        Arguments:
+            lengths: steps of each sequence, (N,); what comes after them is padding, and has no rows.
+        """
+        T, N = window.inputs.shape[:2]
+        if lengths is None:
+            lengths = torch.full((N,), T)
+        lengths = lengths.to(window.inputs.device)
+        chosen = (lengths > 0).nonzero()[:ACROSS, 0]
+        if not len(chosen):
+            return
+        inputs = window.inputs[:STRETCH, chosen]
+        inside = torch.arange(len(inputs), device=inputs.device)[:, None] < lengths[chosen]
+        x = self.model.encoder(_without_padding(inputs, inside)).detach()
+        for k, (name, layer) in enumerate(zip(self._ways, self.model.stack.layers, strict=False)):
+            if not isinstance(layer, Recurrent) or layer.reverse or layer.cell.constants:
                 return
-            first = None if state is None else tuple(s[:ACROSS].detach() for s in state[k])
+            first = None if state is None else tuple(s[chosen].detach() for s in state[k])
             named = layer.gates(x, first)
-            yield name, named, layer.cell.state
+            rows = {
+                label: values[inside]
+                for label, values in named.items()
+                if values.dim() == 3 and values.shape[:2] == inside.shape  # not a vector of parameters
+            }
+            yield name, rows, layer.cell.state
             x = named[layer.cell.state[0]]
 
 
-def _named_cells(model: Model) -> Iterator[tuple[str, Cell]]:
-    """The cells of the layers: ``1``, ``2``, or ``1 forward``, ``1 backward``."""
-    for number, layer in enumerate(model.stack.layers, start=1):
-        if isinstance(layer, Recurrent):
-            yield f"{number}", layer.cell
-        else:
-            yield f"{number} forward", layer.forward_layer.cell
-            yield f"{number} backward", layer.backward_layer.cell
+def _without_padding(inputs: Tensor, inside: Tensor) -> Tensor:
+    """The same (T, N, ...) with each sequence's first input in its padding, which may hold anything."""
+    behind = (1,) * (inputs.dim() - 2)
+    return torch.where(inside.view(*inside.shape, *behind), inputs, inputs[:1])
