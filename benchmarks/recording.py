@@ -20,8 +20,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from unrolled.cells.registry import CELLS
 from unrolled.models import Model
-from unrolled.tasks.text.build import CELLS, build_model
+from unrolled.models.options import ModelOptions
+from unrolled.tasks.text.build import build_model
 from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.bptt import window_loss
@@ -48,7 +50,8 @@ def setting(cell: str) -> tuple[Model, Streams]:
     """The model, and random symbols."""
     torch.manual_seed(1)
     numbers = np.random.default_rng(1).integers(0, SYMBOLS, BATCH * STEPS * 4 + 1)
-    return build_model(CELLS[cell], SYMBOLS, HIDDEN, 1, 0.0), Streams(numbers, BATCH, STEPS)
+    options = ModelOptions(hidden=HIDDEN, layers=1, dropout=0.0)
+    return build_model(CELLS[cell], SYMBOLS, options), Streams(numbers, BATCH, STEPS)
 
 
 def timed(turns: int, *functions: Callable[[], object]) -> list[list[float]]:

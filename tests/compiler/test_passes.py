@@ -17,7 +17,7 @@ from unrolled.compiler.differentiate import differentiate
 from unrolled.compiler.fuse import fuse
 from unrolled.compiler.hoist import hoist, projections
 from unrolled.compiler.merge import merge
-from unrolled.compiler.program import ELEMENTWISE, TOTAL, Program, parse
+from unrolled.compiler.program import ELEMENTWISE, TOTAL, Program, View, parse
 from unrolled.compiler.tidy import split_norms, tidy
 from unrolled.compiler.trace import trace
 
@@ -192,3 +192,15 @@ def test_which_programs_are_total():
     ):
         own = type("Own", (unrolled.Cell,), {"step": step})
         assert not trace(own(3, 3)).program.is_total
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.data())
+def test_a_view_is_the_strided_part_that_it_says(rows, columns, data):
+    tensor = torch.arange(float(rows * columns)).view(rows, columns)
+    top, left = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
+    part = tensor[top : data.draw(st.integers(top + 1, rows)), left : data.draw(st.integers(left + 1, columns))]
+    kinds = [part, part.t(), part[0], part[:, 0], part[:1, 0].expand(3), part[:1].expand(3, -1)]
+    wanted = data.draw(st.sampled_from(kinds))
+    view = View("W", wanted.storage_offset(), tuple(wanted.shape), wanted.stride())
+    assert torch.equal(view.of(tensor), wanted)
+    assert torch.equal(view.of(tensor.clone().requires_grad_()).detach(), wanted)

@@ -66,11 +66,11 @@ def _row(run: Any) -> dict[str, Any]:
     }
     try:
         config = run.config()
-        task = config.get(config["task"], {})
-        cell = str(task.get("cell", "?")).rpartition(":")[2]
+        model = config["model"]
+        cell = str(model.get("cell", "?")).rpartition(":")[2]
         row |= {
             "task": config["task"],
-            "model": f"{cell} {task.get('layers', '?')} x {task.get('hidden', '?')}",
+            "model": f"{cell} {model.get('layers', '?')} x {model.get('hidden', '?')}",
         }
         if not run.has_checkpoint:
             return row | {"state": "begun"}

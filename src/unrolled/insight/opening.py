@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unrolled.insight.inputs import check_present, layer_inputs, recurrent_part
 from unrolled.layers import Bidirectional, Recurrent, Stack
 from unrolled.layers.state import map_state
-from unrolled.models import Model
+from unrolled.models.model import Model
 
 Layer = Recurrent | Bidirectional
 

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from unrolled.cells.registry import CELLS
 from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.predictor import CELLS, update
+from unrolled.lab.predictor import update
 from unrolled.layers.stack import Stack
-from unrolled.models import Embedding, Model, Softmax
+from unrolled.models.encoders import Embedding
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
 from unrolled.tasks.text.baselines import bigram_loss
 from unrolled.training.bptt import window_loss
 from unrolled.training.schedule import cosine

@@ -1,20 +1,29 @@
-"""Models: encoder, stack and head in one of the lecture's graphs; and decoding, once for every task."""
+"""Models: encoder, stack and head in one of the lecture's graphs; and decoding, once for every task.
 
-from unrolled.models.decode import Chooser, Hypothesis, beam_search, sample
-from unrolled.models.encoders import Embedding, Linear, OneHot
-from unrolled.models.heads import Regression, Softmax
-from unrolled.models.model import GRAPHS, Model
+The names are imported when first used, so that the options, which command-line help shows, do not wait for torch.
+"""
 
-__all__ = [
-    "GRAPHS",
-    "Chooser",
-    "Embedding",
-    "Hypothesis",
-    "Linear",
-    "Model",
-    "OneHot",
-    "Regression",
-    "Softmax",
-    "beam_search",
-    "sample",
-]
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "GRAPHS": "model",
+    "Chooser": "decode",
+    "Embedding": "encoders",
+    "Hypothesis": "decode",
+    "Linear": "encoders",
+    "Model": "model",
+    "OneHot": "encoders",
+    "Regression": "heads",
+    "Softmax": "heads",
+    "beam_search": "decode",
+    "sample": "decode",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'unrolled.models' has no attribute {name!r}")
+    return getattr(import_module(f"unrolled.models.{_HOME[name]}"), name)

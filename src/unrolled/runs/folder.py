@@ -19,7 +19,7 @@ from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
 from unrolled.runs.files import append_line, held, sync, write_atomically, write_error
 from unrolled.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 
 T = TypeVar("T")
 
@@ -138,7 +138,12 @@ class RunFolder:
                 f"{self.path} was written by a newer unrolled ({config.get('unrolled')}, format {version}); "
                 f"this one ({__version__}) reads format {FORMAT}: update unrolled"
             )
-        parts = config.get(config["task"]), config.get("data"), config.get("training")
+        if version < FORMAT:
+            raise RunError(
+                f"{self.path} has format {version} of run folders, from before the first release, and this version "
+                f"reads format {FORMAT}: train the run again"
+            )
+        parts = [config.get(name) for name in (config["task"], "model", "data", "training")]
         if not all(isinstance(part, dict) for part in parts) or "path" not in config["data"]:
             raise RunError(f"{file} is damaged: a section is missing")
         earlier = config.get("earlier", [])

@@ -15,7 +15,7 @@ from unrolled.engine.recording import Recording, recording
 from unrolled.layers import Recurrent
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
-from unrolled.models import Model
+from unrolled.models.model import Model
 from unrolled.training.streams import Window
 from unrolled.training.task import Task
 
