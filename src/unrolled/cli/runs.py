@@ -78,7 +78,7 @@ def _row(run: Any) -> dict[str, Any]:
         has_begun = about.get("budget", 0) == budget
         state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
         row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
-        estimate = {"validation_loss": about["best_loss"], "estimate": about["best_loss"] is not None}
+        estimate = {"validation_loss": about["best"], "estimate": about["best"] is not None}
         row |= {"update": about["update"]} | estimate
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:

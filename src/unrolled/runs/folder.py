@@ -209,9 +209,9 @@ class RunFolder:
         """The JSON part of the checkpoint alone."""
         return read_about(self.path / "resume.safetensors")
 
-    def write_sample(self, update: int, text: str) -> None:
-        """What the model wrote after ``update`` updates."""
-        write_atomically(self.path / "samples" / f"{update:08d}.txt", text.encode("utf-8"))
+    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> None:
+        """What the model made after ``update`` updates."""
+        write_atomically(self.path / "samples" / f"{update:08d}{suffix}", content)
 
     # -- history
 

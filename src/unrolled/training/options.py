@@ -29,6 +29,7 @@ class TrainingOptions:
     weight_decay: float = option(0.0, "Weight decay (0).")
     warmup: float = option(0.02, "Share of the budget for warm-up (0.02).")
     clip: str | float = option("1", "Limit of the gradient norm (1), value:5, or off.")
+    patience: int | None = option(None, "Stop after so many validations without a better one.")
     ema: float | None = option(None, "Decay of the weight average; 0 for none.")
     seed: int = option(1, "Random seed (1).")
     threads: int | None = option(None, "Processor threads, at most one per core (default: by workload).")
@@ -45,7 +46,7 @@ class TrainingOptions:
         for name in ("minutes", "epochs"):
             check(getattr(self, name) != 0, name, "must be a number above 0, got 0")
         check(self.lr is None or 0 <= self.lr < math.inf, "lr", f"must be a number from 0, got {self.lr}")
-        for name in ("batch", "update_every", "threads"):
+        for name in ("batch", "update_every", "patience", "threads"):
             value = getattr(self, name)
             check(value is None or value >= 1, name, f"must be a whole number from 1, got {value}")
         check(self.bptt >= 0, "bptt", f"must be 0 (the whole stream) or a number of steps, got {self.bptt}")

@@ -16,7 +16,7 @@ from unrolled.layers import Recurrent
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
-from unrolled.training.streams import Window
+from unrolled.training.batches import Batch
 from unrolled.training.task import Task
 
 LONGEST = 2_000
@@ -50,9 +50,9 @@ class GradientProbe:
         """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
-    def watching(self, window: Window, wanted: bool) -> Iterator[Recording | None]:
+    def watching(self, batch: Batch, wanted: bool) -> Iterator[Recording | None]:
         """Inside, gradients are recorded if that is wanted and the window not too long."""
-        if not wanted or len(window.inputs) > LONGEST:
+        if not wanted or len(batch.inputs) > LONGEST:
             yield None
             return
         with recording() as made:
@@ -66,20 +66,20 @@ class GradientProbe:
             for state, norms in made.of(cell).items()
         }
 
-    def by_lag(self, task: Task, window: Window, state: Any) -> Curves:
+    def by_lag(self, task: Task, batch: Batch, state: Any) -> Curves:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with self.watching(window, wanted=True) as made, evaluating(self.model):
+        with self.watching(batch, wanted=True) as made, evaluating(self.model):
             if made is None:
                 return {}
-            few = replace(window, inputs=window.inputs[:, :LANES], targets=window.targets[:, :LANES], counted=1)
-            total, count, _ = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
-            torch.autograd.grad(total / count, parameters, allow_unused=True)
+            few = replace(batch, inputs=batch.inputs[:, :LANES], targets=batch.targets[:, :LANES], counted=1)
+            losses = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
+            torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
         return {name: curve[::-1] for name, curve in self.curves(made).items()}
 
-    def units(self, window: Window, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
+    def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
         """Of each layer that goes forward: its name, its equation's names over a stretch, its states."""
-        x = self.model.encoder(window.inputs[:STRETCH, :ACROSS]).detach()
+        x = self.model.encoder(batch.inputs[:STRETCH, :ACROSS]).detach()
         for k, (name, layer) in enumerate(zip(self._cells, self.model.stack.layers, strict=False)):
             if not isinstance(layer, Recurrent) or layer.cell.constants:
                 return

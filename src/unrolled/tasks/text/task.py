@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from unrolled.cells import Cell
 from unrolled.errors import DataError, RunError, UsageError
@@ -26,11 +25,14 @@ from unrolled.tasks.text.scoring import estimate, score
 from unrolled.tasks.text.transfer import Rows, carry_over, choice, match, take_over
 from unrolled.tasks.text.vocabulary import Vocabulary
 from unrolled.tasks.text.writing import write
-from unrolled.training.bptt import window_loss
+from unrolled.training.batches import Batch
+from unrolled.training.bptt import batch_loss
 from unrolled.training.kept import model_options
+from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.sizes import choose_sizes, symbols_in_budget
-from unrolled.training.streams import Streams, Window
+from unrolled.training.streams import Streams
+from unrolled.training.task import Metric, Shown
 
 _SHOWN = 300
 _FEWEST_VALIDATED = 2_000
@@ -51,6 +53,7 @@ class TextTask:
 
     name = "text"
     options_class = TextOptions
+    criterion = Metric("loss", "nats per symbol")
 
     def __init__(
         self,
@@ -181,13 +184,13 @@ class TextTask:
         """Those of the model."""
         return asdict(self.model)
 
-    def streams(self) -> Streams:
+    def batches(self) -> Streams:
         """The training part in windows."""
         return self._made
 
-    def loss(self, model: Model, window: Window, state: Any) -> tuple[Tensor, int, Any]:
+    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         """Cross-entropy of the next symbol."""
-        return window_loss(model, window, state)
+        return batch_loss(model, batch, state)
 
     def validate(
         self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
@@ -202,9 +205,10 @@ class TextTask:
             scored = estimate(model, self.read.validation, max(_FEWEST_VALIDATED, trained // 200))
         return None if scored is None else scored.figures()
 
-    def show(self, model: Model, seed: int) -> str:
+    def show(self, model: Model, seed: int) -> Shown:
         """A few lines of the model's own, a little less bold than it is."""
-        return "".join(write(model, self.read.vocabulary, _SHOWN, temperature=0.8, seed=seed))
+        text = "".join(write(model, self.read.vocabulary, _SHOWN, temperature=0.8, seed=seed))
+        return Shown("text", text.encode("utf-8"))
 
     def _make_streams(self) -> Streams:
         t = self.training
