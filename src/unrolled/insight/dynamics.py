@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.insight.opening import directions, inputs_of, opened
+from unrolled.insight.opening import inputs_of, opened
 from unrolled.layers import Recurrent
+from unrolled.layers.directions import directions
 
 _ROWS = 4096
 """Rows of one batch: a Jacobian is computed with one row for each number of the state."""

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.engine.recording import recording
-from unrolled.insight.opening import Opened, directions, inputs_of, opened, plain
+from unrolled.insight.opening import Opened, inputs_of, opened, plain
 from unrolled.insight.radius import spectral_radius
 from unrolled.insight.verdict import FEWEST, Verdict, decay, verdict
 from unrolled.layers import Bidirectional, Recurrent
+from unrolled.layers.directions import directions
 
 Advise = Callable[[str, bool, int], str]
 Curves = dict[str, np.ndarray]

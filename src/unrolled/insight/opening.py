@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unrolled.insight.inputs import check_present, layer_inputs, recurrent_part
 from unrolled.layers import Bidirectional, Recurrent, Stack
+from unrolled.layers.directions import directions
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
 
@@ -73,18 +74,6 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
             wanted = ", ".join(layer.cell.constants)
             raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model can supply")
     return Opened(layers, x, state, twin if isinstance(twin, Model) else None, alone)
-
-
-def directions(layers: Sequence[Layer]) -> dict[str, Recurrent]:
-    """Every layer and direction by name, as a run's history has them: ``1``, ``2``; ``1 forward``, ``1 backward``."""
-    found: dict[str, Recurrent] = {}
-    for number, layer in enumerate(layers, start=1):
-        if isinstance(layer, Recurrent):
-            found[f"{number}"] = layer
-        else:
-            found[f"{number} forward"] = layer.forward_layer
-            found[f"{number} backward"] = layer.backward_layer
-    return found
 
 
 def inputs_of(made: Opened, k: int) -> Tensor:

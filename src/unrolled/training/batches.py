@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -39,6 +40,29 @@ class Batch:
             return int(self.lengths.sum())
         T, N = self.inputs.shape[:2]
         return (T if self.counted is None else self.counted) * N
+
+
+def at_the_end(batch: Batch, most: int) -> tuple[Batch, Tensor]:
+    """The batch with the loss of each sequence's last step alone, for at most so many sequences of full length.
+
+    Returns:
+        The batch, and which sequences of the other one it has.
+    """
+    T, N = batch.inputs.shape[:2]
+    rows = torch.arange(N, device=batch.inputs.device)
+    if batch.lengths is not None:
+        rows = rows[batch.lengths == batch.lengths.max()]
+        T = int(batch.lengths.max())
+    rows = rows[:most]
+    inputs = batch.inputs[:T, rows]
+    if batch.lengths is None:
+        return replace(batch, inputs=inputs, targets=batch.targets[:, rows], counted=1), rows
+    lengths = batch.lengths[rows]
+    if batch.mask is None:  # one target for a whole sequence
+        return replace(batch, inputs=inputs, targets=batch.targets[rows], lengths=lengths), rows
+    mask = torch.zeros(T, len(rows), dtype=torch.bool, device=inputs.device)
+    mask[-1] = True
+    return replace(batch, inputs=inputs, targets=batch.targets[:T, rows], lengths=lengths, mask=mask), rows
 
 
 class Batches(Protocol):

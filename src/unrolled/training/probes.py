@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from unrolled.cells import Cell
 from unrolled.engine.recording import Recording, recording
 from unrolled.layers import Recurrent
+from unrolled.layers.directions import directions
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
-from unrolled.training.batches import Batch
+from unrolled.training.batches import Batch, at_the_end
 from unrolled.training.task import Task
 
 LONGEST = 2_000
@@ -37,7 +36,9 @@ class GradientProbe:
 
     Two different things. *By position*: ||dL/ds_t|| of the loss of a whole window, as training differentiates
     it, at every position t. Losses near t dominate it, so it says little of how far back a loss is felt.
-    *By lag*: the same of the loss at the window's last step alone, k steps back from it.
+    *By lag*: the same of the loss at the window's last step alone, k steps back from it, in the order in which
+    the direction reads its steps. A direction that runs in reverse reads the last step first, so nothing lies
+    back from there, and it has no curve; but in a many-to-one model the loss is at each direction's own end.
 
     Units:
         nats for one unit of the state; over all sequences of the batch, of the mean loss.
@@ -45,8 +46,8 @@ class GradientProbe:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._cells = dict(_named_cells(model))
-        self.gated = all(getattr(cell, "innermost", cell).keeps for cell in self._cells.values())
+        self._ways = directions(model.stack.layers)
+        self.gated = all(getattr(way.cell, "innermost", way.cell).keeps for way in self._ways.values())
         """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
@@ -62,8 +63,8 @@ class GradientProbe:
         """What was recorded, with three digits."""
         return {
             f"{layer}.{state}": [float(f"{norm:.3g}") for norm in norms.tolist()]
-            for layer, cell in self._cells.items()
-            for state, norms in made.of(cell).items()
+            for layer, way in self._ways.items()
+            for state, norms in made.of(way.cell).items()
         }
 
     def by_lag(self, task: Task, batch: Batch, state: Any) -> Curves:
@@ -72,28 +73,38 @@ class GradientProbe:
         with self.watching(batch, wanted=True) as made, evaluating(self.model):
             if made is None:
                 return {}
-            few = replace(batch, inputs=batch.inputs[:, :LANES], targets=batch.targets[:, :LANES], counted=1)
-            losses = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
+            few, rows = at_the_end(batch, LANES)
+            losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
             torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
-        return {name: curve[::-1] for name, curve in self.curves(made).items()}
+        by_lag = {}
+        for name, norms in self.curves(made).items():
+            positions = self._positions(name.rpartition(".")[0], len(norms))
+            if len(positions) > 1 or len(norms) == 1:
+                by_lag[name] = [norms[t] for t in positions]
+        return by_lag
+
+    def _positions(self, layer: str, T: int) -> range:
+        """The steps that lie 0, 1, 2, ... back from that of the loss, in the order of one direction.
+
+        There are none where the loss is at both ends: below a bidirectional layer that gives out its two ends.
+        """
+
+        def end(way: Recurrent) -> int:
+            return 0 if way.reverse and self.model.graph == "many-to-one" else T - 1
+
+        way, top = self._ways[layer], list(directions(self.model.stack.layers[-1:]).values())
+        ends = {end(each) for each in ([way] if way in top else top)}
+        if len(ends) > 1:
+            return range(0)
+        return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
 
     def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
         """Of each layer that goes forward: its name, its equation's names over a stretch, its states."""
         x = self.model.encoder(batch.inputs[:STRETCH, :ACROSS]).detach()
-        for k, (name, layer) in enumerate(zip(self._cells, self.model.stack.layers, strict=False)):
+        for k, (name, layer) in enumerate(zip(self._ways, self.model.stack.layers, strict=False)):
             if not isinstance(layer, Recurrent) or layer.cell.constants:
                 return
             first = None if state is None else tuple(s[:ACROSS].detach() for s in state[k])
             named = layer.gates(x, first)
             yield name, named, layer.cell.state
             x = named[layer.cell.state[0]]
-
-
-def _named_cells(model: Model) -> Iterator[tuple[str, Cell]]:
-    """The cells of the layers: ``1``, ``2``, or ``1 forward``, ``1 backward``."""
-    for number, layer in enumerate(model.stack.layers, start=1):
-        if isinstance(layer, Recurrent):
-            yield f"{number}", layer.cell
-        else:
-            yield f"{number} forward", layer.forward_layer.cell
-            yield f"{number} backward", layer.backward_layer.cell

@@ -161,7 +161,7 @@ class Watch:
         if self.short >= 2 and (cure := advice.chunk_too_short(T)):
             made += self._once(
                 "chunk shorter than the memory",
-                f"{left:.0%} of the gradient is left at the chunk's start, {T - 1} steps back (state {name})",
+                f"{left:.0%} of the gradient is left at the far end of the chunk, {T - 1} steps back (state {name})",
                 cure,
             )
         return made
