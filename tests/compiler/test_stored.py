@@ -13,7 +13,7 @@ from own_cells import CoupledLSTM, LayerNormLSTM, MinimalGatedUnit
 
 import unrolled
 from helpers import PeepholeLSTM, TwoWidths
-from unrolled.compiler.stored import StoredCell, store, stored_class
+from unrolled.compiler.stored import SizesError, StoredCell, store, stored_class
 
 CELLS = [
     *(unrolled.LSTMCell, unrolled.GRUCell, unrolled.ElmanCell),
@@ -53,12 +53,68 @@ def test_every_name_of_an_lstm_is_kept():
     assert set(again([unrolled.LSTMCell(4, 5)])(4, 5).gates(torch.zeros(2, 4))) == {"i", "f", "g", "o", "c", "h"}
 
 
-def test_layers_of_two_widths():
-    kind = again([PeepholeLSTM(4, 6), PeepholeLSTM(6, 6), PeepholeLSTM(6, 6)])
-    stack = unrolled.Stack([kind(4, 6), kind(6, 6), kind(6, 6)])
-    assert stack(torch.zeros(3, 2, 4))[0].shape == (3, 2, 6)
-    with pytest.raises(ValueError, match="saved for inputs of width 4, 6, got 5"):
-        kind(5, 6)
+def loaded(cells):
+    """The same cells from a file, with their weights."""
+    kind = again(cells)
+    made = [kind(cell.input_size, cell.hidden_size).to(next(cell.parameters()).dtype) for cell in cells]
+    for one, cell in zip(made, cells, strict=True):
+        one.load_state_dict(cell.state_dict())
+    return made
+
+
+@pytest.mark.parametrize(
+    "sizes", [[(4, 6), (6, 6), (6, 6)], [(4, 6), (6, 4), (4, 3)], [(4, 3), (3, 4), (4, 6), (6, 4)]]
+)
+def test_layers_of_several_sizes(sizes):
+    """Also with inputs of one width and states of several."""
+    cells = [PeepholeLSTM(*pair).double() for pair in sizes]
+    assert len(store(cells)["records"]) == len(set(sizes))
+    x = torch.randn(3, 2, 4).double()
+    wanted, last = unrolled.Stack(cells)(x)
+    y, state = unrolled.Stack(loaded(cells))(x)
+    torch.testing.assert_close([y, state], [wanted, last])
+
+
+def test_bidirectional_layers_alone():
+    cells = [PeepholeLSTM(*pair).double() for pair in ((4, 5), (4, 3), (8, 3), (8, 3))]
+    x, lengths = torch.randn(6, 2, 4).double(), torch.tensor([4, 6])
+    results = []
+    for a, b, c, d in (cells, loaded(cells)):
+        stack = unrolled.Stack([unrolled.Bidirectional(a, b), unrolled.Bidirectional(c, d)])
+        results.append(stack(x, lengths=lengths))
+    torch.testing.assert_close(*results)
+
+
+def test_other_sizes_are_refused():
+    kind = again([PeepholeLSTM(4, 6), PeepholeLSTM(6, 3)])
+    for sizes in ((5, 6), (4, 3), (6, 6)):
+        with pytest.raises(
+            SizesError,
+            match=rf"^PeepholeLSTM: saved for cells of sizes \(input, hidden\) \(4, 6\), \(6, 3\), "
+            rf"got \({sizes[0]}, {sizes[1]}\)$",
+        ):
+            kind(*sizes)
+    content = store([PeepholeLSTM(4, 6), PeepholeLSTM(6, 3)])
+    content["records"] *= 2
+    with pytest.raises(ValueError, match="^it has two records of the same sizes$"):
+        stored_class(content)
+
+
+class Scaled(unrolled.ElmanCell):
+    """Its equation has a number that no weight says."""
+
+    scale = 0.5
+
+    def step(self, x, h):
+        return self.scale * super().step(x, h)
+
+
+def test_cells_of_the_same_sizes_that_differ_are_not_kept():
+    one, other = Scaled(4, 3), Scaled(4, 3)
+    assert store([one, other]) is not None
+    other.scale = 0.25
+    assert store([one, other]) is None
+    assert store([unrolled.ElmanCell(4, 3), unrolled.GRUCell(3, 3)]) is None
 
 
 class Random(unrolled.ElmanCell):
@@ -82,23 +138,23 @@ def changed(change):
 
 
 DAMAGES = {
-    "no layer": lambda c: c.update(layers=[]),
-    "no dictionary": lambda c: c.update(layers=3),
+    "no record": lambda c: c.update(records=[]),
+    "no dictionary": lambda c: c.update(records=3),
     "a name that is none": lambda c: c.update(cell="a b"),
-    "a line less": lambda c: c["layers"][0]["program"].pop(3),
-    "a value that is not made": lambda c: c["layers"][0]["program"].append("return q"),
-    "another shape": lambda c: c["layers"][0]["tensors"].update({"x.weight": [1, 1]}),
-    "a part of a parameter beyond its end": lambda c: c["layers"][0].update(
-        program=[line.replace("@x.weight+0:", "@x.weight+9999:") for line in c["layers"][0]["program"]]
+    "a line less": lambda c: c["records"][0]["program"].pop(3),
+    "a value that is not made": lambda c: c["records"][0]["program"].append("return q"),
+    "another shape": lambda c: c["records"][0]["tensors"].update({"x.weight": [1, 1]}),
+    "a part of a parameter beyond its end": lambda c: c["records"][0].update(
+        program=[line.replace("@x.weight+0:", "@x.weight+9999:") for line in c["records"][0]["program"]]
     ),
-    "another width": lambda c: c["layers"][0].update(input_size=5),
-    "an infinite width": lambda c: c["layers"][0].update(input_size=math.inf),
-    "an infinite shape": lambda c: c["layers"][0]["tensors"].update(other=[math.inf]),
-    "a shape below zero": lambda c: c["layers"][0]["tensors"].update(other=[-1, -1]),
-    "a tensor in too many modules": lambda c: c["layers"][0]["tensors"].update({".".join("a" * 2000): [1]}),
-    "a norm without its number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm h"),
-    "a norm of a number": lambda c: c["layers"][0]["program"].insert(-1, "q 3 = layernorm 0.1 h"),
-    "a scale of nothing": lambda c: c["layers"][0]["program"].insert(-1, "q 1 = normscale 0.1"),
+    "another width": lambda c: c["records"][0].update(input_size=5),
+    "an infinite width": lambda c: c["records"][0].update(input_size=math.inf),
+    "an infinite shape": lambda c: c["records"][0]["tensors"].update(other=[math.inf]),
+    "a shape below zero": lambda c: c["records"][0]["tensors"].update(other=[-1, -1]),
+    "a tensor in too many modules": lambda c: c["records"][0]["tensors"].update({".".join("a" * 2000): [1]}),
+    "a norm without its number": lambda c: c["records"][0]["program"].insert(-1, "q 3 = layernorm h"),
+    "a norm of a number": lambda c: c["records"][0]["program"].insert(-1, "q 3 = layernorm 0.1 h"),
+    "a scale of nothing": lambda c: c["records"][0]["program"].insert(-1, "q 1 = normscale 0.1"),
 }
 
 
@@ -111,4 +167,4 @@ def test_damage_is_refused(damage):
 @pytest.mark.parametrize("name", ["step.weight", "forward", "a..b", "__class__.x"])
 def test_names_that_would_hide_the_cell_are_refused(name):
     with pytest.raises(ValueError, match="not a valid tensor name"):
-        stored_class(changed(lambda c: c["layers"][0]["tensors"].update({name: [2]})))
+        stored_class(changed(lambda c: c["records"][0]["tensors"].update({name: [2]})))

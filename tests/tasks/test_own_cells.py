@@ -5,7 +5,10 @@ import torch
 
 import unrolled
 from helpers import TINY, PeepholeLSTM, TwoWidths
+from unrolled.compiler.stored import stored_class
 from unrolled.errors import RunError, UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.fit import _keep_cell
 
 
 def test_own_cell_from_a_class(text, tmp_path):
@@ -35,9 +38,35 @@ def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_p
     with pytest.raises(RunError, match="it is not a regular file"):
         unrolled.load(tmp_path / "run")
     program.rmdir()
-    program.write_text('{"cell": "PeepholeLSTM", "layers": [{}]}')
+    program.write_text('{"cell": "PeepholeLSTM", "records": [{}]}')
     with pytest.raises(RunError, match=r"program\.json is damaged"):
         unrolled.load(tmp_path / "run")
+
+
+def test_a_program_of_other_sizes_is_refused_in_one_sentence(text, tmp_path):
+    unrolled.fit(text, tmp_path / "run", epochs=0.1, cell=PeepholeLSTM, **TINY)
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("hidden = 8", "hidden = 9"))
+    with pytest.raises(
+        RunError,
+        match=r"program\.json does not fit config\.toml: PeepholeLSTM: saved for cells of sizes \(input, hidden\) "
+        r"\(128, 8\), got \(128, 9\)$",
+    ):
+        unrolled.load(tmp_path / "run")
+
+
+def test_cells_of_bidirectional_layers_are_kept_too(tmp_path):
+    layers = [unrolled.Bidirectional(PeepholeLSTM(D, 3), PeepholeLSTM(D, 4)) for D in (5, 7)]
+    model = unrolled.Model(unrolled.OneHot(5), unrolled.Stack(layers), unrolled.Softmax(7, 2), "many-to-one")
+    folder = RunFolder(tmp_path / "run")
+    folder.create({"task": "text"})
+    _keep_cell(folder, PeepholeLSTM, model)
+    kind = stored_class(folder.read_json("program.json"))
+    for layer in layers:
+        for way in (layer.forward_layer, layer.backward_layer):
+            kept, x = kind(way.input_size, way.output_size), torch.randn(2, way.input_size)
+            kept.load_state_dict(way.cell.state_dict())
+            torch.testing.assert_close(kept(x), way.cell(x))
 
 
 def test_own_cell_without_a_program_is_not_run_unasked(text, tmp_path):

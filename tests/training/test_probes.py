@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
 from unrolled.training.watch import Watch
 
-T, N, V, H = 12, 3, 5, 4
+T, N, V, H = 10, 2, 5, 4
 CELLS = [unrolled.ElmanCell, unrolled.LSTMCell, PeepholeLSTM]
 
 
@@ -72,9 +74,22 @@ def loss_by_hand(model: unrolled.Model, seen: Batch, moved: dict[str, dict[tuple
     return F.cross_entropy(scores, seen.targets[-1])
 
 
-def norms_by_hand(model: unrolled.Model, seen: Batch, way: str, cell: unrolled.Cell, name: str) -> list[float]:
-    """||dL/ds||, lag by lag, by finite differences: each number of the state is moved a little either way."""
-    width, step = cell.state_shapes()[name][0], 1e-5
+def norms_by_hand(model: unrolled.Model, seen: Batch, way: str, cell: unrolled.Cell) -> dict[str, list[float]]:
+    """||dL/ds|| of each state, lag by lag: zeros that are added to it have its gradient."""
+    zeros = {
+        (name, k): torch.zeros(N, *shape, dtype=torch.float64, requires_grad=True)
+        for name, shape in cell.state_shapes().items()
+        for k in range(T)
+    }
+    loss = loss_by_hand(model, seen, {way: zeros})
+    slopes = torch.autograd.grad(loss, list(zeros.values()), allow_unused=True)
+    norms = [0.0 if d is None else d.norm().item() for d in slopes]
+    return {name: norms[T * k : T * (k + 1)][::-1] for k, name in enumerate(cell.state)}
+
+
+def norms_by_differences(model: unrolled.Model, seen: Batch, way: str, name: str, width: int) -> list[float]:
+    """The same of one state by finite differences: each of its numbers is moved a little either way."""
+    step = 1e-5
     norms = []
     for k in reversed(range(T)):
         slopes = []
@@ -99,14 +114,20 @@ def assert_three_digits(curve: list[float], wanted: list[float]) -> None:
 def test_lags_of_both_directions_from_the_ends_that_the_loss_reads(kind):
     model, seen = model_of("many-to-one", unrolled.Bidirectional(kind(V, H), kind(V, H))), window()
     curves = GradientProbe(model).by_lag(TASKS["many-to-one"], seen, None)
-    names = [f"1 {way}.{s}" for way in ("forward", "backward") for s in kind.state]
-    assert list(curves) == names
-    layer = model.stack.layers[0]
+    assert list(curves) == [f"1 {way}.{s}" for way in ("forward", "backward") for s in kind.state]
+    for way in ("forward", "backward"):
+        cell = getattr(model.stack.layers[0], f"{way}_layer").cell
+        for name, norms in norms_by_hand(model, seen, way, cell).items():
+            assert_three_digits(curves[f"1 {way}.{name}"], norms)
+
+
+def test_lags_of_both_directions_are_those_of_finite_differences():
+    model = model_of("many-to-one", unrolled.Bidirectional(unrolled.ElmanCell(V, H), unrolled.ElmanCell(V, H)))
+    seen = window()
+    curves = GradientProbe(model).by_lag(TASKS["many-to-one"], seen, None)
     with torch.no_grad():
-        for name in names:
-            way, state = name.removeprefix("1 ").split(".")
-            cell = getattr(layer, f"{way}_layer").cell
-            assert_three_digits(curves[name], norms_by_hand(model, seen, way, cell, state))
+        for way in ("forward", "backward"):
+            assert_three_digits(curves[f"1 {way}.h"], norms_by_differences(model, seen, way, "h", H))
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -116,12 +137,10 @@ def test_nothing_lies_back_from_the_step_that_is_read_first(kind):
     curves = GradientProbe(model).by_lag(TASKS["many-to-many"], seen, None)
     assert list(curves) == [f"1 forward.{s}" for s in kind.state]
     layer = model.stack.layers[0]
-    with torch.no_grad():
-        for state in kind.state:
-            wanted = norms_by_hand(model, seen, "forward", layer.forward_layer.cell, state)
-            assert_three_digits(curves[f"1 forward.{state}"], wanted)
-            later = norms_by_hand(model, seen, "backward", layer.backward_layer.cell, state)
-            assert max(later[:-1]) == 0  # states that it has after the step of the loss
+    for name, norms in norms_by_hand(model, seen, "forward", layer.forward_layer.cell).items():
+        assert_three_digits(curves[f"1 forward.{name}"], norms)
+    later = norms_by_hand(model, seen, "backward", layer.backward_layer.cell)
+    assert max(later["h"][:-1]) == 0 < later["h"][-1]  # all but its first step are behind that of the loss
 
 
 def test_one_loss_at_both_ends_has_no_lags_in_the_layers_below():
@@ -192,3 +211,103 @@ def test_lags_of_padded_sequences_are_those_of_the_longest_alone(graph):
         wanted.append(float(gradient.norm()))
     assert found == pytest.approx(wanted[::-1], rel=1e-2)  # three digits are kept
     assert len(few.inputs) == T
+
+
+def looked(model: unrolled.Model, seen: Batch, lengths: Tensor | None = None) -> dict[str, dict[str, Tensor]]:
+    return {name: rows for name, rows, _ in GradientProbe(model).units(replace(seen, lengths=lengths), None)}
+
+
+def padded(lengths: list[int], padding: float) -> tuple[Batch, Tensor]:
+    """Vectors of these lengths, and behind them ``padding``."""
+    inputs = torch.randn(max(lengths), len(lengths), 2, dtype=torch.float64)
+    beyond = torch.arange(len(inputs))[:, None] >= torch.tensor(lengths)
+    inputs[beyond] = padding
+    return Batch(inputs, inputs, torch.tensor(lengths)), torch.tensor(lengths)
+
+
+def reader(*cells: unrolled.Cell) -> unrolled.Model:
+    stack = unrolled.Stack(cells)
+    encoder, head = unrolled.Linear(2, stack.input_size), unrolled.Softmax(stack.output_size, 2)
+    return unrolled.Model(encoder, stack, head).double()
+
+
+@pytest.mark.parametrize("padding", [0.0, 100.0, float("nan")])
+def test_units_are_looked_at_within_each_sequence(padding):
+    """The rows are those of each sequence run alone, without its padding."""
+    model, lengths = reader(unrolled.GRUCell(3, H), unrolled.LSTMCell(H, H)), [9, 0, 4, 7]
+    seen, given = padded(lengths, padding)
+    rows = looked(model, seen, given)
+    assert list(rows) == ["1", "2"]
+    alone = [model.stack.gates(model.encoder(seen.inputs[:L, n : n + 1])) for n, L in enumerate(lengths) if L]
+    for k, names in enumerate((["r", "z", "n", "h"], ["i", "f", "g", "o", "c", "h"])):
+        assert set(names) <= set(rows[f"{k + 1}"])
+        for name in names:
+            wanted = torch.cat([layers[k][name].flatten(0, 1) for layers in alone])
+            assert rows[f"{k + 1}"][name].shape == wanted.shape
+            torch.testing.assert_close(_sorted(rows[f"{k + 1}"][name]), _sorted(wanted))
+
+
+def test_symbols_that_are_none_may_stand_in_padding():
+    model, seen, lengths = model_of("many-to-many", unrolled.GRUCell(V, H)), window(), torch.tensor([10, 5])
+    wanted = looked(model, seen, lengths)["1"]
+    seen.inputs[torch.arange(T)[:, None] >= lengths] = -1
+    rows = looked(model, seen, lengths)["1"]
+    assert rows.keys() == wanted.keys() and len(rows["h"]) == 15
+    for name in rows:
+        torch.testing.assert_close(rows[name], wanted[name], rtol=0, atol=0)
+
+
+def _sorted(rows: Tensor) -> Tensor:
+    """The rows in the order of their first number, which no two share."""
+    return rows[rows[:, 0].argsort()]
+
+
+def test_padding_neither_hides_nor_makes_a_warning():
+    advice = Advice(TrainingOptions(epochs=2, lr=0.01), {"hidden": H})
+    lengths = [3, 30, 40]
+
+    class Driven(unrolled.Cell):
+        """A gate and a state that follow the first input alone: steps never stand still, padding does."""
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.scale = torch.nn.Parameter(torch.full((hidden_size,), 0.001))
+
+        def step(self, x, h):
+            scale = self.scale  # a name of no step and no sequence, near 0 all the time
+            g = torch.sigmoid(x[:, :1]).expand(-1, self.hidden_size)
+            return g + 0 * h * scale
+
+    class Stuck(Driven):
+        """A gate that is shut within the sequences, and open in their padding."""
+
+        def step(self, x, h):
+            g = (x[:, :1] > 50).to(x.dtype).expand(-1, self.hidden_size)
+            return torch.tanh(x[:, 1:2]) + 0 * h + 0 * g
+
+    for cell, causes in ((Driven(2, H), []), (Stuck(2, H), ["gates stuck"])):
+        model = reader(cell)
+        model.encoder.load_state_dict({"map.weight": torch.eye(2), "map.bias": torch.zeros(2)})
+        seen, _ = padded(lengths, 100.0)
+        warned = Watch().units(GradientProbe(model).units(seen, None), advice)
+        assert [w["cause"] for w in warned] == causes
+    seen, _ = padded([2, 3, 10], 100.0)  # 15 steps are too few to judge, and padding does not make them more
+    assert Watch().units(GradientProbe(model).units(seen, None), advice) == []
+    seen, given = padded([40, 40, 40], 100.0)
+    assert not list(GradientProbe(model).units(replace(seen, lengths=0 * given), None))
+
+
+def test_states_are_those_of_the_sequences_that_are_looked_at():
+    model = reader(unrolled.ElmanCell(2, H))
+    seen, _ = padded([0, 6], 0.0)
+    state = (torch.randn(2, H, dtype=torch.float64),)
+    ((_, rows, _),) = GradientProbe(model).units(seen, (state,))
+    wanted, _ = model.stack(model.encoder(seen.inputs[:, 1:]), ((state[0][1:],),))
+    torch.testing.assert_close(rows["h"], wanted[:, 0])
+
+
+def test_a_layer_in_reverse_is_not_looked_at():
+    """It would read the padding first."""
+    stack = unrolled.Stack([unrolled.GRUCell(V, H), unrolled.Recurrent(unrolled.GRUCell(H, H), reverse=True)])
+    model = unrolled.Model(unrolled.OneHot(V), stack, unrolled.Softmax(H, V))
+    assert list(looked(model, window())) == ["1"]

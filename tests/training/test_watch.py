@@ -93,7 +93,7 @@ def test_a_gradient_that_vanishes_and_one_that_is_cut_off():
 
 def test_gates_that_are_stuck_and_units_that_are_dead():
     torch.manual_seed(1)
-    moving = torch.rand(50, 4, 8)
+    moving = torch.rand(200, 8)
     fine = {"f": moving, "g": 2 * moving - 1, "h": moving - 0.5}
     assert look("1", fine) == []
     stuck = moving.clone()
@@ -103,12 +103,12 @@ def test_gates_that_are_stuck_and_units_that_are_dead():
     dead[..., 0] = 0.3
     (warned,) = look("2", fine | {"h": dead})
     assert warned["cause"] == "dead units" and warned["evidence"].startswith("h of layer 2: 12% of the units")
-    few = {"f": stuck[:4], "h": dead[:4]}  # 16 rows: any unit may stand still
+    few = {"f": stuck[:16], "h": dead[:16]}  # any unit may stand still
     assert look("1", few) == []
 
 
 def test_gates_that_are_stuck_in_many_places_are_one_cause():
-    stuck, moving = torch.full((50, 4, 8), 0.001), torch.rand(50, 4, 8)
+    stuck, moving = torch.full((200, 8), 0.001), torch.rand(200, 8)
     layers = [
         ("1", {"i": stuck, "f": stuck, "h": moving}, ("h",)),
         ("2", {"i": moving, "f": stuck, "h": moving}, ("h",)),
@@ -154,7 +154,7 @@ def test_what_too_high_a_rate_brings_about_is_not_said_again():
     watch = Watch()
     assert reports(watch, [3.0, 5.0]) == []
     assert reports(watch, [5.0] * 5, clipped=0.9) == ["learning rate too high"]
-    stuck = torch.full((50, 4, 8), 0.001)
+    stuck = torch.full((200, 8), 0.001)
     assert watch.units([("1", {"f": stuck, "h": stuck}, ("h",))], ADVICE) == []
     vanishing = {"1.h": [0.1**k for k in range(60)]}
     assert watch.lags(vanishing, 0.3, ADVICE) == watch.lags(vanishing, 0.4, ADVICE) == []

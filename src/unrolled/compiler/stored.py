@@ -20,26 +20,40 @@ _LARGEST = 1 << 31
 _DEEPEST = 100
 """Modules within modules: torch walks down them by recursion."""
 
+Sizes = tuple[int, int]
+"""Input width and hidden width of a cell."""
+
+
+class SizesError(ValueError):
+    """There is no program for a cell of these sizes."""
+
 
 class StoredCell(Cell):
-    """A cell whose equation is a program. Its subclasses are made by `stored_class`."""
+    """A cell whose equation is a program. Its subclasses are made by `stored_class`.
+
+    Raises:
+        SizesError: the sizes are none of those that were saved.
+    """
 
     _program: Program
-    _records: ClassVar[dict[int, dict[str, Any]]] = {}
+    _records: ClassVar[dict[Sizes, dict[str, Any]]] = {}
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
-        record = self._records.get(input_size)
+        record = self._records.get((self.input_size, self.hidden_size))
         if record is None:
-            known = ", ".join(map(str, self._records))
-            raise ValueError(f"{type(self).__name__}: saved for inputs of width {known}, got {input_size}")
+            known = ", ".join(f"({D}, {H})" for D, H in self._records)
+            raise SizesError(
+                f"{type(self).__name__}: saved for cells of sizes (input, hidden) {known}, "
+                f"got ({input_size}, {hidden_size})"
+            )
         self._program = record["program"]
         for name, shape in record["tensors"].items():
             _put(self, name, shape)
 
     @classmethod
     def numbers(cls) -> int:
-        """How many numbers the tensors of one layer of each width have."""
+        """How many numbers the tensors of one cell of each size have."""
         return sum(math.prod(shape) for record in cls._records.values() for shape in record["tensors"].values())
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -63,19 +77,22 @@ class StoredCell(Cell):
 
 
 def store(cells: Sequence[Cell]) -> dict[str, Any] | None:
-    """The cells of a stack, of one class, as what JSON can hold; None if their programs alone do not say all.
+    """The cells of a stack as what JSON can hold, one record for all of the same sizes; None if that is not enough.
 
-    That is so where the compiler cannot take the equation, where states begin otherwise than at zero, and
-    where something is drawn or computed outside of ``step``.
+    That is so where the compiler cannot take the equation, where states begin otherwise than at zero, where
+    something is drawn or computed outside of ``step``, and where cells of the same sizes differ in more than their
+    weights.
     """
-    records = []
-    for cell in cells:
-        record = _record(cell)
-        if record is None:
-            return None
-        records.append(record)
     first = cells[0]
-    return {"cell": type(first).__name__, "keeps": first.keeps, "admits": first.admits, "layers": records}
+    records: dict[Sizes, dict[str, Any]] = {}
+    for cell in cells:
+        if type(cell) is not type(first) or (cell.keeps, cell.admits) != (first.keeps, first.admits):
+            return None
+        record = _record(cell)
+        if record is None or record != records.setdefault((cell.input_size, cell.hidden_size), record):
+            return None
+    marks = {"keeps": first.keeps, "admits": first.admits}
+    return {"cell": type(first).__name__, **marks, "records": list(records.values())}
 
 
 def stored_class(content: Any) -> type[StoredCell]:
@@ -90,22 +107,24 @@ def stored_class(content: Any) -> type[StoredCell]:
     (['h', 'n', 'r', 'z'], ['h.weight', 'x.bias', 'x.weight'])
     """
     try:
-        name, layers = content["cell"], content["layers"]
-        records = {int(kept["input_size"]): _parsed(kept) for kept in layers}
+        name, kept = content["cell"], content["records"]
+        records = {(int(one["input_size"]), int(one["hidden_size"])): _parsed(one) for one in kept}
         marks = {mark: content.get(mark) for mark in ("keeps", "admits")}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a part is missing: {error}") from error
     except OverflowError as error:
         raise ValueError(f"a size is not an integer: {error}") from error
     if not isinstance(name, str) or not name.isidentifier() or not records:
-        raise ValueError("it does not name a cell, or it has no layers")
+        raise ValueError("it does not name a cell, or it has no records")
+    if len(records) < len(kept):
+        raise ValueError("it has two records of the same sizes")
     states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
     if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
-        raise ValueError("its layers have different states")
+        raise ValueError("its records have different states")
     kind: type[StoredCell] = type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
     with torch.device("meta"):  # names and shapes are tried here, without the memory
-        for width in records:
-            kind(width, 1)
+        for sizes in records:
+            kind(*sizes)
     return kind
 
 
@@ -127,7 +146,8 @@ def _record(cell: Cell) -> dict[str, Any] | None:
     ):
         return None
     shapes = {name: list(t.shape) for name, t in tensors.items()}
-    return {"input_size": cell.input_size, "tensors": shapes, "program": traced.program.text.splitlines()}
+    sizes = {"input_size": cell.input_size, "hidden_size": cell.hidden_size}
+    return {**sizes, "tensors": shapes, "program": traced.program.text.splitlines()}
 
 
 def _parsed(kept: dict[str, Any]) -> dict[str, Any]:

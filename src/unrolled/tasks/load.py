@@ -11,7 +11,7 @@ from unrolled import cells
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.cells.source import class_from_source, load_cell, source_of
-from unrolled.compiler.stored import StoredCell, stored_class
+from unrolled.compiler.stored import SizesError, StoredCell, stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.registry import trained_class
@@ -39,7 +39,10 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
     make = trained_class(config["task"], str(folder.path))
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
         own = None if cell is not None or allow_code else cell_from_program(folder, config)
-        return make(folder, own or cell_of_run(folder, config, cell, allow_code))
+        try:
+            return make(folder, own or cell_of_run(folder, config, cell, allow_code))
+        except SizesError as error:
+            raise RunError(f"{folder.path / 'program.json'} does not fit config.toml: {error}") from error
 
 
 def cell_from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:

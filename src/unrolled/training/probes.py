@@ -99,12 +99,34 @@ class GradientProbe:
         return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
 
     def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
-        """Of each layer that goes forward: its name, its equation's names over a stretch, its states."""
-        x = self.model.encoder(batch.inputs[:STRETCH, :ACROSS]).detach()
+        """Of each layer that goes forward: its name, its equation's names over a stretch, its states.
+
+        Each name has one row a step and sequence, (R, width); padding has none.
+        """
+        T, N = batch.inputs.shape[:2]
+        lengths = torch.full((N,), T) if batch.lengths is None else batch.lengths
+        lengths = lengths.to(batch.inputs.device)
+        chosen = (lengths > 0).nonzero()[:ACROSS, 0]
+        if not len(chosen):
+            return
+        inputs = batch.inputs[:STRETCH, chosen]
+        inside = torch.arange(len(inputs), device=inputs.device)[:, None] < lengths[chosen]
+        x = self.model.encoder(_without_padding(inputs, inside)).detach()
         for k, (name, layer) in enumerate(zip(self._ways, self.model.stack.layers, strict=False)):
-            if not isinstance(layer, Recurrent) or layer.cell.constants:
+            if not isinstance(layer, Recurrent) or layer.reverse or layer.cell.constants:
                 return
-            first = None if state is None else tuple(s[:ACROSS].detach() for s in state[k])
+            first = None if state is None else tuple(s[chosen].detach() for s in state[k])
             named = layer.gates(x, first)
-            yield name, named, layer.cell.state
+            rows = {
+                label: values[inside]
+                for label, values in named.items()
+                if values.dim() == 3 and values.shape[:2] == inside.shape  # not a vector of parameters
+            }
+            yield name, rows, layer.cell.state
             x = named[layer.cell.state[0]]
+
+
+def _without_padding(inputs: Tensor, inside: Tensor) -> Tensor:
+    """The same (T, N, ...) with each sequence's first input in its padding, which may hold anything."""
+    behind = (1,) * (inputs.dim() - 2)
+    return torch.where(inside.view(*inside.shape, *behind), inputs, inputs[:1])

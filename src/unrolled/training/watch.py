@@ -194,23 +194,23 @@ class Watch:
         """What the equations name, over a stretch of steps.
 
         Arguments:
-            looked: of each layer its number, its arrays (T, N, width) by name, and which of them are states.
+            looked: of each layer its number, its arrays (R, width) by name, one row a step and sequence, and which of
+                them are states.
         """
         stuck: dict[str, float] = {}
         dead: dict[str, float] = {}
         steps = 0
         for layer, named, states in looked:
             for name, values in named.items():
-                flat = values.flatten(0, 1)
-                steps = len(flat)
+                steps = len(values)
                 if steps < FEWEST:
                     continue
-                if name not in states and bool((flat >= 0).all()) and bool((flat <= 1).all()):
-                    share = float(((flat < STUCK).all(0) | (flat > 1 - STUCK).all(0)).float().mean())
+                if name not in states and bool((values >= 0).all()) and bool((values <= 1).all()):
+                    share = float(((values < STUCK).all(0) | (values > 1 - STUCK).all(0)).float().mean())
                     if share > 0.5:
                         stuck[f"{name} of layer {layer}"] = share
                 elif name == states[0]:
-                    share = float(((flat.amax(0) - flat.amin(0)) < DEAD).float().mean())
+                    share = float(((values.amax(0) - values.amin(0)) < DEAD).float().mean())
                     if share > 0.1:
                         dead[f"{name} of layer {layer}"] = share
         made: list[Warned] = []
