@@ -17,9 +17,8 @@ from unrolled.compiler.differentiate import differentiate
 from unrolled.compiler.fuse import fuse
 from unrolled.compiler.hoist import hoist, projections
 from unrolled.compiler.merge import merge
-from unrolled.compiler.program import ELEMENTWISE, TOTAL, Program, View, parse
+from unrolled.compiler.program import Program, View, parse
 from unrolled.compiler.tidy import split_norms, tidy
-from unrolled.compiler.trace import trace
 
 SEEDS = st.integers(0, 2**31)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}  # double precision; sums in another order
@@ -168,30 +167,6 @@ def test_an_equation_of_many_operations_compiles():
     x = torch.randn(3, 2, 3)
     with torch.no_grad():
         torch.testing.assert_close(layer(x)[0], unrolled.Recurrent(layer.cell, backend="eager")(x)[0])
-
-
-@pytest.mark.parametrize("kind", sorted(TOTAL & {*ELEMENTWISE}))
-def test_what_is_total_is_finite_with_its_derivatives(kind):
-    """At the numbers where operations have their poles and kinks, and at large ones."""
-    arity, compute = ELEMENTWISE[kind].arity, ELEMENTWISE[kind].torch
-    numbers = torch.tensor([-1e5, -1.0, -1e-12, 0.0, 1e-12, 1.0, 1e5], dtype=torch.float64)
-    args = [a.requires_grad_() for a in torch.cartesian_prod(*[numbers] * arity).view(-1, arity).unbind(1)]
-    value = compute(*args)
-    assert value.isfinite().all()
-    if value.requires_grad:
-        assert all(d is None or d.isfinite().all() for d in torch.autograd.grad(value.sum(), args, allow_unused=True))
-
-
-def test_which_programs_are_total():
-    for make in (unrolled.LSTMCell, unrolled.GRUCell, unrolled.ElmanCell):
-        assert trace(make(4, 3)).program.is_total
-    for step in (
-        lambda c, x, h: h / x,
-        lambda c, x, h: h + x.log(),
-        lambda c, x, h: torch.where(x > 0, h, torch.inf),
-    ):
-        own = type("Own", (unrolled.Cell,), {"step": step})
-        assert not trace(own(3, 3)).program.is_total
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.data())

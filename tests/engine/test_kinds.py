@@ -215,6 +215,23 @@ def test_operations_are_torchs_at_their_kinks_too(operation):
     compare(own, T=3, N=2, tolerance=1e-7 if single else 1e-10)
 
 
+@pytest.mark.parametrize("kink", [torch.abs, torch.relu, torch.sign, lambda a: torch.where(a > 0, 2 * a, a)])
+@pytest.mark.parametrize("width", [3, 9, 33])
+def test_equal_numbers_have_a_norm_of_zero(kink, width):
+    """So that what follows is at its kink, as in torch, and not beside it by the last bit."""
+
+    class Own(unrolled.Cell):
+        def __init__(self):
+            super().__init__(D, width)
+            self.U, self.norm = nn.Linear(D, width), nn.LayerNorm(width)
+            nn.init.zeros_(self.norm.bias)
+
+        def step(self, x, h):
+            return torch.tanh(self.U(x)) * 0.1 + kink(self.norm(h))
+
+    compare(Own().double(), T=1, state=[torch.full((6, width), 0.3, dtype=torch.float64)])
+
+
 POLES = {
     "unit length": lambda c, x, h: torch.tanh((u := c.X(x)) / (u * u).sum(1, keepdim=True).sqrt() + h),
     "logarithm": lambda c, x, h: torch.tanh(torch.log(c.X(x).abs()) + c.W(h)),
@@ -241,6 +258,65 @@ def test_sequences_without_steps(step, checkpoint, backend):
         assert not y[:, 0].any() and not y[1:].any() and torch.equal(last[0], state[0])
         assert all(p.grad is None or p.grad.isfinite().all() for p in (x, state, *own.parameters()))
         assert torch.equal(state.grad[0], torch.ones(H, dtype=torch.float64))
+
+
+def power(a, doublings):
+    for _ in range(doublings):
+        a = a * a
+    return a
+
+
+HUGE = {
+    "a high power": (lambda c, x, h: power(c.X(x), 3) * torch.tanh(c.W(h)), {}),
+    "a large number": (lambda c, x, h: (c.X(x) * 1e35) * (1e-35 * torch.tanh(c.W(h))), {}),
+    "large weights": (lambda c, x, h: c.X(x) * (1e-35 * torch.tanh(c.W(h))), {"X.weight": 1e35}),
+    "a large state": (lambda c, x, h: c.X(x) * h * (1e-35 * torch.tanh(c.W(h * 1e-35))), {"state": 1e35}),
+    "a large state after a reset": (
+        lambda c, x, h: c.X(x) * h * (1e-35 * torch.tanh(c.W(h * 1e-35))),
+        {"reset": 1e35},
+    ),
+    "weights computed from others": (lambda c, x, h: F.linear(x, c.X.weight * 1e35) * (1e-35 * torch.tanh(h)), {}),
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("step", "sizes"), HUGE.values(), ids=HUGE)
+def test_moderate_padding_that_overflows_in_the_equation(step, sizes, reverse):
+    """In single precision, where a product of some large numbers is infinite."""
+    own, lengths = cell(step), [3, 0, 5, 1]
+    x, state = torch.randn(5, 4, D).double(), torch.randn(4, H).double() * sizes.get("state", 1)
+    with torch.no_grad():
+        own.X.weight.mul_(sizes.get("X.weight", 1))
+    for p in own.parameters():
+        p.data = p.data.float().double()
+    resets = None
+    if "reset" in sizes:
+        own.initial_state = lambda N, like: (sizes["reset"] * like.new_ones(N, H),)
+        resets = torch.zeros(5, 4, dtype=torch.bool)
+        resets[0] = resets[2, 2] = True
+    first = x[0].clone()
+    for n, length in enumerate(lengths):
+        x[length:, n] = -9e5
+    x[0] = first
+
+    def results(dtype, unroll):
+        own.to(dtype).zero_grad()
+        given = [t.to(dtype).requires_grad_() for t in (x, state)]
+        y, *rest = unroll(*given)
+        (y.sum() + sum(torch.tanh(s).sum() for s in rest)).backward()
+        return [t.detach().double() for t in (y, *rest)], [
+            None if t.grad is None else t.grad.double() for t in given
+        ] + [None if p.grad is None else p.grad.double() for p in own.parameters()]
+
+    def by_engine(x, s):
+        y, last = unrolled.Recurrent(own, backend="engine", reverse=reverse)(x, (s,), lengths=lengths, resets=resets)
+        return y, *last
+
+    ours, gradients = results(torch.float32, by_engine)
+    truth, wanted = results(torch.float64, lambda x, s: loop(own, x, (s,), lengths, resets, reverse))
+    for a, b in zip((*ours, *gradients), (*truth, *wanted), strict=True):
+        a, b = (torch.zeros(()) if t is None else t for t in (a, b))
+        torch.testing.assert_close(a, b.expand_as(a), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

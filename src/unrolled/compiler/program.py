@@ -19,7 +19,6 @@ that no identifier can have: ``%0``, ``h'``, ``n.2``, ``d:h``. Parameters may ha
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -95,7 +94,6 @@ ELEMENTWISE: dict[str, Kind] = {
 """What is computed for each number on its own. Comparisons give 1 and 0; ``where`` takes b where a is not 0.
 The engine's numbers for them are their places in this table."""
 
-_WITH_POLES = {"div", "exp", "expm1", "log", "log1p", "pow", "square", "sqrt"}
 NORMS = ("layernorm", "normscale", "normalize", "dnormalize")
 STRUCTURAL = ("linear", "row", "number", "slice", "cat", "rowsum", "rowmax", "expand", *NORMS)
 """linear: a W^T for a part of a parameter; row: part of a parameter, the same for all sequences; number: one
@@ -104,10 +102,6 @@ number everywhere; slice, cat: columns; rowsum, rowmax: (N, width) to (N, 1); ex
 layernorm a eps: (a - mean a) / sqrt(var a + eps) over the width; `split_norms` makes it
 s = normscale a eps, which is 1 / sqrt(var a + eps), (N, 1); y = normalize a s, which is (a - mean a) s; and its
 gradient is dnormalize d y s, which is s (d - mean d - y mean(d y)): that through s is in it."""
-
-
-TOTAL = {*ELEMENTWISE, *STRUCTURAL} - {*NORMS, *_WITH_POLES}
-"""What makes finite numbers and derivatives of finite numbers, unless they are so large that a product overflows."""
 
 
 @dataclass(frozen=True)
@@ -234,12 +228,6 @@ class Program:
     @cached_property
     def widths(self) -> dict[str, int]:
         return {i.name: i.width for i in self.inputs} | {op.out: op.width for op in self.ops}
-
-    @property
-    def is_total(self) -> bool:
-        """Whether values and derivatives are finite for whatever finite numbers come in, but for overflow."""
-        numbers = (a for op in self.ops for a in op.args if isinstance(a, float))
-        return all(op.kind in TOTAL for op in self.ops) and all(map(math.isfinite, numbers))
 
     @cached_property
     def text(self) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unrolled.compiler.growth import MODERATE
 from unrolled.engine.graphs import values_are_known
 
 State = tuple[Tensor, ...]
-_MODERATE = 1e6
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,19 @@ class Filled:
 
 
 def filled(
-    x: Tensor, state: State, constants: State, lengths: Tensor | None, reverse: bool, is_total: bool = False
+    x: Tensor,
+    state: State,
+    constants: State,
+    lengths: Tensor | None,
+    reverse: bool,
+    others: Sequence[Tensor] | None = None,
 ) -> Filled:
     """The call with its padding filled.
 
     Arguments:
-        is_total: the equation and its derivatives are finite for whatever is finite. What stands in the padding
-            may stay then, unless it is huge: copying x takes longer than looking at it.
+        others: what else the equation reads, its parameters and the states after a reset, if it is finite for
+            all moderate numbers (`compiler.growth`). Where all are moderate, what stands in the padding may
+            stay: copying x takes longer than looking at it.
 
     Shapes:
         x (T, N, D); states and constants (N, ...); lengths (N,), whole numbers from 0 to T.
@@ -55,8 +61,9 @@ def filled(
     every = torch.arange(N, device=x.device)
     first = x[(lengths - 1).clamp(min=0), every] if reverse else x[0]
     empty = lengths == 0
-    stays = is_total and values_are_known() and x.numel() > 0 and _is_moderate(x)
-    if values_are_known() and (not N or not bool(empty.any())):
+    known = values_are_known()
+    stays = others is not None and known and all(map(_is_moderate, (x, *state, *constants, *others)))
+    if known and (not N or not bool(empty.any())):
         x = x if stays else torch.where(inside[..., None], x, first.detach())
         return Filled(x, state, constants, state, None)
     rows = torch.where(empty, lengths.argmax(), every)
@@ -65,9 +72,11 @@ def filled(
 
 
 def _is_moderate(x: Tensor) -> bool:
-    """Whether every number is finite, and no product of a few of them overflows."""
+    """Whether no number is huge, infinite or NaN."""
+    if not x.numel() or x.dtype == torch.bool:
+        return True
     low, high = torch.aminmax(x.detach())
-    return bool((low > -_MODERATE) & (high < _MODERATE))  # neither holds for NaN
+    return bool((low > -MODERATE) & (high < MODERATE))  # neither holds for NaN
 
 
 def no_steps(x: Tensor, state: State, learned: Iterable[Tensor]) -> tuple[Tensor, State]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler import evaluate
+from unrolled.compiler.growth import stays_finite
 from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
 from unrolled.compiler.reads import MEMORY, Reads
@@ -27,7 +28,8 @@ class Prepared:
     def __init__(self, cell: Cell, traced: Traced) -> None:
         self.traced = traced
         self.verified = False
-        self.is_total = traced.program.is_total
+        # looking at weights that are computed would mean to compute them once more
+        self.stays_finite = not traced.derived and stays_finite(traced.program)
         self.hoisted: Hoisted = hoist(self.traced.program)
         self.loop = merge(split_norms(self.hoisted.loop))
         self.text = self.loop.text
@@ -46,7 +48,7 @@ class Prepared:
         constants: tuple[Tensor, ...],
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The outputs and final states; ``initial`` are the states after a reset, or nothing."""
-        return self.run_on(self._named(cell), recording.opened(cell), x, state, initial, flags, reverse, constants)
+        return self.run_on(self.named(cell), recording.opened(cell), x, state, initial, flags, reverse, constants)
 
     def run_on(
         self,
@@ -88,10 +90,10 @@ class Prepared:
 
     def step_parameters(self, cell: Cell) -> list[Tensor]:
         """The parameters of `step_text`."""
-        named = self._named(cell)
+        named = self.named(cell)
         return [named[name].detach().contiguous() for name in self._outer_parameters]
 
-    def _named(self, cell: Cell) -> dict[str, Tensor]:
+    def named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
         if self._places:
             return {

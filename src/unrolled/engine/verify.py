@@ -151,11 +151,12 @@ class _Draw:
         return ""
 
     def _by_engine(self, x: Tensor, state: tuple, constants: tuple, call: _Call) -> tuple[Tensor, tuple]:
-        filled = padding.filled(x, state, constants, call.lengths, call.reverse, self.made.is_total)
         marks = flags.flags(call.T, call.N, call.lengths, call.resets, call.reverse)
         with masked(self.cell, self.named):
             initial = self.cell.initial_state(call.N, like=x) if call.resets is not None else ()
         named = self.made.traced.named(self.named)
+        others = (*named.values(), *initial) if self.made.stays_finite else None
+        filled = padding.filled(x, state, constants, call.lengths, call.reverse, others)
         output, last = self.made.run_on(
             named, None, filled.x, filled.state, initial, marks, call.reverse, filled.constants
         )

@@ -74,7 +74,7 @@ def _outside_graphs(
     if backend in ("auto", "engine"):
         made = _ready(cell, x, constants)
         if isinstance(made, Prepared):
-            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse, made.is_total)
+            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse, made)
             output, last = made.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
             return output, call.last(last)
         if backend == "engine":
@@ -141,13 +141,16 @@ def _marked(
     lengths: Tensor | None,
     resets: Tensor | None,
     reverse: bool,
-    is_total: bool = False,
+    made: Prepared | None = None,
 ) -> tuple[padding.Filled, Tensor | None, State]:
     """The call with its padding filled; the flags; the states after a reset."""
     T, N, _ = x.shape
     marks = flags.flags(T, N, lengths, resets, reverse)
     initial = cell.initial_state(N, like=x) if resets is not None else ()
-    return padding.filled(x, state, constants, lengths, reverse, is_total), marks, initial
+    others = None
+    if made is not None and made.stays_finite and lengths is not None:
+        others = *made.named(cell).values(), *initial
+    return padding.filled(x, state, constants, lengths, reverse, others), marks, initial
 
 
 def _by_torch(cell: Cell, x: Tensor, lengths: Tensor | None, resets: Tensor | None) -> bool:

@@ -128,9 +128,14 @@ INLINE void row_of(T* out, int64_t width, F f) {
   if (u < width) store_part(out + u, f(u, width - u), width - u);
 }
 
+// Counted from the first number, so that the mean of equal numbers is that number to the last bit.
 template <class T>
 INLINE T mean(const T* a, int64_t width) {
-  return row_total<T>(width, [=](int64_t u, int64_t n) { return lanes(a + u, n); }) / width;
+  const T first = a[0];
+  return first + row_total<T>(width, [=](int64_t u, int64_t n) {
+    Vec<T> d = lanes(a + u, n) - first;
+    return n == LANES<T> ? d : d * in_first<T>(n);
+  }) / width;
 }
 
 template <class T>
