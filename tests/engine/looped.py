@@ -42,8 +42,14 @@ def loop(
 
 
 def outputs(cell: unrolled.Cell, x: Tensor) -> Tensor:
-    """The outputs alone, from the initial state."""
-    return loop(cell, x, cell.initial_state(x.shape[1], like=x))[0]
+    """The outputs alone, from the initial state, with one call of ``step`` for each step of all sequences."""
+    state = cell.initial_state(x.shape[1], like=x)
+    rows = []
+    for x_t in x:
+        new = cell.step(x_t, *state)
+        state = (new,) if isinstance(new, Tensor) else tuple(new)
+        rows.append(state[0])
+    return torch.stack(rows)
 
 
 def compare(
