@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,42 @@ def at_import(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
     return found
+
+
+def module(file: Path) -> str:
+    """``cells/cell.py`` is unrolled.cells.cell."""
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(file: Path, known: set[str]) -> set[str]:
+    """Those among the known ones that a file imports, wherever in it: also in functions, and for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if names <= known else names | {node.module}  # modules of a package, or names in it
+    return found & known
+
+
+def test_every_import_of_a_file_is_seen(tmp_path):
+    file = tmp_path / "file.py"
+    file.write_text(
+        "import room.a\nif TYPE_CHECKING:\n    from room.b import B\ndef f():\n    from room import c\n    return c\n"
+    )
+    assert imported_modules(file, {f"room.{name}" for name in "abcd"}) == {"room.a", "room.b", "room.c"}
+
+
+def test_no_imports_go_in_a_circle():
+    files = {module(file): file for file in SOURCE.rglob("*.py")}
+    graph = {name: imported_modules(file, set(files)) - {name} for name, file in files.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

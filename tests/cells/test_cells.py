@@ -102,13 +102,24 @@ def test_a_gate_uses_its_rows_of_one_parameter():
     gates = unrolled.Gates("r z n", D, H)
     x = torch.randn(N, D)
     torch.testing.assert_close(gates.z(x), gates(x)[:, H : 2 * H])
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="'Gates' object has no attribute 'q'"):
         gates.q(x)
 
 
-@pytest.mark.parametrize("names", ["", "r r", "1", "weight", "train", "T_destination"])
-def test_gates_refuse_names(names):
-    with pytest.raises(ValueError, match="Gates:"):
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ("", "names is empty"),
+        ("r r", "the name 'r' occurs twice in 'r r'"),
+        ("1", "'1' cannot name a gate: it is not a Python identifier"),
+        *(
+            (name, f"'{name}' cannot name a gate: torch.nn.Module already uses that name")
+            for name in ("weight", "train", "T_destination")
+        ),
+    ],
+)
+def test_gates_refuse_names(names, reason):
+    with pytest.raises(ValueError, match=f"^Gates: {reason}"):
         unrolled.Gates(names, D, H)
 
 

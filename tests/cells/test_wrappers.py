@@ -157,10 +157,14 @@ def test_in_evaluation_dropout_is_nothing(wrap):
 
 def test_other_weights_can_be_dropped():
     torch.manual_seed(0)
-    cell = WeightDrop(Zoneout(unrolled.GRUCell(30, 30, reset="after"), 0.1), 0.5, names=["x.weight", "d_n"])
+    inner = unrolled.GRUCell(30, 30, reset="after")
+    torch.nn.init.normal_(inner.d_n)
+    cell = WeightDrop(Zoneout(inner, 0.1), 0.5, names=["x.weight", "d_n"])
     Recurrent(cell)(torch.randn(2, 2, 30))
     assert_rate(cell.dropped_x_weight == 0, 0.5)
-    assert cell.dropped_d_n.shape == (30,)
+    for dropped, weight in ((cell.dropped_x_weight, inner.x.weight), (cell.dropped_d_n, inner.d_n)):
+        torch.testing.assert_close(dropped, torch.where(dropped == 0, 0.0, 2 * weight))
+    assert 0 < (cell.dropped_d_n == 0).sum() < 30
     assert not hasattr(cell, "dropped_h_weight")
 
 

@@ -142,13 +142,16 @@ def test_the_backward_step_is_what_autograd_finds(program, seed, fused):
 
 
 def test_nonsense_is_no_program():
-    for text in (
-        "",
-        "program A\nx = y",
-        "program A\nstate h 3\nreturn h h",
-        "program A\nstate h 3\nv 2 = tanh h\nreturn v",
+    for text, reason in (
+        ("", "it has no state"),
+        ("program A\nx = y", "line 2 is not valid: 'x = y'"),
+        ("program A\nstate h 3\nreturn h h", "it returns 2 values for 1 states"),
+        (
+            "program A\nstate h 3\nv 2 = tanh h\nreturn v",
+            "the arguments or widths of v 2 = tanh h do not match",
+        ),
     ):
-        with pytest.raises(ValueError, match="program"):
+        with pytest.raises(ValueError, match=f"^program: {reason}$"):
             parse(text)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -94,10 +95,6 @@ def test_other_sizes_are_refused():
             rf"got \({sizes[0]}, {sizes[1]}\)$",
         ):
             kind(*sizes)
-    content = store([PeepholeLSTM(4, 6), PeepholeLSTM(6, 3)])
-    content["records"] *= 2
-    with pytest.raises(ValueError, match="^it has two records of the same sizes$"):
-        stored_class(content)
 
 
 class Scaled(unrolled.ElmanCell):
@@ -137,34 +134,115 @@ def changed(change):
     return content
 
 
+def record(change):
+    """Of the first record."""
+    return lambda content: change(content["records"][0])
+
+
+def line_put(line):
+    """Before the last line of the program."""
+    return record(lambda r: r["program"].insert(-1, line))
+
+
+def replaced(old, new):
+    """In each line of the program."""
+    return record(lambda r: r.update(program=[line.replace(old, new) for line in r["program"]]))
+
+
 DAMAGES = {
-    "no record": lambda c: c.update(records=[]),
-    "no dictionary": lambda c: c.update(records=3),
-    "a name that is none": lambda c: c.update(cell="a b"),
-    "a line less": lambda c: c["records"][0]["program"].pop(3),
-    "a value that is not made": lambda c: c["records"][0]["program"].append("return q"),
-    "another shape": lambda c: c["records"][0]["tensors"].update({"x.weight": [1, 1]}),
-    "a part of a parameter beyond its end": lambda c: c["records"][0].update(
-        program=[line.replace("@x.weight+0:", "@x.weight+9999:") for line in c["records"][0]["program"]]
+    "no record": (lambda c: c.update(records=[]), "it has no records"),
+    "records that are a number": (lambda c: c.update(records=3), "it has no records"),
+    "a record twice": (lambda c: c["records"].extend(c["records"]), "it has two records of the sizes (4, 3)"),
+    "states of two cells": (
+        lambda c: c["records"].extend(store([unrolled.LSTMCell(5, 3)])["records"]),
+        "its records have different states",
     ),
-    "another width": lambda c: c["records"][0].update(input_size=5),
-    "an infinite width": lambda c: c["records"][0].update(input_size=math.inf),
-    "an infinite shape": lambda c: c["records"][0]["tensors"].update(other=[math.inf]),
-    "a shape below zero": lambda c: c["records"][0]["tensors"].update(other=[-1, -1]),
-    "a tensor in too many modules": lambda c: c["records"][0]["tensors"].update({".".join("a" * 2000): [1]}),
-    "a norm without its number": lambda c: c["records"][0]["program"].insert(-1, "q 3 = layernorm h"),
-    "a norm of a number": lambda c: c["records"][0]["program"].insert(-1, "q 3 = layernorm 0.1 h"),
-    "a scale of nothing": lambda c: c["records"][0]["program"].insert(-1, "q 1 = normscale 0.1"),
+    "a name that is none": (lambda c: c.update(cell="a b"), "cell is 'a b', expected a name"),
+    "a gate that is none": (lambda c: c.update(keeps=3), "keeps is 3, expected the name of a gate"),
+    "no hidden size": (record(lambda r: r.pop("hidden_size")), "a record has no hidden_size"),
+    "no tensors": (record(lambda r: r.pop("tensors")), "a record has no tensors"),
+    "tensors without names": (record(lambda r: r.update(tensors=[])), "the tensors of a record have no names"),
+    "a program in one piece": (
+        record(lambda r: r.update(program="program A")),
+        "the program of a record is not a list of lines",
+    ),
+    "a line less": (record(lambda r: r["program"].pop(3)), "program: it has no parameter x.weight"),
+    "a line of nonsense": (
+        record(lambda r: r["program"].insert(3, "nonsense")),
+        "program: line 4 is not valid: 'nonsense'",
+    ),
+    "a value that is not made": (
+        record(lambda r: r["program"].append("return q")),
+        "program: it returns q for the state h of width 3",
+    ),
+    "a state of another kind": (replaced("state h", "constant h"), "program: it has no state"),
+    "another shape": (
+        record(lambda r: r["tensors"].update({"x.weight": [1, 1]})),
+        "x.weight has the shape (1, 1), but (9, 4) in its program",
+    ),
+    "a tensor less": (
+        record(lambda r: r["tensors"].pop("x.weight")),
+        "its program uses x.weight, which is not among its tensors",
+    ),
+    "a part of a parameter beyond its end": (
+        replaced("@x.weight+0:", "@x.weight+9999:"),
+        "program: @x.weight+9999:3x4:4,1 does not lie within x.weight",
+    ),
+    "a part of more dimensions": (
+        replaced("@x.weight+0:3x4:4,1", "@x.weight+0:3x4:4"),
+        "program: @x.weight+0:3x4:4 has strides of other dimensions",
+    ),
+    "another width": (
+        record(lambda r: r.update(input_size=5)),
+        "its program takes inputs of width 4, but input_size is 5",
+    ),
+    "an infinite width": (record(lambda r: r.update(input_size=math.inf)), "input_size is inf, expected an integer"),
+    "half a width": (record(lambda r: r.update(hidden_size=2.5)), "hidden_size is 2.5, expected an integer"),
+    "a width below zero": (
+        record(lambda r: r.update(hidden_size=-3)),
+        "GRUCell: hidden_size must be a whole number from 1, got -3",
+    ),
+    "an infinite shape": (
+        record(lambda r: r["tensors"].update(other=[math.inf])),
+        "the shape of other is [inf], expected a list of integers",
+    ),
+    "a shape below zero": (
+        record(lambda r: r["tensors"].update(other=[-1, -1])),
+        "the tensor other cannot have the shape (-1, -1)",
+    ),
+    "a tensor in too many modules": (
+        record(lambda r: r["tensors"].update({".".join("a" * 2000): [1]})),
+        "a tensor lies 1999 modules deep, more than 100",
+    ),
+    "a norm without its number": (
+        line_put("q 3 = layernorm h"),
+        "program: the arguments or widths of q 3 = layernorm h do not match",
+    ),
+    "a norm of a number": (
+        line_put("q 3 = layernorm 0.1 h"),
+        "program: the arguments or widths of q 3 = layernorm 0.1 h do not match",
+    ),
+    "a scale of nothing": (
+        line_put("q 1 = normscale 0.1"),
+        "program: the arguments or widths of q 1 = normscale 0.1 do not match",
+    ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_refused(damage):
-    with pytest.raises(ValueError, match="program|missing|layer|cell|an integer|shape|deep"):
-        stored_class(changed(DAMAGES[damage]))
+def test_damage_is_refused_with_its_own_reason(damage):
+    change, reason = DAMAGES[damage]
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        stored_class(changed(change))
+
+
+def test_what_is_no_table_is_refused():
+    for content in ([], "GRUCell", None):
+        with pytest.raises(ValueError, match="^it is not a table of names$"):
+            stored_class(content)
 
 
 @pytest.mark.parametrize("name", ["step.weight", "forward", "a..b", "__class__.x"])
 def test_names_that_would_hide_the_cell_are_refused(name):
-    with pytest.raises(ValueError, match="not a valid tensor name"):
+    with pytest.raises(ValueError, match=f"^{re.escape(name)} is not a valid tensor name$"):
         stored_class(changed(lambda c: c["records"][0]["tensors"].update({name: [2]})))

@@ -108,14 +108,16 @@ def test_a_layer_learns_what_one_step_cannot():
 
 def test_mistakes_and_warnings():
     for wrong in (unrolled.ElmanCell(2, 2), unrolled.HopfieldCell(2, phi="sign")):
-        with pytest.raises(UsageError, match="HopfieldCell"):
+        with pytest.raises(
+            UsageError, match="^HopfieldLayer: cell must be a HopfieldCell with phi='tanh' or 'logistic'$"
+        ):
             unrolled.HopfieldLayer(wrong)
     with pytest.raises(UsageError, match="implicit, unrolled"):
         unrolled.HopfieldLayer(unrolled.HopfieldCell(2), "forward")
     with pytest.raises(UsageError, match=r"\(1, 3\).*units = 2"):
         unrolled.HopfieldLayer(unrolled.HopfieldCell(2))(torch.zeros(1, 3))
     for options in ({"phi": "relu"}, {"gain": 0}, {"gain": float("nan")}, {"rate": 0}, {"rate": 1.5}):
-        with pytest.raises(ValueError, match=next(iter(options))):
+        with pytest.raises(ValueError, match=f"HopfieldCell: {next(iter(options))} must"):
             unrolled.HopfieldCell(2, **options)
     cell = unrolled.HopfieldCell(2, gain=3.0)
     with torch.no_grad():

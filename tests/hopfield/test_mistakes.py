@@ -85,11 +85,11 @@ def test_too_many_patterns_are_warned_of_with_the_figure():
 def test_removing_and_given_weights():
     net = unrolled.Hopfield(TWO)
     for index in (1, -1, "0"):
-        with pytest.raises(UsageError, match="no pattern"):
+        with pytest.raises(UsageError, match=f"there is no pattern {index!r} to remove; there are 1, counted from 0"):
             net.remove(index)
-    with pytest.raises(UsageError, match="last pattern"):
+    with pytest.raises(UsageError, match="the last pattern cannot be removed"):
         net.remove(0)
-    with pytest.raises(UsageError, match="15"):
+    with pytest.raises(UsageError, match="2 units, the network has 15"):
         net.add([1.0, -1])
     with pytest.raises(UsageError, match=r"\(2, 3\).*\(N, N\)"):
         unrolled.Hopfield.from_weights(torch.zeros(2, 3))
@@ -121,13 +121,22 @@ def test_states_come_in_many_forms():
         (np.array(row).reshape(3, 5), (1, 15)),
         (torch.tensor(row, requires_grad=True), (15,)),
     ):
-        assert net.recall(x).state.shape == shape
-    assert isinstance(net.energy(row), float) and net.energy([row, row]).shape == (2,)
+        state = net.recall(x).state
+        assert state.shape == shape and bool((state.reshape(-1, 15) == torch.tensor(row)).all())
+    assert net.energy(row) == -0.5 * 14  # Hebb's weights are 1/15 of the products, without the diagonal
+    assert net.energy([row, row]).tolist() == [net.energy(row)] * 2
 
 
 def test_capacity_mistakes():
-    for settings in ({"units": 1}, {"rule": "x"}, {"flips": 2}, {"trials": 0}, {"loads": [0]}, {"loads": [1.5]}):
-        with pytest.raises(UsageError, match="Hopfield"):
+    for settings, reason in (
+        ({"units": 1}, "units must be a whole number from 2, got 1"),
+        ({"rule": "x"}, "rule must be one of hebb, .*; got 'x'"),
+        ({"flips": 2}, "flips must be a share from 0 to 1, got 2"),
+        ({"trials": 0}, "trials must be a whole number from 1, got 0"),
+        ({"loads": [0]}, "a load is a whole number of patterns from 1, got 0"),
+        ({"loads": [1.5]}, "a load is a whole number of patterns from 1, got 1.5"),
+    ):
+        with pytest.raises(UsageError, match=f"^Hopfield: {reason}$"):
             measure(**({"units": 20} | settings))
     with pytest.raises(UsageError, match="50 units"):
         critical_load(10)
@@ -203,15 +212,21 @@ def test_what_is_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lost", "settings"),
-    [("patterns", {}), ("threshold", {}), (None, {"dtype": "nn"}), (None, {"rule": 7}), (None, {"colour": 1})],
+    ("lost", "settings", "reason"),
+    [
+        ("patterns", {}, "'patterns'"),
+        ("threshold", {}, "'threshold'"),
+        (None, {"dtype": "nn"}, "Hopfield: dtype must be torch.float64 or torch.float32, got .*"),
+        (None, {"rule": 7}, "Hopfield: rule must be one of hebb, .*; got 7"),
+        (None, {"colour": 1}, ".*unexpected keyword argument 'colour'"),
+    ],
 )
-def test_a_memory_that_holds_no_network(tmp_path, lost, settings):
+def test_a_memory_that_holds_no_network(tmp_path, lost, settings, reason):
     path = tmp_path / "memory"
     memory.save(unrolled.Hopfield(TWO), path)
     arrays, content = read_arrays(path)
     arrays.pop(lost, None)
     content["settings"] |= settings
     write_arrays(path, arrays, content)
-    with pytest.raises(RunError, match="damaged: it does not hold a valid network"):
+    with pytest.raises(RunError, match=rf"damaged: it does not hold a valid network \({reason}\)$"):
         memory.load(path)

@@ -60,4 +60,5 @@ def test_curves_are_those_that_were_found():
     spectrum = insight.jacobian_spectrum(stack, torch.randn(30, 1, 3), over=[10], count=5)
     (axes,) = draw_spectrum(spectrum).axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), np.median(spectrum.values, axis=0))
-    assert len(axes.lines[1].get_ydata()) == 5
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), np.exp(spectrum.products[10].mean(axis=0) / 10))
+    assert len(spectrum.products[10][0]) == 5

@@ -57,10 +57,22 @@ def test_lengths_of_any_integer_type(lengths):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["abc", [None, 1, 2], [[1], [2, 3]], {"a": 1}, [1.0, 2.0, 3.0], [True] * 3, 3, [1j] * 3]
+    ("wrong", "reason"),
+    [
+        ("abc", "must be a tensor, a numpy array or a list of numbers, got str"),
+        ([None, 1, 2], "must be a tensor, .*, got (None, int, int)"),
+        ([[1], [2, 3]], "must be a tensor, .*, got ((int,), (int, int))"),
+        ({"a": 1}, "must be a tensor, .*, got dict"),
+        ([1.0, 2.0, 3.0], "has shape (3,) and dtype torch.float32, expected (N,) = (3,) integers"),
+        ([True] * 3, "has shape (3,) and dtype torch.bool, expected"),
+        (3, "has shape () and dtype torch.int64, expected"),
+        ([1j] * 3, "has shape (3,) and dtype torch.complex64, expected"),
+    ],
+    ids=str,
 )
-def test_lengths_of_no_integer_type(wrong):
-    with pytest.raises(ValueError, match="lengths"):
+def test_lengths_of_no_integer_type(wrong, reason):
+    reason = reason.replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=f"lengths {reason}"):
         unrolled.GRU(D, H)(torch.zeros(T, N, D), lengths=wrong)
 
 

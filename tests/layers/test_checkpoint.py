@@ -102,7 +102,7 @@ def test_no_gradient_no_checkpoint(monkeypatch):
     with torch.no_grad():
         layer(torch.zeros(T, N, D))
     layer(torch.zeros(2, N, D))  # no longer than a segment
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
         layer(torch.zeros(T, N, D))
 
 

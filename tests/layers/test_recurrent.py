@@ -225,8 +225,17 @@ def test_gates_of_a_layer_are_those_of_each_step():
         named = layer.gates(x)
         assert {name: tuple(v.shape) for name, v in named.items()} == dict.fromkeys("ifgoch", (5, 2, H))
         torch.testing.assert_close(named["h"], layer(x)[0].detach())
-    own = Recurrent(cells(D, H)["peephole"]).gates(x)
-    assert set("ifgoch") <= set(own)
+        assert_fits_together(named, reverse)
+    own = Recurrent(cells(D, H)["peephole"])
+    assert_fits_together(named := own.gates(x), False)
+    torch.testing.assert_close(named["h"], own(x)[0].detach())
+
+
+def assert_fits_together(named, reverse):
+    """c_t = f_t c_{t-1} + i_t g_t and h_t = o_t tanh(c_t), in the order in which the steps are read."""
+    i, f, g, o, c, h = (named[name].flip(0) if reverse else named[name] for name in "ifgoch")
+    torch.testing.assert_close(c, f * torch.cat([torch.zeros_like(c[:1]), c[:-1]]) + i * g)
+    torch.testing.assert_close(h, o * c.tanh())
 
 
 def test_constants_reach_the_step():

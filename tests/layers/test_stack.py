@@ -50,9 +50,9 @@ class Probe(unrolled.Cell):
 def test_what_does_not_fit():
     with pytest.raises(ValueError, match="layer 0 has outputs of width 3, but layer 1 takes inputs of width 4"):
         Stack([unrolled.LSTMCell(2, 3), unrolled.LSTMCell(4, 3)])
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="layers is empty, expected at least one layer"):
         Stack([])
-    with pytest.raises(ValueError, match="dropout"):
+    with pytest.raises(ValueError, match=r"Stack: dropout must .*got 1\.0"):
         Stack([unrolled.LSTMCell(2, 3)], dropout=1.0)
     with pytest.raises(ValueError, match="one entry per layer"):
         Stack([unrolled.LSTMCell(2, 3)])(torch.zeros(1, 1, 2), (None, None))
@@ -60,6 +60,11 @@ def test_what_does_not_fit():
 
 def test_gates_of_every_layer():
     stack = Stack([unrolled.GRUCell(2, 3), Bidirectional(unrolled.LSTMCell(3, 2), unrolled.ElmanCell(3, 2))])
-    first, second = stack.gates(torch.randn(4, 1, 2))
-    assert set("rznh") <= set(first)
-    assert set("ifgoch") | {"h_back"} <= set(second)
+    x = torch.randn(4, 1, 2)
+    first, second = stack.gates(x)
+    assert set("rznh") <= set(first) and set("ifgoch") | {"h_back"} <= set(second)
+    before = torch.cat([torch.zeros(1, 1, 3), first["h"][:-1]])
+    torch.testing.assert_close(first["h"], first["z"] * before + (1 - first["z"]) * first["n"])
+    torch.testing.assert_close(second["h"], second["o"] * second["c"].tanh())
+    y, ((h,), _) = stack(x)
+    torch.testing.assert_close([first["h"][-1], torch.cat([second["h"], second["h_back"]], 2)], [h, y])

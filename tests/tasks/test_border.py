@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import unrolled
-from unrolled.errors import RunError, UsageError
+from unrolled.errors import DataError, RunError, UsageError
 
 
 class Wrong:
@@ -47,7 +47,7 @@ def left(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
-def refused(call, message="."):
+def refused(call, message):
     with pytest.raises((UsageError, RunError), match=message) as caught:
         call()
     sentence = str(caught.value)
@@ -64,8 +64,8 @@ def test_what_is_no_cell(text, tmp_path, cell, message):
 def test_what_is_no_name(text, tmp_path, monkeypatch, wrong):
     monkeypatch.chdir(tmp_path)
     refused(lambda: unrolled.fit(wrong, tmp_path / "a" / "run", epochs=1), "data: ")
-    refused(lambda: unrolled.fit(text, wrong, epochs=1))
-    refused(lambda: unrolled.load(wrong))
+    refused(lambda: unrolled.fit(text, wrong, epochs=1), "^run: expected the name of a folder, got ")
+    refused(lambda: unrolled.load(wrong), "^run: expected the name of a folder, got ")
     assert left(tmp_path) == []
 
 
@@ -76,20 +76,20 @@ def test_what_is_no_setting(text, tmp_path, name, wrong):
     assert left(tmp_path) == []
 
 
-def test_what_else_can_go_wrong_leaves_no_folder(tmp_path):
-    (tmp_path / "text.txt").write_text("too short")
-    for given in (
-        {"task": 3},
-        {"task": []},
-        {"task": "music"},
-        {"listen": 3},
-        {},
-        {"hidden": 10**6},
-        {"layers": 1001},
+def test_what_else_can_go_wrong_leaves_no_folder(text, tmp_path):
+    (tmp_path / "short.txt").write_text("too short")
+    for data, given, reason in (
+        (text, {"task": 3}, "--task: must be one of .*, got 3$"),
+        (text, {"task": []}, r"--task: must be one of .*, got \[\]$"),
+        (text, {"task": "singing"}, "--task: must be one of .*, got 'singing'$"),
+        (text, {"listen": 3}, "listen: expected a function of one event, got 3$"),
+        (tmp_path / "short.txt", {}, "the training part has 8 characters, too few"),
+        (text, {"hidden": 10**6}, "the model would have .* parameters and need .*: choose a smaller --hidden"),
+        (text, {"layers": 1001}, "--layers: must be at most 1,000, got 1,001$"),
     ):
-        with pytest.raises(ValueError, match="."):
-            unrolled.fit(tmp_path / "text.txt", tmp_path / "a" / "run", **{"epochs": 1} | given)
-        assert left(tmp_path) == ["text.txt"]
+        with pytest.raises((UsageError, DataError), match=f"^{reason}"):
+            unrolled.fit(data, tmp_path / "a" / "run", **{"epochs": 1} | given)
+        assert left(tmp_path) == ["short.txt"]
 
 
 def test_a_trained_model_says_what_it_expects(text, tmp_path):
@@ -108,9 +108,10 @@ def test_a_trained_model_says_what_it_expects(text, tmp_path):
         with pytest.raises(ValueError, match=f"^{next(iter(given))}"):
             model.sample(5, **given)
     for wrong in NAMES:
-        refused(lambda wrong=wrong: model.evaluate(wrong))
-        refused(lambda wrong=wrong: model.evaluate(wrong, on="test"))
-        refused(lambda wrong=wrong: model.passage(wrong))
+        named = "^data: the name of the file or folder is empty$" if wrong == "" else "^data: expected the name of a"
+        refused(lambda wrong=wrong: model.evaluate(wrong), named)
+        refused(lambda wrong=wrong: model.evaluate(wrong, on="test"), named)
+        refused(lambda wrong=wrong: model.passage(wrong), named)
     for wrong in (3, None, [], b"x", ""):
         refused(lambda wrong=wrong: model.score(wrong), "score: ")
     refused(lambda: model.evaluate(on=3), "--on")

@@ -39,7 +39,7 @@ def test_own_cell_runs_from_its_program_and_its_code_only_when_asked(text, tmp_p
         unrolled.load(tmp_path / "run")
     program.rmdir()
     program.write_text('{"cell": "PeepholeLSTM", "records": [{}]}')
-    with pytest.raises(RunError, match=r"program\.json is damaged"):
+    with pytest.raises(RunError, match=r"program\.json is damaged: a record has no input_size"):
         unrolled.load(tmp_path / "run")
 
 

@@ -225,18 +225,18 @@ def test_memory_is_the_encoded_size(tmp_path):
 
 def test_vocabularies_that_do_not_hold_together():
     odd = {"units": "characters", "symbols": ["", 3], "counts": [0, 1]}
-    for content in (
-        odd,
-        {"units": "runes", "symbols": [], "counts": []},
-        {},
-        [],
-        {"units": "characters", "symbols": ["", "a"], "counts": [1]},
+    for content, reason in (
+        (odd, "a symbol is not text"),
+        ({"units": "runes", "symbols": [], "counts": []}, "the units are unknown"),
+        ({}, "'units'"),
+        ([], "list indices must be integers"),
+        ({"units": "characters", "symbols": ["", "a"], "counts": [1]}, "it has 2 symbols, 1 counts"),
     ):
-        with pytest.raises(RunError, match="damaged"):
+        with pytest.raises(RunError, match=f"vocabulary.json is damaged: .*{reason}"):
             Vocabulary.from_json(content, "vocabulary.json")
 
 
 @pytest.mark.parametrize("split_", ["90/10", "50/50/50", "0/50/50", "a/b/c", "110/-5/-5", ""])
 def test_splits_that_are_none(split_):
-    with pytest.raises(UsageError, match="--split"):
+    with pytest.raises(UsageError, match=f"--split: expected .*; got '{split_}'$"):
         TextOptions(split=split_)

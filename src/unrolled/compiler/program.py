@@ -286,8 +286,10 @@ def check(program: Program) -> None:
         for value in op.values:
             if value not in widths:
                 raise ValueError(f"program: {op.out} uses {value} before its definition")
-        if not _fits(op, widths, sizes):
-            raise ValueError(f"program: the widths of {op} do not match")
+        if op.view is not None:
+            _check_view(op.view, sizes)
+        if not _fits(op, widths):
+            raise ValueError(f"program: the arguments or widths of {op} do not match")
         widths[op.out] = op.width
     states = program.of_role("state")
     if not states:
@@ -299,14 +301,21 @@ def check(program: Program) -> None:
             raise ValueError(f"program: it returns {out} for the state {state.name} of width {state.width}")
 
 
-def _fits(op: Op, widths: dict[str, int], sizes: dict[str, int]) -> bool:
+def _check_view(view: View, sizes: dict[str, int]) -> None:
+    """ValueError unless the part of a parameter lies within it."""
+    if view.parameter not in sizes:
+        raise ValueError(f"program: it has no parameter {view.parameter}")
+    if len(view.shape) != len(view.strides):
+        raise ValueError(f"program: {view} has strides of other dimensions")
+    last = view.offset + sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
+    if min(view.offset, *view.strides) < 0 or last >= sizes[view.parameter]:
+        raise ValueError(f"program: {view} does not lie within {view.parameter}")
+
+
+def _fits(op: Op, widths: dict[str, int]) -> bool:
     given = [widths[v] for v in op.values]
     if op.view is not None:
-        view = op.view
-        last = view.offset + sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
-        if view.parameter not in sizes or min(view.offset, *view.strides) < 0 or last >= sizes[view.parameter]:
-            return False
-        return view.shape == ((op.width, *given) if op.kind == "linear" else (op.width,))
+        return op.view.shape == ((op.width, *given) if op.kind == "linear" else (op.width,))
     if op.kind in ELEMENTWISE:
         return len(op.args) == ELEMENTWISE[op.kind].arity and all(w == op.width for w in given)
     if op.kind == "slice":

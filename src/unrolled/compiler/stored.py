@@ -106,20 +106,25 @@ def stored_class(content: Any) -> type[StoredCell]:
     >>> sorted(cell.gates(torch.zeros(2, 4))), sorted(cell.state_dict())
     (['h', 'n', 'r', 'z'], ['h.weight', 'x.bias', 'x.weight'])
     """
-    try:
-        name, kept = content["cell"], content["records"]
-        records = {(int(one["input_size"]), int(one["hidden_size"])): _parsed(one) for one in kept}
-        marks = {mark: content.get(mark) for mark in ("keeps", "admits")}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a part is missing: {error}") from error
-    except OverflowError as error:
-        raise ValueError(f"a size is not an integer: {error}") from error
-    if not isinstance(name, str) or not name.isidentifier() or not records:
-        raise ValueError("it does not name a cell, or it has no records")
-    if len(records) < len(kept):
-        raise ValueError("it has two records of the same sizes")
+    if not isinstance(content, dict):
+        raise ValueError("it is not a table of names")
+    name, kept = content.get("cell"), content.get("records")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"cell is {name!r:.40}, expected a name")
+    if not isinstance(kept, list) or not kept:
+        raise ValueError("it has no records")
+    marks = {mark: content.get(mark) for mark in ("keeps", "admits")}
+    for mark, gate in marks.items():
+        if not isinstance(gate, str | None):
+            raise ValueError(f"{mark} is {gate!r:.40}, expected the name of a gate")
+    records: dict[Sizes, dict[str, Any]] = {}
+    for one in kept:
+        sizes, record = _parsed(one)
+        if sizes in records:
+            raise ValueError(f"it has two records of the sizes {sizes}")
+        records[sizes] = record
     states = {tuple(s.name for s in r["program"].of_role("state")) for r in records.values()}
-    if len(states) != 1 or not all(mark is None or isinstance(mark, str) for mark in marks.values()):
+    if len(states) != 1:
         raise ValueError("its records have different states")
     kind: type[StoredCell] = type(name, (StoredCell,), {"state": states.pop(), "_records": records, **marks})
     with torch.device("meta"):  # names and shapes are tried here, without the memory
@@ -150,16 +155,35 @@ def _record(cell: Cell) -> dict[str, Any] | None:
     return {**sizes, "tensors": shapes, "program": traced.program.text.splitlines()}
 
 
-def _parsed(kept: dict[str, Any]) -> dict[str, Any]:
-    program = parse("\n".join(kept["program"]))
-    tensors = {name: tuple(map(int, shape)) for name, shape in kept["tensors"].items()}
-    roles = [i.role for i in program.inputs]
-    if roles[:1] != ["sequence"] or set(roles[1:]) != {"state"} or program.inputs[0].width != int(kept["input_size"]):
-        raise ValueError("its program does not describe a step")
-    for name, shape in program.parameters:
-        if tensors.get(name) != shape:
-            raise ValueError(f"the {name} of its program and of the cell differ")
-    return {"program": program, "tensors": tensors}
+def _parsed(one: Any) -> tuple[Sizes, dict[str, Any]]:
+    """The sizes of one record, and its program and the shapes of its tensors; ValueError if something is wrong."""
+    for part in ("input_size", "hidden_size", "program", "tensors"):
+        if not isinstance(one, dict) or part not in one:
+            raise ValueError(f"a record has no {part}")
+    for part in ("input_size", "hidden_size"):
+        if type(one[part]) is not int:
+            raise ValueError(f"{part} is {one[part]!r:.40}, expected an integer")
+    lines, shapes = one["program"], one["tensors"]
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ValueError("the program of a record is not a list of lines")
+    if not isinstance(shapes, dict):
+        raise ValueError("the tensors of a record have no names")
+    for name, shape in shapes.items():
+        if not isinstance(shape, list) or not all(type(n) is int for n in shape):
+            raise ValueError(f"the shape of {name} is {shape!r:.40}, expected a list of integers")
+    program = parse("\n".join(lines))
+    first, *rest = program.inputs
+    if first.role != "sequence" or {i.role for i in rest} != {"state"}:
+        raise ValueError("its program does not take an input and the states")
+    if first.width != one["input_size"]:
+        raise ValueError(f"its program takes inputs of width {first.width}, but input_size is {one['input_size']}")
+    for name, wanted in program.parameters:
+        if name not in shapes:
+            raise ValueError(f"its program uses {name}, which is not among its tensors")
+        if tuple(shapes[name]) != wanted:
+            raise ValueError(f"{name} has the shape {tuple(shapes[name])}, but {wanted} in its program")
+    tensors = {name: tuple(shape) for name, shape in shapes.items()}
+    return (one["input_size"], one["hidden_size"]), {"program": program, "tensors": tensors}
 
 
 def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:

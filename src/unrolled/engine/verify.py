@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,10 +14,9 @@ from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
 from unrolled.compiler import evaluate
 from unrolled.compiler.masking import masked
+from unrolled.compiler.traced import Traced
 from unrolled.engine import eager, flags, fresh, padding
-
-if TYPE_CHECKING:
-    from unrolled.engine.prepared import Prepared
+from unrolled.engine.recording import Record
 
 MODES = ("first", "always", "off")
 _TOLERANCE = 1e-6
@@ -25,6 +24,28 @@ _TOLERANCE = 1e-6
 _DRAWS = 3
 """A step or a comparison may flip by rounding in one draw; a fault shows in all of them."""
 _known: dict[tuple[str, ...], str] = {}
+
+
+class Compiled(Protocol):
+    """What is verified: the program of a cell, and the engine's way to run it; `Prepared` says more."""
+
+    traced: Traced
+    text: str
+    is_total: bool
+
+    def run_on(
+        self,
+        named: dict[str, Tensor],
+        record: Record | None,
+        x: Tensor,
+        state: tuple[Tensor, ...],
+        initial: tuple[Tensor, ...],
+        flags: Tensor | None,
+        reverse: bool,
+        constants: tuple[Tensor, ...],
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The outputs and final states, with these tensors as the program's parameters."""
+        ...
 
 
 def mode() -> str:
@@ -59,7 +80,7 @@ def what(cell: Cell, verified: bool) -> str:
     return "Not verified against its equation (UNROLLED_VERIFY=off)."
 
 
-def fault(cell: Cell, made: Prepared, constants: tuple[int, ...]) -> str:
+def fault(cell: Cell, made: Compiled, constants: tuple[int, ...]) -> str:
     """The first value in which the engine and the equation differ, in words; empty if there is none.
 
     A few random steps in float64, in memory full of NaN, in both directions, with lengths and resets: values
@@ -97,7 +118,7 @@ _CALLS = (
 class _Draw:
     """A cell with random numbers near its own, in double precision."""
 
-    def __init__(self, cell: Cell, made: Prepared, constants: tuple[int, ...], seed: int) -> None:
+    def __init__(self, cell: Cell, made: Compiled, constants: tuple[int, ...], seed: int) -> None:
         self.cell, self.made = cell, made
         self.random = torch.Generator().manual_seed(seed)
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())

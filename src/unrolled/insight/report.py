@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from unrolled.insight import sections
+from unrolled.insight.about import About
 from unrolled.insight.findings import Findings
 from unrolled.insight.page import listed, page, text, tiles
 from unrolled.insight.record import Record
 from unrolled.insight.twin import twin
 from unrolled.insight.words import findings_in_words, tiles_of
-
-
-@dataclass(frozen=True)
-class About:
-    """What a report says of a run besides what was measured.
-
-    Fields:
-        title: the run.
-        model: one line: which cell, how large, trained how.
-        unit: of its sequences, such as ``"character"``.
-        origin: the text that was looked at; empty if there is none.
-        frequencies: loss of a table of frequencies on it (nats a symbol); None if unknown.
-        settings: the run's configuration, for the numbers.
-        samples: update, and what the model wrote after it.
-        notes: what is missing, and why.
-    """
-
-    title: str
-    model: str
-    unit: str
-    origin: str = ""
-    frequencies: float | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    samples: Sequence[tuple[int, str]] = ()
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

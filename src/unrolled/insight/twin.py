@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from unrolled.insight.about import About
 from unrolled.insight.errors import Losses
 from unrolled.insight.findings import Findings
 from unrolled.insight.record import Curves, Record, reach
-
-if TYPE_CHECKING:
-    from unrolled.insight.report import About
 
 
 def twin(
