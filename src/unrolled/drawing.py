@@ -21,17 +21,26 @@ def new_figure(width: float, height: float, dpi: int = 150) -> Any:
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
-def check_ending(path: str) -> None:
-    """A picture's name says its format; better before the work than after it.
+def check_picture(path: str) -> None:
+    """A picture's name says its format, and its folder is there; better known before the work than after it.
 
     Raises:
-        UsageError: the ending is none of a format that can be written.
+        UsageError: the ending is none of a format that can be written, or there is no such folder.
     """
     from pathlib import Path
 
     known = new_figure(1, 1).canvas.get_supported_filetypes()
     if Path(path).suffix[1:].lower() not in known:
         raise UsageError(f"{path}: a picture's name must end in .png, .svg, .pdf or another format's ending")
+    check_folder(path)
+
+
+def check_folder(path: str) -> None:
+    """UsageError if a file cannot be written to ``path`` because its folder is not there."""
+    from pathlib import Path
+
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {Path(path).parent}")
 
 
 def bare(axes: Any) -> None:

@@ -74,7 +74,7 @@ def reason() -> str:
         return f"the control group's quota is {quota():g} cores"
     if os.environ.get("OMP_NUM_THREADS") == str(number):
         return f"OMP_NUM_THREADS is {number}"
-    return "one a core" if number == cores() else f"torch has {number}"
+    return "one per core" if number == cores() else f"torch has {number}"
 
 
 def _affinity() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -42,6 +43,30 @@ def short(value: float, places: int) -> str:
 def columns() -> int:
     """How wide the terminal is; a narrower one than 40 has to scroll."""
     return max(40, shutil.get_terminal_size().columns)
+
+
+def wrapped(text: str, mark: str = "", indent: str = "  ") -> str:
+    """``text`` behind a mark, in lines that fit the terminal, all but the first indented.
+
+    >>> print(wrapped("the loss is not finite; " * 4, "! "))
+    ! the loss is not finite; the loss is not finite; the loss is not finite; the
+      loss is not finite;
+    """
+    return textwrap.fill(
+        text, columns(), initial_indent=mark, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def perplexity(loss: float) -> float:
+    """exp of a loss in nats; infinite where a float is too small for it.
+
+    >>> perplexity(0.0), perplexity(710.0)
+    (1.0, inf)
+    """
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:

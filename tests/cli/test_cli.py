@@ -275,9 +275,12 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--cell", "elman", "--chrono", 9), 2, "--chrono: ElmanCell: chrono needs a gate"),
         (train(text, new, "--recurrent-init", "eye"), 2, "--recurrent-init: must be one of orthogonal, identity"),
         (train(empty, new), 1, "is empty"),
-        (train(tmp_path / "folder", new), 1, "no file that matches"),
+        (train(tmp_path / "folder", new), 1, "contains no files"),
+        (train(text, new, "--include", "*.py"), 2, "--include: picks files of a folder"),
+        (train(text, new, "--device", "tpu"), 2, "--device: must be cpu, cuda or mps, got 'tpu'"),
+        (train(text, new, "--cell", "none.py:C"), 2, "--cell: the file none.py does not exist"),
         (train(binary, new), 1, "byte 4 is 0xff"),
-        (train(small, new), 1, "too few for --batch 4 streams of one chunk of --bptt 20, which takes 81"),
+        (train(small, new), 1, "but --batch 4 and --bptt 20 need at least 81"),
         (train(text, run), 1, "holds a finished run"),
         (train(text, text), 2, "this is a file, expected a folder"),
         (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
@@ -287,8 +290,9 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--minutes", 1), 2, "not both"),
         (("train", text), 2, "--run: name a folder for the run"),
         (("train", "--run", new), 2, "name a file or folder"),
-        (("train", "--run", new, "--resume"), 2, "name the data: there is no run to resume"),
+        (("train", "--run", new, "--resume"), 2, "to resume: name a file or folder to train on"),
         (("sample", tmp_path / "folder"), 1, "is not a run folder"),
+        (("sample", run, "--cell", "gru"), 2, "has lstm, got gru: leave out --cell"),
     ]
     for arguments, status, message in mistakes:
         got, _, err = cli(*arguments)

@@ -111,17 +111,22 @@ def test_mistakes(cli, shapes, tmp_path):
         (("store", "disc.png", "--size", "big"), 2, "32x32"),
         (("store", "disc.png", "--size", "400x400"), 2, "too many"),
         (("store",), 2, "PICTURES"),
-        (("recall", "none", "disc.png"), 1, "missing"),
+        (("recall", "none", "disc.png"), 1, "there is no file none"),
         (("recall", "not.png", "disc.png"), 1, "not.png is not a Hopfield memory"),
         (("capacity", "--loads", "a,b"), 2, "whole numbers"),
-        (("maxcut", "none.txt"), 1, "No such file"),
+        (("maxcut", "none.txt"), 2, "there is no file none.txt"),
+        (("maxcut", "."), 2, "is a folder, expected a file"),
         (("maxcut", "--vertices", 5, "--degree", 3), 2, "no graph"),
+        (("store", "disc.png", "-o", "missing/memory"), 2, "there is no folder missing"),
+        (("capacity", "-o", "missing/c.png"), 2, "there is no folder missing"),
+        (("tsp", "-o", "missing/t.png"), 2, "there is no folder missing"),
     ]
     for arguments, status, message in cases:
-        came, _, err = cli(*arguments)
+        came, out, err = cli(*arguments)
         assert came == status and message in err and "Traceback" not in err, arguments
+        assert out == ""  # said before the work, not after it
     assert cli("store", "disc.png")[0] == 0
-    assert cli("recall", "memory", "disc.png", "-o", "missing/here")[0] != 0
+    assert cli("recall", "memory", "disc.png", "-o", "missing/here")[0] == 2
     came, _, err = cli("recall", "memory", "disc.png", "--update", "continuous")
     assert came == 2 and "graded" in err
 

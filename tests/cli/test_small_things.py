@@ -155,11 +155,52 @@ def test_estimates_are_marked_and_the_whole_part_is_not(cli, tmp_path):
 
 def test_lines_fit_a_narrow_terminal(cli, run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    for arguments in (("runs", run.parent), ("evaluate", run), ("lab",), ("lesson", "hello")):
+    for arguments in (("runs", run.parent), ("evaluate", run), ("lab",), ("lesson", "hello"), ("doctor",)):
         status, out, _ = cli(*arguments)
         longest = [line for line in out.splitlines() if len(line) > 40 and str(run.parent) not in line]
         assert status == 0 and longest == [], arguments
         assert "…" not in out
+
+
+def test_training_fits_a_narrow_terminal(cli, text, tmp_path, monkeypatch):
+    """All but the reports, which stay one line each for the programs that read them."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.chdir(tmp_path)
+    options = ("--epochs", 1, "--hidden", 8, "--batch", 4, "--bptt", 20, "--lr", 1e4)
+    status, out, _ = cli("train", text, "--run", "r", *options)
+    kinds = {"update": 0, "validation": 0, "  | ": 0, "scoring": 0, "Best weights": 0, "!": 0, "  Try": 0}
+    for line in out.splitlines():
+        assert line.startswith("update ") or len(line) <= 40, line
+        for kind in kinds:
+            kinds[kind] += line.startswith(kind)
+    assert status == 0 and all(kinds.values()), kinds
+
+
+def test_samples_in_wide_letters_fit(capsys):
+    from unrolled.training.show import PlainLines
+
+    PlainLines()({"event": "sample", "update": 1, "text": "天" * 200})
+    assert capsys.readouterr().out == "  | " + "天" * 37 + "\n"
+
+
+def test_no_float_is_too_small_for_a_loss(cli, run, monkeypatch, capsys):
+    """exp(710) is none; JSON has no infinity."""
+    from unrolled.tasks.text.scoring import Score
+    from unrolled.tasks.text.trained import TrainedText
+    from unrolled.training.show import JsonLines, PlainLines
+
+    assert Score(2, 2, 2 * 709.0, 0).figures()["perplexity"] == pytest.approx(8.2184e307, rel=1e-4)
+    figures = Score(2, 2, 3e31, 0).figures()
+    assert figures["loss"] == 1.5e31 and figures["perplexity"] == float("inf")
+    monkeypatch.setattr(TrainedText, "evaluate", lambda *a: {"on": "x", "unknown": {}, **figures})
+    out = cli("evaluate", run)[1]
+    assert "1.5e+31 nats" in out and "perplexity   inf" in out
+    assert json.loads(cli("evaluate", run, "--json")[1])["perplexity"] is None
+    event = {"event": "validation", "update": 1, "best": False, **figures}
+    JsonLines()(event)
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["perplexity"] is None
+    PlainLines()(event)
+    assert "loss 1.5e+31  bpc 2.16e+31" in capsys.readouterr().out
 
 
 def test_a_perplexity_has_no_hundred_digits(cli, run, monkeypatch):
@@ -259,7 +300,7 @@ def test_a_g_set_file_is_read_as_one(tmp_path):
 
 def test_tsp_names_what_it_wrote(cli, tmp_path):
     picture = tmp_path / "tour.png"
-    assert f"written: {picture}" in cli("hopfield", "tsp", "--cities", 4, "--starts", 1, "-o", picture)[1]
+    assert f"Written: {picture}" in cli("hopfield", "tsp", "--cities", 4, "--starts", 1, "-o", picture)[1]
     out = cli("hopfield", "tsp", "--cities", 4, "--starts", 1, "-o", picture, "--json")[1]
     assert json.loads(out)["picture"] == str(picture)
 

@@ -77,7 +77,7 @@ def test_until_is_exact_in_any_pieces(stop):
 
 
 def test_a_prime_with_unknown_characters_names_them(trained):
-    with pytest.raises(UsageError, match="does not know the characters '§', 'Q'"):
+    with pytest.raises(UsageError, match="does not know the characters '§', 'Q': they are not"):
         trained.sample(5, prime="2 § Q §")
     with pytest.raises(ValueError, match="length must be a whole number from 0"):
         trained.sample(-1)
@@ -189,12 +189,12 @@ def test_evaluating_many_words_takes_little_memory():
 def test_unknown_options_are_named(text, tmp_path):
     with pytest.raises(UsageError, match="no option 'hiden'; did you mean 'hidden'"):
         unrolled.fit(text, tmp_path / "run", hiden=3)
-    with pytest.raises(UsageError, match="--task: must be one of text"):
+    with pytest.raises(UsageError, match="--task: must be text"):
         unrolled.fit(text, tmp_path / "run", task="poker")
     for device in ("toaster", "meta"):
         with pytest.raises(UsageError, match=f"--device {device}: torch cannot use it here"):
             unrolled.fit(text, tmp_path / "run", device=device)
-    with pytest.raises(DataError, match="too few for --batch 400 streams"):
+    with pytest.raises(DataError, match="but --batch 400 and --bptt"):
         unrolled.fit(text, tmp_path / "run", **TINY | {"batch": 400})
     assert not (tmp_path / "run").exists()
 

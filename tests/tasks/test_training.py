@@ -58,7 +58,7 @@ def test_the_best_weights_are_kept_not_the_last(text, tmp_path):
 def test_without_a_validation_part_the_last_weights_are_kept(text, tmp_path):
     model = unrolled.fit(text, tmp_path / "run", epochs=1, split="100/0/0", **TINY)
     assert model.about["update"] == history(tmp_path / "run")[-1]["update"]
-    with pytest.raises(DataError, match="nothing to score"):
+    with pytest.raises(DataError, match="scoring needs at least 2"):
         model.evaluate()
 
 

@@ -58,7 +58,7 @@ def test_each_symbol_is_a_target_once_an_epoch_and_windows_join(length, batch, b
     text = np.arange(length)
     S = (length - 1) // batch
     if max(bptt, 1) > S:
-        with pytest.raises(DataError, match="too few for --batch"):
+        with pytest.raises(DataError, match="need at least"):
             Streams(text, batch, bptt, update_every)
         return
     streams = Streams(text, batch, bptt, update_every)

@@ -123,8 +123,8 @@ def _kept_by(cell: Any, option: str) -> tuple[Tensor, Tensor, Gates]:
     gates = getattr(inner, "x", None)
     if inner.keeps is None or not isinstance(gates, Gates):
         raise ValueError(
-            f"{name}: {option} needs a gate that keeps the state. Name one of the Gates of x in the class, as in "
-            "keeps = 'f'"
+            f"{name}: {option} needs a gate that keeps the state, and this cell names none. LSTM and GRU have one; "
+            "the class of your own cell names one of the Gates of x, as in keeps = 'f'"
         )
     if gates.bias is None:
         raise ValueError(f"{name}: {option} sets biases, but the cell has bias=False")

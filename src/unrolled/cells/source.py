@@ -25,7 +25,7 @@ def load_cell(spec: str) -> type[Cell]:
         raise UsageError(f"--cell: expected lstm, gru, elman or FILE.py:Class, got {spec!r}")
     path = Path(file)
     if not path.is_file():
-        raise UsageError(f"cell: the file {file} does not exist")
+        raise UsageError(f"--cell: the file {file} does not exist")
     return class_from_source(path.read_text(encoding="utf-8"), name, path)
 
 
@@ -41,13 +41,13 @@ def class_from_source(source: str, name: str, path: Path) -> type[Cell]:
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except Exception as error:
-        raise UsageError(f"cell: {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UsageError(f"--cell: {path} cannot be imported: {type(error).__name__}: {error}") from error
     cell = getattr(module, name, None)
     if cell is None:
         cells = [n for n, c in vars(module).items() if _is_cell(c) and c.__module__ == module_name]
-        raise UsageError(f"cell: {path} has no class {name}; its cells: {', '.join(cells) or 'none'}")
+        raise UsageError(f"--cell: {path} has no class {name}; its cells: {', '.join(cells) or 'none'}")
     if not _is_cell(cell):
-        raise UsageError(f"cell: {name} in {path} is not a subclass of unrolled.Cell")
+        raise UsageError(f"--cell: {name} in {path} is not a subclass of unrolled.Cell")
     return cell
 
 

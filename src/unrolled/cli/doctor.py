@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import json_option
+from unrolled.cli.shared import json_option, print_rows
+from unrolled.wording import counted
 
 
 @click.command(epilog="Example: unrolled doctor")
@@ -56,23 +57,24 @@ def doctor(as_json: bool) -> None:
 
         print(dumps(facts))
         return
-    for name, fact in facts.items():
-        if not isinstance(fact, dict) and name != "verify":
-            print(f"{name:<18} {fact}")
-        elif name == "threads":
-            count = f"{fact['cores']} core{'s'[: fact['cores'] > 1]}"
-            print(f"{name:<18} {fact['used']} at most, on {count}: {fact['why']}")
+    rows = [(name, str(fact)) for name, fact in facts.items() if not isinstance(fact, dict) and name != "verify"]
+    count = counted(threads.cores(), "cores")
+    rows.insert(4, ("threads", f"{facts['threads']['used']} at most, on {count}: {facts['threads']['why']}"))
     if built:
         others = [p for p in native.paths() if p != native.path()]
-        print(f"{'engine':<18} {native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}")
-        print(f"{'engine threads':<18} {native.threads()}")
-        print(f"{'verified':<18} {_VERIFIED[verified]} (UNROLLED_VERIFY={verified})")
+        rows += [
+            ("engine", f"{native.path()}; UNROLLED_CPU can force {', '.join(others) or 'nothing else'}"),
+            ("engine threads", f"from {native.threads()}"),
+            ("verified", f"{_VERIFIED[verified]} (UNROLLED_VERIFY={verified})"),
+        ]
     else:
-        print(f"{'engine':<18} not built: {native.missing}")
-        print(f"{'':<18} install a C++ compiler, then reinstall unrolled")
+        rows += [
+            ("engine", f"not built: {native.missing}"),
+            ("", "install a C++ compiler, then reinstall unrolled"),
+        ]
+    print_rows(rows, 16)
     print("\nHow cells are run on the CPU")
-    for name, path in paths.items():
-        print(f"  {name:<16} {path:<6} {_WHY[path]}")
+    print_rows([(f"  {name}", f"{path:<6} {_WHY[path]}") for name, path in paths.items()], 18)
 
 
 _VERIFIED = {

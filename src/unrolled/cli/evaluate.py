@@ -33,7 +33,9 @@ def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: st
     if as_json:
         from json import dumps
 
-        print(dumps(figures))
+        from unrolled.runs.folder import finite
+
+        print(dumps(finite(figures)))
     else:
         print_rows(_rows(figures, model.options.units), 12)
 
@@ -43,8 +45,8 @@ def _rows(figures: dict[str, Any], units: str) -> list[tuple[str, str]]:
     unknown = sum(figures["unknown"].values())
     rows = [
         ("on", f"{figures['on']}, {counted(figures['symbols'], units)} scored"),
-        ("loss", f"{figures['loss']:.4f} nats per {unit}"),
-        ("", f"{figures['bits_per_character']:.4f} bits per character"),
+        ("loss", f"{short(figures['loss'], 4)} nats per {unit}"),
+        ("", f"{short(figures['bits_per_character'], 4)} bits per character"),
         ("perplexity", short(figures["perplexity"], 3)),
         ("accuracy", f"{figures['accuracy']:.2%}"),
     ]

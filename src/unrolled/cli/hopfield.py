@@ -7,15 +7,21 @@ from typing import Any
 import click
 
 from unrolled.cli.hopfield_arguments import loads_of, not_an_input, size_of
-from unrolled.cli.shared import NAME, json_option, plain_warnings, wrapped
+from unrolled.cli.shared import NAME, json_option, plain_warnings
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
-from unrolled.wording import counted
+from unrolled.wording import counted, wrapped
 
 RULES = ("hebb", "storkey", "projection", "perceptron", "dense", "softmax")
 UPDATES = ("asynchronous", "synchronous", "damped", "continuous")
 
-_seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+_seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same result.",
+)
 
 
 class _Range(click.FloatRange):
@@ -29,7 +35,10 @@ class _Range(click.FloatRange):
 _share = _Range(0, 1)
 
 
-@click.group(epilog="Example: unrolled hopfield store A.png B.png -o memory")
+@click.group(
+    short_help="Store patterns and recall them; measure capacity.",
+    epilog="Example: unrolled hopfield store A.png B.png -o memory",
+)
 def hopfield() -> None:
     """Hopfield networks: store patterns, recall them, measure capacity.
 
@@ -41,7 +50,9 @@ def hopfield() -> None:
 @click.argument("pictures", type=NAME, nargs=-1, required=True)
 @click.option("-o", "--output", type=NAME, default="memory", show_default=True, help="File for the memory.")
 @click.option("--rule", type=click.Choice(RULES), default="projection", show_default=True, help="Learning rule.")
-@click.option("--units", type=click.Choice(("binary", "graded")), default="binary", show_default=True)
+@click.option(
+    "--units", type=click.Choice(("binary", "graded")), default="binary", show_default=True, help="Kind of units."
+)
 @click.option("--size", metavar="WxH", help="Size of all pictures (default: the first one's, up to 4,096 units).")
 @click.option(
     "--gain", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="Gain of graded units."
@@ -68,11 +79,13 @@ def store(
 
     import numpy as np
 
+    from unrolled.drawing import check_folder
     from unrolled.errors import UsageError
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
     not_an_input([output], *pictures)
+    check_folder(output)
     wanted = size_of(size)
     first = read(pictures[0], wanted, units)
     height, width = first.shape
@@ -122,7 +135,13 @@ def store(
 @click.option(
     "--update", type=click.Choice(UPDATES), default=None, help="How units are updated.  [default: asynchronous]"
 )
-@click.option("--order", type=click.Choice(("random", "fixed")), default="random", show_default=True)
+@click.option(
+    "--order",
+    type=click.Choice(("random", "fixed")),
+    default="random",
+    show_default=True,
+    help="Order of asynchronous updates.",
+)
 @_seed
 @threaded(no_work)
 @json_option
@@ -142,6 +161,7 @@ def recall(
     Writes the final state, a strip of intermediate states, and the curve
     of the energy: recalled.png, recalled-steps.png, recalled-energy.png.
     """
+    from unrolled.drawing import check_folder
     from unrolled.errors import RunError
     from unrolled.hopfield import memory as files
     from unrolled.hopfield import pictures
@@ -149,6 +169,7 @@ def recall(
     from unrolled.hopfield.outcome import OUTCOMES
 
     not_an_input([f"{output}{end}" for end in (".png", "-steps.png", "-energy.png")], picture, memory)
+    check_folder(output)
     with plain_warnings():
         net, about = files.load(memory)
         if not {"width", "height", "names"} <= set(about):
@@ -197,12 +218,12 @@ def recall(
     if energy:
         print(f"energy {energy[0] + 0.0:.4g} -> {energy[-1] + 0.0:.4g}")
     written = [f"{output}.png", f"{output}-steps.png", *([f"{output}-energy.png"] if energy else [])]
-    print(f"written: {', '.join(written)}")
+    print(f"Written: {', '.join(written)}")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield capacity --units 200 --rule hebb --rule projection")
-@click.option("--units", type=click.IntRange(10, 20000), default=100, show_default=True, help="N.")
-@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="Can be repeated.")
+@click.option("--units", type=click.IntRange(10, 20000), default=100, show_default=True, help="Number of units N.")
+@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="Learning rule; can be repeated.")
 @click.option("--loads", metavar="P,P,...", help="Numbers of patterns (default: ten, up to N / 2).")
 @click.option("--flips", type=_share, default=0.15, show_default=True, help="Share of units flipped at the start.")
 @click.option("--trials", type=click.IntRange(1), default=200, show_default=True, help="Trials per load and rule.")
@@ -230,11 +251,12 @@ def capacity(
 ) -> None:
     """Measure how many random patterns a network can store.
 
-    Draws recall against load, with 95 % confidence bands and the theory.
+    Draws recall against load, with 95 % confidence bands and the theory; without
+    --rule, for hebb, storkey, projection and perceptron.
     """
     from dataclasses import asdict
 
-    from unrolled.drawing import check_ending
+    from unrolled.drawing import check_picture
     from unrolled.hopfield.capacity import critical_load, measure
     from unrolled.hopfield.figures import draw_capacity
 
@@ -247,10 +269,11 @@ def capacity(
         for P, shares in found.kept.items():
             print(f"{P:>6} patterns  {P / units:.3f} N  {sum(shares) / len(shares):.3f} of them keep overlap > 0.9")
         print(
-            f"half of them do at {found.load:.4f} N ({found.low:.4f} to {found.high:.4f}); theory, large N: 0.138 N"
+            f"Half of the patterns keep it at {found.load:.4f} N "
+            f"(95 % interval {found.low:.4f} to {found.high:.4f}). Theory for large N: 0.138 N"
         )
         return
-    check_ending(output)
+    check_picture(output)
     chosen = loads_of(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
     for rule in rules or RULES[:4]:
@@ -265,7 +288,7 @@ def capacity(
     draw_capacity(measured).savefig(output)
     if not as_json:
         theory = ", ".join(f"{name} = {value:.3g}" for name, value in measured[0].theory.items())
-        print(f"theory for Hebb's rule, large N, no damage: {theory}\nwritten: {output}")
+        print(f"Theory for Hebb's rule, large N, no damage: {theory}\nWritten: {output}")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield tsp --cities 10 --starts 100")
@@ -276,7 +299,7 @@ def capacity(
     show_default=True,
     help="Number of random cities in the unit square.",
 )
-@click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--starts", type=click.IntRange(1), default=100, show_default=True, help="Random starts.")
 @click.option(
     "--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight D of the tour length."
 )
@@ -289,12 +312,12 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
 
     Uses the paper's constants for 10 cities: A = B = 500, C = 200, D = 500, n = 15.
     """
-    from unrolled.drawing import check_ending
+    from unrolled.drawing import check_picture
     from unrolled.hopfield.figures import draw_tours
     from unrolled.hopfield.tsp import Constants, nearest, shortest, solve
 
     if output:
-        check_ending(output)
+        check_picture(output)
     with waiting(f"{starts} starts") as tell:
         found = solve(count=cities, starts=starts, seed=seed, constants=Constants(D=D), tell=tell)
     mean = sum(found.lengths) / found.valid if found.valid else None
@@ -316,7 +339,7 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
     told = [] if found.shortest is None else [f"shortest {found.shortest:.3f}"]
     print(f"versus  {', '.join([*told, f'nearest neighbour {found.nearest:.3f}, random {found.random:.3f}'])}")
     if output:
-        print(f"written: {output}")
+        print(f"Written: {output}")
 
 
 @hopfield.command(epilog="Example: unrolled hopfield maxcut --vertices 100 --degree 3")
@@ -327,7 +350,7 @@ def tsp(cities: int, starts: int, D: float, output: str | None, seed: int, as_js
 @click.option(
     "--degree", type=click.IntRange(1), default=3, show_default=True, help="Edges per vertex of a random graph."
 )
-@click.option("--starts", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--starts", type=click.IntRange(1), default=100, show_default=True, help="Random starts.")
 @_seed
 @threaded(work_of_maxcut)
 @json_option
@@ -349,9 +372,10 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
         facts |= {"mean": mean, "single": found.single, "bound": found.bound, "exact": found.exact}
         _print(facts | {"side": found.side.int().tolist()})
         return
-    print(f"{counted(len(weights), 'vertices')}, edges of weight {found.total:g}")
-    best = f"best {found.weight:g} of {counted(starts, 'starts')}, mean {mean:.1f}"
-    print(f"cut     {best}; binary units alone {found.single:.1f}")
+    edges = int((weights != 0).sum()) // 2
+    print(f"graph   {counted(len(weights), 'vertices')}, {counted(edges, 'edges')} of total weight {found.total:g}")
+    best = f"{found.weight:g} at best, {mean:.1f} on average over {counted(starts, 'starts')}"
+    print(f"cut     {best}; {found.single:.1f} with binary units alone")
     exact = "" if found.exact is None else f"largest cut {found.exact:g}, "
     print(f"versus  {exact}upper bound {found.bound:.1f}, random cut {found.half:g}")
 

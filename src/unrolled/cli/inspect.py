@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import NAME, json_option, trained_run, wrapped
+from unrolled.cli.shared import NAME, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
-from unrolled.wording import counted, singular
+from unrolled.wording import counted, singular, wrapped
 
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import NAME, json_option, print_rows, print_table, wrapped
+from unrolled.cli.shared import NAME, json_option, print_rows, print_table
 from unrolled.cli.threads import threads_option
 from unrolled.errors import UsageError
 from unrolled.threads import cores, limited
+from unrolled.wording import wrapped
 
 
 @click.command(epilog="Example: unrolled lab reber --seeds 5")
@@ -48,6 +49,8 @@ def lab(
         raise UsageError(
             "lab all: runs every cell at the papers' lags; leave out --cell and --lag, or name one experiment"
         )
+    if Path(out).exists() and not Path(out).is_dir():
+        raise UsageError(f"--out: {out} is a file, expected a folder")
     asked = [(one, chosen(one, cell, lag)) for one in map(experiment, TITLES if name == "all" else [name])]
     outcomes = _run(asked, seeds, _jobs(jobs, threads), Path(out), as_json)
     if as_json:

@@ -58,7 +58,7 @@ def hello(seed: int, as_json: bool) -> None:
 @threaded(no_work)
 @json_option
 def gradients(seed: int, out: str, as_json: bool) -> None:
-    """Why gradients vanish or explode, and what gates and clipping do."""
+    """Why gradients vanish or explode, and what helps."""
     from unrolled.errors import UsageError
 
     folder = Path(out)

@@ -9,7 +9,7 @@ from unrolled.cli.shared import print_table
 
 
 def show(lesson: Any) -> None:
-    """Print the four parts in 80 columns."""
+    """Print the four parts, in lines that fit the terminal."""
     from rich.console import Console
 
     from unrolled.lab import gradients as lab
@@ -22,35 +22,35 @@ def show(lesson: Any) -> None:
 
     console.print("[bold]2. A network: h_t = tanh(W h_{t-1} + U x_t)[/bold]\n")
     console.print(
-        f"{lab.UNITS} units, W orthogonal times r, so that its spectral radius is r. The loss is\n"
-        "computed at the last step alone. Share of the gradient that is left k steps back,\n"
+        f"{lab.UNITS} units, W orthogonal times r, so that its spectral radius is r. The loss is "
+        "computed at the last step alone. The table shows the share of the gradient that is left k steps back, "
         "without input and with inputs of size 1:"
     )
     print_table(_networks(lesson.tanh))
     console.print(
-        "Without input, h is 0 and tanh' is 1: the gradient is again a product of n\n"
-        "derivatives, and the slope of log |dL/dh| is log r. With input, tanh' < 1 shrinks\n"
-        "it, and the slope is the largest Lyapunov exponent: r = 1 does not preserve the\n"
+        "Without input, h is 0 and tanh' is 1: the gradient is again a product of n "
+        "derivatives, and the slope of log |dL/dh| is log r. With input, tanh' < 1 shrinks "
+        "it, and the slope is the largest Lyapunov exponent: r = 1 does not preserve the "
         "gradient, and r > 1 does not always explode.\n"
     )
     console.print("[bold]3. Gates[/bold]\n")
     console.print("Other cells, untrained, with inputs of size 1. For the LSTM the gradient is dL/dc:")
     print_table(_gates(lesson.gates))
     console.print(
-        "product: of the gate that keeps the state (z of the GRU, f of the LSTM), over\n"
-        "100 steps. Having gates is not enough; they must be open. chrono=100 starts with\n"
+        "product: of the gate that keeps the state (z of the GRU, f of the LSTM), over "
+        "100 steps. Having gates is not enough; they must be open. chrono=100 starts with "
         "memories of up to 100 steps.\n"
     )
     console.print("[bold]4. Clipping[/bold]\n")
     console.print(
-        f"An Elman network that starts with r = {lab.EXPLODING:g} must remember the sign of its first\n"
-        f"input through {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g},\n"
+        f"An Elman network that starts with r = {lab.EXPLODING:g} must remember the sign of its first "
+        f"input through {lab.STEPS} steps of noise: {lab.UPDATES} updates of gradient descent at rate {lab.RATE:g}, "
         f"from each of {len(lesson.training[0].losses)} different initial weights."
     )
     print_table(_training(lesson.training))
     console.print(
-        "Guessing has a loss of 0.693. A step along an exploded gradient is so large that\n"
-        "the network becomes worse than guessing and does not recover. Clipping keeps the\n"
+        "Guessing has a loss of 0.693. A step along an exploded gradient is so large that "
+        "the network becomes worse than guessing and does not recover. Clipping keeps the "
         "direction of the step and limits its length.\n"
     )
 
@@ -68,7 +68,7 @@ def _table(*columns: str) -> Any:
 def _number(value: float) -> str:
     """Three digits; without exponent from a thousandth to ten thousand."""
     if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
@@ -104,7 +104,7 @@ def _gates(networks: list[Any]) -> Any:
 
 
 def _training(training: list[Any]) -> Any:
-    table = _table("", "largest |g|", "median |g|", "last loss", "learn it")
+    table = _table("", "largest |g|", "median |g|", "last loss", "learned")
     for one in training:
         norms = sorted(value for run in one.norms for value in run)
         ends = sorted(sum(run[-20:]) / 20 for run in one.losses)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import NAME, json_option, wrapped
-from unrolled.wording import columns
+from unrolled.cli.shared import NAME, json_option
+from unrolled.wording import columns, short, wrapped
 
 
 @click.command(epilog="Example: unrolled runs runs")
@@ -41,7 +41,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if is_wide:
         print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>12}")
     for row in rows:
-        loss = "" if row["validation_loss"] is None else f"{'~' * row['estimate']}{row['validation_loss']:.4f}"
+        loss = "" if row["validation_loss"] is None else f"{'~' * row['estimate']}{short(row['validation_loss'], 4)}"
         if is_wide:
             print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {loss:>12}")
         else:

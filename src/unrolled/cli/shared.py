@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from unrolled.errors import UsageError
-from unrolled.wording import aligned, columns
+from unrolled.wording import aligned
 
 
 class Name(click.ParamType):
@@ -69,13 +68,6 @@ def plain_warnings() -> Iterator[None]:
             warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield
-
-
-def wrapped(text: str, mark: str = "") -> str:
-    """``text`` behind a mark, in lines that fit the terminal, all but the first indented."""
-    return textwrap.fill(
-        text, columns(), initial_indent=mark, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
 
 
 def print_rows(rows: Iterable[tuple[str, str]], width: int) -> None:

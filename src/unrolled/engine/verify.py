@@ -31,7 +31,7 @@ class Compiled(Protocol):
 
     traced: Traced
     text: str
-    is_total: bool
+    stays_finite: bool
 
     def run_on(
         self,

@@ -29,6 +29,7 @@ def draw_energy(times: Sequence[float], energy: Sequence[float], unit: str) -> A
     figure = new_figure(4.8, 3.0)
     axes = figure.add_subplot()
     axes.plot(times, energy, color=COLOURS[0], marker="." if len(times) < 60 else "", linewidth=1.3)
+    axes.xaxis.get_major_locator().set_params(integer=all(float(t).is_integer() for t in times))
     axes.set_xlabel(unit)
     axes.set_ylabel("energy")
     bare(axes)

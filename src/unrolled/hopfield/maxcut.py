@@ -170,8 +170,13 @@ def read_graph(path: str) -> Tensor:
     It is taken for one if no edge has vertex 0 or a vertex above that number.
 
     Raises:
+        UsageError: there is no such file.
         DataError: a line is something else, or a header names another number of edges than there are.
     """
+    if not Path(path).is_file():
+        raise UsageError(
+            f"{path} is a folder, expected a file" if Path(path).is_dir() else f"there is no file {path}"
+        )
     lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [(k, parts) for k, line in enumerate(lines, start=1) if (parts := line.split("#")[0].split())]
     N, first = 0, 0
@@ -187,12 +192,12 @@ def read_graph(path: str) -> Tensor:
                 raise ValueError
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"{path}, line {number}: expected two different vertices from {first} to {MOST - 1 + first}, and a "
-                f"weight if not 1 (of {HEAVIEST:g} at most)"
+                f'{path}, line {number}: expected "vertex vertex" or "vertex vertex weight", with two different '
+                f"vertices from {first} to {MOST - 1 + first:,} and a weight of at most {HEAVIEST:g}"
             ) from error
         edges.append((x, y, weight))
     if not edges:
-        raise DataError(f"{path} holds no edges")
+        raise DataError(f"{path} contains no edges")
     N = N or 1 + max(max(x, y) for x, y, _ in edges)
     A = torch.zeros(N, N, dtype=torch.float64)
     for x, y, weight in edges:

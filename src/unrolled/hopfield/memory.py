@@ -49,7 +49,7 @@ def load(path: str | Path) -> tuple[Hopfield, dict[str, Any]]:
     """
     other = f"{path} is not a Hopfield memory; make one with: unrolled hopfield store PICTURES... -o MEMORY"
     if not Path(path).exists():
-        raise RunError(f"{path} is missing")
+        raise RunError(f"there is no file {path}")
     if Path(path).is_dir():
         raise RunError(f"{path} is a folder, expected a Hopfield memory file")
     try:

@@ -344,7 +344,7 @@ class Hopfield:
 
     def _check_update(self, update: str) -> None:
         if update in ("damped", "continuous") and (self.units == "binary" or isinstance(self.network, Dense)):
-            raise UsageError(f"Hopfield: {update} updates are for graded units with a matrix W; set units='graded'")
+            raise UsageError(f"Hopfield: {update} updates need units='graded' and a rule with a matrix W")
         if update == "asynchronous" and isinstance(self.network, Dense) and self.network.graded:
             raise UsageError(
                 "Hopfield: the graded softmax memory updates all units at once; use update='synchronous'"

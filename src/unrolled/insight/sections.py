@@ -43,7 +43,7 @@ class Sections:
         curves = self._picture(
             draw.learning_curves(kept),
             "learning",
-            f"Training loss, averaged between reports, and validation loss: {_how(kept)}." + _further(kept.further),
+            f"The training loss, averaged between reports, and {_how(kept)}." + _further(kept.further),
         )
         said = ""
         if isinstance(clipped := kept.finished.get("clipped"), int | float):
@@ -114,7 +114,7 @@ class Sections:
             rows.append([state_label(name), v.kind, f"{v.steps:.1f}" if np.isfinite(v.steps) else "-", rate, largest])
         head = ["state", "gradient", "steps", "slope", "radius"]
         said = [
-            f"In {state_label(gradient.verdict.state)}, where the gradient lasts longest: {gradient.verdict}.",
+            f"In {state_label(gradient.verdict.state)}, where the gradient lasts longest, it is {gradient.verdict}.",
             "Steps: the half-life, or the doubling time. Slope: the change of the natural logarithm per step back. "
             "Radius: the largest spectral radius of the layer's recurrent matrices.",
         ]
@@ -261,7 +261,7 @@ def _how(kept: Record) -> str:
     """How validation was scored while training, and at its end."""
     whole = kept.whole_validation
     best = "" if whole is None else f". On the whole part, the best weights have a loss of {whole:.3f} nats"
-    return f"during training it is estimated from samples of the validation part{best}"
+    return f"the validation loss, estimated on excerpts of the validation part{best}"
 
 
 def _grid(*figures: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from unrolled.insight.findings import REMEMBERED, Findings
 from unrolled.insight.record import Record, furthest, reach, state_label
-from unrolled.wording import counted, short
+from unrolled.wording import counted, perplexity, short
 
 
 def findings_in_words(kept: Record, found: Findings | None, unit: str, frequencies: float | None) -> list[str]:
@@ -38,7 +38,7 @@ def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str,
         if unit == "character":
             made.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
         else:
-            made.append((short(math.exp(min(loss, 700)), 1), "perplexity on this text"))
+            made.append((short(perplexity(loss), 1), "perplexity on this text"))
     if (whole := kept.whole_validation) is not None:
         made.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))
     elif len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():

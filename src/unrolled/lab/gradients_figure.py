@@ -51,7 +51,7 @@ def _training(training: list[Training], axes: Any) -> None:
         colour = COLOURS[k]
         word = "clipping off" if one.clip is None else f"clipped at {LIMIT:g}"
         for j, losses in enumerate(one.losses):
-            label = f"{word}: {one.learnt} of {len(one.losses)} learn it" if j == 0 else None
+            label = f"{word}: {one.learnt} of {len(one.losses)} learned" if j == 0 else None
             axes.plot(_smooth(losses), color=colour, linewidth=0.9, alpha=0.75, label=label)
     axes.axhline(np.log(2), color="#999999", linewidth=0.8, zorder=0)
     longest = max(len(losses) for one in training for losses in one.losses)

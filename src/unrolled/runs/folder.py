@@ -229,7 +229,7 @@ class RunFolder:
 
     def append_history(self, event: Mapping[str, Any]) -> None:
         """One more line."""
-        append_line(self.path / "history.jsonl", json.dumps(_finite(event)))
+        append_line(self.path / "history.jsonl", json.dumps(finite(event)))
 
     def cut_history(self, size: int) -> None:
         """Drop what was written after a checkpoint."""
@@ -270,10 +270,12 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no infinity and no NaN: they become null."""
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

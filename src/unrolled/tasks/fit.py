@@ -90,7 +90,7 @@ def fit(
         else:
             folder.check_free()
         if data is None:
-            raise UsageError("name the data: there is no run to resume")
+            raise UsageError(f"there is no run in {folder.path} to resume: name a file or folder to train on")
         cell = given.pop("cell", None)
         source = _source(from_run, begun, task, cell, allow_code)
         if source is None and "vocabulary" in given:

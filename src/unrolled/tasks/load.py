@@ -70,6 +70,9 @@ def cell_of_run(
     """
     name = config["model"].get("cell", "")
     if name in CELLS:
+        if cell is not None and cell not in (name, CELLS[name]):
+            asked = cell if isinstance(cell, str) else cell.__name__
+            raise UsageError(f"--cell: {folder.path} has {name}, got {asked}: leave out --cell")
         return CELLS[name]
     if cell is not None:
         if isinstance(cell, str):

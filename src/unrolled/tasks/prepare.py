@@ -31,8 +31,12 @@ def setting(training: TrainingOptions) -> Iterator[None]:
     """Threads and random numbers as the run has them; the caller's are as before afterwards.
 
     Raises:
-        UsageError: torch cannot use the device.
+        UsageError: there is no such device, or torch cannot use it.
     """
+    try:
+        torch.device(training.device)
+    except RuntimeError as error:
+        raise UsageError(f"--device: must be cpu, cuda or mps, got {training.device!r}") from error
     try:
         torch.zeros(1, device=training.device).item()  # the meta device makes tensors, and no numbers
     except (RuntimeError, AssertionError) as error:

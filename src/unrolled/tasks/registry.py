@@ -50,7 +50,7 @@ def task_names() -> tuple[str, ...]:
 
 def _home(name: str) -> _Home:
     if not isinstance(name, str) or name not in _HOMES:
-        raise UsageError(f"--task: must be one of {', '.join(_HOMES)}, got {name!r}")
+        raise UsageError(f"--task: must be {' or '.join(_HOMES)}, got {name!r}")
     return _HOMES[name]
 
 

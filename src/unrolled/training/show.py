@@ -13,8 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from unrolled.wording import aligned, counted, short, singular
+from unrolled.runs.folder import finite
+from unrolled.wording import aligned, columns, counted, short, singular, wrapped
 
 Event = dict[str, Any]
 
@@ -63,6 +65,10 @@ class PlainLines:
         """One finished line or block."""
         print(text, flush=True)
 
+    def _say(self, sentence: str, indent: str = "") -> None:
+        """One sentence, in lines that fit the terminal."""
+        self.write(wrapped(sentence, indent=indent))
+
     # -- events
 
     def _started(self, e: Event) -> None:
@@ -70,9 +76,9 @@ class PlainLines:
         self.units = s["units"]
         self.unit = singular(self.units)
         if e["further"]:
-            self.write(f"Training {e['run']} further from update {e['from_update']:,}: budget {e['budget']}.")
+            self._say(f"Training {e['run']} further from update {e['from_update']:,}: budget {e['budget']}.")
         elif e["from_update"]:
-            self.write(f"Resuming {e['run']} after update {e['from_update']:,}.")
+            self._say(f"Resuming {e['run']} after update {e['from_update']:,}.")
         self.whole = d["validation"] - 1
         rows = _introduction(e, s, d)
         if e["chosen"]:
@@ -85,13 +91,15 @@ class PlainLines:
         if "asked" in e:
             trained = f"{counted(e['updates'], 'updates')}, {_amount(e['minutes'], 'minutes')}"
             done += f" ({trained}): {e['asked']} in total is not more"
-        self.write(
+        self._say(
             f"{done}. To train it further, give a larger --epochs or --minutes, counted from the start of the run."
         )
 
     def _further(self, e: Event) -> None:
         if (v := e.get("validation")) is not None:
-            self.write(f"best so far {e['best_update']:>6,}  loss {v['loss']:.4f} on this budget's estimate")
+            self._say(
+                f"best so far {e['best_update']:>6,}  loss {short(v['loss'], 4)} on this budget's estimate", "  "
+            )
 
     def _update(self, e: Event) -> None:
         self.seconds_left = e["seconds_left"]
@@ -101,52 +109,52 @@ class PlainLines:
 
     def _report(self, e: Event) -> str:
         line = (
-            f"update {e['update']:>6,}  loss {e['loss']:.3f}  {self._bits(e['loss'])}"
+            f"update {e['update']:>6,}  loss {short(e['loss'], 3)}  {self._bits(e['loss'])}"
             f"|g| {e['gradient_norm']:.2f}  clipped {e['clipped']:.0%}  {_thousands(e['per_second'])}/s"
             f"  {duration(self.seconds_left)} left"
         )
         return line + (f"  skipped {e['skipped']}" if e["skipped"] else "")
 
     def _bits(self, loss: float) -> str:
-        return f"bpc {loss / math.log(2):.2f}  " if self.unit == "character" else ""
+        return f"bpc {short(loss / math.log(2), 2)}  " if self.unit == "character" else ""
 
     def _validation(self, e: Event) -> None:
         best = "  best so far" if e["best"] else ""
         mark = "~" if e.get("symbols", 0) < self.whole else ""
-        self.write(
-            f"validation {e['update']:>6,}  loss {mark}{e['loss']:.4f}  bpc {mark}{e['bits_per_character']:.3f}"
-            f"  accuracy {mark}{e['accuracy']:.1%}{best}"
-        )
+        loss, bits = short(e["loss"], 4), short(e["bits_per_character"], 3)
+        scores = f"loss {mark}{loss}  bpc {mark}{bits}  accuracy {mark}{e['accuracy']:.1%}"
+        self._say(f"validation {e['update']:>6,}  {scores}{best}", "  ")
         if mark and not self.told:
             self.told = True
-            self.write("  ~ estimated on excerpts of the validation part")
+            self._say("  ~ estimated on excerpts of the validation part", "    ")
 
     def _sample(self, e: Event) -> None:
         self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
 
     def _scoring(self, e: Event) -> None:
-        self.write("scoring the best weights on the whole validation part ...")
+        self._say("scoring the best weights on the whole validation part ...")
 
     def _no_sample(self, e: Event) -> None:
-        self.write(f"update {e['update']:,}: no sample, {e['reason']}")
+        self._say(f"update {e['update']:,}: no sample, {e['reason']}", "  ")
 
     def _skip(self, e: Event) -> None:
-        self.write(f"update {e['update']:,} skipped: its loss or gradient is not finite")
+        self._say(f"update {e['update']:,} skipped: its loss or gradient is not finite", "  ")
 
     def _warning(self, e: Event) -> None:
-        self.write(f"! {e['cause']}: {e['evidence']}.\n  Try: {e['cure']}.")
+        self._say(f"! {e['cause']}: {e['evidence']}.", "  ")
+        self._say(f"  Try: {e['cure']}.", "  ")
 
     def _finished(self, e: Event) -> None:
         self.write("")
-        self.write(
+        self._say(
             f"{counted(e['update'], 'updates')} in {duration(e['seconds'])}, {counted(e['symbols'], self.units)}; "
             f"clipped {e['clipped']:.1%}, skipped {e['skipped']}."
         )
         if (v := e.get("validation")) is not None:
-            self.write(
+            self._say(
                 f"Best weights (update {e['best_update']:,}) on the whole validation part: "
-                f"loss {v['loss']:.4f} nats,\n"
-                f"{v['bits_per_character']:.3f} bits per character, perplexity {short(v['perplexity'], 2)}, "
+                f"loss {short(v['loss'], 4)} nats, "
+                f"{short(v['bits_per_character'], 3)} bits per character, perplexity {short(v['perplexity'], 2)}, "
                 f"accuracy {v['accuracy']:.1%}."
             )
 
@@ -177,7 +185,7 @@ class LiveLine(PlainLines):
             return
         self.shown_at = now
         if not self.line:
-            self.line = f"loss {e['loss']:.3f}"
+            self.line = f"loss {short(e['loss'], 3)}"
         self._draw(e["share"])
 
     def _draw(self, share: float) -> None:
@@ -196,7 +204,7 @@ class LiveLine(PlainLines):
 
     def _train(self, e: Event) -> None:
         self.line = (
-            f"loss {e['loss']:.3f} {self._bits(e['loss']).strip()} |g| {e['gradient_norm']:.2f} "
+            f"loss {short(e['loss'], 3)} {self._bits(e['loss']).strip()} |g| {e['gradient_norm']:.2f} "
             f"clip {e['clipped']:.0%} {_thousands(e['per_second'])}/s"
         )
 
@@ -229,7 +237,7 @@ class JsonLines(PlainLines):
 
     def __call__(self, event: Event) -> None:
         if event["event"] not in ("update", "scored"):
-            print(json.dumps(event), flush=True)
+            print(json.dumps(finite(event)), flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -246,8 +254,12 @@ def duration(seconds: float) -> str:
 
 
 def _first_lines(text: str) -> list[str]:
-    """What of a sample fits a narrow terminal."""
-    return [line[:74] for line in text.splitlines()[:6]]
+    """What of a sample fits the terminal; Chinese takes two columns a character."""
+    shown = []
+    for line in map(Text, text.splitlines()[:6]):
+        line.truncate(min(78, columns()) - 4)
+        shown.append(line.plain)
+    return shown
 
 
 def _thousands(number: float) -> str:

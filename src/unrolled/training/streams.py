@@ -46,9 +46,8 @@ class Streams:
             smaller = [f"--{name}" for name, value in (("batch", batch), ("bptt", bptt)) if value > 1]
             advice = ", or a smaller " + " or ".join(smaller) if smaller else ""
             raise DataError(
-                f"the training part has {counted(len(steps), unit)}, too few for --batch {batch} "
-                f"{'stream' if batch == 1 else 'streams'} of one chunk of --bptt {bptt}, which takes "
-                f"{batch * max(bptt, 1) + 1:,}. Use more data{advice}"
+                f"the training part has {counted(len(steps), unit)}, but --batch {batch:,} and --bptt {bptt:,} "
+                f"need at least {batch * max(bptt, 1) + 1:,}. Use more data{advice}"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)
         self.device = device

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unrolled.training.advice import Advice
 from unrolled.training.probes import Curves
+from unrolled.wording import short
 
 Warned = dict[str, Any]
 """An event: ``cause``, ``evidence`` and ``cure``, in words."""
@@ -88,9 +89,11 @@ class Watch:
         above = self._take(loss, share)
         self.high = self.high + 1 if above and self.highest and not small else 0
         if self.high >= IN_A_ROW:
+            assert self.lowest_loss is not None  # of an earlier report
             made += self._once(
                 TOO_HIGH,
-                f"the loss rose from {self.lowest_loss:.3f} to {loss:.3f} nats at rates up to {self.highest:.2g}",
+                f"the loss rose from {short(self.lowest_loss, 3)} to {short(loss, 3)} nats "
+                f"at rates up to {self.highest:.2g}",
                 advice.rate_too_high(self.highest),
             )
         if self.clipped >= IN_A_ROW:
@@ -183,7 +186,7 @@ class Watch:
             return []
         return self._once(
             "overfitting",
-            f"the validation loss rose from {self.best_validation:.3f} to {loss:.3f} nats, "
+            f"the validation loss rose from {short(self.best_validation, 3)} to {short(loss, 3)} nats, "
             f"while the training loss fell from {self.train_at_best:.3f} to {train:.3f}",
             advice.overfitting(),
         )

@@ -114,7 +114,7 @@ class TextFiles:
             byte = error.object[error.start]
             raise DataError(
                 f"{file} is not UTF-8 text: byte {position + error.start:,} is 0x{byte:02x}. "
-                "Convert the file to UTF-8, or train on --units bytes"
+                "Convert the file to UTF-8, or train with --units bytes"
             ) from error
 
     def _of_folder(self, include: str) -> list[Path]:
@@ -129,6 +129,8 @@ class TextFiles:
         if not files:
             if found:
                 raise DataError(f"{self.path} has {counted(len(found), 'files')}, none of them UTF-8 text")
+            if include == "**/*":
+                raise DataError(f"{self.path} contains no files (hidden files and run folders are left out)")
             raise DataError(f"{self.path} has no file that matches {include!r}{self._deeper(include)}")
         return files
 

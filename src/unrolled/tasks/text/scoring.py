@@ -15,6 +15,7 @@ from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.tasks.text.reading import Part
+from unrolled.wording import perplexity
 
 _CHUNK = 2048
 _SCORES = 1 << 22
@@ -40,7 +41,7 @@ class Score:
         return {
             "loss": loss,
             "bits_per_character": self.nats / math.log(2) / max(self.characters, 1),
-            "perplexity": math.exp(min(loss, 700.0)),
+            "perplexity": perplexity(loss),
             "accuracy": self.right / self.symbols,
             "characters": self.characters,
             "symbols": self.symbols,

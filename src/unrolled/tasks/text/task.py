@@ -67,6 +67,8 @@ class TextTask:
         self.data = data
         self.rows: Rows | None = None
         self._source = 0, ""  # symbols and file of the source, where there are rows
+        if begun is None and text.include != TextOptions.include and not Path(data).is_dir():
+            raise UsageError(f"--include: picks files of a folder, but {data} is a single file: leave it out")
         self.read: Text = read_text(data, text, choose)
         if begun is not None:
             _check_text(begun, data, self.read.fingerprint)

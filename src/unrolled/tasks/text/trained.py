@@ -27,6 +27,7 @@ from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
 from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.checkpoints import load_weights
 from unrolled.training.kept import model_options
+from unrolled.wording import counted
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,10 @@ class TrainedText:
             part, baselines = self._own_part(name, path)
         scored = score(self.model, part, tell)
         if scored is None:
-            what = f"{name}: {len(part.numbers)} {self.options.units}, nothing to score"
-            raise DataError(what if name == path else f"{what}: the split is {self.options.split}")
+            few = f"{counted(len(part.numbers), self.options.units)}, and scoring needs at least 2"
+            if name == path:
+                raise DataError(f"{name} has only {few}")
+            raise DataError(f"the {name} part has only {few} (--split {self.options.split})")
         return {"on": name, **scored.figures(), "unknown": part.unknown, **baselines}
 
     def passage(self, data: str | os.PathLike | None = None) -> Passage:

@@ -11,6 +11,7 @@ import regex
 
 from unrolled.errors import RunError, UsageError
 from unrolled.tasks.text.options import UNITS
+from unrolled.wording import singular
 
 UNKNOWN = 0
 """The number of the unknown symbol, where a vocabulary has one."""
@@ -67,9 +68,8 @@ class Vocabulary:
         if self.has_unknown and (numbers == UNKNOWN).any():
             odd = dict.fromkeys(s for s in split(text, self.units) if s not in self.numbers)
             names = ", ".join(repr(s) for s in odd)
-            raise UsageError(
-                f"{what}: the model does not know the {self.units} {names}: they are not in its vocabulary"
-            )
+            unit, are = (self.units, "they are") if len(odd) > 1 else (singular(self.units), "it is")
+            raise UsageError(f"{what}: the model does not know the {unit} {names}: {are} not in its vocabulary")
         return numbers
 
     def decode(self, numbers: Iterable[int]) -> str:
