@@ -19,7 +19,7 @@ def run(tmp_path, text):
 def test_further(cli, run):
     status, out, _ = cli("train", "--run", run, "--resume", "--epochs", 0.8)
     assert status == 0
-    assert f"Training {run} further from update" in out
+    assert f"Training {run} further from update" in " ".join(out.split())
     assert "counted from the run's start" in out
     status, out, _ = cli("runs", run.parent)
     assert "finished, budget 2" in out

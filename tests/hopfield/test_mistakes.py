@@ -197,7 +197,7 @@ def test_given_weights_are_saved_too(tmp_path):
 
 def test_what_is_no_memory(tmp_path):
     path = tmp_path / "memory"
-    with pytest.raises(RunError, match="missing"):
+    with pytest.raises(RunError, match="there is no file"):
         memory.load(path)
     path.write_bytes(b"nonsense")
     with pytest.raises(RunError, match="not a Hopfield memory"):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from unrolled.cli.shared import NAME
+from unrolled.cli.threads import THREADS
 from unrolled.options import flag, kinds
 
 _CLICK = {int: click.INT, float: click.FLOAT, str: click.STRING}
@@ -25,6 +26,8 @@ def _option(one: Field) -> click.Option:
         return click.Option([names, one.name], default=None, help=help)
     known = kinds(one) - {type(None)}
     value: Any = NAME if one.metadata["is_name"] else _CLICK[str if str in known else next(iter(known))]
+    if one.name == "threads":
+        value = THREADS
     return click.Option([flag(one.name), one.name], type=value, metavar=metavar, help=help)
 
 
