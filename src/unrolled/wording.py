@@ -69,6 +69,15 @@ def perplexity(loss: float) -> float:
         return math.inf
 
 
+def harmless(text: str) -> str:
+    """A terminal obeys control characters; a model's text must not give it orders.
+
+    >>> harmless("a\\x1b[31mb")
+    'a�[31mb'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
 def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:
     """Names, and beside each what there is to say, in lines that fit the terminal.
 

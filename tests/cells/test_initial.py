@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_said():
         unrolled.LSTM(3, 4, chrono=1)
     with pytest.raises(ValueError, match="bias=False"):
         unrolled.LSTM(3, 4, bias=False, chrono=10)
-    with pytest.raises(ValueError, match="names one of the Gates of x, as in keeps"):
+    with pytest.raises(ValueError, match="in a cell of your own, set keeps"):
         chrono_(PeepholeLSTM(3, 4), 10)
     with pytest.raises(ValueError, match="ElmanCell: forget_bias needs a gate that keeps"):
         forget_bias_(unrolled.ElmanCell(3, 4), 1)

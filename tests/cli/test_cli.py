@@ -99,7 +99,7 @@ def test_live_display_keeps_reports_in_one_line(monkeypatch):
     )
     show.shown_at = 0
     show({"event": "update", **base})
-    show({"event": "sample", "update": 5, "text": "[bold]to be[/bold]\nor " + "x" * 200})
+    show({"event": "sample", "update": 5, "text": "[bold]to be[/bold]\n\x1b[31mor " + "x" * 200})
     show(
         {
             "event": "validation",
@@ -116,6 +116,7 @@ def test_live_display_keeps_reports_in_one_line(monkeypatch):
     assert "24.0k/s" in text
     assert "1:01 left" in text
     assert "[bold]to be[/bold]" in text
+    assert "\ufffd[31mor" in text
     assert "x" * 60 in text
     assert "x" * 80 not in text
     assert len(f"{'━' * 12} 100% {show.line} 10:01:01 left") <= 80
@@ -324,9 +325,9 @@ def test_what_the_system_refuses_is_one_sentence(cli, text, tmp_path):
 
 
 def test_control_characters_do_not_reach_a_terminal():
-    from unrolled.cli.sample import _harmless
+    from unrolled.wording import harmless
 
-    assert _harmless("a\x1b]0;owned\x07\tb\n\x9bé字") == "a\ufffd]0;owned\ufffd\tb\n\ufffdé字"
+    assert harmless("a\x1b]0;owned\x07\tb\n\x9bé字") == "a\ufffd]0;owned\ufffd\tb\n\ufffdé字"
 
 
 def test_seeds_out_of_range(cli, run):

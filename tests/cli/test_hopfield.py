@@ -115,6 +115,7 @@ def test_mistakes(cli, shapes, tmp_path):
         (("recall", "not.png", "disc.png"), 1, "not.png is not a Hopfield memory"),
         (("capacity", "--loads", "a,b"), 2, "whole numbers"),
         (("maxcut", "none.txt"), 2, "there is no file none.txt"),
+        (("maxcut", "none.txt", "--degree", 4), 2, "--degree: applies only to a random graph"),
         (("maxcut", "."), 2, "is a folder, expected a file"),
         (("maxcut", "--vertices", 5, "--degree", 3), 2, "no graph"),
         (("store", "disc.png", "-o", "missing/memory"), 2, "there is no folder missing"),

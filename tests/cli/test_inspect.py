@@ -126,7 +126,7 @@ def test_its_numbers_are_those_of_the_run(inspected, run):
     assert numbers["errors"]["mean"] == pytest.approx(-np.mean(scored.log_probabilities[1:]), rel=1e-4)
     assert sum(c["share"] for c in numbers["errors"]["causes"]) == pytest.approx(1)
     assert sum(c["count"] for c in numbers["errors"]["causes"]) == len(text) - 1
-    assert {(s["layer"], s["name"]) for s in numbers["saturation"]} == {(k, n) for k in (1, 2) for n in "ifgohc"}
+    assert {s["name"] for s in numbers["saturation"]} == {f"{k}.{n}" for k in (1, 2) for n in "ifgohc"}
     kept = history(run)
     for kind, key in (("lags", "by_lag"), ("gradients", "by_position")):
         curves = [e for e in kept if e["event"] == kind]
@@ -305,7 +305,7 @@ def test_a_cell_of_ones_own_and_one_without_gates(cli, text, tmp_path):
         status, out, _ = cli("inspect", tmp_path / "own", *code, "--json")
         assert status == 0
         kinds = {s["name"]: s["kind"] for s in strictly(out)["saturation"]}
-        assert kinds == {"f": "gate", "n": "tanh", "h": "tanh"}
+        assert kinds == {"1.f": "gate", "1.n": "tanh", "1.h": "tanh"}
     (tmp_path / "own" / "program.json").unlink()
     status, _, err = cli("inspect", tmp_path / "own", "--out", tmp_path / "none")
     assert status == 1 and "--cell FILE.py:MinimalCell" in err

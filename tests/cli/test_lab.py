@@ -28,6 +28,7 @@ def test_a_table_and_a_picture(lab, tmp_path):
     command = ("reber", "--cell", "lstm", "--seeds", "1", "--out", str(tmp_path))
     status, out, _ = lab(*command)
     assert status == 0 and "1 of 1" in out
+    assert out.startswith("Running 1 seed; the outcome of each is printed when it ends.\n[1/1]")
     assert (tmp_path / "reber.png").stat().st_size > 5_000
     _, out, _ = lab(*command)
     assert "(kept)" in out

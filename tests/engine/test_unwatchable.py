@@ -119,7 +119,7 @@ def test_what_cannot_be_watched_is_refused_with_its_line(text, reason, tmp_path,
         exec(compile(file.read_text(), str(file), "exec"), globals(), space)
         torch.manual_seed(0)
         made.append(space["Own"]())
-    x = torch.randn(3, 2, 2)
+    x = torch.randn(3, 1, 2)  # one sequence: such an equation knows how often it ran
     with pytest.warns(RuntimeWarning, match="runs step by step") as said:
         found = Recurrent(made[0])(x)[0]
     message = str(said[0].message)

@@ -112,7 +112,7 @@ def test_the_product_of_the_gates_that_keep(kind, gate):
     layer = Recurrent(kind(D, H)).double()
     x = torch.randn(T, N, D, dtype=torch.float64)
     found = gradient_through_time(layer, x)
-    values = gates(layer, x)[0, gate]
+    values = gates(layer, x)[f"1.{gate}"]
     for k in range(T):
         product = np.prod(values[T - k :], axis=0)
         assert found.kept[f"1.{gate}"][k] == pytest.approx(math.sqrt((product**2).mean()), rel=1e-10)

@@ -99,8 +99,8 @@ def test_gates_reads_in_the_precision_of_the_weights():
     torch.manual_seed(1)
     layer, x = unrolled.LSTM(D, H).double(), torch.randn(T, 2, D)
     found = gates(layer, x)
-    assert found[0, "f"].dtype == np.float64
-    np.testing.assert_array_equal(found[0, "h"], gates(layer, x.double())[0, "h"])
+    assert found["1.f"].dtype == np.float64
+    np.testing.assert_array_equal(found["1.h"], gates(layer, x.double())["1.h"])
 
 
 def test_cells_and_layers_that_are_none_are_named():

@@ -42,9 +42,9 @@ def test_gates_of_layers_that_take_the_batch_first_or_one_sequence():
     torch.manual_seed(1)
     layer, x = unrolled.GRU(3, 4, batch_first=True), torch.randn(2, 6, 3)
     named = insight.gates(layer, x)
-    np.testing.assert_allclose(named[0, "h"].transpose(1, 0, 2), layer(x)[0].detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(named["1.h"].transpose(1, 0, 2), layer(x)[0].detach(), rtol=1e-5, atol=1e-6)
     alone = insight.gates(layer, x[0])
-    np.testing.assert_allclose(alone[0, "z"][:, 0], named[0, "z"][:, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(alone["1.z"][:, 0], named["1.z"][:, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_curves_are_those_that_were_found():

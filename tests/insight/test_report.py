@@ -19,8 +19,8 @@ from unrolled.insight.page import by_unit, chooser, page, reader, shades, table,
 from unrolled.insight.record import Curves, furthest, reach, record
 from unrolled.insight.report import About, report
 from unrolled.insight.saturation import saturation
-from unrolled.insight.twin import finite
 from unrolled.insight.words import findings_in_words
+from unrolled.runs.numbers import finite
 
 EVENTS = [
     {"event": "train", "update": 10, "loss": 3.0, "gradient_norm": 2.0, "clipped": 0.5, "lr": 0.01},
@@ -94,13 +94,14 @@ def test_figures_draw_what_they_are_given():
 
 def test_the_scatter_has_a_point_for_each_unit():
     random = np.random.default_rng(0)
-    named = {(k, n): random.random((50, 1, 4)) for k in (0, 1) for n in ("i", "f")} | {(0, "h"): -np.ones((50, 1, 4))}
-    found = saturation(named, [(0, "h")])
+    named = {f"{k}.{n}": random.random((50, 1, 4)) for k in (1, 2) for n in ("i", "f")}
+    found = saturation(named | {"1.h": -np.ones((50, 1, 4))}, ["1.h"])
     figure = draw.saturation_scatter(found)
     titles = {axes.get_title(): axes for axes in figure.axes if axes.get_visible()}
     assert set(titles) == {"gate i", "gate f"}
     for s in found[:4]:
-        (points,) = [c for k, c in enumerate(titles[f"gate {s.name}"].collections) if k == s.layer]
+        layer, gate = s.name.split(".")
+        points = titles[f"gate {gate}"].collections[int(layer) - 1]
         np.testing.assert_allclose(points.get_offsets(), np.stack([s.high, s.low], axis=1))
     assert draw.saturation_scatter(found[4:]) is None
 
@@ -149,7 +150,7 @@ def test_a_picture_takes_the_colours_of_its_page():
 
 
 def test_symbols_that_the_font_lacks_or_that_look_like_mathematics():
-    figure = draw.gate_map({(0, "f"): np.linspace(0, 1, 4)}, ["漢", "$", "$x$", "😀"])
+    figure = draw.gate_map({"1.f": np.linspace(0, 1, 4)}, ["漢", "$", "$x$", "😀"])
     assert as_png(figure)[:4] == b"\x89PNG"
     assert "漢" in as_svg(figure, "gates")
 
@@ -230,13 +231,13 @@ def test_maps_end_where_the_shortest_window_does():
 
 def test_words_below_the_gates_have_room():
     words = [" consul", "↵", " acknowledgement"] * 20
-    figure = draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, words)
+    figure = draw.gate_map({"1.f": np.linspace(0, 1, 60)}, words)
     labels = figure.axes[0].get_xticklabels()
     assert [one.get_text() for one in labels[:3]] == ["consul", "↵", "acknowledg"] and len(labels) == 24
     figure.draw_without_rendering()
     boxes = [one.get_window_extent() for one in labels]
     assert all(a.x1 <= b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
-    assert len(draw.gate_map({(0, "f"): np.linspace(0, 1, 60)}, "x" * 60).axes[0].get_xticklabels()) == 48
+    assert len(draw.gate_map({"1.f": np.linspace(0, 1, 60)}, "x" * 60).axes[0].get_xticklabels()) == 48
 
 
 def test_numbers_beside_the_curve_do_not_lie_on_it():

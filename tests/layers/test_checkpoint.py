@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 import unrolled
-from helpers import ALL_CELLS, assert_all_close, cells, seeded_results
+from engine.looped import outputs
+from helpers import ALL_CELLS, PeepholeLSTM, assert_all_close, cells, seeded_results
 from unrolled import Recurrent, VariationalDropout, WeightDrop, Zoneout
 
 D, H, T, N = 3, 4, 9, 3
@@ -190,3 +192,31 @@ def test_peak_memory_falls(backend, T):
 def test_bad_numbers_of_steps(steps):
     with pytest.raises(ValueError, match="checkpoint must be a whole number from 1, got"):
         Recurrent(unrolled.LSTMCell(D, H), checkpoint=steps)
+
+
+@pytest.mark.parametrize("backend", ["engine", "eager"])
+@pytest.mark.parametrize("seed", range(4))
+def test_several_threads_differentiate_one_layer(seed, backend):
+    """Each computes its steps again with leaves in place of the parameters, which the others must not see."""
+    torch.manual_seed(seed)
+    cell = PeepholeLSTM(3, 4).double()
+    layer, learned = unrolled.Recurrent(cell, backend=backend, checkpoint=3), dict(cell.named_parameters())
+    failed = []
+
+    def differentiate(x):
+        try:
+            wanted = torch.autograd.grad(outputs(cell, x).sin().sum(), learned.values())
+            for _ in range(6):
+                found = torch.autograd.grad(layer(x)[0].sin().sum(), learned.values())
+                for a, b in zip(found, wanted, strict=True):
+                    torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=differentiate, args=(torch.randn(12, 2, 3).double(),)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failed
+    assert all(p is learned[name] for name, p in cell.named_parameters())

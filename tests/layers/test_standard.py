@@ -1,5 +1,6 @@
 """LSTM, GRU and Elman beside torch.nn, and the way to and from it."""
 
+import inspect
 from functools import partial
 
 import pytest
@@ -85,6 +86,67 @@ def test_defaults_are_the_lectures():
     biases = [p for name, p in layer.named_parameters() if name.endswith("bias")]
     assert len(biases) == 4
     assert all(b.view(4, 3)[1].tolist() == [1, 1, 1] for b in biases)
+
+
+SHARED = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "device": None,
+    "dtype": None,
+    "backend": "auto",
+    "zoneout": 0.0,
+    "variational_dropout": 0.0,
+    "weight_drop": 0.0,
+    "checkpoint": None,
+    "recurrent_init": "orthogonal",
+}
+OWN = {
+    unrolled.Elman: {"nonlinearity": "tanh"},
+    unrolled.LSTM: {"forget_bias": 1.0, "chrono": None},
+    unrolled.GRU: {"reset": "before", "forget_bias": 0.0, "chrono": None},
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_options_are_those_of_the_class(kind):
+    parameters = inspect.signature(kind).parameters
+    assert list(parameters)[:9] == ["input_size", "hidden_size", *list(SHARED)[:7]]  # as torch.nn orders them
+    usual = {name: p.default for name, p in parameters.items()}
+    assert usual == dict.fromkeys(("input_size", "hidden_size"), inspect.Parameter.empty) | SHARED | OWN[kind]
+    for name in {"nonlinearity", "reset", "forget_bias", "chrono", "nonsense"} - set(OWN[kind]):
+        with pytest.raises(
+            TypeError, match=rf"^{kind.__name__}.__init__\(\) got an unexpected keyword argument '{name}'$"
+        ):
+            kind(2, 3, **{name: 1})
+
+    class Small(kind):
+        def __init__(self, size):
+            super().__init__(size, size)
+
+    assert list(inspect.signature(Small).parameters) == ["size"] and isinstance(Small(2), kind)
+
+
+def test_options_reach_every_cell():
+    both = {"num_layers": 2, "bidirectional": True}
+    lstm = unrolled.LSTM(2, 3, forget_bias=4.0, **both)
+    gru = unrolled.GRU(2, 3, forget_bias=4.0, reset="after", dtype=torch.float64, **both)
+    elman = unrolled.Elman(2, 3, nonlinearity="relu", bias=False, recurrent_init="identity", **both)
+    for layers in (lstm.stack.layers, gru.stack.layers, elman.stack.layers):
+        assert len(layers) == 2 and all(isinstance(layer, unrolled.Bidirectional) for layer in layers)
+
+    def cells(layer):
+        return [way.cell for part in layer.stack.layers for way in (part.forward_layer, part.backward_layer)]
+
+    for cell in cells(lstm):
+        assert cell.x.bias[cell.x.rows("f")].tolist() == [4, 4, 4]
+    for cell in cells(gru):
+        assert cell.x.bias[cell.x.rows("z")].tolist() == [4, 4, 4]
+        assert cell.d_n is not None and cell.x.weight.dtype == torch.float64
+    for cell in cells(elman):
+        assert cell.nonlinearity == "relu" and cell.x.bias is None and torch.equal(cell.h.weight, torch.eye(3))
 
 
 def test_lengths_and_resets_with_batch_first():

@@ -76,6 +76,31 @@ def test_causes_of_words():
     }
 
 
+def test_only_marks_are_punctuation():
+    """Neither a vowel sign nor a byte that is no character of its own."""
+    letters = list("की, ש\u05c1!\x01")
+    assert text_features(letters)["punctuation"].tolist() == [0, 0, 1, 0, 0, 0, 1, 0]
+    causes = error_causes(letters, np.zeros(8, dtype=bool), None)
+    assert causes["punctuation"].tolist() == [0, 1, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("letter", ["à", "…", "Ā", "字"])
+def test_bytes_of_other_letters_are_parts_of_words(tmp_path, letter):
+    """Their bytes contain A0, 85, A6, C4 and 80, which are spaces, marks and capitals of other encodings."""
+    path = tmp_path / "text.txt"
+    path.write_text(f"x{letter}x, " * 500, encoding="utf-8")
+    options = TextOptions(units="bytes", split="50/50/0")
+    read = read_text(str(path), options)
+    passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
+    causes = passage.causes(None)
+    for name, byte in (("punctuation", b","), ("space", b" ")):
+        assert passage.features[name].tolist() == [n == byte[0] for n in passage.numbers], name
+    assert causes["punctuation"].tolist() == [n == ord(",") for n in passage.numbers[1:]]
+    assert causes["new line or space"].tolist() == [n == ord(" ") for n in passage.numbers[1:]]
+    assert not passage.features["upper case"].any()
+    assert passage.words is not None and max(passage.words.values()) >= 200 and len(passage.words) <= 2
+
+
 def test_words_are_counted_without_case():
     assert word_counts("To be, to-do: it's 2 x2") == Counter({"to": 2, "be": 1, "do": 1, "it's": 1, "x2": 1})
 

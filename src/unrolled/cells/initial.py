@@ -124,7 +124,7 @@ def _kept_by(cell: Any, option: str) -> tuple[Tensor, Tensor, Gates]:
     if inner.keeps is None or not isinstance(gates, Gates):
         raise ValueError(
             f"{name}: {option} needs a gate that keeps the state, and this cell names none. LSTM and GRU have one; "
-            "the class of your own cell names one of the Gates of x, as in keeps = 'f'"
+            "in a cell of your own, set keeps = 'f', the name of one of the Gates of x"
         )
     if gates.bias is None:
         raise ValueError(f"{name}: {option} sets biases, but the cell has bias=False")

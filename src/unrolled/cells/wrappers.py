@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unrolled.cells.arguments import share
 from unrolled.cells.cell import Cell, check_cell
 from unrolled.cells.gates import Gates
+from unrolled.cells.shown import shown
 
 
 class Wrapper(Cell):
@@ -201,8 +202,15 @@ class VariationalDropout(Wrapper):
 
     @property
     def constants(self) -> tuple[str, ...]:  # type: ignore[override]
-        own = [f"m_{name}" for name in self.mapped] if self.training and self.p else []
-        return (*self.cell.constants, *own)
+        names = self.cell.constants
+        if not self.training or not self.p:
+            return names
+        for name in self.mapped:
+            own = f"m_{name}"
+            while own in (*self.state, *names):  # in another dropout
+                own = f"m_{own}"
+            names = (*names, own)
+        return names
 
     def prepare(self, x: Tensor) -> Tensor:
         if self.training and self.p_x:
@@ -224,7 +232,7 @@ class VariationalDropout(Wrapper):
         masked = {
             name: _MaskedGates(getattr(inner, name), m) for name, m in zip(self.mapped, args[count:], strict=True)
         }
-        with _replaced(inner._modules, masked):
+        with shown([(inner, "_modules", masked)]):
             return self.cell.step(x, *args[:count])
 
     def extra_repr(self) -> str:
@@ -250,7 +258,8 @@ class WeightDrop(Wrapper):
             the `Gates` that are stored under a state's name: ``("h.weight",)``.
 
     M is drawn at each call of a layer, and of the cell, in training; the product is a buffer of the name
-    ``dropped_...``, which no state_dict has.
+    ``dropped_...``, which no state_dict has. There is one for all threads, so only one of them at a time can train
+    a cell.
 
     Raises:
         ValueError: a rate out of range, or names that are none of the cell's parameters.
@@ -280,22 +289,37 @@ class WeightDrop(Wrapper):
 
     def prepare(self, x: Tensor) -> Tensor:
         if self.training:
-            for name in self.names:
-                weight = self.innermost.get_parameter(name)
+            for name, (owner, last) in zip(self.names, self._owners(), strict=True):
+                weight = getattr(owner, last)
                 setattr(self, _dropped(name), weight * _mask(weight.shape, self.p, weight))
-        return self.cell.prepare(x)
+        with self._dropping():  # what another wrapper drops inside of this one is dropped of what is left
+            return self.cell.prepare(x)
 
     def step(self, x: Tensor, *args: Tensor) -> Tensor | tuple[Tensor, ...]:
+        with self._dropping():
+            return self.cell.step(x, *args)
+
+    def _owners(self) -> list[tuple[nn.Module, str]]:
+        """The module that holds each of the weights, and its name there."""
+        found = []
+        for name in self.names:
+            *path, last = name.split(".")
+            owner: Any = self.innermost
+            for part in path:
+                owner = getattr(owner, part)
+                while isinstance(owner, _MaskedGates):
+                    owner = owner._gates
+            found.append((owner, last))
+        return found
+
+    def _dropping(self) -> AbstractContextManager:
+        """Inside, this thread sees the dropped weights in training."""
         if not self.training:
-            return self.cell.step(x, *args)
-        with ExitStack() as stack:
-            for name in self.names:
-                *path, last = name.split(".")
-                owner: Any = self.innermost
-                for part in path:
-                    owner = getattr(owner, part)
-                stack.enter_context(_replaced(owner._parameters, {last: getattr(self, _dropped(name))}))
-            return self.cell.step(x, *args)
+            return nullcontext()
+        owners = zip(self.names, self._owners(), strict=True)
+        return shown(
+            [(owner, "_parameters", {last: getattr(self, _dropped(name))}) for name, (owner, last) in owners]
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the graph of the drawn weights, which can be neither copied nor written."""
@@ -350,14 +374,3 @@ def _mask(shape: Sequence[int], p: float, like: Tensor) -> Tensor:
 
 def _dropped(name: str) -> str:
     return f"dropped_{name.replace('.', '_')}"
-
-
-@contextmanager
-def _replaced(table: dict[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, ``table`` has other ``values``."""
-    before = {name: table[name] for name in values}
-    table.update(values)
-    try:
-        yield
-    finally:
-        table.update(before)

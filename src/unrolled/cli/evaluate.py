@@ -33,7 +33,7 @@ def evaluate(run: str, data: str | None, on: str | None, as_json: bool, cell: st
     if as_json:
         from json import dumps
 
-        from unrolled.runs.folder import finite
+        from unrolled.runs.numbers import finite
 
         print(dumps(finite(figures)))
     else:

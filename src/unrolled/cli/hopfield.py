@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.hopfield_arguments import loads_of, not_an_input, size_of
+from unrolled.cli.hopfield_arguments import loads_of, not_an_input, only_of_a_random_graph, size_of
 from unrolled.cli.shared import NAME, json_option, plain_warnings
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
@@ -363,6 +363,8 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     """
     from unrolled.hopfield.maxcut import read_graph, regular, solve
 
+    if graph:
+        only_of_a_random_graph("vertices", "degree")
     weights = read_graph(graph) if graph else regular(vertices, degree, seed)
     with waiting(f"{starts} starts") as tell:
         found = solve(weights, starts, seed, tell=tell)

@@ -27,6 +27,18 @@ def loads_of(text: str | None) -> list[int]:
         ) from error
 
 
+def only_of_a_random_graph(*names: str) -> None:
+    """Options that a graph from a file has no use for."""
+    import click
+    from click.core import ParameterSource
+
+    from unrolled.errors import UsageError
+
+    for name in names:
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name}: applies only to a random graph; leave out --{name} or GRAPH")
+
+
 def not_an_input(written: list[str], *given: str) -> None:
     """Nothing that is read is to be written over."""
     from pathlib import Path

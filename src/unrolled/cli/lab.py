@@ -12,7 +12,7 @@ from unrolled.cli.shared import NAME, json_option, print_rows, print_table
 from unrolled.cli.threads import threads_option
 from unrolled.errors import UsageError
 from unrolled.threads import cores, limited
-from unrolled.wording import wrapped
+from unrolled.wording import counted, wrapped
 
 
 @click.command(epilog="Example: unrolled lab reber --seeds 5")
@@ -75,6 +75,10 @@ def _run(asked: list[Any], count: int | None, jobs: int, folder: Path, quiet: bo
 
     wanted = [one for experiment, settings in asked for one in seeds(experiment, settings, count)]
     made: dict[Any, Any] = {}
+    if not quiet:
+        together = f", {min(jobs, len(wanted))} at a time" if len(wanted) > 1 else ""
+        count_of = counted(len(wanted), "seeds")
+        print(wrapped(f"Running {count_of}{together}; the outcome of each is printed when it ends."), flush=True)
     running = run(wanted, folder, jobs)
     try:
         for one, outcome, known in running:

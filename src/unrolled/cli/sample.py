@@ -10,6 +10,7 @@ import click
 
 from unrolled.cli.shared import trained_run
 from unrolled.cli.threads import threaded, work_of_run
+from unrolled.wording import harmless
 
 
 @click.command(epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8')
@@ -63,7 +64,7 @@ def sample(
         raise UsageError(_as_options(str(error))) from error
     try:
         for piece in pieces:
-            sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
+            sys.stdout.write(harmless(piece) if sys.stdout.isatty() else piece)
             sys.stdout.flush()
     except KeyboardInterrupt:
         pass
@@ -89,8 +90,3 @@ def _as_options(message: str) -> str:
     from unrolled.options import flag
 
     return re.sub(r"^(length|prime|temperature|top_k|top_p|stop|seed)\b", lambda found: flag(found[0]), message)
-
-
-def _harmless(text: str) -> str:
-    """A terminal obeys control characters; a model's text must not give it orders."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

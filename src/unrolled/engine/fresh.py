@@ -1,4 +1,4 @@
-"""Fresh memory for the engine's arrays, full of NaN while a cell is verified."""
+"""Memory for the engine: tensors as plain arrays, and fresh ones, full of NaN while a cell is verified."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     """Memory of the number type of ``like``; whoever asks for it writes it before anyone reads it."""
     made = like.new_empty(shape)
     return made.fill_(float("nan")) if _poisoning else made
+
+
+def plain(t: Tensor) -> Tensor:
+    """The same numbers, side by side in memory; torch may keep a sign apart, as in ``z.conj().imag``."""
+    return t.contiguous().resolve_neg()
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether the numbers already lie so."""
+    return t.is_contiguous() and not t.is_neg()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from unrolled.compiler.reads import MEMORY, Reads
 from unrolled.compiler.tidy import split_norms
 from unrolled.compiler.trace import Traced, UnsupportedError
 from unrolled.compiler.watching import clean, watched
-from unrolled.engine import ops, recording, verify
+from unrolled.engine import fresh, ops, recording, verify
 
 
 class Prepared:
@@ -91,13 +91,14 @@ class Prepared:
     def step_parameters(self, cell: Cell) -> list[Tensor]:
         """The parameters of `step_text`."""
         named = self.named(cell)
-        return [named[name].detach().contiguous() for name in self._outer_parameters]
+        return [fresh.plain(named[name].detach()) for name in self._outer_parameters]
 
     def named(self, cell: Cell) -> dict[str, Tensor]:
         """The parameters of the program by name."""
         if self._places:
             return {
-                name: place[last] for name, (place, last) in zip(self._outer_parameters, self._places, strict=True)
+                name: module.__dict__[table][last]  # which this thread may see otherwise: `cells.shown`
+                for name, (module, table, last) in zip(self._outer_parameters, self._places, strict=True)
             }
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())
         return self.traced.named(own)
@@ -112,11 +113,11 @@ def first_parameter(module: nn.Module) -> Tensor | None:
     return next((p for p in found if p is not None), None)
 
 
-def _place_of(cell: nn.Module, name: str) -> tuple[dict[str, Any], str]:
-    """The dictionary that holds the parameter or buffer of that name, and its key there."""
+def _place_of(cell: nn.Module, name: str) -> tuple[nn.Module, str, str]:
+    """The module and its table that hold the parameter or buffer of that name, and its key there."""
     path, _, last = name.rpartition(".")
     module = cell.get_submodule(path)
-    return module._parameters if last in module._parameters else module._buffers, last
+    return module, "_parameters" if last in module._parameters else "_buffers", last
 
 
 class _Memory:

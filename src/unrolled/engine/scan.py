@@ -38,9 +38,11 @@ class Given:
     def direction(self) -> int:
         return -1 if self.reverse else 1
 
-    def contiguous(self) -> Given:
+    def plain(self) -> Given:
+        """The same, as arrays in memory."""
+
         def each(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-            return tensors if all(t.is_contiguous() for t in tensors) else [t.contiguous() for t in tensors]
+            return tensors if all(map(fresh.is_plain, tensors)) else [fresh.plain(t) for t in tensors]
 
         return Given(
             each(self.sequences),
@@ -60,7 +62,7 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     was computed, padding included.
     """
     program = compiled(text)
-    given = given.contiguous()
+    given = given.plain()
     T, N = given.shape
     plan = program.saving if save else program.plain
     like = given.sequences[0]
@@ -140,7 +142,7 @@ def backward(
     parameter has none, an empty tensor stands. ``record`` gets the gradient of every state at every step.
     """
     program = compiled(text)
-    given = given.contiguous()
+    given = given.plain()
     return _Backward(program, given, results, upstream, needs, record).run()
 
 
@@ -206,7 +208,7 @@ class _Backward:
                 now = carry[self.first % 2 if self.record is None else self.first]
                 now.zero_() if d is None else now.copy_(d)
                 continue
-            d = b.like.new_zeros(N, s.width) if d is None else d.contiguous()
+            d = b.like.new_zeros(N, s.width) if d is None else fresh.plain(d)
             carry.zero_()
             self.d_initial.append(torch.where(empty, d, 0.0))
             self.d_reset.append(torch.zeros_like(d))
@@ -342,8 +344,8 @@ def _by_steps(dy: Tensor | None, like: Tensor, shape: tuple[int, int]) -> tuple[
     if dy is None:
         return like.new_zeros(shape), True
     if dy.stride(0) == 0:
-        return dy[0].contiguous(), True
-    return dy.contiguous(), False
+        return fresh.plain(dy[0]), True
+    return fresh.plain(dy), False
 
 
 def _block_steps(T: int, N: int, row_bytes: int) -> int:

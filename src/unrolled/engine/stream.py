@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hoist import projections
-from unrolled.engine import native, team
+from unrolled.engine import fresh, native, team
 from unrolled.engine.binding import Binding
 from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.prepared import Prepared, prepared
@@ -51,7 +51,7 @@ class Stream:
         bias: Tensor | None,
         choice: Choice,
     ) -> None:
-        like = inputs = inputs.detach().contiguous()
+        like = inputs = fresh.plain(inputs.detach())
         size = weight.numel() + sum(p.numel() for cell in cells for p in cell.parameters())
         threads = team.chosen(
             torch.get_num_threads(), (2.0 * size, 0.0), 2 * len(cells) + 1, _AT_ONCE, N=1, by_rows=False
@@ -63,8 +63,8 @@ class Stream:
         for cell, state in zip(cells, states, strict=True):
             below = self._add(cell, state, inputs, below)
         assert below is not None
-        weight = weight.detach().contiguous()
-        bias = None if bias is None else bias.detach().contiguous()
+        weight = fresh.plain(weight.detach())
+        bias = None if bias is None else fresh.plain(bias.detach())
         self._alive += [weight, bias]
         address = 0 if bias is None else bias.data_ptr()
         self._native.set_head(weight.data_ptr(), address, below.data_ptr(), *weight.shape)

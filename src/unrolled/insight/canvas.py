@@ -69,10 +69,10 @@ def as_svg(figure: Any, label: str) -> str:
     """
     import matplotlib
 
-    kept = io.StringIO()
+    file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _quietly():
-        figure.savefig(kept, format="svg", transparent=True, dpi=150, metadata={"Date": None})
-    svg = kept.getvalue()
+        figure.savefig(file, format="svg", transparent=True, dpi=150, metadata={"Date": None})
+    svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     for k, colour in enumerate(COLOURS):
         svg = svg.replace(colour, f"var(--c{k})")
@@ -87,10 +87,10 @@ def as_svg(figure: Any, label: str) -> str:
 
 def as_png(figure: Any) -> bytes:
     """A figure as a PNG file on white."""
-    kept = io.BytesIO()
+    file = io.BytesIO()
     with _quietly():
-        figure.savefig(kept, format="png", dpi=180, facecolor="white")
-    return kept.getvalue()
+        figure.savefig(file, format="png", dpi=180, facecolor="white")
+    return file.getvalue()
 
 
 _SAYS = "Glyph .* missing|Matplotlib currently does not support|constrained_layout not applied"

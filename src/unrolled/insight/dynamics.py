@@ -66,43 +66,43 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     Raises:
         ValueError: it has two directions, so that no step leads from all states to the next.
     """
-    made = opened(who, model, x, state)
-    count = len(made.layers)
+    parts = opened(who, model, x, state)
+    count = len(parts.layers)
     if layer is not None and not (type(layer) is int and 1 <= layer <= count):
         raise ValueError(f"{who}: layer must be an integer from 1 to {count}, got {layer!r}")
     taken = range(count) if layer is None else [layer - 1]
-    chosen = [made.layers[k] for k in taken]
-    below = made.layers[: taken[0]]
+    chosen = [parts.layers[k] for k in taken]
+    below = parts.layers[: taken[0]]
     if not all(isinstance(one, Recurrent) for one in [*chosen, *below]) or len({c.reverse for c in chosen}) > 1:
         raise ValueError(
             f"{who}: layers that run in both directions have no step from one state to the next; pass a single "
             "direction, such as bidirectional.forward_layer"
         )
     layers = list(directions(chosen).values())
-    given = inputs_of(made, taken[0])
-    given = given.flip(0) if layers[0].reverse else given
-    N = given.shape[1]
+    inputs = inputs_of(parts, taken[0])
+    inputs = inputs.flip(0) if layers[0].reverse else inputs
+    N = inputs.shape[1]
     first: list[Tensor] = []
     names: dict[str, int] = {}
     for k, one in zip(taken, layers, strict=True):
-        before = made.state_of(k)
-        for name, s in zip(one.cell.state, one.initial_state(N, given) if before is None else before, strict=True):
+        before = parts.states[k]
+        for name, s in zip(one.cell.state, one.initial_state(N, inputs) if before is None else before, strict=True):
             first.append(s.detach().reshape(N, -1))
             names[f"{k + 1}.{name}"] = first[-1].shape[1]
     states = [torch.cat(first, dim=1)]
     with torch.no_grad():
-        for x_t in given:
+        for x_t in inputs:
             states.append(_step(layers, x_t, states[-1]))
     whole = torch.stack(states)
     if not bool(torch.isfinite(whole).all()):
         t = int((~torch.isfinite(whole)).flatten(1).any(1).nonzero()[0])
-        raise ValueError(f"{who}: the states are infinite or NaN after step {t} of {len(given)}")
-    return Dynamics(layers, names, given.detach(), whole)
+        raise ValueError(f"{who}: the states are infinite or NaN after step {t} of {len(inputs)}")
+    return Dynamics(layers, names, inputs.detach(), whole)
 
 
 def _step(layers: list[Recurrent], x: Tensor, s: Tensor) -> Tensor:
     R = len(x)
-    made = []
+    states = []
     for layer in layers:
         cell = layer.cell
         shapes = list(cell.state_shapes().values())
@@ -111,9 +111,9 @@ def _step(layers: list[Recurrent], x: Tensor, s: Tensor) -> Tensor:
         s = s[:, ends[-1] :]
         x = cell.prepare(x.unsqueeze(0)).squeeze(0)
         new = cell.checked(cell.step(x, *old, *cell.all_constants((), x)), old)
-        made += [state.reshape(R, -1) for state in new]
+        states += [state.reshape(R, -1) for state in new]
         x = new[0]
-    return torch.cat(made, dim=1)
+    return torch.cat(states, dim=1)
 
 
 def _pulled(layers: list[Recurrent], x: Tensor, s: Tensor, rows: Tensor) -> Tensor:
@@ -123,5 +123,5 @@ def _pulled(layers: list[Recurrent], x: Tensor, s: Tensor, rows: Tensor) -> Tens
         new = _step(layers, x, s)
         if not new.requires_grad:
             return torch.zeros_like(s)
-        (found,) = torch.autograd.grad(new, s, rows, allow_unused=True)
-    return torch.zeros_like(s) if found is None else found
+        (pulled,) = torch.autograd.grad(new, s, rows, allow_unused=True)
+    return torch.zeros_like(s) if pulled is None else pulled

@@ -71,33 +71,33 @@ def losses(model: Model, numbers: np.ndarray, top: int = 5, contexts: tuple[int,
         raise ValueError(f"losses: expected at least two symbols, got {len(numbers)}: the first one is not predicted")
     device = device_of(model)
     stream = torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)
-    made: list[Tensor] = []
+    parts: list[Tensor] = []
     best: list[Tensor] = []
     likely: list[Tensor] = []
     with evaluating(model):
         h, _ = model.unroll(model.encoder(stream[:-1, None]))
         for hidden, target in _parts(model, h[:, 0], stream[1:]):
             logs = F.log_softmax(model.read(hidden).double(), dim=1)
-            made.append(-logs.gather(1, target[:, None])[:, 0])
+            parts.append(-logs.gather(1, target[:, None])[:, 0])
             p, which = logs.topk(min(top, logs.shape[1]), dim=1)
             best.append(which)
             likely.append(p.exp())
-        loss = torch.cat(made)
+        loss = torch.cat(parts)
         short = {k: _short(model, stream, k, loss) for k in contexts}
     return Losses(loss.cpu().numpy(), torch.cat(best).cpu().numpy(), torch.cat(likely).cpu().numpy(), short)
 
 
 def _short(model: Model, stream: Tensor, k: int, loss: Tensor) -> np.ndarray:
     """The loss of each symbol from the k before it; the first k have no longer past anyway."""
-    made = [loss[:k]]
+    parts = [loss[:k]]
     if len(stream) - 1 > k:
         windows = stream.unfold(0, k + 1, 1)[1:].T  # (k + 1, T - 1 - k)
         for part in windows.split(_ROWS, dim=1):
             h, _ = model.unroll(model.encoder(part[:-1].contiguous()))
             for hidden, target in _parts(model, h[-1], part[-1]):
                 logs = F.log_softmax(model.read(hidden).double(), dim=1)
-                made.append(-logs.gather(1, target[:, None])[:, 0])
-    return torch.cat(made).cpu().numpy()
+                parts.append(-logs.gather(1, target[:, None])[:, 0])
+    return torch.cat(parts).cpu().numpy()
 
 
 def _parts(model: Model, h: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -106,9 +106,9 @@ def _parts(model: Model, h: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, T
     return zip(h.split(rows), targets.split(rows), strict=True)
 
 
-def needs_memory(found: Losses, context: int, gain: float = 0.5) -> np.ndarray:
+def needs_memory(measured: Losses, context: int, gain: float = 0.5) -> np.ndarray:
     """Where the past before the last ``context`` symbols made the loss smaller by at least ``gain`` nats (T-1,)."""
-    return found.short[context] - found.loss >= gain
+    return measured.short[context] - measured.loss >= gain
 
 
 def by_cause(loss: np.ndarray, causes: Mapping[str, np.ndarray], likely: float = 0.5) -> list[Cause]:

@@ -13,6 +13,7 @@ from unrolled.insight.errors import Cause, Losses, by_cause, losses, needs_memor
 from unrolled.insight.exponents import Lyapunov, lyapunov
 from unrolled.insight.gates import Named, gates, state_names
 from unrolled.insight.gradient import Advise, GradientThroughTime, gradient_through_time
+from unrolled.insight.names import layer_of, own_name
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.models.device import device_of
@@ -41,7 +42,6 @@ Causes = Callable[[np.ndarray | None], Mapping[str, np.ndarray]]
 class Trace:
     """One unit over the text: ``follows`` says what it is known to follow."""
 
-    layer: int
     name: str
     unit: int
     values: np.ndarray
@@ -57,7 +57,7 @@ class Findings:
         names: the symbol of each number that the model may expect; the empty one is the unknown.
         unknown: which of them the model does not know (T,).
         saturation: of every gate and state.
-        means: the mean over the units of each gate at each step (T,), by layer and name.
+        means: the mean over the units of each gate at each step (T,), by name.
         followers: the best units for each feature, best first; those that chance explains, too.
         traces: units over the text.
         gradient: of the loss of one step, the text cut into sequences that end with it; None for too short a text.
@@ -69,7 +69,7 @@ class Findings:
     names: Sequence[str]
     unknown: np.ndarray
     saturation: list[Saturation] = field(default_factory=list)
-    means: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    means: dict[str, np.ndarray] = field(default_factory=dict)
     followers: list[Unit] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
     gradient: GradientThroughTime | None = None
@@ -118,7 +118,7 @@ def examine(
     >>> model = unrolled.Model(unrolled.OneHot(4), stack, unrolled.Softmax(8, 4))
     >>> found = examine(model, np.arange(40) % 4, "abcd" * 10, "abcd", np.zeros(40, dtype=bool), {})
     >>> [s.name for s in found.gates], found.losses.loss.shape
-    (['r', 'z'], (39,))
+    (['1.r', '1.z'], (39,))
     """
     T = len(numbers)
     notes: list[str] = []
@@ -128,7 +128,7 @@ def examine(
         return Findings(list(symbols), names, unknown, notes=notes)
     named = _named(model, numbers, notes)
     states = [key for key in state_names(model) if key in named]
-    kept = saturation(named, states)
+    saturated = saturation(named, states)
     followers = _followers(named, states, features, notes)
     lost = losses(model, numbers, contexts=CONTEXTS)
     divided: list[Cause] = []
@@ -141,8 +141,8 @@ def examine(
         symbols=list(symbols),
         names=names,
         unknown=unknown,
-        saturation=kept,
-        means={(s.layer, s.name): named[s.layer, s.name][:, 0].mean(axis=1) for s in kept if s.kind == "gate"},
+        saturation=saturated,
+        means={s.name: named[s.name][:, 0].mean(axis=1) for s in saturated if s.kind == "gate"},
         followers=followers,
         traces=_traces(named, states, _following(followers)),
         gradient=gradient.advised(advise) if gradient is not None and advise is not None else gradient,
@@ -162,8 +162,9 @@ def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
         notes.append(f"Gates and states could not be read: {type(error).__name__}: {error}")
         return {}
     finite = {key: values for key, values in named.items() if np.isfinite(values).all()}
-    for layer, name in sorted(named.keys() - finite.keys()):
-        notes.append(f"{name} of layer {layer + 1} is left out: it is not finite everywhere on this text.")
+    for name in (name for name in named if name not in finite):
+        where = f"{own_name(name)} of layer {layer_of(name)}"
+        notes.append(f"{where} is left out: it is not finite everywhere on this text.")
     return finite
 
 
@@ -195,41 +196,36 @@ def _exponent(model: Model, numbers: np.ndarray, notes: list[str]) -> Lyapunov |
         return None
 
 
-def _followers(
-    named: Named, states: list[tuple[int, str]], features: Mapping[str, np.ndarray], notes: list[str]
-) -> list[Unit]:
+def _followers(named: Named, states: list[str], features: Mapping[str, np.ndarray], notes: list[str]) -> list[Unit]:
     looked_at = {key: named[key] for key in states}
     if not looked_at or not features:
         return []
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            found = units(looked_at, features, each=3)
+            followers = units(looked_at, features, each=3)
     except ValueError as error:
         notes.append(f"Units could not be compared with the text: {error}.")
         return []
-    notes += [f"{one.message}." for one in said]
-    return found
+    notes += [f"{one.message}." for one in warned]
+    return followers
 
 
 def _following(units: list[Unit]) -> list[Unit]:
     return [u for u in units if u.p <= BY_CHANCE and u.correlation**2 >= EXPLAINED]
 
 
-def _traces(named: Named, states: list[tuple[int, str]], following: list[Unit]) -> list[Trace]:
+def _traces(named: Named, states: list[str], following: list[Unit]) -> list[Trace]:
     """The units that follow something, then those that move most, as many as there is room for."""
     if not states:
         return []
     T = len(named[states[0]])
     room = max(1, TRACED // T)
-    keys: dict[tuple[int, str, int], str] = {}
+    keys: dict[tuple[str, int], str] = {}
     for u in following:
-        keys.setdefault((u.layer, u.name, u.unit), f"{u.feature}, r = {u.correlation:+.2f}")
-    moves = sorted(
-        ((float(s), layer, name, k) for layer, name in states for k, s in enumerate(named[layer, name][:, 0].std(0))),
-        reverse=True,
-    )
-    for _, layer, name, k in moves[:room]:
-        keys.setdefault((layer, name, k), "")
+        keys.setdefault((u.name, u.unit), f"{u.feature}, r = {u.correlation:+.2f}")
+    moves = [(float(s), name, k) for name in states for k, s in enumerate(named[name][:, 0].std(0))]
+    for _, name, k in sorted(moves, key=lambda move: -move[0])[:room]:
+        keys.setdefault((name, k), "")
     chosen = list(keys.items())[:room]
-    return [Trace(layer, name, k, named[layer, name][:, 0, k], told) for (layer, name, k), told in chosen]
+    return [Trace(name, k, named[name][:, 0, k], follows) for (name, k), follows in chosen]

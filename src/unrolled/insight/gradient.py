@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.engine.recording import recording
+from unrolled.insight.names import layer_of
 from unrolled.insight.opening import Opened, inputs_of, opened, plain
 from unrolled.insight.radius import spectral_radius
 from unrolled.insight.verdict import FEWEST, Verdict, decay, verdict
@@ -55,18 +56,18 @@ class GradientThroughTime:
     @property
     def verdict(self) -> Verdict:
         """The verdict on the state in which the gradient lasts longest."""
-        told = {name: v for name, v in self.verdicts.items() if v.kind != "unknown"} or self.verdicts
-        return told[max(told, key=lambda name: (told[name].kind == "exploding", told[name].rate))]
+        known = {name: v for name, v in self.verdicts.items() if v.kind != "unknown"} or self.verdicts
+        return known[max(known, key=lambda name: (known[name].kind == "exploding", known[name].rate))]
 
     def advised(self, advise: Advise) -> GradientThroughTime:
         """The same with other advice: ``advise`` is given a verdict's kind, whether gates keep the state, and K."""
-        gated = {name.rpartition(".")[0] for name in self.kept}
-        made = {
-            name: replace(v, cure=advise(v.kind, name.rpartition(".")[0] in gated, len(self.lags) - 1))
+        gated = {layer_of(name) for name in self.kept}
+        advised = {
+            name: replace(v, cure=advise(v.kind, layer_of(name) in gated, len(self.lags) - 1))
             for name, v in self.verdicts.items()
             if v.cure
         }
-        return replace(self, verdicts=self.verdicts | made)
+        return replace(self, verdicts=self.verdicts | advised)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as numbers, lists and words; infinite values and NaN are None."""
@@ -130,13 +131,13 @@ def gradient_through_time(
     ((60,), 0.0, 1.0)
     """
     who = "gradient_through_time"
-    made = opened(who, model, x, state)
+    parts = opened(who, model, x, state)
     broken = [name for name, p in model.named_parameters() if bool(torch.isnan(p).any())]
     if broken:
         raise ValueError(f"{who}: {broken[0]} contains NaN: these weights are not usable")
-    if not bool(torch.isfinite(made.x).all()):
+    if not bool(torch.isfinite(parts.x).all()):
         raise ValueError(f"{who}: x contains infinite values or NaN")
-    T = len(made.x)
+    T = len(parts.x)
     if lags is not None and (type(lags) is not int or lags < 1):
         raise ValueError(f"{who}: lags must be an integer of at least 1, got {lags!r}")
     if fit is not None and not (_whole(fit) and len(fit) == 2 and 0 <= fit[0] <= fit[1] - FEWEST + 1):
@@ -144,12 +145,12 @@ def gradient_through_time(
             f"{who}: fit must be the first and last lag of the slope, at least {FEWEST} lags, such as (10, 100), "
             f"got {fit}"
         )
-    ways = directions(made.layers)
-    origins = _origins(who, made, ways, at)
+    ways = directions(parts.layers)
+    origins = _origins(who, parts, ways, at)
     with recording() as recorded, torch.enable_grad():
-        outputs = _outputs(made, origins)
-        value, words = _loss(who, made, outputs, targets, loss, origins, seed)
-        torch.autograd.grad(value, made.x, allow_unused=True)
+        outputs = _outputs(parts, origins)
+        value, words = _loss(who, parts, outputs, targets, loss, origins, seed)
+        torch.autograd.grad(value, parts.x, allow_unused=True)
     longest = max((o if not ways[w].reverse else T - 1 - o) for w, o in origins.items())
     notes = []
     if lags is not None and lags > longest:
@@ -160,16 +161,16 @@ def gradient_through_time(
         for name in layer.cell.state:
             curve = record.norms[name].numpy() if name in record.norms else np.zeros(T)
             norms[f"{way}.{name}"] = _back(curve, origins[way], layer.reverse)[: K + 1]
-    kept, said = _kept(made, origins, K)
+    products, without = _products(parts, origins, K)
     radius = {f"{w}.{gate}": rho for w, layer in ways.items() for gate, rho in spectral_radius(layer.cell).items()}
     fitted = _fitted(fit, K, notes)
     slopes = {name: decay(curve, *fitted) for name, curve in norms.items()}
     verdicts = {
-        name: verdict(name, curve, slopes[name], ways[name.rpartition(".")[0]].cell, kept, radius)
+        name: verdict(name, curve, slopes[name], ways[layer_of(name)].cell, products, radius)
         for name, curve in norms.items()
     }
     return GradientThroughTime(
-        np.arange(K + 1), norms, kept, slopes, radius, verdicts, fitted, words, (*notes, *said)
+        np.arange(K + 1), norms, products, slopes, radius, verdicts, fitted, words, (*notes, *without)
     )
 
 
@@ -191,10 +192,10 @@ def _fitted(fit: tuple[int, int] | None, K: int, notes: list[str]) -> tuple[int,
     return usual
 
 
-def _origins(who: str, made: Opened, ways: dict[str, Recurrent], at: int | None) -> dict[str, int]:
+def _origins(who: str, parts: Opened, ways: dict[str, Recurrent], at: int | None) -> dict[str, int]:
     """The step from which each direction's lags count."""
-    T = len(made.x)
-    if made.model is not None and made.model.graph == "many-to-one":
+    T = len(parts.x)
+    if parts.model is not None and parts.model.graph == "many-to-one":
         if at not in (None, T - 1, -1):
             raise ValueError(f"{who}: a many-to-one model has its loss at the end, got at={at}")
         return {name: 0 if layer.reverse else T - 1 for name, layer in ways.items()}
@@ -206,12 +207,12 @@ def _origins(who: str, made: Opened, ways: dict[str, Recurrent], at: int | None)
     return dict.fromkeys(ways, at % T)
 
 
-def _outputs(made: Opened, origins: dict[str, int]) -> Tensor:
+def _outputs(parts: Opened, origins: dict[str, int]) -> Tensor:
     """What the last layer gives out at the step of the loss (N, width). The first input takes the gradient."""
-    x = made.x.requires_grad_()
-    for k, layer in enumerate(made.layers):
-        x, _ = layer(x, made.state_of(k))
-    last = made.layers[-1]
+    x = parts.x.requires_grad_()
+    for k, layer in enumerate(parts.layers):
+        x, _ = layer(x, parts.states[k])
+    last = parts.layers[-1]
     ends = list(origins.values())
     if isinstance(last, Bidirectional):
         ahead, back = x.split([last.forward_layer.output_size, last.backward_layer.output_size], dim=2)
@@ -221,7 +222,7 @@ def _outputs(made: Opened, origins: dict[str, int]) -> Tensor:
 
 def _loss(
     who: str,
-    made: Opened,
+    parts: Opened,
     h: Tensor,
     targets: Tensor | None,
     loss: Callable[[Tensor], Tensor] | None,
@@ -229,7 +230,7 @@ def _loss(
     seed: int,
 ) -> tuple[Tensor, str]:
     """L, and what it is."""
-    model, N = made.model, len(h)
+    model, N = parts.model, len(h)
     y = h if model is None else model.read(h)
     at = next(iter(origins.values()))
     if loss is not None:
@@ -248,10 +249,10 @@ def _loss(
         )
     targets = targets.detach().cpu()
     targets = targets.double() if targets.is_floating_point() else targets
-    if made.alone:
-        every = model.graph == "many-to-many" and targets.dim() and len(targets) == len(made.x)
+    if parts.alone:
+        every = model.graph == "many-to-many" and targets.dim() and len(targets) == len(parts.x)
         targets = targets.unsqueeze(1 if every else 0)
-    if model.graph == "many-to-many" and targets.shape[:2] == made.x.shape[:2]:
+    if model.graph == "many-to-many" and targets.shape[:2] == parts.x.shape[:2]:
         targets = targets[at]
     if not targets.dim() or len(targets) != N:
         raise ValueError(
@@ -266,25 +267,25 @@ def _back(values: np.ndarray, origin: int, reverse: bool) -> np.ndarray:
     return values[origin:] if reverse else values[: origin + 1][::-1]
 
 
-def _kept(made: Opened, origins: dict[str, int], K: int) -> tuple[Curves, list[str]]:
+def _products(parts: Opened, origins: dict[str, int], K: int) -> tuple[Curves, list[str]]:
     """Products of the gates that keep, by lag; and of which layers there are none."""
-    found: Curves = {}
+    products: Curves = {}
     notes = []
-    for way, layer in directions(made.layers).items():
+    for way, layer in directions(parts.layers).items():
         cell = getattr(layer.cell, "innermost", layer.cell)
         kind = type(cell).__name__
         if cell.keeps is None:
             notes.append(f"layer {way}: {kind} names no gate that keeps its state, so no product of gates is shown")
             continue
         k = int(way.split()[0]) - 1
-        first = made.state_of(k)
-        if isinstance(made.layers[k], Bidirectional) and first is not None:
+        first = parts.states[k]
+        if isinstance(parts.layers[k], Bidirectional) and first is not None:
             first = first[layer.reverse]
-        named = layer.gates(inputs_of(made, k), first)
+        named = layer.gates(inputs_of(parts, k), first)
         if cell.keeps not in named:
             notes.append(f"layer {way}: the equation of {kind} does not contain {cell.keeps!r}")
             continue
         steps = _back(named[cell.keeps].numpy(), origins[way], layer.reverse)[:K]
         product = np.concatenate([np.ones((1, *steps.shape[1:])), np.cumprod(steps, axis=0)])
-        found[f"{way}.{cell.keeps}"] = np.sqrt((product**2).mean(axis=(1, 2)))
-    return found, notes
+        products[f"{way}.{cell.keeps}"] = np.sqrt((product**2).mean(axis=(1, 2)))
+    return products, notes

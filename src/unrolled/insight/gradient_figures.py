@@ -10,18 +10,19 @@ import numpy as np
 from unrolled.drawing import COLOURS, bare, new_figure
 from unrolled.insight.gradient import GradientThroughTime
 from unrolled.insight.jacobian import JacobianSpectrum
+from unrolled.insight.names import layer_of, own_name
 
 STYLES = ("-", "--", "-.", ":")
 """One a state."""
 
 
-def draw_gradient(found: GradientThroughTime, title: str = "", axes: Any = None) -> Any:
+def draw_gradient(gradient: GradientThroughTime, title: str = "", axes: Any = None) -> Any:
     """Norms by lag, on a logarithmic scale, with the products of the gates that keep beside them.
 
     Each layer has a colour, and each state a kind of line; products of gates are dotted.
 
     Arguments:
-        found: from `gradient_through_time`.
+        gradient: from `gradient_through_time`.
         title: above the picture.
         axes: to draw into; None for a figure of its own.
 
@@ -34,18 +35,18 @@ def draw_gradient(found: GradientThroughTime, title: str = "", axes: Any = None)
     ['dL/dh', 'product of z']
     """
     axes = _axes(axes, (6.4, 3.9))
-    ways = list(dict.fromkeys(name.rpartition(".")[0] for name in found.norms))
+    ways = list(dict.fromkeys(layer_of(name) for name in gradient.norms))
     seen: dict[str, int] = {}
-    for name, norms in found.norms.items():
-        way, _, state = name.rpartition(".")
+    for name, norms in gradient.norms.items():
+        way, state = layer_of(name), own_name(name)
         line = seen[way] = seen.get(way, -1) + 1
         label = f"dL/d{state}" + (f", layer {way}" if len(ways) > 1 else "")
         _curve(axes, norms, label, COLOURS[ways.index(way) % len(COLOURS)], STYLES[line % len(STYLES)], 1.6)
-    for name, kept in found.kept.items():
-        way, _, gate = name.rpartition(".")
+    for name, product in gradient.kept.items():
+        way, gate = layer_of(name), own_name(name)
         label = f"product of {gate}" + (f", layer {way}" if len(ways) > 1 else "")
-        _curve(axes, kept, label, COLOURS[ways.index(way) % len(COLOURS)], ":", 1.0)
-    _by_lag(axes, title or f"{found.verdict.kind}: {found.verdict.why}")
+        _curve(axes, product, label, COLOURS[ways.index(way) % len(COLOURS)], ":", 1.0)
+    _by_lag(axes, title or f"{gradient.verdict.kind}: {gradient.verdict.why}")
     axes.set_ylabel("norm, or product")
     axes.legend(fontsize=8, frameon=False)
     return axes.figure
@@ -64,7 +65,7 @@ def draw_lags(
     return axes.figure
 
 
-def draw_spectrum(found: JacobianSpectrum, title: str = "", axes: Any = None) -> Any:
+def draw_spectrum(spectrum: JacobianSpectrum, title: str = "", axes: Any = None) -> Any:
     """Singular values of each step, and the mean growth a step over many: how many directions last.
 
     >>> layer = unrolled.Recurrent(unrolled.GRUCell(2, 3))
@@ -73,11 +74,11 @@ def draw_spectrum(found: JacobianSpectrum, title: str = "", axes: Any = None) ->
     3
     """
     axes = _axes(axes, (6.4, 3.9))
-    number = np.arange(1, found.values.shape[1] + 1)  # of products there may be fewer
-    low, middle, high = np.quantile(found.values, (0.1, 0.5, 0.9), axis=0)
+    number = np.arange(1, spectrum.values.shape[1] + 1)  # of products there may be fewer
+    low, middle, high = np.quantile(spectrum.values, (0.1, 0.5, 0.9), axis=0)
     axes.fill_between(number, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(number, middle, color=COLOURS[0], label="one step (median, and 10 to 90 %)")
-    for k, (steps, logs) in enumerate(found.products.items(), start=1):
+    for k, (steps, logs) in enumerate(spectrum.products.items(), start=1):
         growth = np.exp(logs.mean(axis=0) / steps)
         axes.plot(
             number[: len(growth)], growth, color=COLOURS[k % len(COLOURS)], label=f"over {steps} steps, per step"

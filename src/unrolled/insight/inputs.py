@@ -56,6 +56,23 @@ def recurrent_part(who: str, model: nn.Module) -> Part:
     )
 
 
+def per_layer(who: str, part: Part, state: Any = None) -> tuple[list[Recurrent | Bidirectional], list[Any]]:
+    """The layers of a part, and the state that each is given.
+
+    Raises:
+        ValueError: there are more or fewer states than layers.
+    """
+    if not isinstance(part, Stack):
+        return [part], [state]
+    layers = list(part.layers)
+    if state is None:
+        return layers, [None] * len(layers)
+    if not isinstance(state, tuple | list) or len(state) != len(layers):
+        came = f"{len(state)} entries" if isinstance(state, tuple | list) else f"the type {type(state).__name__}"
+        raise ValueError(f"{who}: state has {came}, expected one entry per layer: {len(layers)}")
+    return layers, list(state)
+
+
 def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tuple[Tensor, Any, bool]:
     """What the recurrent layers are given when the model is given ``x``: as (T, N, D), with the state.
 
@@ -65,7 +82,7 @@ def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tu
     Raises:
         ValueError: the encoder cannot read ``x``, or the layers what comes of it.
     """
-    given = f"x has shape {tuple(x.shape)} and {x.dtype}"
+    came = f"x has shape {tuple(x.shape)} and {x.dtype}"
     part = recurrent_part(who, model)
     weight = next(model.parameters(), None)
     if weight is not None:
@@ -77,10 +94,10 @@ def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tu
                 x = model.encoder(x)
         except (IndexError, RuntimeError, ValueError) as error:
             why = str(error).partition("\n")[0]
-            raise ValueError(f"{who}: {given}, which the model's encoder cannot read: {why}") from error
+            raise ValueError(f"{who}: {came}, which the model's encoder cannot read: {why}") from error
         if model.graph.startswith("one"):
             x = x.unsqueeze(0)
-        given += f", {tuple(x.shape)} after the encoder"
+        came += f", {tuple(x.shape)} after the encoder"
     alone = x.dim() == 2
     if alone:
         x = x.unsqueeze(1)
@@ -90,6 +107,6 @@ def layer_inputs(who: str, model: nn.Module, x: Tensor, state: Any = None) -> tu
     D = (part.layers[0] if isinstance(part, Stack) else part).input_size
     if x.dim() != 3 or not x.shape[0] or not x.shape[1] or x.shape[2] != D or not x.is_floating_point():
         raise ValueError(
-            f"{who}: {given}; expected floats (T, N, D), or (T, D) for one sequence, with T and N at least 1, D = {D}"
+            f"{who}: {came}; expected floats (T, N, D), or (T, D) for one sequence, with T and N at least 1, D = {D}"
         )
     return x, state, alone

@@ -171,12 +171,12 @@ def _by_sweeps(chain: np.ndarray, held: int) -> np.ndarray:
 def _sweep(chain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Triangular R_k, ..., R_1 with M_k ... M_1 = Q R_k ... R_1, and the logarithms of the product's diagonal."""
     q = np.eye(chain.shape[1])
-    made = np.empty_like(chain)
+    triangles = np.empty_like(chain)
     for t, m in enumerate(chain):
-        q, made[t] = np.linalg.qr(m @ q)
+        q, triangles[t] = np.linalg.qr(m @ q)
     with np.errstate(divide="ignore"):
-        logs = np.log(np.abs(np.diagonal(made, axis1=1, axis2=2))).sum(axis=0)
-    return made, logs
+        logs = np.log(np.abs(np.diagonal(triangles, axis1=1, axis2=2))).sum(axis=0)
+    return triangles, logs
 
 
 def _blocks(jacobians: np.ndarray, names: dict[str, int]) -> dict[tuple[str, str], np.ndarray]:

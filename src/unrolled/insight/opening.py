@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.insight.inputs import check_present, layer_inputs, recurrent_part
-from unrolled.layers import Bidirectional, Recurrent, Stack
+from unrolled.insight.inputs import check_present, layer_inputs, per_layer, recurrent_part
+from unrolled.layers import Bidirectional, Recurrent
 from unrolled.layers.directions import directions
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
@@ -26,20 +26,16 @@ class Opened:
     Fields:
         layers: from below.
         x: what the first layer is given (T, N, D).
-        state: one entry a layer, or None.
+        states: before the first step, one entry a layer; None for the initial ones.
         model: the `Model` around them, if there is one.
         alone: whether there is one sequence, which came without its N.
     """
 
     layers: list[Layer]
     x: Tensor
-    state: Sequence[Any] | None
+    states: Sequence[Any]
     model: Model | None
     alone: bool
-
-    def state_of(self, k: int) -> Any:
-        """The state before the first step that layer ``k`` is given."""
-        return None if self.state is None else self.state[k]
 
 
 def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
@@ -61,27 +57,22 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     part = recurrent_part(who, twin)
     x, state, alone = layer_inputs(who, twin, x.cpu(), state)
     x, state = x.double(), map_state(lambda s: s.double(), state)
-    if isinstance(part, Stack):
-        layers = list(part.layers)
-    else:
-        layers, state = [part], None if state is None else (state,)
-    if state is not None and len(state) != len(layers):
-        raise ValueError(f"{who}: state has {len(state)} entries, expected one per layer: {len(layers)}")
+    layers, states = per_layer(who, part, state)
     for layer in directions(layers).values():
         layer.checkpoint = None
         layer.backend = "auto" if layer.backend == "torch" else layer.backend
         if layer.cell.constants and len(layer.cell.all_constants((), x)) != len(layer.cell.constants):
             wanted = ", ".join(layer.cell.constants)
             raise ValueError(f"{who}: {type(layer.cell).__name__} needs {wanted}, which only its model can supply")
-    return Opened(layers, x, state, twin if isinstance(twin, Model) else None, alone)
+    return Opened(layers, x, states, twin if isinstance(twin, Model) else None, alone)
 
 
-def inputs_of(made: Opened, k: int) -> Tensor:
+def inputs_of(parts: Opened, k: int) -> Tensor:
     """What layer ``k`` is given (T, N, D): the outputs of those below."""
-    x = made.x
+    x = parts.x
     with torch.no_grad():
-        for j, layer in enumerate(made.layers[:k]):
-            x, _ = layer(x, made.state_of(j))
+        for j, layer in enumerate(parts.layers[:k]):
+            x, _ = layer(x, parts.states[j])
     return x
 
 

@@ -34,7 +34,7 @@ def page(title: str, body: str) -> str:
     )
 
 
-def visible(given: str) -> str:
+def visible(letters: str) -> str:
     """A text whose every character can be seen, and none gives orders: controls become their code.
 
     New lines, tabs and wide spaces stay.
@@ -42,14 +42,14 @@ def visible(given: str) -> str:
     >>> visible("a\\x07b\\u202ec")
     'a\\\\x07b\\\\u202ec'
     """
-    if given.isprintable():
-        return given
-    return "".join(c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else _code(c) for c in given)
+    if letters.isprintable():
+        return letters
+    return "".join(c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else _code(c) for c in letters)
 
 
-def text(given: object) -> str:
+def text(value: object) -> str:
     """Any text as HTML that shows it."""
-    return escape(visible(str(given)))
+    return escape(visible(str(value)))
 
 
 def picture(svg: str, caption: str) -> str:
@@ -69,10 +69,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], code: Sequence[
     return f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def tiles(given: Sequence[tuple[str, str]]) -> str:
+def tiles(facts: Sequence[tuple[str, str]]) -> str:
     """Large numbers, each with what it is."""
-    made = "".join(f'<div class="tile"><b>{text(n)}</b><span>{text(what)}</span></div>' for n, what in given)
-    return f'<div class="tiles">{made}</div>' if given else ""
+    html = "".join(f'<div class="tile"><b>{text(n)}</b><span>{text(what)}</span></div>' for n, what in facts)
+    return f'<div class="tiles">{html}</div>' if facts else ""
 
 
 def listed(lines: Sequence[str]) -> str:
@@ -98,36 +98,36 @@ def by_unit(symbols: Sequence[str], values: np.ndarray) -> str:
     >>> by_unit(["<", "b"], np.array([-1.0, 1.0]))
     '<pre class="text"><i class="u0">&lt;</i><i class="u8">b</i></pre>'
     """
-    colours, made, start = shades(values), [], 0
+    colours, spans, start = shades(values), [], 0
     for t in range(1, len(symbols) + 1):
         if t == len(symbols) or colours[t] != colours[start]:
-            made.append(f'<i class="u{colours[start]}">{"".join(_letter(s) for s in symbols[start:t])}</i>')
+            spans.append(f'<i class="u{colours[start]}">{"".join(_letter(s) for s in symbols[start:t])}</i>')
             start = t
-    return f'<pre class="text">{"".join(made)}</pre>'
+    return f'<pre class="text">{"".join(spans)}</pre>'
 
 
-def reader(symbols: Sequence[str], unknown: np.ndarray, loss: np.ndarray, told: Sequence[str]) -> str:
+def reader(symbols: Sequence[str], unknown: np.ndarray, loss: np.ndarray, titles: Sequence[str]) -> str:
     """The text, each symbol coloured by its loss in nats, with what is told of it; NaN: no colour.
 
     Shapes:
-        symbols, unknown, loss, told: (T,) each.
+        symbols, unknown, loss, titles: (T,) each.
     """
-    made = []
-    for symbol, odd, nats, title in zip(symbols, unknown, loss, told, strict=True):
+    spans = []
+    for symbol, odd, nats, title in zip(symbols, unknown, loss, titles, strict=True):
         shade = int(min(max(nats, 0) / NATS, _LOSSES - 1)) if np.isfinite(nats) else 0
         mark = " x" if odd else ""
-        made.append(f'<i class="l{shade}{mark}" title="{text(title)}">{_letter(symbol)}</i>')
-    return f'<pre class="text" id="reader">{"".join(made)}</pre>'
+        spans.append(f'<i class="l{shade}{mark}" title="{text(title)}">{_letter(symbol)}</i>')
+    return f'<pre class="text" id="reader">{"".join(spans)}</pre>'
 
 
 def chooser(labels: Sequence[str], traces: Sequence[np.ndarray]) -> str:
     """What the text may be coloured by: the loss, or one of these units. Shown by the script alone."""
     options = "".join(f'<option value="{k}">{text(label)}</option>' for k, label in enumerate(labels))
-    kept = json.dumps(["".join(map(str, shades(v))) for v in traces])
+    values = json.dumps(["".join(map(str, shades(v))) for v in traces])
     return (
         '<div class="tools" id="tools" hidden><label>Colour by <select id="by" autocomplete="off">'
         f'<option value="">loss</option>{options}</select></label></div>'
-        f'<script type="application/json" id="traces">{kept}</script>'
+        f'<script type="application/json" id="traces">{values}</script>'
     )
 
 
@@ -158,9 +158,9 @@ def _code(c: str) -> str:
 
 def _colours() -> str:
     """Backgrounds over the page's own, so that they suit light and dark."""
-    made = [f".l{k}{{background:rgba(var(--loss),{0.62 * k / (_LOSSES - 1):.2f})}}" for k in range(_LOSSES)]
+    rules = [f".l{k}{{background:rgba(var(--loss),{0.62 * k / (_LOSSES - 1):.2f})}}" for k in range(_LOSSES)]
     middle = _SHADES // 2
     for k in range(_SHADES):
         side = "low" if k < middle else "high"
-        made.append(f".u{k}{{background:rgba(var(--{side}),{0.62 * abs(k - middle) / middle:.2f})}}")
-    return "\n".join(made) + "\n"
+        rules.append(f".u{k}{{background:rgba(var(--{side}),{0.62 * abs(k - middle) / middle:.2f})}}")
+    return "\n".join(rules) + "\n"

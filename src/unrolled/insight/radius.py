@@ -31,7 +31,7 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
         raise ValueError(f"spectral_radius: expected a cell, got {type(cell).__name__}; pass the .cell of one layer")
     check_weights("spectral_radius", cell)
     inner = getattr(cell, "innermost", cell)
-    found = {}
+    radii = {}
     for state in inner.state:
         weight = getattr(getattr(inner, state, None), "weight", None)
         if not isinstance(weight, torch.Tensor) or weight.dim() != 2 or weight.shape[0] % weight.shape[1]:
@@ -41,5 +41,5 @@ def spectral_radius(cell: Cell) -> dict[str, float]:
         for k, block in enumerate(blocks):
             name = gates.names[k] if isinstance(gates, Gates) else state + (f"[{k}]" if len(blocks) > 1 else "")
             finite = bool(torch.isfinite(block).all())
-            found[name] = float(torch.linalg.eigvals(block).abs().max()) if finite else float("nan")
-    return found
+            radii[name] = float(torch.linalg.eigvals(block).abs().max()) if finite else float("nan")
+    return radii

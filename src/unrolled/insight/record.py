@@ -109,23 +109,13 @@ def furthest(curves: Mapping[str, Curves], share: float) -> tuple[str, int | Non
     Returns:
         its name, the steps of `reach`, and the curve's length; None without curves.
     """
-    found = []
-    for name, kept in curves.items():
-        curve = kept.norms[-1]
+    reaches = []
+    for name, recorded in curves.items():
+        curve = recorded.norms[-1]
         curve = curve[np.isfinite(curve)]
         if len(curve) and curve.max() > 0:
-            found.append((name, reach(curve, share), len(curve)))
-    return max(found, key=lambda f: f[2] if f[1] is None else f[1], default=None)
-
-
-def state_label(name: str) -> str:
-    """How a person reads a state's name in the history.
-
-    >>> state_label("2.c"), state_label("1 backward.h")
-    ('c, layer 2', 'h, layer 1 backward')
-    """
-    layer, _, state = name.rpartition(".")
-    return f"{state}, layer {layer}"
+            reaches.append((name, reach(curve, share), len(curve)))
+    return max(reaches, key=lambda f: f[2] if f[1] is None else f[1], default=None)
 
 
 def _columns(events: list[Mapping[str, Any]], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -136,22 +126,22 @@ def _columns(events: list[Mapping[str, Any]], names: Sequence[str]) -> dict[str,
 
 
 def _curves(events: list[Mapping[str, Any]], key: str) -> dict[str, Curves]:
-    kept: dict[str, dict[float, list[float]]] = {}
+    by_name: dict[str, dict[float, list[float]]] = {}
     for e in events:
         update, curves = number(e.get("update")), e.get(key)
         if not math.isfinite(update) or not isinstance(curves, Mapping):
             continue
         for name, curve in curves.items():
             if isinstance(curve, list) and curve:
-                kept.setdefault(name, {})[update] = [number(v) for v in curve]
-    found = {}
-    for name, by_update in kept.items():
+                by_name.setdefault(name, {})[update] = [number(v) for v in curve]
+    padded = {}
+    for name, by_update in by_name.items():
         updates = sorted(by_update)
         norms = np.full((len(updates), max(len(by_update[u]) for u in updates)), np.nan)
         for row, u in zip(norms, updates, strict=True):
             row[: len(by_update[u])] = by_update[u]
-        found[name] = Curves(np.array(updates), norms)
-    return found
+        padded[name] = Curves(np.array(updates), norms)
+    return padded
 
 
 def number(value: Any) -> float:
@@ -159,7 +149,7 @@ def number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
-        made = float(value)
+        converted = float(value)
     except OverflowError:
         return math.nan
-    return made if math.isfinite(made) else math.nan
+    return converted if math.isfinite(converted) else math.nan

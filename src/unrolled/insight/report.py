@@ -26,7 +26,7 @@ class Report:
     sentences: list[str]
 
 
-def report(about: About, kept: Record, found: Findings | None) -> Report:
+def report(about: About, history: Record, findings: Findings | None) -> Report:
     """Everything that can be shown of a run; what cannot is left out, and ``about.notes`` say why.
 
     >>> from unrolled.insight.record import record
@@ -35,24 +35,24 @@ def report(about: About, kept: Record, found: Findings | None) -> Report:
     (False, {}, ['no weights'])
     """
     pictures: dict[str, bytes] = {}
-    made = sections.Sections(about.unit, pictures)
+    section = sections.Sections(about.unit, pictures)
     parts = [
-        ("Learning", made.learning(kept)),
-        ("Gradient through time", made.gradients(kept, found)),
-        ("Gates", "" if found is None else made.gates(found)),
-        ("Units", "" if found is None else made.units(found)),
-        ("Errors", "" if found is None else made.errors(found)),
-        ("Samples", made.samples(about.samples)),
-        ("Warnings", made.warnings(kept)),
+        ("Learning", section.learning(history)),
+        ("Gradient through time", section.gradients(history, findings)),
+        ("Gates", "" if findings is None else section.gates(findings)),
+        ("Units", "" if findings is None else section.units(findings)),
+        ("Errors", "" if findings is None else section.errors(findings)),
+        ("Samples", section.samples(about.samples)),
+        ("Warnings", section.warnings(history)),
     ]
     parts = [(name, html) for name, html in parts if html]
-    notes = [*about.notes, *(found.notes if found is not None else [])]
-    sentences = findings_in_words(kept, found, about.unit, about.frequencies)
+    notes = [*about.notes, *(findings.notes if findings is not None else [])]
+    sentences = findings_in_words(history, findings, about.unit, about.frequencies)
     head = [
         f"<header><h1>{text(about.title)}</h1>",
         f'<p class="soft">{text(about.model)}</p>',
         f'<p class="soft">Inspected while reading {text(about.origin)}.</p>' if about.origin else "",
-        tiles(tiles_of(kept, found, about.unit)),
+        tiles(tiles_of(history, findings, about.unit)),
         "".join(f'<p class="note">{text(note)}</p>' for note in notes),
         listed(sentences),
         _nav([name for name, _ in parts]),
@@ -63,7 +63,7 @@ def report(about: About, kept: Record, found: Findings | None) -> Report:
     return Report(
         html=page(f"{about.title} - unrolled", "\n".join([*head, *body, foot])),
         pictures=pictures,
-        numbers=twin(about, kept, found, notes, sentences),
+        numbers=twin(about, history, findings, notes, sentences),
         sentences=sentences,
     )
 

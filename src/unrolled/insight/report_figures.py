@@ -11,7 +11,8 @@ from unrolled.drawing import COLOURS
 from unrolled.insight.canvas import INK, MARKERS, WIDTH, colour_bar, legend, legend_above, new_figure
 from unrolled.insight.errors import Cause
 from unrolled.insight.gradient import GradientThroughTime
-from unrolled.insight.record import Curves, Record, state_label
+from unrolled.insight.names import label_of, layer_of, own_name
+from unrolled.insight.record import Curves, Record
 from unrolled.insight.saturation import NEAR, Saturation
 
 _MOST_PANELS = 6
@@ -19,34 +20,34 @@ _LETTERS, _WORDS = 48, 24
 """Symbols that have room below a picture."""
 
 
-def learning_curves(kept: Record) -> Any:
+def learning_curves(history: Record) -> Any:
     """Training and validation loss over updates; None without reports."""
-    if not len(kept.train["update"]) and not len(kept.validation["update"]):
+    if not len(history.train["update"]) and not len(history.validation["update"]):
         return None
     figure, axes = new_figure(height=4.3)
-    axes.plot(kept.train["update"], kept.train["loss"], color=COLOURS[0], label="training")
-    if len(kept.validation["update"]):
-        updates, loss = kept.validation["update"], kept.validation["loss"]
+    axes.plot(history.train["update"], history.train["loss"], color=COLOURS[0], label="training")
+    if len(history.validation["update"]):
+        updates, loss = history.validation["update"], history.validation["loss"]
         axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
-    _mark(kept.further, axes)
+    _mark(history.further, axes)
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats per symbol)")
     legend(axes)
     return figure
 
 
-def steering(kept: Record) -> Any:
+def steering(history: Record) -> Any:
     """Gradient norm, share of steps clipped, learning rate over updates; None without reports."""
-    updates = kept.train["update"]
+    updates = history.train["update"]
     if not len(updates):
         return None
     figure, panels = new_figure(3, height=4.3, sharex=True)
     rows = (("gradient_norm", "gradient norm", 1), ("clipped", "clipped (%)", 100), ("lr", "learning rate", 1))
     for k, (axes, (key, label, scale)) in enumerate(zip(panels, rows, strict=True)):
-        axes.plot(updates, kept.train[key] * scale, color=COLOURS[k])
-        _mark(kept.further, axes)
+        axes.plot(updates, history.train[key] * scale, color=COLOURS[k])
+        _mark(history.further, axes)
         axes.set_ylabel(label)
-    norms = _positive(kept.train["gradient_norm"])
+    norms = _positive(history.train["gradient_norm"])
     if np.isfinite(norms).any() and np.nanmax(norms) > 10 * np.nanmin(norms):
         panels[0].set_yscale("log")
     else:
@@ -67,7 +68,7 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
         style = {"color": COLOURS[k % len(COLOURS)], "linestyle": ("-", "--", ":")[k // len(COLOURS) % 3]}
         if len(c.norms) > 1:
             axes.plot(_positive(c.norms[0]), alpha=0.35, linewidth=1, **style)
-        axes.plot(_positive(c.norms[-1]), label=state_label(name), **style)
+        axes.plot(_positive(c.norms[-1]), label=label_of(name), **style)
     axes.set_yscale("log")
     axes.set_xlabel("lag k (steps back from the loss)")
     axes.set_ylabel("norm of dL(t) / ds(t-k)")
@@ -75,18 +76,18 @@ def lag_curves(curves: Mapping[str, Curves]) -> Any:
     return figure
 
 
-def felt_curves(found: GradientThroughTime) -> Any:
+def felt_curves(gradient: GradientThroughTime) -> Any:
     """Norms of one loss's gradient by lag in each state, and dotted the products of the gates that keep."""
     figure, axes = new_figure(height=3.5)
-    for k, (name, norms) in enumerate(found.norms.items()):
-        axes.plot(_positive(norms), color=COLOURS[k % len(COLOURS)], label=state_label(name))
-    ways = [name.rpartition(".")[0] for name in found.norms]
-    for name, product in found.kept.items():
-        k = ways.index(name.rpartition(".")[0])
+    for k, (name, norms) in enumerate(gradient.norms.items()):
+        axes.plot(_positive(norms), color=COLOURS[k % len(COLOURS)], label=label_of(name))
+    ways = [layer_of(name) for name in gradient.norms]
+    for name, product in gradient.kept.items():
+        k = ways.index(layer_of(name))
         colour = COLOURS[k % len(COLOURS)]
-        axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {state_label(name)}")
+        axes.plot(_positive(product), ":", color=colour, linewidth=1.2, label=f"product of {label_of(name)}")
     axes.set_yscale("log")
-    drawn = np.concatenate(list(found.norms.values()))
+    drawn = np.concatenate(list(gradient.norms.values()))
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = axes.get_ylim()
     if len(drawn):  # a product of gates that falls faster would press the gradients into a strip
@@ -124,7 +125,7 @@ def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
             vmax=high,
             rasterized=True,
         )
-        axes.set_title(state_label(name), fontsize=9, color=INK)
+        axes.set_title(label_of(name), fontsize=9, color=INK)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel(across, fontsize=9, color=INK)
@@ -133,21 +134,21 @@ def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
     return figure
 
 
-def saturation_scatter(found: Sequence[Saturation]) -> Any:
+def saturation_scatter(saturated: Sequence[Saturation]) -> Any:
     """Each unit of each gate: share of time near 1 against share near 0; None without gates."""
-    gates = [s for s in found if s.kind == "gate"]
+    gates = [s for s in saturated if s.kind == "gate"]
     if not gates:
         return None
-    names = list(dict.fromkeys(s.name for s in gates))
-    layers = sorted({s.layer for s in gates})
+    names = list(dict.fromkeys(own_name(s.name) for s in gates))
+    layers = list(dict.fromkeys(layer_of(s.name) for s in gates))
     columns = min(max(len(names), 2), 3)
     rows = -(-len(names) // columns)
     side = WIDTH / columns
     figure, grid = new_figure(rows, columns, height=side * rows + 0.75, sharex=True, sharey=True, squeeze=False)
     panels = grid.ravel()
     for axes, name in zip(panels, names, strict=False):
-        for s in (s for s in gates if s.name == name):
-            k = layers.index(s.layer)
+        for s in (s for s in gates if own_name(s.name) == name):
+            k = layers.index(layer_of(s.name))
             look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
             axes.scatter(s.high, s.low, s=12, alpha=0.6, linewidths=0, **look)
         axes.plot([0, 1], [1, 0], color=INK, linewidth=0.6, linestyle=":")
@@ -163,12 +164,12 @@ def saturation_scatter(found: Sequence[Saturation]) -> Any:
         Line2D([], [], linestyle="", color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], markersize=5)
         for k in range(len(layers))
     ]
-    labels = [f"layer {layer + 1}" for layer in layers]
+    labels = [f"layer {layer}" for layer in layers]
     figure.legend(handles, labels, loc="outside upper center", frameon=False, ncols=4, labelcolor=INK, fontsize=9)
     return figure
 
 
-def gate_map(means: Mapping[tuple[int, str], np.ndarray], symbols: Sequence[str]) -> Any:
+def gate_map(means: Mapping[str, np.ndarray], symbols: Sequence[str]) -> Any:
     """The mean of each gate (a row) while the first of the symbols (below) are read; None without gates."""
     words = any(len(s) > 1 for s in symbols[:_LETTERS])
     steps = min(len(symbols), _WORDS if words else _LETTERS)
@@ -177,7 +178,7 @@ def gate_map(means: Mapping[tuple[int, str], np.ndarray], symbols: Sequence[str]
     values = np.stack([v[:steps] for v in means.values()])
     figure, axes = new_figure(height=0.24 * len(means) + (1.7 if words else 1.0))
     image = axes.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest", vmin=0, vmax=1)
-    axes.set_yticks(range(len(means)), [f"{name}, layer {layer + 1}" for layer, name in means], parse_math=False)
+    axes.set_yticks(range(len(means)), [label_of(name) for name in means], parse_math=False)
     labels = [s if len(s) == 1 else s.strip()[:10] for s in symbols[:steps]]
     look = {"fontsize": 8, "rotation": 90} if words else {"fontsize": 6, "family": "monospace"}
     axes.set_xticks(range(steps), labels, parse_math=False, **look)

@@ -18,14 +18,13 @@ class Saturation:
     """One gate or state of one layer.
 
     Fields:
-        layer, name: which.
+        name: which, as `gates` has it: ``"1.f"``.
         kind: ``"gate"``, values from 0 to 1; ``"tanh"``, from -1 to 1; ``"unbounded"``, neither.
         low, high: share of time of each unit near the lower and the upper end of that range (width,);
             of an unbounded one, below -0.9 and above 0.9.
         mean: of all its values.
     """
 
-    layer: int
     name: str
     kind: str
     low: np.ndarray
@@ -43,7 +42,7 @@ class Saturation:
         return float(self.high.mean())
 
 
-def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[Saturation]:
+def saturation(named: Named, states: Collection[str] = ()) -> list[Saturation]:
     """Saturation of everything that `gates` read, per unit.
 
     Equation::
@@ -65,22 +64,22 @@ def saturation(named: Named, states: Collection[tuple[int, str]] = ()) -> list[S
         figure 3: fractions of left- and right-saturated time.
 
     >>> shut, open_ = np.full((8, 1, 1), 0.01), np.full((8, 1, 1), 0.97)
-    >>> found, = saturation({(0, "f"): np.concatenate([shut, open_], axis=2)})
-    >>> found.kind, found.low.tolist(), found.high.tolist()
-    ('gate', [1.0, 0.0], [0.0, 1.0])
+    >>> found, = saturation({"1.f": np.concatenate([shut, open_], axis=2)})
+    >>> found.name, found.kind, found.low.tolist(), found.high.tolist()
+    ('1.f', 'gate', [1.0, 0.0], [0.0, 1.0])
     """
     if not isinstance(named, Mapping):
         raise ValueError(f"saturation: expected the arrays from gates(model, x), got {type(named).__name__}")
-    found = []
-    for (layer, name), values in named.items():
+    saturated = []
+    for name, values in named.items():
         if not values.size:
-            raise ValueError(f"saturation: {name} of layer {layer + 1} is empty: its shape is {values.shape}")
-        kind = _kind(values, (layer, name) in states)
+            raise ValueError(f"saturation: {name} is empty: its shape is {values.shape}")
+        kind = _kind(values, name in states)
         flat = values.reshape(-1, values.shape[-1])
         lower = NEAR if kind == "gate" else NEAR - 1
         low, high = (flat < lower).mean(axis=0), (flat > 1 - NEAR).mean(axis=0)
-        found.append(Saturation(layer, name, kind, low, high, float(flat.mean())))
-    return found
+        saturated.append(Saturation(name, kind, low, high, float(flat.mean())))
+    return saturated
 
 
 def _kind(values: np.ndarray, is_state: bool) -> str:

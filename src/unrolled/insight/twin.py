@@ -1,8 +1,7 @@
-"""The numbers of a report, for JSON: no number that is not finite, and every layer counted from 1."""
+"""The numbers of a report, for JSON: none that is not finite."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,49 +11,31 @@ from unrolled.insight.about import About
 from unrolled.insight.errors import Losses
 from unrolled.insight.findings import Findings
 from unrolled.insight.record import Curves, Record, reach
+from unrolled.runs.numbers import finite
 
 
 def twin(
-    about: About, kept: Record, found: Findings | None, notes: Sequence[str], sentences: Sequence[str]
+    about: About, history: Record, findings: Findings | None, notes: Sequence[str], sentences: Sequence[str]
 ) -> dict[str, Any]:
     """All numbers of a report."""
-    made: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "run": about.title,
         "settings": about.settings,
         "unit": about.unit,
         "text": about.origin or None,
         "findings": list(sentences),
         "notes": list(notes),
-        "train": kept.train,
-        "validation": kept.validation,
-        "finished": kept.finished,
-        "warnings": kept.warnings,
-        "gradient_by_position": _curves(kept.by_position),
-        "gradient_by_lag": _curves(kept.by_lag),
+        "train": history.train,
+        "validation": history.validation,
+        "finished": history.finished,
+        "warnings": history.warnings,
+        "gradient_by_position": _curves(history.by_position),
+        "gradient_by_lag": _curves(history.by_lag),
         "samples": [{"update": update, "text": written} for update, written in about.samples],
     }
-    if found is not None:
-        made |= _found(found, about.frequencies)
-    return finite(made)
-
-
-def finite(value: Any) -> Any:
-    """The same for JSON: arrays as lists, and null for what is infinite or no number.
-
-    >>> finite({"a": np.array([1.0, np.nan]), "b": (True, np.int64(2), float("inf"))})
-    {'a': [1.0, None], 'b': [True, 2, None]}
-    """
-    if isinstance(value, Mapping):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return finite(value.tolist())
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+    if findings is not None:
+        numbers |= _of_findings(findings, about.frequencies)
+    return finite(numbers)
 
 
 def _curves(curves: Mapping[str, Curves]) -> dict[str, Any]:
@@ -68,13 +49,12 @@ def _curves(curves: Mapping[str, Curves]) -> dict[str, Any]:
     }
 
 
-def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
+def _of_findings(findings: Findings, frequencies: float | None) -> dict[str, Any]:
     return {
-        "symbols": found.symbols,
-        "unknown": np.flatnonzero(found.unknown),
+        "symbols": findings.symbols,
+        "unknown": np.flatnonzero(findings.unknown),
         "saturation": [
             {
-                "layer": s.layer + 1,
                 "name": s.name,
                 "kind": s.kind,
                 "low_share": s.low_share,
@@ -83,12 +63,11 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
                 "low": _rounded(s.low),
                 "high": _rounded(s.high),
             }
-            for s in found.saturation
+            for s in findings.saturation
         ],
         "units": [
             {
                 "feature": u.feature,
-                "layer": u.layer + 1,
                 "name": u.name,
                 "unit": u.unit,
                 "correlation": u.correlation,
@@ -96,26 +75,26 @@ def _found(found: Findings, frequencies: float | None) -> dict[str, Any]:
                 "n": u.n,
                 "p": u.p,
             }
-            for u in found.followers
+            for u in findings.followers
         ],
         "traces": [
-            {"layer": t.layer + 1, "name": t.name, "unit": t.unit, "follows": t.follows, "values": _rounded(t.values)}
-            for t in found.traces
+            {"name": t.name, "unit": t.unit, "follows": t.follows, "values": _rounded(t.values)}
+            for t in findings.traces
         ],
-        "gradient_through_time": None if found.gradient is None else found.gradient.as_json(),
-        "lyapunov": None if found.exponent is None else found.exponent.as_json(),
-        "errors": None if found.losses is None else _losses(found, found.losses, frequencies),
+        "gradient_through_time": None if findings.gradient is None else findings.gradient.as_json(),
+        "lyapunov": None if findings.exponent is None else findings.exponent.as_json(),
+        "errors": None if findings.losses is None else _losses(findings, findings.losses, frequencies),
     }
 
 
-def _losses(found: Findings, lost: Losses, frequencies: float | None) -> dict[str, Any]:
+def _losses(findings: Findings, lost: Losses, frequencies: float | None) -> dict[str, Any]:
     return {
         "mean": lost.loss.mean(),
         "frequencies": frequencies,
         "mean_by_context": {str(k): v.mean() for k, v in lost.short.items()},
-        "causes": [{"name": c.name, "count": c.count, "nats": c.nats, "share": c.share} for c in found.causes],
+        "causes": [{"name": c.name, "count": c.count, "nats": c.nats, "share": c.share} for c in findings.causes],
         "loss": _rounded(lost.loss),
-        "candidates": [[found.names[k] for k in row] for row in lost.candidates],
+        "candidates": [[findings.names[k] for k in row] for row in lost.candidates],
         "probabilities": _rounded(lost.probabilities),
     }
 

@@ -20,7 +20,7 @@ class Unit:
 
     Fields:
         feature: its name.
-        layer, name, unit: which number of which state.
+        name, unit: which number, from 0, of which state, ``"1.h"``.
         correlation: Pearson's, on the half of the steps that was not used to pick the unit.
         picked: the same on the half that it was picked on.
         n: steps in the held-out half.
@@ -28,7 +28,6 @@ class Unit:
     """
 
     feature: str
-    layer: int
     name: str
     unit: int
     correlation: float
@@ -51,7 +50,7 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
         each array of ``named`` (T, N, width), or (T, width) of one sequence; each feature (T,) or (T, N).
 
     Arguments:
-        named: arrays by (layer, name), from `gates`; often the states alone.
+        named: arrays by name, from `gates`; often the states alone.
         features: what to look for, as numbers or bools. One that is constant in either half is left out, and so
             is, with a warning, one that is infinite or not a number somewhere; units likewise.
         each: units for each feature.
@@ -64,9 +63,9 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
 
     >>> t = np.arange(200.0)
     >>> states = np.stack([np.sin(t / 9), np.cos(t)], axis=1)[:, None, :]
-    >>> best, = units({(0, "h"): states}, {"slow": np.sin(t / 9) > 0})
-    >>> best.unit, best.correlation > 0.8
-    (0, True)
+    >>> best, = units({"1.h": states}, {"slow": np.sin(t / 9) > 0})
+    >>> best.name, best.unit, best.correlation > 0.8
+    ('1.h', 0, True)
     """
     if not named:
         return []
@@ -76,10 +75,10 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
         raise ValueError(f"units: {T} steps, expected at least 20: one half selects units, the other tests them")
     if not N:
         raise ValueError("units: the arrays contain no sequences (N = 0)")
-    for (layer, name), v in named.items():
+    for name, v in named.items():
         if v.shape[:2] != (T, N):
-            raise ValueError(f"units: {name} of layer {layer + 1} has (T, N) = {v.shape[:2]}, others {(T, N)}")
-    owners = [(layer, name, k) for (layer, name), v in named.items() for k in range(v.shape[2])]
+            raise ValueError(f"units: {name} has (T, N) = {v.shape[:2]}, others {(T, N)}")
+    owners = [(name, k) for name, v in named.items() for k in range(v.shape[2])]
     values = np.concatenate([v.astype(np.float64) for v in named.values()], axis=2)
     odd = ~np.isfinite(values).all(axis=(0, 1))
     if odd.any():
@@ -88,8 +87,8 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
     half = T // 2
     picking, telling = _standard(values[:half]), _standard(values[half:])
     chosen, pairs = [], []
-    for label, given in features.items():
-        feature = _checked(label, given, T, N)
+    for label, per_step in features.items():
+        feature = _checked(label, per_step, T, N)
         if not np.isfinite(feature).all():
             _left_out(f"feature {label!r}")
             continue
@@ -101,16 +100,16 @@ def units(named: Named, features: Mapping[str, np.ndarray], each: int = 1) -> li
             if not first[k]:  # the unit does not move, or only where the feature does not
                 break
             r = float((telling[:, :, k] * held).sum())
-            layer, name, unit = owners[k]
-            chosen.append(Unit(label, layer, name, unit, r, float(first[k]), (T - half) * N, p=1.0))
+            name, unit = owners[k]
+            chosen.append(Unit(label, name, unit, r, float(first[k]), (T - half) * N, p=1.0))
             pairs.append((telling[:, :, k], held))
-    found = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
-    return sorted(found, key=lambda u: -abs(u.correlation))
+    tested = [replace(unit, p=p) for unit, p in zip(chosen, _chance(pairs), strict=True)]
+    return sorted(tested, key=lambda u: -abs(u.correlation))
 
 
-def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
+def _checked(label: str, values: np.ndarray, T: int, N: int) -> np.ndarray:
     try:
-        feature = np.asarray(given)
+        feature = np.asarray(values)
         if np.iscomplexobj(feature):
             raise TypeError
         feature = feature.astype(np.float64)
@@ -119,7 +118,7 @@ def _checked(label: str, given: np.ndarray, T: int, N: int) -> np.ndarray:
     if feature.ndim == 1:
         feature = np.repeat(feature[:, None], N, axis=1)
     if feature.shape != (T, N):
-        raise ValueError(f"units: feature {label!r} has shape {np.shape(given)}, expected (T,) or (T, N) = {(T, N)}")
+        raise ValueError(f"units: feature {label!r} has shape {np.shape(values)}, expected (T,) or (T, N) = {(T, N)}")
     return feature
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.cells import Cell
+from unrolled.insight.names import layer_of
 
 FACTOR = 10.0
 """Over all the lags shown, a gradient that changes less than this many times is called stable."""
@@ -64,7 +65,7 @@ def verdict(
     curve: np.ndarray,
     slope: float,
     cell: Cell,
-    kept: Mapping[str, np.ndarray],
+    products: Mapping[str, np.ndarray],
     radius: Mapping[str, float],
 ) -> Verdict:
     """The verdict on one state's norms by lag.
@@ -73,10 +74,10 @@ def verdict(
         state: its name.
         curve, slope: norms by lag, and their `decay`.
         cell: whose state it is.
-        kept, radius: see `GradientThroughTime`.
+        products, radius: ``kept`` and ``radius`` of `GradientThroughTime`.
     """
     K = len(curve) - 1
-    way = state.rpartition(".")[0]
+    way = layer_of(state)
     if not np.isfinite(curve).all():
         k = int(np.flatnonzero(~np.isfinite(curve))[0])
         return Verdict(
@@ -88,12 +89,12 @@ def verdict(
     ended = f"; it is zero from lag {alive[-1] + 1} on" if alive[-1] < K else ""
     if math.isnan(slope):
         if ended and alive[-1] < K / 2:
-            return Verdict(state, "vanishing", -math.inf, 0.0, ended[2:], _keep(way, cell, kept))
+            return Verdict(state, "vanishing", -math.inf, 0.0, ended[2:], _keep(way, cell, products))
         return Verdict(state, "unknown", math.nan, math.inf, f"{K + 1} lags are too few to fit a slope")
     steps = math.log(2) / abs(slope) if slope else math.inf
     if slope * K < -math.log(FACTOR) or ended:
         why = f"half-life of {_steps(steps)}{ended}"
-        return Verdict(state, "vanishing", slope, steps, why, _keep(way, cell, kept))
+        return Verdict(state, "vanishing", slope, steps, why, _keep(way, cell, products))
     if slope * K > math.log(FACTOR):
         return Verdict(state, "exploding", slope, steps, f"doubling every {_steps(steps)}", _calm(way, radius))
     times, word = math.exp(abs(slope) * K), "half-life" if slope < 0 else "doubling time"
@@ -108,10 +109,10 @@ def _steps(steps: float) -> str:
     return f"{steps:.1f} steps" if steps < 10 else f"{steps:,.0f} steps"
 
 
-def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
+def _keep(way: str, cell: Cell, products: Mapping[str, np.ndarray]) -> str:
     """What helps against a gradient that vanishes."""
     inner = getattr(cell, "innermost", cell)
-    product = kept.get(f"{way}.{inner.keeps}")
+    product = products.get(f"{way}.{inner.keeps}")
     if product is None or len(product) < 2:
         return (
             "a cell with gates (LSTM, GRU), or recurrent weights that preserve the norm "
@@ -125,7 +126,7 @@ def _keep(way: str, cell: Cell, kept: Mapping[str, np.ndarray]) -> str:
 
 def _calm(way: str, radius: Mapping[str, float]) -> str:
     """What helps against a gradient that grows."""
-    own = {name: rho for name, rho in radius.items() if name.rpartition(".")[0] == way}
+    own = {name: rho for name, rho in radius.items() if layer_of(name) == way}
     largest = max(own.values(), default=math.nan)
     shown = f" (the largest spectral radius is {largest:.2f})" if math.isfinite(largest) and largest > 1 else ""
     return f"clipping the gradient's norm, a smaller learning rate, smaller recurrent weights{shown}"

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from unrolled.insight.findings import REMEMBERED, Findings
-from unrolled.insight.record import Record, furthest, reach, state_label
+from unrolled.insight.names import label_of, layer_of, own_name
+from unrolled.insight.record import Record, furthest, reach
 from unrolled.wording import counted, perplexity, short
 
 
-def findings_in_words(kept: Record, found: Findings | None, unit: str, frequencies: float | None) -> list[str]:
+def findings_in_words(history: Record, findings: Findings | None, unit: str, frequencies: float | None) -> list[str]:
     """What is most worth knowing, one sentence each.
 
     >>> from unrolled.insight.record import record
@@ -20,62 +21,62 @@ def findings_in_words(kept: Record, found: Findings | None, unit: str, frequenci
     In training, the gradient of one loss falls below a tenth
     2 steps back, and below a thousandth 3 steps back (h, layer 1, where it reaches furthest).
     """
-    said = [_loss(found, unit, frequencies), _memory(found, unit), _gradient(kept)]
-    if found is not None:
-        said += [_felt(found), _gates(found), _units(found), _errors(found)]
-    if kept.warnings:
-        times = "once" if len(kept.warnings) == 1 else f"{len(kept.warnings)} times"
-        causes = ", ".join(w["cause"] for w in kept.warnings)
-        said.append(f"Training warned {times}: {causes}.")
-    return [sentence for sentence in said if sentence]
+    sentences = [_loss(findings, unit, frequencies), _memory(findings, unit), _gradient(history)]
+    if findings is not None:
+        sentences += [_felt(findings), _gates(findings), _units(findings), _errors(findings)]
+    if history.warnings:
+        times = "once" if len(history.warnings) == 1 else f"{len(history.warnings)} times"
+        causes = ", ".join(w["cause"] for w in history.warnings)
+        sentences.append(f"Training warned {times}: {causes}.")
+    return [sentence for sentence in sentences if sentence]
 
 
-def tiles_of(kept: Record, found: Findings | None, unit: str) -> list[tuple[str, str]]:
+def tiles_of(history: Record, findings: Findings | None, unit: str) -> list[tuple[str, str]]:
     """The few largest numbers, each with what it is."""
-    made = []
-    if (loss := _mean_loss(found)) is not None and found is not None and found.losses is not None:
-        made.append((f"{loss:.3f}", f"nats per {unit} on this text"))
+    facts = []
+    if (loss := _mean_loss(findings)) is not None and findings is not None and findings.losses is not None:
+        facts.append((f"{loss:.3f}", f"nats per {unit} on this text"))
         if unit == "character":
-            made.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
+            facts.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
         else:
-            made.append((short(perplexity(loss), 1), "perplexity on this text"))
-    if (whole := kept.whole_validation) is not None:
-        made.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))
-    elif len(kept.validation["loss"]) and np.isfinite(kept.validation["loss"]).any():
-        made.append((f"~{np.nanmin(kept.validation['loss']):.3f}", "nats, best estimate of the validation loss"))
-    if len(kept.train["update"]):
-        made.append((f"{kept.train['update'][-1]:,.0f}", "updates"))
-    if (back := furthest(kept.by_lag, 0.01)) is not None:
+            facts.append((short(perplexity(loss), 1), "perplexity on this text"))
+    if (whole := history.whole_validation) is not None:
+        facts.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))
+    elif len(history.validation["loss"]) and np.isfinite(history.validation["loss"]).any():
+        facts.append((f"~{np.nanmin(history.validation['loss']):.3f}", "nats, best estimate of the validation loss"))
+    if len(history.train["update"]):
+        facts.append((f"{history.train['update'][-1]:,.0f}", "updates"))
+    if (back := furthest(history.by_lag, 0.01)) is not None:
         steps = f"> {back[2] - 1}" if back[1] is None else f"{back[1]}"
-        made.append((steps, "steps until a gradient falls below 1%"))
-    if found is not None and found.following:
-        made.append((f"{len({u.feature for u in found.following})}", "readable features that units track"))
-    return made
+        facts.append((steps, "steps until a gradient falls below 1%"))
+    if findings is not None and findings.following:
+        facts.append((f"{len({u.feature for u in findings.following})}", "readable features that units track"))
+    return facts
 
 
-def _mean_loss(found: Findings | None) -> float | None:
-    if found is None or found.losses is None or not np.isfinite(found.losses.loss).all():
+def _mean_loss(findings: Findings | None) -> float | None:
+    if findings is None or findings.losses is None or not np.isfinite(findings.losses.loss).all():
         return None
-    return float(found.losses.loss.mean())
+    return float(findings.losses.loss.mean())
 
 
-def _loss(found: Findings | None, unit: str, frequencies: float | None) -> str:
-    if (loss := _mean_loss(found)) is None or found is None or found.losses is None:
+def _loss(findings: Findings | None, unit: str, frequencies: float | None) -> str:
+    if (loss := _mean_loss(findings)) is None or findings is None or findings.losses is None:
         return ""
     beside = ""
     if frequencies:
         verdict = "better" if loss < frequencies else "worse"
         beside = f", {verdict} than a table of frequencies ({frequencies:.2f})"
-    return f"On these {counted(len(found.symbols), unit + 's')} the loss is {loss:.3f} nats per {unit}{beside}."
+    return f"On these {counted(len(findings.symbols), unit + 's')} the loss is {loss:.3f} nats per {unit}{beside}."
 
 
-def _memory(found: Findings | None, unit: str) -> str:
+def _memory(findings: Findings | None, unit: str) -> str:
     """How much the past before the last few symbols helps."""
-    loss = _mean_loss(found)
-    if loss is None or found is None or found.losses is None or REMEMBERED not in found.losses.short:
+    loss = _mean_loss(findings)
+    if loss is None or findings is None or findings.losses is None or REMEMBERED not in findings.losses.short:
         return ""
-    short = float(found.losses.short[REMEMBERED].mean())
-    if len(found.symbols) <= 2 * REMEMBERED or not math.isfinite(short):
+    short = float(findings.losses.short[REMEMBERED].mean())
+    if len(findings.symbols) <= 2 * REMEMBERED or not math.isfinite(short):
         return ""
     gain = short - loss
     much = f"memory from further back is worth {gain:.3f} nats"
@@ -88,56 +89,56 @@ def _memory(found: Findings | None, unit: str) -> str:
     return f"With only the last {REMEMBERED} {unit}s as context the loss is {short:.3f}: {much}."
 
 
-def _gradient(kept: Record) -> str:
+def _gradient(history: Record) -> str:
     """How far back the gradient of a loss reaches, in the state where it reaches furthest."""
-    found = []
-    for name, kept_curves in kept.by_lag.items():
-        curve = kept_curves.norms[-1]
+    reaches = []
+    for name, recorded in history.by_lag.items():
+        curve = recorded.norms[-1]
         curve = curve[np.isfinite(curve)]
         if len(curve) and curve.max() > 0:
-            found.append((name, reach(curve, 0.1), reach(curve, 0.001), len(curve) - 1))
-    if not found:
+            reaches.append((name, reach(curve, 0.1), reach(curve, 0.001), len(curve) - 1))
+    if not reaches:
         return ""
-    name, near, far, last = max(found, key=lambda f: (f[2] or f[3] + 1, f[1] or f[3] + 1))
-    where = f"({state_label(name)}, where it reaches furthest)"
+    name, near, far, last = max(reaches, key=lambda f: (f[2] or f[3] + 1, f[1] or f[3] + 1))
+    where = f"({label_of(name)}, where it reaches furthest)"
     if near is None:
         return f"In training, the gradient of one loss is still above a tenth of its peak {last} steps back {where}."
-    told = f"In training, the gradient of one loss falls below a tenth of its peak {near} steps back"
+    falls = f"In training, the gradient of one loss falls below a tenth of its peak {near} steps back"
     if far is None:
-        return f"{told}, and is still above a thousandth {last} steps back {where}."
-    return f"{told}, and below a thousandth {far} steps back {where}."
+        return f"{falls}, and is still above a thousandth {last} steps back {where}."
+    return f"{falls}, and below a thousandth {far} steps back {where}."
 
 
-def _felt(found: Findings) -> str:
-    if found.gradient is None:
+def _felt(findings: Findings) -> str:
+    if findings.gradient is None:
         return ""
-    told = found.gradient.verdict
-    return f"On this text the gradient through time is {told.kind}: {told.why} ({state_label(told.state)})."
+    verdict = findings.gradient.verdict
+    return f"On this text the gradient through time is {verdict.kind}: {verdict.why} ({label_of(verdict.state)})."
 
 
-def _gates(found: Findings) -> str:
-    if not found.saturation:
+def _gates(findings: Findings) -> str:
+    if not findings.saturation:
         return ""
-    if not found.gates:
+    if not findings.gates:
         return "The cell has no gates: apart from its states, no value in its equation stays between 0 and 1."
-    most = max(found.gates, key=lambda s: max(s.low_share, s.high_share))
+    most = max(findings.gates, key=lambda s: max(s.low_share, s.high_share))
     share, end = max((most.low_share, "closed"), (most.high_share, "open"))
-    gate = f"{most.name} of layer {most.layer + 1}"
+    gate = f"{own_name(most.name)} of layer {layer_of(most.name)}"
     return f"Gate {gate} saturates most: it is nearly {end} {share:.0%} of the time."
 
 
-def _units(found: Findings) -> str:
-    if not found.following:
+def _units(findings: Findings) -> str:
+    if not findings.following:
         return ""
-    best = found.following[0]
+    best = findings.following[0]
     return (
-        f"Unit {best.name}[{best.unit}] of layer {best.layer + 1} tracks “{best.feature}” "
+        f"Unit {own_name(best.name)}[{best.unit}] of layer {layer_of(best.name)} tracks “{best.feature}” "
         f"(r = {best.correlation:+.2f} on the held-out half of the text)."
     )
 
 
-def _errors(found: Findings) -> str:
-    causes = [c for c in found.causes if c.name not in ("no error", "none of these") and c.count]
+def _errors(findings: Findings) -> str:
+    causes = [c for c in findings.causes if c.name not in ("no error", "none of these") and c.count]
     if not causes:
         return ""
     most = max(causes, key=lambda c: c.share)

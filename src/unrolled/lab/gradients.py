@@ -32,8 +32,8 @@ UNITS, INPUTS, LAGS = 32, 8, 100
 STEPS, STARTS, UPDATES, RATE, LIMIT = 30, 10, 250, 1.0, 0.2
 """Of the networks that are trained: length, number of first weights, updates, learning rate, --clip.
 
-At a rate of 0.2 some networks learn without clipping, and rounding decides which. At 1 none does, whatever the first
-weights and the processor are.
+At a rate of 0.2 some networks learn without clipping, and rounding decides which. At 1, of 20 first weights on each
+of three instruction sets, 1 of 60 networks learnt without clipping, and all 60 with it.
 """
 
 EXPLODING = 1.5

@@ -71,18 +71,19 @@ class Bidirectional(nn.Module):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, tuple]:
         """Both directions over ``x``; the arguments are those of `Recurrent`."""
-        first, second = self._per_direction(state)
+        first, second = self.per_direction(state)
         ahead, first = self.forward_layer(x, first, lengths, resets)
         back, second = self.backward_layer(x, second, lengths, resets)
         return torch.cat([ahead, back], dim=2), (first, second)
 
     def gates(self, x: Tensor, state: Any = None) -> dict[str, Tensor]:
         """The names of both equations at every step, those of the backward cell with ``_back`` behind."""
-        first, second = self._per_direction(state)
+        first, second = self.per_direction(state)
         ahead, back = self.forward_layer.gates(x, first), self.backward_layer.gates(x, second)
         return ahead | {f"{name}_back": value for name, value in back.items()}
 
-    def _per_direction(self, state: Any) -> Sequence[Any]:
+    def per_direction(self, state: Any) -> Sequence[Any]:
+        """The states of each direction, or None for each; ValueError if they are not a pair."""
         if state is None:
             return None, None
         if not isinstance(state, tuple | list) or len(state) != 2 or any(part is None for part in state):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
+from unrolled.cells.shown import shown
 from unrolled.engine import ops, recording
 from unrolled.layers import paths
 from unrolled.layers.modes import in_modes, modes
@@ -68,8 +69,8 @@ class _Call:
 
     def segments(self, T: int) -> list[tuple[int, int]]:
         """First and last + 1 of each segment's steps, in the order of the scan."""
-        made = [(begin, min(begin + self.steps, T)) for begin in range(0, T, self.steps)]
-        return made[::-1] if self.reverse else made
+        segments = [(begin, min(begin + self.steps, T)) for begin in range(0, T, self.steps)]
+        return segments[::-1] if self.reverse else segments
 
     def run(self, begin: int, end: int, x: Tensor, state: State, constants: State) -> State:
         """Steps ``begin`` to ``end``, given their x: the outputs, and the states after them."""
@@ -103,8 +104,8 @@ class _Checkpointed(torch.autograd.Function):
         ctx.numbers = [n.new_empty(len(segments), *n.shape) for n in call.snapshot.numbers()]
         whole = x.new_empty(0)
         for k, (begin, end) in enumerate(segments):
-            for kept, now in zip((*ctx.borders, *ctx.numbers), (*state, *call.snapshot.numbers()), strict=True):
-                kept[k] = now
+            for block, now in zip((*ctx.borders, *ctx.numbers), (*state, *call.snapshot.numbers()), strict=True):
+                block[k] = now
             output, *last = call.run(begin, end, x[begin:end], state, constants)
             if not k:
                 whole = output.new_empty(x.shape[0], *output.shape[1:])
@@ -132,10 +133,10 @@ class _Checkpointed(torch.autograd.Function):
             state = tuple(s[k].detach().requires_grad_(s.is_floating_point()) for s in ctx.borders)
             again = call.snapshot.again([n[k] for n in ctx.numbers], in_place)
             with torch.enable_grad(), recording.paused(), again:
-                made = call.run(begin, end, part, state, constants)
+                results = call.run(begin, end, part, state, constants)
             upstream = (None if d_whole is None else d_whole[begin:end], *d_state)
-            d_part, *rest = _gradients(made, (part, *state, *constants, *learned), upstream)
-            del made
+            d_part, *rest = _gradients(results, (part, *state, *constants, *learned), upstream)
+            del results
             if dx is not None and d_part is not None:
                 dx[begin:end] = d_part
             d_state = tuple(rest[: len(state)])
@@ -162,16 +163,16 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _gradients(
-    made: State, of: Sequence[Tensor], upstream: Sequence[Tensor | None], create_graph: bool = False
+    results: State, of: Sequence[Tensor], upstream: Sequence[Tensor | None], create_graph: bool = False
 ) -> list[Tensor | None]:
     """The gradient with respect to each of ``of``; None where there is none."""
-    chosen = [(m, d) for m, d in zip(made, upstream, strict=True) if d is not None and m.requires_grad]
+    chosen = [(m, d) for m, d in zip(results, upstream, strict=True) if d is not None and m.requires_grad]
     targets = [t for t in of if t.requires_grad]
     if not chosen or not targets:
         return [None] * len(of)
-    outputs, given = zip(*chosen, strict=True)
-    found = iter(torch.autograd.grad(outputs, targets, given, allow_unused=True, create_graph=create_graph))
-    return [next(found) if t.requires_grad else None for t in of]
+    outputs, d_outputs = zip(*chosen, strict=True)
+    gradients = iter(torch.autograd.grad(outputs, targets, d_outputs, allow_unused=True, create_graph=create_graph))
+    return [next(gradients) if t.requires_grad else None for t in of]
 
 
 class _Snapshot:
@@ -183,8 +184,12 @@ class _Snapshot:
 
     def __init__(self, cell: Cell, x: Tensor) -> None:
         self._modes = modes(cell)
-        self._tables = [table for module in self._modes for table in (module._parameters, module._buffers) if table]
-        self._values = [dict(table) for table in self._tables]
+        self._tables = [
+            (module, name, dict(table.items()))
+            for module in self._modes
+            for name, table in (("_parameters", module._parameters), ("_buffers", module._buffers))
+            if table
+        ]
         self._device = x.device
         kind = x.device.type
         self._autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
@@ -196,8 +201,12 @@ class _Snapshot:
 
     @contextmanager
     def again(self, numbers: Sequence[Tensor], in_place: Mapping[Tensor, Tensor]) -> Iterator[None]:
-        """Inside, all is as it was, but with other tensors in place of some; the generators stand at ``numbers``."""
-        before = [dict(table) for table in self._tables]
+        """Inside, this thread sees all as it was, but with other tensors in place of some; the generators stand at
+        ``numbers``."""
+        then = [
+            (module, table, {name: in_place.get(t, t) for name, t in members.items()})  # type: ignore[arg-type]
+            for module, table, members in self._tables
+        ]
         kind, dtype, on = self._autocast
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices), in_modes(self._modes), torch.autocast(kind, dtype, enabled=on):
@@ -205,12 +214,5 @@ class _Snapshot:
                 torch.set_rng_state(numbers[0].clone())  # it reads past views
             for state in numbers[1:]:
                 torch.cuda.set_rng_state(state.clone(), self._device)
-            self._put([{k: in_place.get(t, t) for k, t in values.items()} for values in self._values])  # type: ignore
-            try:
+            with shown(then):
                 yield
-            finally:
-                self._put(before)
-
-    def _put(self, values: list[dict[str, Any]]) -> None:
-        for table, wanted in zip(self._tables, values, strict=True):
-            table.update(wanted)

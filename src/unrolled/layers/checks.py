@@ -70,23 +70,23 @@ def check_resets(name: str, resets: Any, x: Tensor, layout: str = "(T, N)") -> T
     return resets
 
 
-def as_tensor(name: str, label: str, given: Any, device: torch.device) -> Tensor:
+def as_tensor(name: str, label: str, value: Any, device: torch.device) -> Tensor:
     """What was given as a tensor, a numpy array or (nested) lists, as a tensor on ``device``.
 
     Raises:
         ValueError: it is none of these, or on the meta device, which holds no numbers.
     """
-    if isinstance(given, Tensor) and given.is_meta and device.type != "meta":
+    if isinstance(value, Tensor) and value.is_meta and device.type != "meta":
         raise ValueError(f"{name}: {label} is on the meta device, which holds no numbers, but x is on {device}")
-    if isinstance(given, Tensor):
-        return given.to(device)
-    if isinstance(given, np.ndarray):
-        given = np.ascontiguousarray(given).reshape(given.shape)  # it may be turned round, which torch does not take
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, np.ndarray):
+        value = np.ascontiguousarray(value).reshape(value.shape)  # it may be turned round, which torch does not take
     try:
-        return torch.as_tensor(given, device=device)
+        return torch.as_tensor(value, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{name}: {label} must be a tensor, a numpy array or a list of numbers, got {shown(given)}"
+            f"{name}: {label} must be a tensor, a numpy array or a list of numbers, got {shown(value)}"
         ) from error
 
 

@@ -75,19 +75,19 @@ def explain(cell: Cell) -> Explanation:
     check_cell("explain", "cell", cell)
     name = f"{type(cell).__name__}({cell.extra_repr()})"
     drawn = [c.shape[-1] for c in cell.draw_constants(1, torch.empty(1, cell.input_size))]
-    given = [cell.hidden_size] * (len(cell.constants) - len(drawn))
-    made = prepared(cell, (*given, *drawn))
-    path = paths.usual(cell, (*given, *drawn))
-    if not isinstance(made, Prepared):
-        return Explanation(name, path, str(made))
+    passed = [cell.hidden_size] * (len(cell.constants) - len(drawn))
+    ready = prepared(cell, (*passed, *drawn))
+    path = paths.usual(cell, (*passed, *drawn))
+    if not isinstance(ready, Prepared):
+        return Explanation(name, path, str(ready))
     reason = "" if native.available() else f"it was not built ({native.missing})"
-    compiled = Compiled(made.loop)
-    first = projections(made.loop)
-    work = {op.out: _operations(op) for op in made.loop.ops}
-    before = sum(map(_operations, made.hoisted.outer))
+    compiled = Compiled(ready.loop)
+    first = projections(ready.loop)
+    work = {op.out: _operations(op) for op in ready.loop.ops}
+    before = sum(map(_operations, ready.hoisted.outer))
     inside = sum(n for out, n in work.items() if out not in {op.out for op in first})
-    saving, states = compiled.saving, made.loop.of_role("state")
-    shapes = dict(made.traced.program.parameters)
+    saving, states = compiled.saving, ready.loop.of_role("state")
+    shapes = dict(ready.traced.program.parameters)
 
     def text(thing: object) -> str:
         return _readable(str(thing), shapes)
@@ -96,10 +96,10 @@ def explain(cell: Cell) -> Explanation:
         name,
         path,
         reason,
-        verify.what(cell, made.verified),
-        text(made.traced.program),
-        tuple(map(text, (*made.hoisted.outer, *first))),
-        tuple(text(op) for op in made.loop.ops if op.kind == "linear" and op not in made.hoisted.loop.ops),
+        verify.what(cell, ready.verified),
+        text(ready.traced.program),
+        tuple(map(text, (*ready.hoisted.outer, *first))),
+        tuple(text(op) for op in ready.loop.ops if op.kind == "linear" and op not in ready.hoisted.loop.ops),
         text(saving.plan),
         text(compiled.reverse.plan),
         saving.saved_width + sum(s.width for s in states),
@@ -117,8 +117,8 @@ def _operations(op: Op) -> int:
 def _readable(text: str, shapes: dict[str, tuple[int, ...]]) -> str:
     """Parts of parameters as one writes them: ``h.weight[0:128]`` rather than by offset and strides."""
 
-    def part(found: re.Match[str]) -> str:
-        view = View.parse(found.group())
+    def part(match: re.Match[str]) -> str:
+        view = View.parse(match.group())
         shape = shapes.get(view.parameter, ())
         turned = len(view.shape) == 2 and view.strides[0] == 1 and view.strides[1] != 1
         rows, strides = (view.shape[::-1], view.strides[::-1]) if turned else (view.shape, view.strides)
@@ -126,7 +126,7 @@ def _readable(text: str, shapes: dict[str, tuple[int, ...]]) -> str:
         if len(rows) == 1 and len(shape) == 2 and strides == (1,) and rows[0] == wide:
             return f"{view.parameter}[{view.offset // wide}]"
         if len(rows) != len(shape) or strides != ((wide, 1) if len(rows) == 2 else (1,)) or view.offset % wide:
-            return found.group()
+            return match.group()
         first = view.offset // wide
         name = view.parameter if rows == shape else f"{view.parameter}[{first}:{first + rows[0]}]"
         return f"{name}^T" if turned else name

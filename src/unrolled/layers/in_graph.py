@@ -22,18 +22,18 @@ _known: weakref.WeakValueDictionary[str, Prepared] = weakref.WeakValueDictionary
 @torch.compiler.assume_constant_result
 def key(cell: Cell, constants: tuple[int, ...]) -> str:
     """What `run` finds the cell made ready by; empty where the compiler cannot take the cell."""
-    made = prepared(cell, constants)
-    if not isinstance(made, Prepared):
+    ready = prepared(cell, constants)
+    if not isinstance(ready, Prepared):
         return ""
-    _known[str(id(made))] = made
-    return str(id(made))
+    _known[str(id(ready))] = ready
+    return str(id(ready))
 
 
 @torch.compiler.assume_constant_result
 def reads_outside(cell: Cell, constants: tuple[int, ...]) -> bool:
     """Whether the equation reads what torch.compile cannot watch: globals, closures, arrays, hooks."""
-    found = reads(cell, constants)
-    return bool(found.beyond) or any(_written(path) is None for path in found.paths)
+    seen = reads(cell, constants)
+    return bool(seen.beyond) or any(_written(path) is None for path in seen.paths)
 
 
 break_graph = torch.compiler.disable

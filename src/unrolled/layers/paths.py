@@ -72,14 +72,14 @@ def _outside_graphs(
     """As `scan`, where the engine can be called, or torch's kernel."""
     why = ""
     if backend in ("auto", "engine"):
-        made = _ready(cell, x, constants)
-        if isinstance(made, Prepared):
-            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse, made)
-            output, last = made.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
+        ready = _ready(cell, x, constants)
+        if isinstance(ready, Prepared):
+            call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse, ready)
+            output, last = ready.run(cell, call.x, call.state, initial, marks, reverse, call.constants)
             return output, call.last(last)
         if backend == "engine":
-            raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {made}")
-        why = made
+            raise ValueError(f"Recurrent({type(cell).__name__}): the engine cannot run this call: {ready}")
+        why = ready
     # torch.nn's kernels keep no gradients of states, and most of torch's transformations do not know them
     by_steps = backend == "auto" and (recording.active() is not None or transformed())
     if backend != "eager" and not by_steps and _by_torch(cell, x, lengths, resets):
@@ -129,8 +129,8 @@ def _ready(cell: Cell, x: Tensor, constants: State) -> Prepared | str:
     for name, c in zip(cell.constants, constants, strict=False):
         if c.dim() != 2 or c.dtype != x.dtype:
             return f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"
-    made = prepared(cell, tuple(c.shape[1] for c in constants))
-    return made if isinstance(made, Prepared) else str(made)
+    ready = prepared(cell, tuple(c.shape[1] for c in constants))
+    return ready if isinstance(ready, Prepared) else str(ready)
 
 
 def _marked(

@@ -142,14 +142,14 @@ class Recurrent(nn.Module):
         output, state = self(x.unsqueeze(0), state, constants=constants)
         return output[0], state
 
-    def _constants(self, name: str, given: State, x: Tensor) -> State:
+    def _constants(self, name: str, passed: State, x: Tensor) -> State:
         """All constants: those given, and those that the cell draws."""
-        made = self.cell.all_constants(given, x)
-        if len(made) != len(self.cell.constants):
+        constants = self.cell.all_constants(passed, x)
+        if len(constants) != len(self.cell.constants):
             wanted = ", ".join(self.cell.constants) or "none"
-            raise ValueError(f"{name}: got {len(given)} constants, but the cell has: {wanted}")
-        check_constants(name, made, self.cell, x)
-        return made
+            raise ValueError(f"{name}: got {len(passed)} constants, but the cell has: {wanted}")
+        check_constants(name, constants, self.cell, x)
+        return constants
 
     @torch.no_grad()
     def gates(self, x: Tensor, state: State | None = None, constants: State = ()) -> dict[str, Tensor]:

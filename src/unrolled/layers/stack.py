@@ -52,14 +52,14 @@ class Stack(nn.Module):
                 raise ValueError(
                     f"Stack: layer {k} must be a cell, a Recurrent or a Bidirectional, got {kind(layer)}"
                 )
-        made = [Recurrent(layer) if isinstance(layer, Cell) else layer for layer in layers]
-        for k, (lower, upper) in enumerate(zip(made, made[1:], strict=False)):
+        recurrent = [Recurrent(layer) if isinstance(layer, Cell) else layer for layer in layers]
+        for k, (lower, upper) in enumerate(zip(recurrent, recurrent[1:], strict=False)):
             if lower.output_size != upper.input_size:
                 raise ValueError(
                     f"Stack: layer {k} has outputs of width {lower.output_size}, but "
                     f"layer {k + 1} takes inputs of width {upper.input_size}"
                 )
-        self.layers: Any = nn.ModuleList(made)
+        self.layers: Any = nn.ModuleList(recurrent)
         self.dropout = dropout
 
     @property

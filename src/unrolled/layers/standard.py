@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +17,87 @@ from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
 
 
-@dataclass(frozen=True)
-class _Running:
-    """How each layer is run in training: by which backend, with which random numbers, in which memory."""
+def _signature(layer: type[Standard]) -> Signature:
+    """That of `Standard`, with the options of one class by name in place of any."""
+    shared = list(signature(Standard.__init__).parameters.values())[1:-1]
+    first = [p for p in shared if p.kind is not Parameter.KEYWORD_ONLY]
+    own = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=usual, annotation=layer.__annotations__[name])
+        for name, usual in layer._own.items()
+    ]
+    return Signature([*first, *own, *shared[len(first) :]])
 
-    backend: str
-    zoneout: float
-    variational_dropout: float
-    weight_drop: float
-    checkpoint: int | None
 
-    def wrapped(self, cell: Cell) -> Cell:
+class Standard(nn.Module):
+    """What the three share: options, layers and directions, torch.nn's shapes at the border, `Stack` inside.
+
+    Each has ``_own``: the options that it alone has and their defaults, which become its attributes; and ``_cell``.
+    """
+
+    _own: ClassVar[dict[str, Any]] = {}
+    __signature__: ClassVar[Signature | None]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_own" in vars(cls):
+            cls.__signature__ = _signature(cls)
+        elif "__init__" in vars(cls):  # a person's own
+            cls.__signature__ = None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+        zoneout: float = 0.0,
+        variational_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        checkpoint: int | None = None,
+        recurrent_init: str = "orthogonal",
+        **own: Any,
+    ) -> None:
+        super().__init__()
+        for name in own.keys() - self._own.keys():
+            raise TypeError(f"{self._name}.__init__() got an unexpected keyword argument {name!r}")
+        for name, usual in self._own.items():
+            setattr(self, name, own.get(name, usual))
+        self.input_size = whole(self._name, "input_size", input_size)
+        self.hidden_size = whole(self._name, "hidden_size", hidden_size)
+        self.num_layers = whole(self._name, "num_layers", num_layers)
+        self.bias, self.batch_first, self.dropout = bias, batch_first, share(self._name, "dropout", dropout)
+        self.bidirectional = bidirectional
+        self.zoneout, self.variational_dropout, self.weight_drop = zoneout, variational_dropout, weight_drop
+        self.checkpoint = checkpoint
+        layers: list[Recurrent | Bidirectional] = []
+        width = self.input_size
+        for _ in range(self.num_layers):
+            cell, *back = (self._begun(width, recurrent_init, device, dtype) for _ in range(1 + bool(bidirectional)))
+            if back:
+                layers.append(Bidirectional(cell, back[0], backend, checkpoint))
+            else:
+                layers.append(Recurrent(cell, backend=backend, checkpoint=checkpoint))
+            width = layers[-1].output_size
+        self.stack = Stack(layers, dropout=self.dropout)
+
+    def _cell(self, width: int, **where: Any) -> Cell:
+        """A cell for inputs of that width; ``where`` is its device and dtype."""
+        raise NotImplementedError
+
+    def _begun(self, width: int, recurrent_init: str, device: Any, dtype: torch.dtype | None) -> Cell:
+        """A cell with the first weights that were asked for, and with its random numbers in training."""
+        cell = self._cell(width, device=device, dtype=dtype)
+        if recurrent_init != "orthogonal":
+            recurrent_(cell, recurrent_init)
+        if (chrono := getattr(self, "chrono", None)) is not None:
+            chrono_(cell, chrono)
         if self.zoneout:
             cell = Zoneout(cell, self.zoneout)
         if self.variational_dropout:
@@ -36,53 +105,6 @@ class _Running:
         if self.weight_drop:
             cell = WeightDrop(cell, self.weight_drop)
         return cell
-
-    def one_way(self, cell: Cell) -> Recurrent:
-        return Recurrent(self.wrapped(cell), backend=self.backend, checkpoint=self.checkpoint)
-
-    def both_ways(self, ahead: Cell, back: Cell) -> Bidirectional:
-        return Bidirectional(self.wrapped(ahead), self.wrapped(back), self.backend, self.checkpoint)
-
-
-def _begun(cell: Cell, recurrent_init: str, chrono: float | None) -> Cell:
-    """The cell with the first weights that were asked for; orthogonal matrices it has already."""
-    if recurrent_init != "orthogonal":
-        recurrent_(cell, recurrent_init)
-    return cell if chrono is None else chrono_(cell, chrono)
-
-
-class _Standard(nn.Module):
-    """What the three share: layers and directions, torch.nn's shapes at the border, `Stack` inside."""
-
-    def __init__(
-        self,
-        make_cell: Callable[[int], Cell],
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        running: _Running,
-    ) -> None:
-        super().__init__()
-        self.input_size = whole(self._name, "input_size", input_size)
-        self.hidden_size = whole(self._name, "hidden_size", hidden_size)
-        self.num_layers = whole(self._name, "num_layers", num_layers)
-        self.bias, self.batch_first, self.dropout = bias, batch_first, share(self._name, "dropout", dropout)
-        self.bidirectional = bidirectional
-        self.zoneout, self.variational_dropout = running.zoneout, running.variational_dropout
-        self.weight_drop, self.checkpoint = running.weight_drop, running.checkpoint
-        layers: list[Recurrent | Bidirectional] = []
-        width = self.input_size
-        for _ in range(self.num_layers):
-            if bidirectional:
-                layers.append(running.both_ways(make_cell(width), make_cell(width)))
-            else:
-                layers.append(running.one_way(make_cell(width)))
-            width = layers[-1].output_size
-        self.stack = Stack(layers, dropout=self.dropout)
 
     @property
     def _name(self) -> str:
@@ -133,14 +155,14 @@ class _Standard(nn.Module):
     def _nested(self, state: Any, N: int, alone: bool) -> tuple:
         """torch.nn's (L * directions, N, H) tensors as one tuple a layer."""
         names = self._cell_state()
-        given = (state,) if isinstance(state, Tensor) else tuple(state) if isinstance(state, tuple | list) else ()
-        if len(given) != len(names) or not all(isinstance(s, Tensor) for s in given):
+        states = (state,) if isinstance(state, Tensor) else tuple(state) if isinstance(state, tuple | list) else ()
+        if len(states) != len(names) or not all(isinstance(s, Tensor) for s in states):
             wanted = "a tensor, h" if len(names) == 1 else f"a tuple ({', '.join(names)}) of tensors"
             raise ValueError(
                 f"{self._name}: state must be {wanted}, got {shown(state)}. Pass None for a fresh start."
             )
         rows = self.num_layers * (2 if self.bidirectional else 1)
-        for label, s in zip(names, given, strict=True):
+        for label, s in zip(names, states, strict=True):
             expected = (rows, self.hidden_size) if alone else (rows, N, self.hidden_size)
             if not torch.jit.is_tracing() and tuple(s.shape) != expected:
                 raise ValueError(
@@ -149,8 +171,8 @@ class _Standard(nn.Module):
                     "Pass None for a fresh start, or one state per layer and direction."
                 )
         if alone:
-            given = tuple(s.unsqueeze(1) for s in given)
-        flat = [tuple(s[k] for s in given) for k in range(rows)]
+            states = tuple(s.unsqueeze(1) for s in states)
+        flat = [tuple(s[k] for s in states) for k in range(rows)]
         if self.bidirectional:
             return tuple(zip(flat[::2], flat[1::2], strict=True))
         return tuple(flat)
@@ -184,7 +206,7 @@ class _Standard(nn.Module):
         return f"{self._name}({self.extra_repr()})"
 
 
-class Elman(_Standard):
+class Elman(Standard):
     """Elman network of one or more layers, called as ``torch.nn.RNN`` is.
 
     Equation::
@@ -220,38 +242,14 @@ class Elman(_Standard):
     (torch.Size([5, 2, 3]), torch.Size([1, 2, 3]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        nonlinearity: str = "tanh",
-        backend: str = "auto",
-        zoneout: float = 0.0,
-        variational_dropout: float = 0.0,
-        weight_drop: float = 0.0,
-        checkpoint: int | None = None,
-        recurrent_init: str = "orthogonal",
-    ) -> None:
-        def cell(width: int) -> Cell:
-            made = ElmanCell(width, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
-            return _begun(made, recurrent_init, None)
+    nonlinearity: str
+    _own: ClassVar = {"nonlinearity": "tanh"}
 
-        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
-        )
-        self.nonlinearity = nonlinearity
+    def _cell(self, width: int, **where: Any) -> Cell:
+        return ElmanCell(width, self.hidden_size, self.bias, self.nonlinearity, **where)
 
 
-class LSTM(_Standard):
+class LSTM(Standard):
     """Long short-term memory of one or more layers, called as ``torch.nn.LSTM`` is.
 
     Equation::
@@ -275,38 +273,15 @@ class LSTM(_Standard):
     (torch.Size([5, 2, 6]), torch.Size([4, 2, 3]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        forget_bias: float = 1.0,
-        backend: str = "auto",
-        zoneout: float = 0.0,
-        variational_dropout: float = 0.0,
-        weight_drop: float = 0.0,
-        checkpoint: int | None = None,
-        recurrent_init: str = "orthogonal",
-        chrono: float | None = None,
-    ) -> None:
-        def cell(width: int) -> Cell:
-            made = LSTMCell(width, hidden_size, bias, forget_bias, device=device, dtype=dtype)
-            return _begun(made, recurrent_init, chrono)
+    forget_bias: float
+    chrono: float | None
+    _own: ClassVar = {"forget_bias": 1.0, "chrono": None}
 
-        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
-        )
+    def _cell(self, width: int, **where: Any) -> Cell:
+        return LSTMCell(width, self.hidden_size, self.bias, self.forget_bias, **where)
 
 
-class GRU(_Standard):
+class GRU(Standard):
     """Gated recurrent units of one or more layers, called as ``torch.nn.GRU`` is.
 
     Equation::
@@ -330,36 +305,13 @@ class GRU(_Standard):
     (torch.Size([2, 5, 3]), torch.Size([1, 2, 3]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        reset: str = "before",
-        forget_bias: float = 0.0,
-        backend: str = "auto",
-        zoneout: float = 0.0,
-        variational_dropout: float = 0.0,
-        weight_drop: float = 0.0,
-        checkpoint: int | None = None,
-        recurrent_init: str = "orthogonal",
-        chrono: float | None = None,
-    ) -> None:
-        def cell(width: int) -> Cell:
-            made = GRUCell(width, hidden_size, bias, reset, device=device, dtype=dtype)
-            if forget_bias:
-                forget_bias_(made, forget_bias)
-            return _begun(made, recurrent_init, chrono)
+    reset: str
+    forget_bias: float
+    chrono: float | None
+    _own: ClassVar = {"reset": "before", "forget_bias": 0.0, "chrono": None}
 
-        running = _Running(backend, zoneout, variational_dropout, weight_drop, checkpoint)
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, running
-        )
-        self.reset = reset
+    def _cell(self, width: int, **where: Any) -> Cell:
+        cell = GRUCell(width, self.hidden_size, self.bias, self.reset, **where)
+        if self.forget_bias:
+            forget_bias_(cell, self.forget_bias)
+        return cell

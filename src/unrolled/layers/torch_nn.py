@@ -95,8 +95,8 @@ def to_torch(layer: LSTM | GRU | Elman) -> nn.RNNBase:
     if isinstance(layer, Elman):
         module = nn.RNN(layer.input_size, layer.hidden_size, nonlinearity=layer.nonlinearity, **options)
     else:
-        made = nn.LSTM if isinstance(layer, LSTM) else nn.GRU
-        module = made(layer.input_size, layer.hidden_size, **options)
+        torch_class = nn.LSTM if isinstance(layer, LSTM) else nn.GRU
+        module = torch_class(layer.input_size, layer.hidden_size, **options)
     for cell, suffix in _cells(layer):
         _store(cell, module, suffix)
     return module.train(layer.training)

@@ -34,12 +34,12 @@ def stream(model: Model, state: Any, choice: Choice) -> Stream | None:
     return Stream([layer.cell for layer in layers], inputs, list(state), head.weight, head.bias, choice)
 
 
-def symbols(made: Stream, last: int, count: int) -> Iterator[int]:
+def symbols(source: Stream, last: int, count: int) -> Iterator[int]:
     """The next ``count`` symbols after ``last``; the first at once, later ones a few at a time."""
     ready = 1
     while count > 0:
         try:
-            some = made.take(last, min(ready, count))
+            some = source.take(last, min(ready, count))
         except ValueError as error:
             raise RunError(str(error)) from error
         yield from some

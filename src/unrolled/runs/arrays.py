@@ -77,9 +77,9 @@ def _ordered(content: bytes) -> tuple[bytes, memoryview]:
 
 def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
     """The sha256 of the arrays, with their names and shapes, and of a text."""
-    found = hashlib.sha256(text.encode())
+    checksum = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
-        found.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        checksum.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        checksum.update(array.tobytes())
+    return checksum.hexdigest()

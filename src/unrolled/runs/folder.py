@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import tomli_w
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.arrays import Arrays, read_about, read_arrays, write_arrays
 from unrolled.runs.files import append_line, held, sync, write_atomically, write_error
+from unrolled.runs.numbers import finite
 from unrolled.version import __version__
 
 FORMAT = 2
@@ -268,15 +268,6 @@ def is_run(folder: Path) -> bool:
 def _encoded(text: str) -> bytes:
     """UTF-8, and a file name's bytes that are not as they are."""
     return text.encode("utf-8", "surrogateescape")
-
-
-def finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: they become null."""
-    if isinstance(value, Mapping):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_none(value: Any) -> Any:

@@ -71,10 +71,10 @@ def unpack(
         slots.setdefault(int(index), {})[key] = torch.from_numpy(array.copy())
     optimizer.load_state_dict(optimizer.state_dict() | {"state": slots})
     torch.set_rng_state(torch.from_numpy(_one(arrays, "random.torch", where).copy()))
-    kept = _under(arrays, "state.")
-    if not kept:
+    states = _under(arrays, "state.")
+    if not states:
         return None
-    values = iter(range(len(kept)))
+    values = iter(range(len(states)))
     return map_state(
         lambda like: torch.from_numpy(_one(arrays, f"state.{next(values)}", where)).clone().to(like.device),
         fresh_state,

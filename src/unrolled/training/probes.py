@@ -56,28 +56,28 @@ class GradientProbe:
         if not wanted or len(batch.inputs) > LONGEST:
             yield None
             return
-        with recording() as made:
-            yield made
+        with recording() as recorded:
+            yield recorded
 
-    def curves(self, made: Recording) -> Curves:
+    def curves(self, recorded: Recording) -> Curves:
         """What was recorded, with three digits."""
         return {
             f"{layer}.{state}": [float(f"{norm:.3g}") for norm in norms.tolist()]
             for layer, way in self._ways.items()
-            for state, norms in made.of(way.cell).items()
+            for state, norms in recorded.of(way.cell).items()
         }
 
     def by_lag(self, task: Task, batch: Batch, state: Any) -> Curves:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with self.watching(batch, wanted=True) as made, evaluating(self.model):
-            if made is None:
+        with self.watching(batch, wanted=True) as recorded, evaluating(self.model):
+            if recorded is None:
                 return {}
             few, rows = at_the_end(batch, LANES)
             losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
             torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
         by_lag = {}
-        for name, norms in self.curves(made).items():
+        for name, norms in self.curves(recorded).items():
             positions = self._positions(name.rpartition(".")[0], len(norms))
             if len(positions) > 1 or len(norms) == 1:
                 by_lag[name] = [norms[t] for t in positions]

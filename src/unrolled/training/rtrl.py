@@ -168,23 +168,23 @@ class _Joint(nn.Module):
 
     def forward(self, method: str, *args: Any) -> Tensor:
         """One of the methods below: `torch.func.functional_call` calls modules only."""
-        made: Tensor = getattr(self, method)(*args)
-        return made
+        result: Tensor = getattr(self, method)(*args)
+        return result
 
     def initial(self, batch: int) -> Tensor:
         """(N, S)."""
-        made = [s.flatten(1) for cell in self._each() for s in cell.initial_state(batch)]
-        return torch.cat(made, dim=1)
+        states = [s.flatten(1) for cell in self._each() for s in cell.initial_state(batch)]
+        return torch.cat(states, dim=1)
 
     def step(self, s: Tensor, x: Tensor, constants: State) -> Tensor:
         """One step of one sequence: s (S,), x (D,) to (S,)."""
-        found = []
+        stepped = []
         y = x[None]
         for cell, old in zip(self._each(), self.split(s[None]), strict=True):
             new = cell.checked(cell.step(y, *old, *(c[None] for c in constants)), old)
-            found += [one.flatten() for one in new]
+            stepped += [one.flatten() for one in new]
             y = new[0]
-        return torch.cat(found)
+        return torch.cat(stepped)
 
     def split(self, s: Tensor) -> tuple[State, ...]:
         """(N, S) to the states of each layer in their own shapes."""
@@ -217,7 +217,7 @@ def _cells(layers: Any) -> list[Cell]:
     """The cells from below to above, each of which can be stepped forward in time."""
     if isinstance(layers, Stack) and layers.dropout and layers.training and len(layers.layers) > 1:
         raise ValueError("RTRL: the stack applies dropout between layers; call stack.eval(), or set dropout=0")
-    found = []
+    cells = []
     for layer in layers.layers if isinstance(layers, Stack) else [layers]:
         if isinstance(layer, Recurrent) and layer.reverse:
             raise ValueError("RTRL: runs forward in time, but a layer has reverse=True")
@@ -226,14 +226,14 @@ def _cells(layers: Any) -> list[Cell]:
             raise ValueError(f"RTRL: expected a cell, a Recurrent or a Stack of them, got {type(cell).__name__}")
         if cell.prepares:
             raise ValueError(f"RTRL: {type(cell).__name__} draws random numbers for whole calls; call .eval() on it")
-        found.append(cell)
-    return found
+        cells.append(cell)
+    return cells
 
 
-def _constants(cell: Cell, given: State, like: Tensor) -> State:
-    made = cell.all_constants(tuple(given), like)
-    if len(made) != len(cell.constants):
+def _constants(cell: Cell, passed: State, like: Tensor) -> State:
+    constants = cell.all_constants(tuple(passed), like)
+    if len(constants) != len(cell.constants):
         wanted = ", ".join(cell.constants) or "none"
-        raise ValueError(f"RTRL: {len(given)} constants were given, the cell has: {wanted}")
-    check_constants("RTRL", made, cell, like)
-    return tuple(c.detach() for c in made)
+        raise ValueError(f"RTRL: {len(passed)} constants were given, the cell has: {wanted}")
+    check_constants("RTRL", constants, cell, like)
+    return tuple(c.detach() for c in constants)

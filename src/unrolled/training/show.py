@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from unrolled.runs.folder import finite
-from unrolled.wording import aligned, columns, counted, short, singular, wrapped
+from unrolled.runs.numbers import finite
+from unrolled.wording import aligned, columns, counted, harmless, short, singular, wrapped
 
 Event = dict[str, Any]
 
@@ -211,7 +211,7 @@ class LiveLine(PlainLines):
     def _sample(self, e: Event) -> None:
         from rich.markup import escape
 
-        lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(e["text"]))
+        lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(harmless(e["text"])))
         self.console.print("\n".join(lines), soft_wrap=True)
 
     def _scoring(self, e: Event) -> None:

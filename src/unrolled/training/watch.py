@@ -80,7 +80,7 @@ class Watch:
         self, loss: float, clipped: float, share: float, lr: float, peak: float, advice: Advice
     ) -> list[Warned]:
         """A report of training: mean loss, share of steps clipped, learning rate and its peak."""
-        made, change, kind = [], self.change, advice.options.optimizer
+        warned, change, kind = [], self.change, advice.options.optimizer
         self.highest = max(self.highest, lr)
         small = change is not None and change < LEAST_UPDATE and lr > peak / 2
         cut_short = small and kind == "sgd" and clipped > 0.5  # the limit makes it small, not the rate
@@ -90,25 +90,25 @@ class Watch:
         self.high = self.high + 1 if above and self.highest and not small else 0
         if self.high >= IN_A_ROW:
             assert self.lowest_loss is not None  # of an earlier report
-            made += self._once(
+            warned += self._once(
                 TOO_HIGH,
                 f"the loss rose from {short(self.lowest_loss, 3)} to {short(loss, 3)} nats "
                 f"at rates up to {self.highest:.2g}",
                 advice.rate_too_high(self.highest),
             )
         if self.clipped >= IN_A_ROW:
-            made += self._once(
+            warned += self._once(
                 "most steps clipped",
                 f"{clipped:.0%} of the gradients since the last report exceeded the limit of --clip",
                 advice.clipped(change if cut_short else None),
             )
         if self.low >= IN_A_ROW:
-            made += self._once(
+            warned += self._once(
                 "learning rate too low",
                 f"an update changes the weights by {change:.0e} of their size",
                 advice.rate_too_low(peak),
             )
-        return made
+        return warned
 
     def _take(self, loss: float, share: float) -> bool:
         """Keep a report's loss; whether it is plainly above the lowest, or above the first.
@@ -134,17 +134,17 @@ class Watch:
 
     def lags(self, curves: Curves, share: float, advice: Advice, gated: bool = False) -> list[Warned]:
         """The gradient of one loss, by lag; whether gates keep the state."""
-        made: list[Warned] = []
+        warned: list[Warned] = []
         firsts = [curve for name, curve in curves.items() if name.endswith(".h")] or list(curves.values())[:1]
         if share < WARMED_UP or not firsts or len(firsts[0]) < 10:
-            return made
+            return warned
         states = {}
         for name, curve in curves.items():
             peak = max(curve)
             if peak > 0 and all(map(math.isfinite, curve)):  # of one that overflowed no shares are known
                 states[name] = [value / peak for value in curve]
         if not states:
-            return made
+            return warned
         reach = {
             name: max(k for k, value in enumerate(curve) if value >= FORGOTTEN) for name, curve in states.items()
         }
@@ -152,7 +152,7 @@ class Watch:
         name, furthest = max(reach.items(), key=lambda item: item[1])
         self.vanishing = self.vanishing + 1 if furthest < T / 10 else 0
         if self.vanishing >= 2:
-            made += self._once(
+            warned += self._once(
                 "gradient vanishes",
                 f"{furthest + 1} steps back, the gradient of a loss is below a thousandth of its peak "
                 f"(state {name}); a chunk has {T} steps",
@@ -162,12 +162,12 @@ class Watch:
         name, left = max(at_start.items(), key=lambda item: item[1])
         self.short = self.short + 1 if left > FELT and advice.options.carry else 0
         if self.short >= 2 and (cure := advice.chunk_too_short(T)):
-            made += self._once(
+            warned += self._once(
                 "chunk shorter than the memory",
                 f"{left:.0%} of the gradient is left at the far end of the chunk, {T - 1} steps back (state {name})",
                 cure,
             )
-        return made
+        return warned
 
     def validation(self, loss: float, advice: Advice) -> list[Warned]:
         """A validation's loss."""
@@ -216,20 +216,20 @@ class Watch:
                     share = float(((values.amax(0) - values.amin(0)) < DEAD).float().mean())
                     if share > 0.1:
                         dead[f"{name} of layer {layer}"] = share
-        made: list[Warned] = []
+        warned: list[Warned] = []
         if stuck:
-            made += self._once(
+            warned += self._once(
                 "gates stuck",
                 f"{_listed(stuck)} of the units stayed within {STUCK:g} of 0 or 1 at each of {steps} steps",
                 advice.stuck(),
             )
         if dead:
-            made += self._once(
+            warned += self._once(
                 "dead units",
                 f"{_listed(dead)} of the units did not change over {steps} steps",
                 advice.dead(),
             )
-        return made
+        return warned
 
     def _once(self, cause: str, evidence: str, cure: str) -> list[Warned]:
         if cause in self.said or (cause in FOLLOWING and TOO_HIGH in self.said):

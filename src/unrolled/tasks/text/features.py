@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -98,7 +99,8 @@ def _enclosed(text: str) -> dict[str, Sequence[float]]:
 
 
 def _is_mark(c: str) -> bool:
-    return not c.isalnum() and not c.isspace()
+    """Punctuation or a symbol; a vowel sign that combines, or a control character, is neither."""
+    return unicodedata.category(c)[0] in "PS"
 
 
 def word_counts(text: str) -> Counter[str]:

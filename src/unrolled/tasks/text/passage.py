@@ -129,8 +129,8 @@ def _passage(
     if vocabulary.units == "bytes":
         known = numbers.astype(np.int64)
         unknown = np.zeros(len(known), dtype=bool)
-        letters = [chr(n) for n in known]
-        shown = [letter if n < 128 else name for letter, name, n in zip(letters, shown, known, strict=True)]
+        letters = list(_as_letters(known))
+        shown = [chr(n) if n < 128 else name for name, n in zip(shown, known, strict=True)]
     else:
         known = np.array([vocabulary.numbers.get(s, UNKNOWN) for s in shown], dtype=np.int64)
         unknown = known == UNKNOWN
@@ -157,10 +157,19 @@ def _line_start(numbers: np.ndarray, names: Sequence[str], cut: int, end: int) -
     return cut
 
 
+_ABOVE_ASCII = {byte: 0x1401 + byte - 128 for byte in range(128, 256)}
+"""A letter without case for each byte that is a part of some other character; it is neither é nor a space."""
+
+
+def _as_letters(numbers: np.ndarray) -> str:
+    """Bytes as text in which words can be told: one character each."""
+    return numbers.astype(np.uint8).tobytes().decode("latin-1").translate(_ABOVE_ASCII)
+
+
 def _words(numbers: np.ndarray, names: Sequence[str], units: str) -> Counter[str]:
     """How often each word stands in a text."""
     if units == "bytes":
-        return word_counts(numbers.astype(np.uint8).tobytes().decode("latin-1"))
+        return word_counts(_as_letters(numbers))
     if units == "characters":
         points = np.array([ord(name) for name in names], dtype="<u4")
         return word_counts(points[numbers].tobytes().decode("utf-32-le", "replace"))
