@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import unrolled
 from unrolled.models import Chooser, Model, OneHot, Softmax
-from unrolled.models.philox import Philox
+from unrolled.models.philox import Philox, Rows
 
 V = 4
 
@@ -35,10 +35,37 @@ def philox_block(key, counter):
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**64 - 1), position=st.integers(0, 10_000))
-def test_philox_is_the_cipher_of_its_counter(seed, position):
-    block = philox_block((seed, 0), (position // 4 + 1, 0, 0, 0))
-    assert Philox(seed, position).uniform() == (block[position % 4] >> 11) * 2.0**-53
+@given(seed=st.integers(0, 2**64 - 1), position=st.integers(0, 10_000), sequence=st.integers(0, 2**64 - 1))
+def test_philox_is_the_cipher_of_its_counter(seed, position, sequence):
+    for k in (0, sequence):
+        block = philox_block((seed, k), (position // 4 + 1, 0, 0, 0))
+        assert Philox(seed, position, k).uniform() == (block[position % 4] >> 11) * 2.0**-53
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    position=st.integers(0, 9),
+    shapes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4),
+)
+def test_many_numbers_at_once_are_those_one_by_one(seed, position, shapes):
+    one, many = Philox(seed, position), Philox(seed, position)
+    for shape in shapes:
+        made = many.uniforms(shape)
+        assert made.shape == tuple(shape) and made.dtype == torch.float64
+        assert made.flatten().tolist() == [one.uniform() for _ in range(made.numel())]
+        assert one.position == many.position
+        assert one.uniform() == many.uniform()
+
+
+def test_rows_have_their_own_numbers():
+    rows, single = Rows(5, 3), [Philox(5, sequence=k) for k in range(3)]
+    for shape in ((3,), (3, 2, 2), (3, 0), (3, 1)):
+        made = rows.uniforms(shape)
+        assert torch.equal(made, torch.stack([numbers.uniforms(shape[1:]) for numbers in single]))
+    assert Rows(5, 0).uniforms((0, 4)).shape == (0, 4)
+    with pytest.raises(ValueError, match=r"shape is \(2, 3\), expected \(N, ...\) with N = 3"):
+        rows.uniforms((2, 3))
 
 
 def test_philox_known_answer():
@@ -138,6 +165,23 @@ def test_chooser_excludes_and_is_greedy_at_zero():
 def test_settings_out_of_range(settings_, message):
     with pytest.raises(ValueError, match=message):
         Chooser(**settings_)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.integers(0, 5),
+    seed=st.integers(0, 99),
+    temperature=st.sampled_from([0, 0.3, 1.0]),
+    top_k=st.none() | st.integers(1, 6),
+    top_p=st.none() | st.floats(0.05, 1),
+)
+def test_choosing_for_many_rows_is_choosing_for_each(rows, seed, temperature, top_k, top_p):
+    generator = np.random.default_rng(seed)
+    scores, u = generator.normal(size=(rows, 5)).round(1), generator.random(rows)
+    choose = Chooser(temperature, top_k, top_p, exclude=(2,))
+    before = scores.copy()
+    assert choose.each(scores, u).tolist() == [choose(s, v) for s, v in zip(scores, u, strict=True)]
+    assert (scores == before).all()
 
 
 def test_scores_that_are_not_finite_are_refused():
