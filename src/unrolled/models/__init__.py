@@ -1,7 +1,7 @@
 """Models: encoder, stack and head in one of the lecture's graphs; and decoding, once for every task."""
 
 from unrolled.models.chooser import Chooser
-from unrolled.models.decode import Hypothesis, beam_search, sample
+from unrolled.models.decode import Hypothesis, beam_search, paths, sample
 from unrolled.models.encoders import Embedding, Linear, OneHot
 from unrolled.models.heads import (
     CTC,
@@ -42,5 +42,6 @@ __all__ = [
     "StudentT",
     "Target",
     "beam_search",
+    "paths",
     "sample",
 ]
