@@ -6,19 +6,28 @@ The names are imported when first used, so that the options, which command-line 
 from importlib import import_module
 from typing import Any
 
-_HOME = {
-    "GRAPHS": "model",
-    "Chooser": "decode",
-    "Embedding": "encoders",
-    "Hypothesis": "decode",
-    "Linear": "encoders",
-    "Model": "model",
-    "OneHot": "encoders",
-    "Regression": "heads",
-    "Softmax": "heads",
-    "beam_search": "decode",
-    "sample": "decode",
+_HOMES = {
+    "chooser": ("Chooser",),
+    "decode": ("Hypothesis", "beam_search", "paths", "sample"),
+    "encoders": ("Embedding", "Linear", "OneHot"),
+    "heads": (
+        "CTC",
+        "Bernoulli",
+        "Gaussian",
+        "GaussianMixture",
+        "Head",
+        "NegativeBinomial",
+        "Quantiles",
+        "Regression",
+        "SideBySide",
+        "Softmax",
+        "StudentT",
+        "Target",
+    ),
+    "model": ("GRAPHS", "Model"),
+    "philox": ("Philox",),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [*_HOME]
 
