@@ -20,11 +20,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from unrolled.cells.registry import CELLS
 from unrolled.models import Model
-from unrolled.tasks.text.build import CELLS, build_model
+from unrolled.models.options import ModelOptions
+from unrolled.tasks.text.build import build_model
 from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
-from unrolled.training.bptt import window_loss
+from unrolled.training.bptt import batch_loss
 from unrolled.training.gradient import backward
 from unrolled.training.loop import APART, REPORTS, VALIDATIONS
 from unrolled.training.optimizers import make_optimizer
@@ -41,14 +43,15 @@ class Text:
     """As much of a task as a probe asks for."""
 
     def loss(self, model, window, state):
-        return window_loss(model, window, state)
+        return batch_loss(model, window, state)
 
 
 def setting(cell: str) -> tuple[Model, Streams]:
     """The model, and random symbols."""
     torch.manual_seed(1)
     numbers = np.random.default_rng(1).integers(0, SYMBOLS, BATCH * STEPS * 4 + 1)
-    return build_model(CELLS[cell], SYMBOLS, HIDDEN, 1, 0.0), Streams(numbers, BATCH, STEPS)
+    options = ModelOptions(hidden=HIDDEN, layers=1, dropout=0.0)
+    return build_model(CELLS[cell], SYMBOLS, options), Streams(numbers, BATCH, STEPS)
 
 
 def timed(turns: int, *functions: Callable[[], object]) -> list[list[float]]:
@@ -75,20 +78,20 @@ def measure(cell: str, turns: int) -> dict:
     advice = Advice(TrainingOptions(), {})
     parameters = list(model.parameters())
     optimizer, average = make_optimizer("adam", parameters, 1e-4, 0.0), Average(model, 0.99)
-    window = streams.window(1)
+    window = streams.batch_at(1)
 
     def gradients(wanted: bool) -> list[torch.Tensor]:
         with probe.watching(window, wanted):
-            total, count, _ = window_loss(model, window, None)
-            backward(total / count, parameters)
+            losses = batch_loss(model, window, None)
+            backward(losses.total / losses.count, parameters)
         return [p.grad.clone() for p in parameters if p.grad is not None]
 
     assert all(map(torch.equal, gradients(True), gradients(False)))
 
     def update(wanted: bool) -> None:
         with probe.watching(window, wanted) as recorded:
-            total, count, _ = window_loss(model, window, None)
-            gradient = backward(total / count, parameters)
+            losses = batch_loss(model, window, None)
+            gradient = backward(losses.total / losses.count, parameters)
         change = Change(parameters) if wanted else None
         gradient.clip_norm(1.0)
         optimizer.step()

@@ -17,10 +17,11 @@ MAY_IMPORT = {
     "compiler": {"cells"},
     "engine": {"cells", "compiler", "threads"},
     "layers": {"cells", "compiler", "engine"},
-    "models": {"cells", "engine", "layers", "errors"},
+    "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},
-    "training": {"cells", "engine", "layers", "models", "runs", "errors", "wording"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "errors", "threads", "wording"},
+    "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training"}
+    | {"errors", "options", "threads", "wording"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
@@ -29,6 +30,7 @@ MAY_IMPORT = {
         "cells",
         "engine",
         "layers",
+        "models",
         "runs",
         "training",
         "tasks",
@@ -37,6 +39,7 @@ MAY_IMPORT = {
         "hopfield",
         "drawing",
         "errors",
+        "options",
         "threads",
         "version",
         "wording",
@@ -44,7 +47,7 @@ MAY_IMPORT = {
 }
 """Which rooms a room may look into, besides itself."""
 
-NO_TORCH = ["runs", "errors.py", "threads.py", "version.py", "wording.py", "cli"]
+NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
 NO_TORCH += ["training/options.py", "tasks/text/options.py"]
 
 

@@ -17,7 +17,7 @@ from unrolled.compiler.differentiate import differentiate
 from unrolled.compiler.fuse import fuse
 from unrolled.compiler.hoist import hoist, projections
 from unrolled.compiler.merge import merge
-from unrolled.compiler.program import Program, parse
+from unrolled.compiler.program import Program, View, parse
 from unrolled.compiler.tidy import split_norms, tidy
 
 SEEDS = st.integers(0, 2**31)
@@ -170,3 +170,15 @@ def test_an_equation_of_many_operations_compiles():
     x = torch.randn(3, 2, 3)
     with torch.no_grad():
         torch.testing.assert_close(layer(x)[0], unrolled.Recurrent(layer.cell, backend="eager")(x)[0])
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.data())
+def test_a_view_is_the_strided_part_that_it_says(rows, columns, data):
+    tensor = torch.arange(float(rows * columns)).view(rows, columns)
+    top, left = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
+    part = tensor[top : data.draw(st.integers(top + 1, rows)), left : data.draw(st.integers(left + 1, columns))]
+    kinds = [part, part.t(), part[0], part[:, 0], part[:1, 0].expand(3), part[:1].expand(3, -1)]
+    wanted = data.draw(st.sampled_from(kinds))
+    view = View("W", wanted.storage_offset(), tuple(wanted.shape), wanted.stride())
+    assert torch.equal(view.of(tensor), wanted)
+    assert torch.equal(view.of(tensor.clone().requires_grad_()).detach(), wanted)

@@ -114,7 +114,10 @@ def test_graphs_from_files(tmp_path):
     assert maxcut.read_graph(path).tolist() == [[0, 1, 0], [1, 0, 2.5], [0, 2.5, 0]]
     for line in ("0", "0 x", "1 1", "0 -1", "0 1 nan", "0 1 2 3", "0 999999999"):
         path.write_text("0 1\n" + line)
-        with pytest.raises(DataError, match="line 2: expected two different vertices from 0 to 19999, and a weight"):
+        with pytest.raises(
+            DataError,
+            match='line 2: expected "vertex vertex" or "vertex vertex weight", with two different vertices from 0',
+        ):
             maxcut.read_graph(path)
     path.write_text("")
     with pytest.raises(DataError, match="no edges"):

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unrolled
+from unrolled import models
 from unrolled.models import Chooser, Model, OneHot, Softmax
-from unrolled.models.philox import Philox
+from unrolled.models.philox import Philox, Rows
 
 V = 4
 
@@ -35,10 +36,37 @@ def philox_block(key, counter):
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**64 - 1), position=st.integers(0, 10_000))
-def test_philox_is_the_cipher_of_its_counter(seed, position):
-    block = philox_block((seed, 0), (position // 4 + 1, 0, 0, 0))
-    assert Philox(seed, position).uniform() == (block[position % 4] >> 11) * 2.0**-53
+@given(seed=st.integers(0, 2**64 - 1), position=st.integers(0, 10_000), sequence=st.integers(0, 2**64 - 1))
+def test_philox_is_the_cipher_of_its_counter(seed, position, sequence):
+    for k in (0, sequence):
+        block = philox_block((seed, k), (position // 4 + 1, 0, 0, 0))
+        assert Philox(seed, position, k).uniform() == (block[position % 4] >> 11) * 2.0**-53
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    position=st.integers(0, 9),
+    shapes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4),
+)
+def test_many_numbers_at_once_are_those_one_by_one(seed, position, shapes):
+    one, many = Philox(seed, position), Philox(seed, position)
+    for shape in shapes:
+        made = many.uniforms(shape)
+        assert made.shape == tuple(shape) and made.dtype == torch.float64
+        assert made.flatten().tolist() == [one.uniform() for _ in range(made.numel())]
+        assert one.position == many.position
+        assert one.uniform() == many.uniform()
+
+
+def test_rows_have_their_own_numbers():
+    rows, single = Rows(5, 3), [Philox(5, sequence=k) for k in range(3)]
+    for shape in ((3,), (3, 2, 2), (3, 0), (3, 1)):
+        made = rows.uniforms(shape)
+        assert torch.equal(made, torch.stack([numbers.uniforms(shape[1:]) for numbers in single]))
+    assert Rows(5, 0).uniforms((0, 4)).shape == (0, 4)
+    with pytest.raises(ValueError, match=r"shape is \(2, 3\), expected \(N, ...\) with N = 3"):
+        rows.uniforms((2, 3))
 
 
 def test_philox_known_answer():
@@ -140,6 +168,23 @@ def test_settings_out_of_range(settings_, message):
         Chooser(**settings_)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.integers(0, 5),
+    seed=st.integers(0, 99),
+    temperature=st.sampled_from([0, 0.3, 1.0]),
+    top_k=st.none() | st.integers(1, 6),
+    top_p=st.none() | st.floats(0.05, 1),
+)
+def test_choosing_for_many_rows_is_choosing_for_each(rows, seed, temperature, top_k, top_p):
+    generator = np.random.default_rng(seed)
+    scores, u = generator.normal(size=(rows, 5)).round(1), generator.random(rows)
+    choose = Chooser(temperature, top_k, top_p, exclude=(2,))
+    before = scores.copy()
+    assert choose.each(scores, u).tolist() == [choose(s, v) for s, v in zip(scores, u, strict=True)]
+    assert (scores == before).all()
+
+
 def test_scores_that_are_not_finite_are_refused():
     with pytest.raises(unrolled.errors.RunError, match="not finite"):
         Chooser()(np.array([0.0, np.nan]), 0.5)
@@ -159,12 +204,77 @@ def exhaustive(m, start, length, stop=None):
 
 @pytest.mark.parametrize("stop", [None, 2])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_wide_beam_finds_what_exhaustive_search_finds(stop, seed):
-    m, start = model(seed), torch.tensor([[1], [3]])
+@pytest.mark.parametrize("penalty", [0, 0.5, 1.0, 2.5, 10])
+def test_a_wide_beam_finds_what_exhaustive_search_finds(stop, seed, penalty):
+    m, start = model(seed).double(), torch.tensor([[1], [3]])
     best = exhaustive(m, start, 4, stop)
-    found = unrolled.beam_search(m, start, 4, width=V**4, stop=stop)
+    best.sort(key=lambda item: -item[1] / len(item[0]) ** penalty)
+    found = unrolled.beam_search(m, start, 4, width=V**4, stop=stop, length_penalty=penalty)
     assert [h.symbols for h in found[:10]] == [symbols for symbols, _ in best[:10]]
-    np.testing.assert_allclose([h.log_probability for h in found[:10]], [p for _, p in best[:10]], atol=1e-5)
+    np.testing.assert_allclose([h.log_probability for h in found[:10]], [p for _, p in best[:10]], rtol=1e-12)
+
+
+def without_an_early_end(m, start, length, width, stop, penalty):
+    """Beam search by its definition, to the full length."""
+    complete, beams = [], [((), 0.0)]
+    for _ in range(length):
+        grown = []
+        for symbols, value in beams:
+            inputs = torch.tensor([*start.flatten().tolist(), *symbols])[:, None]
+            logs = torch.log_softmax(m(inputs)[0][-1, 0].detach(), 0).tolist()
+            grown += [((*symbols, k), value + logs[k]) for k in range(V)]
+        grown = sorted(grown, key=lambda h: -h[1])[:width]
+        complete += [h for h in grown if h[0][-1] == stop]
+        beams = [h for h in grown if h[0][-1] != stop]
+    return sorted([*complete, *beams], key=lambda h: -h[1] / len(h[0]) ** penalty)[:width]
+
+
+@pytest.mark.parametrize("penalty", [0, 0.6, 1.0, 3.0])
+@pytest.mark.parametrize("width", [1, 2, 3, 6])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_search_that_ends_early_loses_nothing(seed, width, penalty):
+    m, start = model(seed).double(), torch.tensor([[seed % V]])
+    with torch.no_grad():
+        m.head.map.bias[2] += 2.0  # sequences end early, and the penalty brings longer ones forward
+    expected = without_an_early_end(m, start, 9, width, 2, penalty)
+    found = unrolled.beam_search(m, start, 9, width=width, stop=2, length_penalty=penalty)
+    assert [h.symbols for h in found] == [symbols for symbols, _ in expected]
+
+
+def test_a_search_ends_when_nothing_can_win(monkeypatch):
+    m, start = model().double(), torch.tensor([[1]])
+    with torch.no_grad():
+        m.head.map.bias[2] += 20.0
+    steps = []
+    real = Model.step
+    monkeypatch.setattr(Model, "step", lambda self, *given: steps.append(1) or real(self, *given))
+    unrolled.beam_search(m, start, 500, width=1, stop=2)
+    assert not steps
+    unrolled.beam_search(m, start, 500, width=2, stop=2, length_penalty=0.5)
+    assert len(steps) < 30  # each further symbol costs 20 nats, and the full length divides them by 22
+
+
+def test_the_penalty_prefers_longer_sequences():
+    m, start = model(1).double(), torch.tensor([[1]])
+    mean = {}
+    for penalty in (0.0, 1.0, 4.0):
+        found = unrolled.beam_search(m, start, 6, width=40, stop=2, length_penalty=penalty)
+        mean[penalty] = np.mean([len(h.symbols) for h in found])
+    assert mean[0.0] < mean[1.0] < mean[4.0]
+
+
+@pytest.mark.parametrize("penalty", [-0.1, 10.5, float("nan"), True, "1", None])
+def test_penalties_out_of_range(penalty):
+    with pytest.raises(ValueError, match="length_penalty must be a number from 0 to 10"):
+        unrolled.beam_search(model(), torch.tensor([[1]]), 3, length_penalty=penalty)
+
+
+@pytest.mark.parametrize("decode", [unrolled.sample, unrolled.beam_search])
+@pytest.mark.parametrize("head", [models.Gaussian(6, 1), models.CTC(6, V), models.SideBySide({"a": Softmax(6, V)})])
+def test_heads_that_give_no_scores_of_symbols_are_refused(decode, head):
+    m = Model(OneHot(V), unrolled.Stack([unrolled.GRUCell(V, 6)]), head)
+    with pytest.raises(TypeError, match=f"{decode.__name__}: the model's head .* got {type(head).__name__}"):
+        decode(m, torch.tensor([[1]]), 3)
 
 
 def test_a_beam_of_one_is_greedy_and_a_wider_one_is_no_worse():

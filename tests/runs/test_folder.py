@@ -11,7 +11,7 @@ from unrolled.errors import RunError, UsageError
 from unrolled.runs import files
 from unrolled.runs.arrays import read_about, read_arrays, write_arrays
 from unrolled.runs.files import append_line, write_atomically
-from unrolled.runs.folder import RunFolder, find_runs
+from unrolled.runs.folder import FORMAT, RunFolder, find_runs
 
 ARRAYS = {
     "w": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -20,7 +20,7 @@ ARRAYS = {
 }
 
 
-CONFIG = {"task": "text", "text": {}, "training": {}, "data": {"path": "input.txt"}}
+CONFIG = {"task": "text", "text": {}, "model": {}, "training": {}, "data": {"path": "input.txt"}}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_really_full_disk():
 
 def test_config(run):
     config = run.config("text")
-    assert config["format"] == 1
+    assert config["format"] == FORMAT == 2
     assert config["training"] == {"lr": 0.1}
     with pytest.raises(RunError, match="of the task 'text', expected 'music'"):
         run.config("music")
@@ -99,7 +99,8 @@ def test_config(run):
         ("format = 99\nunrolled = '9.0'\ntask = 'text'", "written by a newer unrolled"),
         ("format = ", "damaged"),
         ("task = 'text'", "the format or the task is missing"),
-        ("format = 1\ntask = 'text'", "a section is missing"),
+        ("format = 2\ntask = 'text'", "a section is missing"),
+        ("format = 1\ntask = 'text'", "has format 1 .* reads format 2: train the run again"),
         ("\udcff", "damaged"),
     ],
 )
@@ -114,7 +115,7 @@ def test_sections_that_do_not_fit_are_damage(run):
 
     assert run.options(TrainingOptions, "training").lr == 0.1
     for content in ("lr = 'fast'", "lr = -1.0", "lrr = 0.1"):
-        text = f"format = 1\ntask = 'text'\n[text]\nwidth = 3\n[data]\npath = 'a'\n[training]\n{content}\n"
+        text = f"format = 2\ntask = 'text'\n[text]\nwidth = 3\n[model]\n[data]\npath = 'a'\n[training]\n{content}\n"
         (run.path / "config.toml").write_text(text)
         with pytest.raises(RunError, match=r"damaged: section \[training\]"):
             run.options(TrainingOptions, "training")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import unrolled
 from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
 from unrolled.errors import DataError, RunError, UsageError
+from unrolled.models.options import ModelOptions
 from unrolled.runs.arrays import read_arrays
 from unrolled.tasks.text.build import build_model
 from unrolled.tasks.text.options import TextOptions
@@ -73,7 +74,9 @@ def test_rows_by_hand():
     rows = match(old, new)
     assert rows.numbers.tolist() == [0, 1, 3, FRESH]
     assert (rows.kept, rows.added, rows.dropped) == (2, 1, 1)
-    source, model = (build_model(unrolled.ElmanCell, 4, 5, 1, 0.0) for _ in range(2))
+    source, model = (
+        build_model(unrolled.ElmanCell, 4, ModelOptions(hidden=5, layers=1, dropout=0.0)) for _ in range(2)
+    )
     with torch.no_grad():
         source.head.map.bias.copy_(torch.tensor([10.0, 11.0, 12.0, 13.0]))
         model.head.map.bias.copy_(torch.tensor([20.0, 21.0, 22.0, 23.0]))
@@ -143,7 +146,7 @@ def test_the_new_run_begins_with_the_sources_weights(source, other, tmp_path, ho
     both = wanted & set(known[1:])
     assert told == {"kept": len(both), "added": len(wanted) - len(both), "dropped": len(known) - 1 - len(both)}
     config = unrolled.runs.folder.RunFolder(tmp_path / "run").config()
-    assert (config["text"]["hidden"], config["text"]["layers"], config["text"]["dropout"]) == (8, 2, 0.1)
+    assert (config["model"]["hidden"], config["model"]["layers"], config["model"]["dropout"]) == (8, 2, 0.1)
     assert config["from"]["run"] == str(source)
 
 
@@ -204,7 +207,7 @@ def test_a_cell_of_ones_own_comes_as_its_program(text, other, tmp_path):
     for name in ("program.json", "cell.py"):
         assert (tmp_path / "b" / name).read_text() == (tmp_path / "a" / name).read_text()
     unrolled.fit(None, tmp_path / "b", resume=True, epochs=0.8)
-    assert unrolled.load(tmp_path / "b").options.cell == model.options.cell
+    assert unrolled.load(tmp_path / "b").model_options.cell == model.model_options.cell
     options = {"epochs": 0.1, "from_run": tmp_path / "a", "vocabulary": "same", **SIZES}  # no fresh rows
     program, own = (
         unrolled.fit(text, tmp_path / name, **options, **more)

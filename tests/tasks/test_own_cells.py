@@ -109,5 +109,5 @@ def test_mistakes_in_a_cell_show_before_anything_is_written(text, tmp_path):
 
 def test_a_built_in_cell_given_as_its_class_is_the_built_in_cell(text, tmp_path):
     unrolled.fit(text, tmp_path / "run", epochs=0.3, cell=unrolled.ElmanCell, **TINY)
-    assert unrolled.load(tmp_path / "run").options.cell == "elman"
+    assert unrolled.load(tmp_path / "run").model_options.cell == "elman"
     assert not (tmp_path / "run" / "cell.py").exists()

@@ -138,15 +138,17 @@ def test_cells_and_layers(text, tmp_path, cell, layers):
 
 
 def test_first_weights_are_settings_of_every_layer(text):
-    from unrolled.tasks.text.build import CELLS
-    from unrolled.tasks.text.options import RECURRENT_INITS, TextOptions
+    from unrolled.cells.registry import CELLS
+    from unrolled.models.options import RECURRENT_INITS, ModelOptions
+    from unrolled.tasks.text.options import TextOptions
     from unrolled.tasks.text.task import TextTask
     from unrolled.training.options import TrainingOptions
 
     assert RECURRENT_INITS == RECURRENT
 
     def cells(cell, **given):
-        task = TextTask(str(text), TextOptions(cell=cell, hidden=8, layers=2, **given), TrainingOptions(epochs=1))
+        sizes = ModelOptions(cell=cell, hidden=8, layers=2, **given)
+        task = TextTask(str(text), TextOptions(), sizes, TrainingOptions(epochs=1))
         return [layer.cell for layer in task.build(CELLS[cell]).stack.layers]
 
     for cell in cells("gru", forget_bias=2.5, recurrent_init="identity"):
@@ -201,7 +203,7 @@ def test_a_small_text_gets_small_sizes(tmp_path):
     path = tmp_path / "small.txt"
     path.write_text("hello world\n" * 20)
     model = unrolled.fit(path, tmp_path / "run", epochs=2)
-    assert model.options.hidden == 64
+    assert model.model_options.hidden == 64
 
 
 def test_baselines_against_counting_by_hand():
@@ -222,6 +224,6 @@ def test_config_is_readable(trained):
 
     config = tomllib.loads((trained.run.path / "config.toml").read_text())
     assert config["task"] == "text"
-    assert config["text"]["hidden"] == 48
+    assert config["model"]["hidden"] == 48
     assert config["training"]["epochs"] == 12
     assert json.loads((trained.run.path / "vocabulary.json").read_text())["units"] == "characters"

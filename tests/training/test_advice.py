@@ -6,9 +6,11 @@ import re
 import pytest
 
 from unrolled.errors import UsageError
+from unrolled.models.options import ModelOptions
+from unrolled.options import flag, option_names
 from unrolled.tasks.text.options import TextOptions
 from unrolled.training.advice import Advice
-from unrolled.training.options import TrainingOptions, flag, option_names
+from unrolled.training.options import TrainingOptions
 from unrolled.training.watch import Watch
 
 CHUNK = 100
@@ -86,7 +88,7 @@ def recommended(text):
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("cause", CAUSES)
 def test_no_advice_for_what_is_set_or_cannot_be(cause, gated):
-    flags = {flag(name) for kind in (TrainingOptions, TextOptions) for name in option_names(kind)}
+    flags = {flag(name) for kind in (TrainingOptions, ModelOptions) for name in option_names(kind)}
     said = 0
     for training, model in every_run():
         advice = Advice(TrainingOptions(**training), model)
@@ -95,7 +97,7 @@ def test_no_advice_for_what_is_set_or_cannot_be(cause, gated):
         kept = {name: value for name, value in (training | model).items() if value is not None}
         assert set(re.findall(r"--[\w-]+", text)) <= flags, text  # spelled as on the command line
         assert not any(
-            name in text for name in option_names(TrainingOptions) | option_names(TextOptions) if "_" in name
+            name in text for name in option_names(TrainingOptions) | option_names(ModelOptions) if "_" in name
         )
         for name, value in recommended(text):
             name = name.replace("-", "_")
@@ -107,7 +109,7 @@ def test_no_advice_for_what_is_set_or_cannot_be(cause, gated):
             if name in option_names(TrainingOptions):
                 TrainingOptions(**training | changed)  # it can be done
             elif name in ("chrono", "dropout"):
-                TextOptions(**{k: v for k, v in (model | {name: float(value)}).items() if k != "forget_bias"})
+                ModelOptions(**{k: v for k, v in (model | {name: float(value)}).items() if k != "forget_bias"})
             if name == "clip":
                 kind, limit = advice.options.clipping()
                 assert kind != "norm" or float(value) < limit
@@ -153,7 +155,8 @@ WRONG = [
 
 @pytest.mark.parametrize("given", WRONG, ids=str)
 def test_mistakes_name_options_as_they_are_spelled(given):
-    kind = TrainingOptions if set(given) <= option_names(TrainingOptions) else TextOptions
+    kinds = TrainingOptions, ModelOptions, TextOptions
+    kind = next(kind for kind in kinds if set(given) <= option_names(kind))
     with pytest.raises(UsageError) as caught:
         kind(**given)
     message = str(caught.value)

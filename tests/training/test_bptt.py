@@ -10,8 +10,9 @@ import unrolled
 from unrolled.errors import DataError
 from unrolled.layers.state import detach
 from unrolled.models import Model, OneHot, Softmax
-from unrolled.training.bptt import window_loss
-from unrolled.training.streams import Streams, Window
+from unrolled.training.batches import Batch
+from unrolled.training.bptt import batch_loss
+from unrolled.training.streams import Streams
 
 V, H = 4, 5
 
@@ -36,8 +37,9 @@ def run_epoch(m, streams):
     """The windows' losses and gradients with frozen weights, as training sees them."""
     state, out = None, []
     for k in range(streams.updates_per_epoch):
-        window = streams.window(k)
-        total, count, state = window_loss(m, window, state)
+        window = streams.batch_at(k)
+        losses = batch_loss(m, window, state)
+        total, count, state = losses.total, losses.count, losses.state
         out.append((window, total.detach(), count, gradients(m, total)))
     return out
 
@@ -63,9 +65,9 @@ def test_each_symbol_is_a_target_once_an_epoch_and_windows_join(length, batch, b
     targets = [[] for _ in range(batch)]
     next_start = np.arange(batch) * S
     for k in range(streams.updates_per_epoch):
-        w = streams.window(k)
+        w = streams.batch_at(k)
         steps = len(w.inputs)
-        assert w.fresh == (k == 0)
+        assert w.continues == (k > 0) and w.steps == w.counted * batch
         assert steps <= (bptt or S)
         assert w.counted <= (update_every or bptt or S)
         assert w.counted <= steps
@@ -82,7 +84,7 @@ def test_each_symbol_is_a_target_once_an_epoch_and_windows_join(length, batch, b
 
 def test_chunks_of_an_epoch_are_nearly_equal():
     streams = Streams(symbols(1051), 1, 100)
-    sizes = {streams.window(k).counted for k in range(streams.updates_per_epoch)}
+    sizes = {streams.batch_at(k).counted for k in range(streams.updates_per_epoch)}
     assert streams.updates_per_epoch == 11
     assert sizes == {95, 96}
 
@@ -103,8 +105,8 @@ def test_the_gradient_before_the_boundary_is_exactly_zero():
     m, text = model(), torch.from_numpy(symbols(21).astype(np.int64))[:, None]
     x = m.encoder(text[:10]).requires_grad_()
     h, state = m.unroll(x)
-    window = Window(text[10:20], text[11:21], counted=10, advance=10, fresh=False)
-    total, _, _ = window_loss(m, window, state)
+    window = Batch(text[10:20], text[11:21], counted=10, advance=10, continues=True)
+    total = batch_loss(m, window, state).total
     assert torch.autograd.grad(total, x, allow_unused=True, retain_graph=True) == (None,)
     m.head.loss(m.read(h), text[1:11])[0].backward()
     assert x.grad.any()
@@ -113,7 +115,7 @@ def test_the_gradient_before_the_boundary_is_exactly_zero():
 def test_returned_states_carry_no_gradient():
     m = model()
     for k, streams in ((1, Streams(symbols(40), 2, 5)), (3, Streams(symbols(40), 2, 6, 2))):
-        _, _, state = window_loss(m, streams.window(k), m.initial_state(2))
+        state = batch_loss(m, streams.batch_at(k), m.initial_state(2)).state
         assert not any(s.requires_grad for layer in state for s in layer)
 
 
@@ -183,8 +185,8 @@ def rtrl(m, text):
 
 def test_full_bptt_equals_real_time_recurrent_learning():
     m, text = model(unrolled.ElmanCell), symbols(31)
-    window = Streams(text, 1, 0).window(0)
-    total, _, _ = window_loss(m, window, None)
+    window = Streams(text, 1, 0).batch_at(0)
+    total = batch_loss(m, window, None).total
     total.backward()
     cell, head = m.stack.layers[0].cell, m.head.map
     got = {"W": cell.x.weight, "U": cell.h.weight, "b": cell.x.bias, "A": head.weight, "a": head.bias}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,10 +12,11 @@ from torch.nn import functional as F
 import unrolled
 from helpers import PeepholeLSTM
 from unrolled.training.advice import Advice
-from unrolled.training.bptt import window_loss
+from unrolled.training.batches import Batch, at_the_end
+from unrolled.training.bptt import batch_loss
+from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
-from unrolled.training.streams import Window
 from unrolled.training.watch import Watch
 
 T, N, V, H = 10, 2, 5, 4
@@ -24,7 +27,7 @@ class EveryStep:
     """As much of a task as a probe asks for: a loss a step."""
 
     def loss(self, model, window, state):
-        return window_loss(model, window, state)
+        return batch_loss(model, window, state)
 
 
 class AtTheEnd:
@@ -32,15 +35,15 @@ class AtTheEnd:
 
     def loss(self, model, window, state):
         scores, state = model(window.inputs, state)
-        return *model.head.loss(scores, window.targets[-1]), state
+        return Loss(*model.head.loss(scores, window.targets[-1]), state)
 
 
 TASKS = {"many-to-many": EveryStep(), "many-to-one": AtTheEnd()}
 
 
-def window(steps: int = T) -> Window:
+def window(steps: int = T) -> Batch:
     inputs, targets = torch.randint(V, (2, steps, N))
-    return Window(inputs, targets, counted=steps, advance=steps, fresh=True)
+    return Batch(inputs, targets, counted=steps, advance=steps)
 
 
 def model_of(graph: str, *layers) -> unrolled.Model:
@@ -60,7 +63,7 @@ def unroll(cell: unrolled.Cell, x: list[Tensor], moved: dict[tuple[str, int], Te
     return outputs
 
 
-def loss_by_hand(model: unrolled.Model, seen: Window, moved: dict[str, dict[tuple[str, int], Tensor]]) -> Tensor:
+def loss_by_hand(model: unrolled.Model, seen: Batch, moved: dict[str, dict[tuple[str, int], Tensor]]) -> Tensor:
     """The mean loss at the end, of one bidirectional layer; each direction in its own order of steps."""
     layer = model.stack.layers[0]
     x = list(F.one_hot(seen.inputs, V).double())
@@ -71,7 +74,7 @@ def loss_by_hand(model: unrolled.Model, seen: Window, moved: dict[str, dict[tupl
     return F.cross_entropy(scores, seen.targets[-1])
 
 
-def norms_by_hand(model: unrolled.Model, seen: Window, way: str, cell: unrolled.Cell) -> dict[str, list[float]]:
+def norms_by_hand(model: unrolled.Model, seen: Batch, way: str, cell: unrolled.Cell) -> dict[str, list[float]]:
     """||dL/ds|| of each state, lag by lag: zeros that are added to it have its gradient."""
     zeros = {
         (name, k): torch.zeros(N, *shape, dtype=torch.float64, requires_grad=True)
@@ -84,7 +87,7 @@ def norms_by_hand(model: unrolled.Model, seen: Window, way: str, cell: unrolled.
     return {name: norms[T * k : T * (k + 1)][::-1] for k, name in enumerate(cell.state)}
 
 
-def norms_by_differences(model: unrolled.Model, seen: Window, way: str, name: str, width: int) -> list[float]:
+def norms_by_differences(model: unrolled.Model, seen: Batch, way: str, name: str, width: int) -> list[float]:
     """The same of one state by finite differences: each of its numbers is moved a little either way."""
     step = 1e-5
     norms = []
@@ -181,16 +184,45 @@ def test_a_bidirectional_model_that_forgets_is_not_taken_for_one_that_remembers(
     assert [w["cause"] for w in warned] == ["gradient vanishes"]
 
 
-def looked(model: unrolled.Model, seen: Window, lengths: Tensor | None = None) -> dict[str, dict[str, Tensor]]:
-    return {name: rows for name, rows, _ in GradientProbe(model).units(seen, None, lengths)}
+@pytest.mark.parametrize("graph", ["many-to-many", "many-to-one"])
+def test_lags_of_padded_sequences_are_those_of_the_longest_alone(graph):
+    """A curve over sequences of several lengths would mix lags; what is measured is a batch without padding."""
+    torch.manual_seed(0)
+    model = model_of(graph, unrolled.Recurrent(unrolled.GRUCell(V, H)))
+    lengths = torch.tensor([T - 3, T, T - 1, T, T])
+    inputs, targets = torch.randint(V, (2, T, 5))
+    mask = torch.arange(T)[:, None] < lengths
+    to_one = graph == "many-to-one"
+    padded = Batch(inputs, targets[0] if to_one else targets, lengths, None if to_one else mask)
+    rows = [1, 3, 4]
+    alone = Batch(inputs[:, rows], targets[0, rows] if to_one else targets[:, rows], torch.full((3,), T))
+    few, chosen = at_the_end(padded, 16)
+    assert chosen.tolist() == rows and at_the_end(padded, 2)[1].tolist() == rows[:2]
+    found = GradientProbe(model).by_lag(EveryStep(), padded, None)["1.h"]
+    x = model.encoder(alone.inputs)
+    states = [h.detach().requires_grad_() for h in model.unroll(x)[0]]
+    wanted = []
+    for t in range(T):
+        h = states[t]
+        for later in range(t + 1, T):
+            h = model.stack.layers[0].cell.step(x[later], h)
+        target = alone.targets if to_one else alone.targets[-1]
+        (gradient,) = torch.autograd.grad(F.cross_entropy(model.read(h), target), states[t])
+        wanted.append(float(gradient.norm()))
+    assert found == pytest.approx(wanted[::-1], rel=1e-2)  # three digits are kept
+    assert len(few.inputs) == T
 
 
-def padded(lengths: list[int], padding: float) -> tuple[Window, Tensor]:
+def looked(model: unrolled.Model, seen: Batch, lengths: Tensor | None = None) -> dict[str, dict[str, Tensor]]:
+    return {name: rows for name, rows, _ in GradientProbe(model).units(replace(seen, lengths=lengths), None)}
+
+
+def padded(lengths: list[int], padding: float) -> tuple[Batch, Tensor]:
     """Vectors of these lengths, and behind them ``padding``."""
     inputs = torch.randn(max(lengths), len(lengths), 2, dtype=torch.float64)
     beyond = torch.arange(len(inputs))[:, None] >= torch.tensor(lengths)
     inputs[beyond] = padding
-    return Window(inputs, inputs, len(inputs), len(inputs), True), torch.tensor(lengths)
+    return Batch(inputs, inputs, torch.tensor(lengths)), torch.tensor(lengths)
 
 
 def reader(*cells: unrolled.Cell) -> unrolled.Model:
@@ -256,20 +288,20 @@ def test_padding_neither_hides_nor_makes_a_warning():
     for cell, causes in ((Driven(2, H), []), (Stuck(2, H), ["gates stuck"])):
         model = reader(cell)
         model.encoder.load_state_dict({"map.weight": torch.eye(2), "map.bias": torch.zeros(2)})
-        seen, given = padded(lengths, 100.0)
-        warned = Watch().units(GradientProbe(model).units(seen, None, given), advice)
+        seen, _ = padded(lengths, 100.0)
+        warned = Watch().units(GradientProbe(model).units(seen, None), advice)
         assert [w["cause"] for w in warned] == causes
-    seen, given = padded([2, 3, 10], 100.0)  # 15 steps are too few to judge, and padding does not make them more
-    assert Watch().units(GradientProbe(model).units(seen, None, given), advice) == []
+    seen, _ = padded([2, 3, 10], 100.0)  # 15 steps are too few to judge, and padding does not make them more
+    assert Watch().units(GradientProbe(model).units(seen, None), advice) == []
     seen, given = padded([40, 40, 40], 100.0)
-    assert not list(GradientProbe(model).units(seen, None, 0 * given))
+    assert not list(GradientProbe(model).units(replace(seen, lengths=0 * given), None))
 
 
 def test_states_are_those_of_the_sequences_that_are_looked_at():
     model = reader(unrolled.ElmanCell(2, H))
-    seen, lengths = padded([0, 6], 0.0)
+    seen, _ = padded([0, 6], 0.0)
     state = (torch.randn(2, H, dtype=torch.float64),)
-    ((_, rows, _),) = GradientProbe(model).units(seen, (state,), lengths)
+    ((_, rows, _),) = GradientProbe(model).units(seen, (state,))
     wanted, _ = model.stack(model.encoder(seen.inputs[:, 1:]), ((state[0][1:],),))
     torch.testing.assert_close(rows["h"], wanted[:, 0])
 

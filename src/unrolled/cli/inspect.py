@@ -138,11 +138,11 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
                 passage.unknown,
                 passage.features,
                 passage.causes,
-                Advice.of(config["training"], task).for_gradient,
+                Advice.of(config["training"], config["model"]).for_gradient,
             )
     about = About(
         title=folder.path.resolve().name or str(folder.path),
-        model=_model(task, config["training"]),
+        model=_model(config["model"], units, config["training"]),
         samples=_samples(folder, notes),
         notes=notes,
         **facts,
@@ -170,12 +170,12 @@ def _damage(folder: Any) -> str:
     return ""
 
 
-def _model(task: dict[str, Any], training: dict[str, Any]) -> str:
-    cell = str(task.get("cell", "?")).rpartition(":")[2]
-    layers = task.get("layers", "?")
+def _model(model: dict[str, Any], units: str, training: dict[str, Any]) -> str:
+    cell = str(model.get("cell", "?")).rpartition(":")[2]
+    layers = model.get("layers", "?")
     return (
-        f"{cell}, {layers} {'layer' if layers == 1 else 'layers'} of {task.get('hidden', '?')}, trained on "
-        f"{task.get('units', '?')} with bptt {training.get('bptt', '?')}, {training.get('optimizer', '?')}, "
+        f"{cell}, {layers} {'layer' if layers == 1 else 'layers'} of {model.get('hidden', '?')}, trained on "
+        f"{units} with bptt {training.get('bptt', '?')}, {training.get('optimizer', '?')}, "
         f"learning rate {training.get('lr', '?')}, clip {training.get('clip', '?')}"
     )
 

@@ -66,11 +66,11 @@ def _row(run: Any) -> dict[str, Any]:
     }
     try:
         config = run.config()
-        task = config.get(config["task"], {})
-        cell = str(task.get("cell", "?")).rpartition(":")[2]
+        model = config["model"]
+        cell = str(model.get("cell", "?")).rpartition(":")[2]
         row |= {
             "task": config["task"],
-            "model": f"{cell} {task.get('layers', '?')} x {task.get('hidden', '?')}",
+            "model": f"{cell} {model.get('layers', '?')} x {model.get('hidden', '?')}",
         }
         if not run.has_checkpoint:
             return row | {"state": "begun"}
@@ -78,7 +78,7 @@ def _row(run: Any) -> dict[str, Any]:
         has_begun = about.get("budget", 0) == budget
         state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
         row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
-        estimate = {"validation_loss": about["best_loss"], "estimate": about["best_loss"] is not None}
+        estimate = {"validation_loss": about["best"], "estimate": about["best"] is not None}
         row |= {"update": about["update"]} | estimate
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:

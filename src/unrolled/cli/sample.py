@@ -87,6 +87,6 @@ def _as_options(message: str) -> str:
     >>> _as_options("top_k must be 1 or more")
     '--top-k must be 1 or more'
     """
-    from unrolled.training.options import flag
+    from unrolled.options import flag
 
     return re.sub(r"^(length|prime|temperature|top_k|top_p|stop|seed)\b", lambda found: flag(found[0]), message)

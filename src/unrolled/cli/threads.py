@@ -29,8 +29,9 @@ class _Threads(click.ParamType):
         return count
 
 
+THREADS = _Threads()
 threads_option = click.option(
-    "--threads", type=_Threads(), help="Processor threads, at most one per core (default: by workload)."
+    "--threads", type=THREADS, help="Processor threads, at most one per core (default: by workload)."
 )
 
 

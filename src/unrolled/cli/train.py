@@ -8,44 +8,29 @@ from typing import Any
 
 import click
 
+from unrolled.cli.settings import SettingsCommand
 from unrolled.cli.shared import NAME, json_option
-from unrolled.cli.threads import threads_option
 
 
-@click.command(epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3")
+def _sections(task: str) -> list[tuple[str, type]]:
+    """The settings of a task's runs, by the part of the program that they belong to."""
+    from unrolled.models.options import ModelOptions
+    from unrolled.tasks.registry import options_class
+    from unrolled.training.options import TrainingOptions
+
+    return [("Model", ModelOptions), ("Training", TrainingOptions), (f"Task {task}", options_class(task))]
+
+
+@click.command(
+    cls=SettingsCommand,
+    sections=_sections,
+    epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3",
+)
 @click.argument("data", required=False, type=NAME)
 @click.option("--run", type=NAME, metavar="DIR", help="Run folder to create.")
 @click.option("--task", default="text", help="Task to learn: text.")
-@click.option("--cell", type=NAME, metavar="CELL", help="lstm (default), gru, elman, or FILE.py:Class.")
-@click.option("--hidden", type=int, help="Width of each hidden layer.")
-@click.option("--layers", type=int, help="Hidden layers.")
-@click.option("--batch", type=int, help="Parallel streams.")
-@click.option("--bptt", type=int, help="Steps of truncated BPTT (100); 0 for all.")
-@click.option("--update-every", type=int, help="New steps per update; below --bptt the window slides.")
-@click.option("--carry/--no-carry", default=None, help="Carry the hidden state from chunk to chunk.")
-@click.option("--minutes", type=float, help="Budget in minutes (3).")
-@click.option("--epochs", type=float, help="Budget in passes over the training part.")
-@click.option("--split", metavar="A/B/C", help="Training/validation/test in percent (90/5/5).")
-@click.option("--units", help="characters (default), bytes or words.")
-@click.option("--include", type=NAME, metavar="PATTERN", help="Files of a folder to read: '**/*.txt'.")
-@click.option("--vocabulary-size", type=int, help="Largest vocabulary of words (20000).")
-@click.option("--lr", type=float, help="Peak learning rate.")
-@click.option("--optimizer", help="adam (default), adamw, rmsprop or sgd.")
-@click.option("--weight-decay", type=float, help="Weight decay (0).")
-@click.option("--warmup", type=float, help="Share of the budget for warm-up (0.02).")
-@click.option("--dropout", type=float, help="Dropout between layers and before the output.")
-@click.option("--recurrent-init", metavar="KIND", help="Initial W_hh: orthogonal (default), identity, glorot.")
-@click.option("--forget-bias", type=float, help="Initial bias of the forget or update gate (lstm 1, gru 0).")
-@click.option("--chrono", type=float, metavar="LAG", help="Initial gate biases for memories of up to LAG steps.")
-@click.option("--clip", help="Limit of the gradient norm (1), value:5, or off.")
-@click.option("--ema", type=float, help="Decay of the weight average; 0 for none.")
-@click.option("--seed", type=int, help="Random seed (1).")
-@threads_option
-@click.option("--device", help="cpu (default), cuda or mps.")
-@click.option("--save-every", type=float, metavar="SECONDS", help="Seconds between checkpoints (30).")
 @click.option("--resume", is_flag=True, help="Resume a run; a larger budget trains it further.")
 @click.option("--from", "from_run", type=NAME, metavar="RUN", help="Start from the best weights of another run.")
-@click.option("--vocabulary", metavar="WHICH", help="With --from: extended (default), same or text.")
 @click.option(
     "--allow-code", is_flag=True, help="With --resume or --from: run the cell's source code kept in the run."
 )

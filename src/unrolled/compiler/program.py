@@ -114,8 +114,20 @@ class View:
     strides: tuple[int, ...]
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The part, of a contiguous tensor."""
-        return tensor.as_strided(self.shape, self.strides, tensor.storage_offset() + self.offset)
+        """The part, of a contiguous tensor; by slices where they can say it, which a trace understands."""
+        numbers, offset = tensor.reshape(-1), self.offset
+        if len(self.shape) == 1:
+            (width,), (stride,) = self.shape, self.strides
+            if stride == 0:
+                return numbers[offset : offset + 1].expand(width)
+            return numbers[offset : offset + (width - 1) * stride + 1 : stride]
+        turned = -1 if self.strides[0] == 1 != self.strides[1] else 1
+        (rows, columns), (step, apart) = self.shape[::turned], self.strides[::turned]
+        first = offset % step if step else 0
+        if apart == 1 and step and tensor.numel() % step == 0 and first + columns <= step:
+            part = numbers.view(-1, step)[offset // step : offset // step + rows, first : first + columns]
+            return part.t() if turned < 0 else part
+        return tensor.as_strided(self.shape, self.strides, tensor.storage_offset() + offset)
 
     def part(self, start: int, stop: int, dim: int = 0) -> View:
         """Rows (or columns, with ``dim`` 1) ``start`` to ``stop``."""

@@ -20,7 +20,7 @@ _TABLE_BYTES = 64 << 20  # up to this, what the first layer's matrices make of e
 
 @dataclass(frozen=True)
 class Choice:
-    """How a symbol is chosen; the rule is that of `models.decode.Chooser`."""
+    """How a symbol is chosen; the rule is that of `models.chooser.Chooser`."""
 
     temperature: float
     top_k: int | None

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.models import Model
 from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
+from unrolled.models.model import Model
 
 _ROWS, _SCORES = 512, 1 << 21
 """Windows that are run side by side, and scores in memory at once."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from unrolled.drawing import new_figure
 from unrolled.layers import Bidirectional
-from unrolled.models import Model
+from unrolled.models.model import Model
 
 INPUT, HIDDEN, OUTPUT = "#f4b6ae", "#b9dca8", "#aecbee"
 """The lecture's colours: inputs red, hidden states green, outputs blue."""

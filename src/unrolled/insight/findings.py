@@ -16,8 +16,8 @@ from unrolled.insight.gradient import Advise, GradientThroughTime, gradient_thro
 from unrolled.insight.names import layer_of, own_name
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
-from unrolled.models import Model
 from unrolled.models.device import device_of
+from unrolled.models.model import Model
 
 CONTEXTS = (1, 2, 5, 10, 20, 50)
 """Lengths of a short past, to see what the long one is good for."""

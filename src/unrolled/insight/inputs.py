@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unrolled.layers import Bidirectional, Recurrent, Stack
 from unrolled.layers.state import map_state, tensors
-from unrolled.models import Model
+from unrolled.models.model import Model
 
 Part = Stack | Recurrent | Bidirectional
 

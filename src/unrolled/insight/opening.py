@@ -14,7 +14,7 @@ from unrolled.insight.inputs import check_present, layer_inputs, per_layer, recu
 from unrolled.layers import Bidirectional, Recurrent
 from unrolled.layers.directions import directions
 from unrolled.layers.state import map_state
-from unrolled.models import Model
+from unrolled.models.model import Model
 
 Layer = Recurrent | Bidirectional
 

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from unrolled.cells.registry import CELLS
 from unrolled.drawing import COLOURS, new_figure
 from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.predictor import CELLS, update
+from unrolled.lab.predictor import update
 from unrolled.layers.stack import Stack
-from unrolled.models import Embedding, Model, Softmax
+from unrolled.models.encoders import Embedding
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
 from unrolled.tasks.text.baselines import bigram_loss
-from unrolled.training.bptt import window_loss
+from unrolled.training.bptt import batch_loss
 from unrolled.training.schedule import cosine
 from unrolled.training.streams import Streams
 
@@ -103,8 +106,9 @@ def run(setting: Setting, seed: int) -> Outcome:
     losses, state = [], None
     for k in range(UPDATES):
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * cosine(k / UPDATES, 0.02)
-        window = streams.window(k % streams.updates_per_epoch)
-        total, count, state = window_loss(model, window, None if window.fresh else state)
+        batch = streams.batch_at(k)
+        loss = batch_loss(model, batch, state if batch.continues else None)
+        total, count, state = loss.total, loss.count, loss.state
         losses.append(update(model, optimizer, total / count))
         if (k + 1) % EVERY == 0:
             held_out = validation_loss(model, numbers[edge:])
@@ -129,7 +133,8 @@ def validation_loss(model: Model, numbers: np.ndarray) -> float:
     streams = Streams(numbers, BATCH, 256)
     losses, counted, state = 0.0, 0, None
     for k in range(streams.updates_per_epoch):
-        total, count, state = window_loss(model, streams.window(k), state)
+        loss = batch_loss(model, streams.batch_at(k), state)
+        total, count, state = loss.total, loss.count, loss.state
         losses, counted = losses + float(total), counted + count
     return losses / counted
 

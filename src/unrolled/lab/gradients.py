@@ -15,7 +15,9 @@ from unrolled.cells.initial import chrono_, recurrent_
 from unrolled.insight import gradient_through_time, lyapunov
 from unrolled.insight.opening import plain
 from unrolled.layers import Recurrent, Stack
-from unrolled.models import Linear, Model, Softmax
+from unrolled.models.encoders import Linear
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
 from unrolled.training.gradient import backward
 
 WEIGHTS, DEPTHS = (0.3, 1.0, 1.7), (1, 2, 5, 10, 20, 50)

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from unrolled.cells import ElmanCell
 from unrolled.layers import Stack
-from unrolled.models import Model, OneHot, Softmax, sample
+from unrolled.models.decode import sample
+from unrolled.models.encoders import OneHot
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
 from unrolled.training.gradient import backward
 
 VOCABULARY = "helo"

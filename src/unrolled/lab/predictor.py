@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells import Cell, ElmanCell, GRUCell, LSTM1997Cell, LSTMCell
+from unrolled.cells import Cell, LSTM1997Cell
 from unrolled.cells.initial import chrono_
+from unrolled.cells.registry import CELLS
 from unrolled.layers import Recurrent
 from unrolled.training.gradient import backward
-
-CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "elman": ElmanCell, "lstm1997": LSTM1997Cell}
 
 
 class Predictor(nn.Module):

@@ -1,20 +1,38 @@
-"""Models: encoder, stack and head in one of the lecture's graphs; and decoding, once for every task."""
+"""Models: encoder, stack and head in one of the lecture's graphs; and decoding, once for every task.
 
-from unrolled.models.decode import Chooser, Hypothesis, beam_search, sample
-from unrolled.models.encoders import Embedding, Linear, OneHot
-from unrolled.models.heads import Regression, Softmax
-from unrolled.models.model import GRAPHS, Model
+The names are imported when first used, so that the options, which command-line help shows, do not wait for torch.
+"""
 
-__all__ = [
-    "GRAPHS",
-    "Chooser",
-    "Embedding",
-    "Hypothesis",
-    "Linear",
-    "Model",
-    "OneHot",
-    "Regression",
-    "Softmax",
-    "beam_search",
-    "sample",
-]
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "chooser": ("Chooser",),
+    "decode": ("Hypothesis", "beam_search", "paths", "sample"),
+    "encoders": ("Embedding", "Linear", "OneHot"),
+    "heads": (
+        "CTC",
+        "Bernoulli",
+        "Gaussian",
+        "GaussianMixture",
+        "Head",
+        "NegativeBinomial",
+        "Quantiles",
+        "Regression",
+        "SideBySide",
+        "Softmax",
+        "StudentT",
+        "Target",
+    ),
+    "model": ("GRAPHS", "Model"),
+    "philox": ("Philox",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'unrolled.models' has no attribute {name!r}")
+    return getattr(import_module(f"unrolled.models.{_HOME[name]}"), name)

@@ -1,88 +1,26 @@
-"""Decoding: from scores to symbols. Sampling and beam search, once for every task."""
+"""Decoding: from outputs to symbols or numbers. Sampling and beam search, once for every task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.cells.arguments import kind, whole
 from unrolled.engine.stream import Choice
-from unrolled.errors import RunError
 from unrolled.layers import modes
 from unrolled.layers.state import select
 from unrolled.models import streaming
+from unrolled.models.chooser import Chooser, check_temperature
 from unrolled.models.device import device_of
+from unrolled.models.heads import Head, Target
 from unrolled.models.model import Model
-from unrolled.models.philox import Philox
-
-
-@dataclass(frozen=True)
-class Chooser:
-    """Chooses one symbol from scores and a uniform number.
-
-    Equation::
-
-        p = softmax(scores / temperature)     the first k with p_0 + ... + p_k > u * (p_0 + ... + p_{V-1})
-
-    in double precision, in the order of the symbols. Temperature 0 takes the highest score. ``top_k``
-    keeps the k most likely symbols, ``top_p`` the fewest whose probabilities reach p; ties go to the
-    lower symbol. Symbols in ``exclude`` are never chosen.
-
-    Raises:
-        ValueError: a setting out of range. RunError: scores that are not finite.
-
-    Source:
-        top-p: A. Holtzman et al., "The curious case of neural text degeneration" (2020).
-
-    >>> Chooser(temperature=0)(np.array([0.0, 2.0, 1.0]), u=0.5)
-    1
-    """
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    exclude: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number from 0, got {self.temperature!r}")
-        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
-            raise ValueError(f"top_k must be a whole number from 1, got {self.top_k!r}")
-        if self.top_p is not None and (not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1):
-            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p!r}")
-
-    @property
-    def settings(self) -> tuple[float, int | None, float | None, tuple[int, ...]]:
-        """The fields in their order."""
-        return self.temperature, self.top_k, self.top_p, self.exclude
-
-    def __call__(self, scores: np.ndarray, u: float) -> int:
-        scores = scores.astype(np.float64)
-        if not np.isfinite(scores).all():
-            raise RunError("the model's scores are not finite: its weights are damaged")
-        scores[list(self.exclude)] = -np.inf
-        if self.temperature == 0:
-            return int(scores.argmax())
-        p = np.exp((scores - scores.max()) / self.temperature)
-        if self.top_k is not None or self.top_p is not None:
-            p = self._most_likely(p)
-        total = np.cumsum(p)
-        k = int(np.searchsorted(total, u * total[-1], side="right"))
-        return min(k, int(np.flatnonzero(p)[-1]))
-
-    def _most_likely(self, p: np.ndarray) -> np.ndarray:
-        order = np.argsort(-p, kind="stable")
-        keep = len(p) if self.top_k is None else min(self.top_k, len(p))
-        if self.top_p is not None:
-            reached = np.cumsum(p[order]) >= self.top_p * p.sum()
-            keep = min(keep, int(reached.argmax()) + 1 if reached.any() else len(p))
-        kept = np.zeros_like(p)
-        kept[order[:keep]] = p[order[:keep]]
-        return kept
+from unrolled.models.philox import Philox, Rows
 
 
 def sample(
@@ -117,15 +55,23 @@ def sample(
     10
     """
     _check_model("sample", model)
+    _check_symbols("sample", model)
     return _symbols(model, start, length, Chooser(temperature, top_k, top_p, tuple(exclude)), seed)
 
 
 def _check_model(who: str, model: object) -> None:
     if not isinstance(model, Model):
-        kind = model if isinstance(model, type) else type(model)
+        came = model if isinstance(model, type) else type(model)
         raise TypeError(
-            f"{who}: model must be an unrolled.Model, got {kind.__name__}; for a run, pass unrolled.load(RUN).model"
+            f"{who}: model must be an unrolled.Model, got {came.__name__}; for a run, pass unrolled.load(RUN).model"
         )
+
+
+def _check_symbols(who: str, model: Model) -> None:
+    """TypeError for a head whose outputs are known not to be scores of the next symbol."""
+    head = model.head
+    if isinstance(head, Head) and (head.target != Target("integers") or not head.aligned):
+        raise TypeError(f"{who}: the model's head must give scores of symbols, as Softmax does, got {kind(head)}")
 
 
 def _symbols(model: Model, start: Tensor, length: int, choose: Chooser, seed: int) -> Iterator[int]:
@@ -147,6 +93,71 @@ def _symbols(model: Model, start: Tensor, length: int, choose: Chooser, seed: in
                 scores, state = model.step(torch.tensor([symbol], device=start.device), state)
 
 
+def paths(
+    model: Model,
+    start: Tensor,
+    length: int,
+    *,
+    count: int | None = None,
+    temperature: float = 1.0,
+    seed: int = 1,
+) -> Tensor:
+    """Random continuations, all at once, for any head: each draw is fed back as its path's next input.
+
+    Equation::
+
+        y_t = model(d_{t-1})        d_t ~ p(. | y_t)
+
+    Path n draws from its own random numbers, sequence n of the seed (`philox.Rows`), so that it does not depend
+    on how many other paths there are, up to the rounding of matrix products of different sizes. With `Softmax`,
+    path 0 has the symbols of `sample`.
+
+    Arguments:
+        model: many-to-many, or one-to-many with feedback; its head is a `Head` whose draws its encoder takes.
+        start: what precedes: inputs (T, N, ...), or (N, ...) for one-to-many; one path for each of the N.
+        length: how many steps.
+        count: so many paths from one start, N = 1, which is read once.
+        temperature: see the head.
+        seed: the same seed gives the same paths.
+
+    Returns:
+        The draws as they are fed back, (length, N, ...); see `Head.feedback`.
+
+    Raises:
+        ValueError: a head whose draws cannot be fed back, or arguments out of range. TypeError: a model or a
+            head of another kind. RunError: outputs that are not finite.
+
+    >>> stack = unrolled.Stack([unrolled.GRUCell(4, 8)])
+    >>> model = unrolled.Model(unrolled.Linear(2, 4), stack, unrolled.models.Gaussian(8, 2))
+    >>> paths(model, torch.zeros(3, 1, 2), 10, count=100).shape
+    torch.Size([10, 100, 2])
+    """
+    _check_model("paths", model)
+    head = model.head
+    if not isinstance(head, Head):
+        raise TypeError(f"paths: the model's head must be an unrolled.models.Head, got {kind(head)}")
+    if not head.aligned:
+        head.feedback(None)  # it says why not
+    length = whole("paths", "length", length)
+    count = None if count is None else whole("paths", "count", count)
+    check_temperature(temperature)
+    device_of(model)  # one without numbers is refused
+    made = []
+    with evaluating(model):
+        outputs, state = model.begin(start)
+        if count is not None:
+            if len(outputs) != 1:
+                raise ValueError(f"paths: count= takes one start, N = 1, got N = {len(outputs)}")
+            rows = torch.zeros(count, dtype=torch.long, device=outputs.device)
+            outputs, state = outputs[rows], select(state, rows)
+        numbers = Rows(seed, len(outputs))
+        for k in range(length):
+            made.append(head.feedback(head.sample(outputs, numbers, temperature)))
+            if k + 1 < length:
+                outputs, state = model.step(made[-1], state)
+    return torch.stack(made)
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A sequence of symbols and the logarithm of its probability (nats)."""
@@ -163,56 +174,86 @@ def beam_search(
     width: int = 5,
     stop: int | None = None,
     exclude: Sequence[int] = (),
+    length_penalty: float = 0.0,
 ) -> list[Hypothesis]:
-    """The most probable continuations that a search of limited width finds, best first.
+    """The best continuations that a search of limited width finds, best first.
+
+    Equation::
+
+        score = log_probability / (number of symbols) ^ length_penalty
 
     At each step every kept sequence is continued by every symbol, and the ``width`` most probable are
-    kept. A sequence that ends with ``stop`` is complete, and competes as it is.
+    kept. A sequence that ends with ``stop`` is complete, and competes as it is. The search ends early only when
+    none of the sequences it would continue can still win.
 
     Arguments:
         model, start, exclude: as in `sample`.
         length: the longest sequence, ``stop`` included.
         width: how many sequences are kept; 1 is greedy search.
         stop: the symbol that ends a sequence.
+        length_penalty: 0 ranks by probability, which favours short sequences; 1 by the mean log probability of
+            a symbol; up to 10.
+
+    Source:
+        the penalty: Y. Wu et al., "Google's neural machine translation system" (2016), equation 14, who divide by
+        ((5 + length) / 6) ^ penalty; here nothing is added to the length.
 
     >>> model = unrolled.Model(unrolled.OneHot(4), unrolled.Stack([unrolled.ElmanCell(4, 3)]), unrolled.Softmax(3, 4))
     >>> len(beam_search(model, torch.tensor([[0]]), 3, width=2))
     2
     """
     _check_model("beam_search", model)
-    if width < 1 or length < 1:
-        raise ValueError(f"beam_search: width and length must be at least 1, got {width} and {length}")
+    _check_symbols("beam_search", model)
+    _check_search(length, width, length_penalty)
     device_of(model)  # as above
+
+    def score(hypothesis: Hypothesis) -> float:
+        return hypothesis.log_probability / len(hypothesis.symbols) ** length_penalty
+
     complete: list[Hypothesis] = []
     beams = [Hypothesis((), 0.0)]
     with evaluating(model):
         scores, state = model.begin(start)
     for _ in range(length):
-        logs = torch.log_softmax(scores.double(), dim=1)
-        logs[:, list(exclude)] = -torch.inf
-        logs += torch.tensor([[beam.log_probability] for beam in beams], dtype=logs.dtype, device=logs.device)
-        best = logs.flatten().topk(min(width, logs.numel()))
-        rows, grown = [], []
-        for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            row, symbol = divmod(index, logs.shape[1])
-            if value == -np.inf:
-                continue
-            hypothesis = Hypothesis((*beams[row].symbols, symbol), value)
-            if symbol == stop:
-                complete.append(hypothesis)
-            else:
-                rows.append(row)
-                grown.append(hypothesis)
-        beams = grown
-        complete = sorted(complete, key=lambda h: -h.log_probability)[:width]
+        rows, grown = _best(beams, scores, width, list(exclude))
+        complete += [h for h in grown if h.symbols[-1] == stop]
+        going_on = [k for k, h in enumerate(grown) if h.symbols[-1] != stop]
+        rows, beams = [rows[k] for k in going_on], [grown[k] for k in going_on]
+        complete = sorted(complete, key=score, reverse=True)[:width]
         full = len(complete) == width
-        if not beams or (full and beams[0].log_probability <= complete[-1].log_probability):
+        # further symbols cannot raise a log probability, and the penalty is mildest at the full length
+        if not beams or (full and beams[0].log_probability / length**length_penalty <= score(complete[-1])):
             break
         if len(beams[0].symbols) < length:
             with evaluating(model):
                 symbols = torch.tensor([beam.symbols[-1] for beam in beams], device=start.device)
                 scores, state = model.step(symbols, select(state, torch.tensor(rows, device=start.device)))
-    return sorted([*complete, *beams], key=lambda h: -h.log_probability)[:width]
+    return sorted([*complete, *beams], key=score, reverse=True)[:width]
+
+
+def _check_search(length: int, width: int, length_penalty: Any) -> None:
+    if width < 1 or length < 1:
+        raise ValueError(f"beam_search: width and length must be at least 1, got {width} and {length}")
+    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
+    if not number or not 0 <= length_penalty <= 10:
+        raise ValueError(f"beam_search: length_penalty must be a number from 0 to 10, got {length_penalty!r}")
+
+
+def _best(
+    beams: list[Hypothesis], scores: Tensor, width: int, exclude: list[int]
+) -> tuple[list[int], list[Hypothesis]]:
+    """The most probable sequences with one more symbol, best first, and the beams that they continue."""
+    logs = torch.log_softmax(scores.double(), dim=1)
+    logs[:, exclude] = -torch.inf
+    logs += torch.tensor([[beam.log_probability] for beam in beams], dtype=logs.dtype, device=logs.device)
+    best = logs.flatten().topk(min(width, logs.numel()))
+    rows, grown = [], []
+    for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        row, symbol = divmod(index, logs.shape[1])
+        if value != -np.inf:
+            rows.append(row)
+            grown.append(Hypothesis((*beams[row].symbols, symbol), value))
+    return rows, grown
 
 
 @contextmanager

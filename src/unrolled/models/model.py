@@ -40,7 +40,7 @@ class Model(nn.Module):
     Arguments:
         encoder: `OneHot`, `Embedding`, `Linear`, or any module with ``output_size``.
         stack: the recurrent layers, a `Stack`.
-        head: `Softmax`, `Regression`, or any module with ``input_size``.
+        head: a `Head`, such as `Softmax` or `Regression`, or any module with ``input_size``.
         graph: see the table.
         feedback: in one-to-many, the encoder of previous outputs.
         dropout: on what the head sees, in training.

@@ -19,7 +19,7 @@ from unrolled.runs.files import append_line, held, sync, write_atomically, write
 from unrolled.runs.numbers import finite
 from unrolled.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 
 T = TypeVar("T")
 
@@ -138,7 +138,12 @@ class RunFolder:
                 f"{self.path} was written by a newer unrolled ({config.get('unrolled')}, format {version}); "
                 f"this one ({__version__}) reads format {FORMAT}: update unrolled"
             )
-        parts = config.get(config["task"]), config.get("data"), config.get("training")
+        if version < FORMAT:
+            raise RunError(
+                f"{self.path} has format {version} of run folders, from before the first release, and this version "
+                f"reads format {FORMAT}: train the run again"
+            )
+        parts = [config.get(name) for name in (config["task"], "model", "data", "training")]
         if not all(isinstance(part, dict) for part in parts) or "path" not in config["data"]:
             raise RunError(f"{file} is damaged: a section is missing")
         earlier = config.get("earlier", [])
@@ -204,9 +209,9 @@ class RunFolder:
         """The JSON part of the checkpoint alone."""
         return read_about(self.path / "resume.safetensors")
 
-    def write_sample(self, update: int, text: str) -> None:
-        """What the model wrote after ``update`` updates."""
-        write_atomically(self.path / "samples" / f"{update:08d}.txt", text.encode("utf-8"))
+    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> None:
+        """What the model made after ``update`` updates."""
+        write_atomically(self.path / "samples" / f"{update:08d}{suffix}", content)
 
     # -- history
 

@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.cells import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.cells.source import source_of
 from unrolled.compiler.stored import store
 from unrolled.errors import UsageError
-from unrolled.layers.directions import directions
-from unrolled.models import Model
+from unrolled.models.build import cells_of
+from unrolled.models.model import Model
+from unrolled.models.options import ModelOptions
+from unrolled.options import option_names
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import check_cell, load, resolve_cell
 from unrolled.tasks.piped import at_hand, resumed_on
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
-from unrolled.tasks.registry import task_class
+from unrolled.tasks.registry import options_class, task_class
 from unrolled.tasks.resume import begin_again
 from unrolled.tasks.resume import resume as resume_run
-from unrolled.tasks.source import Source, open_again, open_source
-from unrolled.tasks.text.build import CELLS
+from unrolled.tasks.source import Source, open_again, open_source, take_over
 from unrolled.tasks.text.files import file_name
 from unrolled.training.loop import Trainer
-from unrolled.training.options import TrainingOptions, option_names
+from unrolled.training.options import TrainingOptions
 from unrolled.training.show import showing
 
 
@@ -125,14 +127,16 @@ def _start(
         name, cell = resolve_cell(own or "lstm")
     else:
         name, cell = source.cell_name, source.cell
+        given = take_over(source.model, given, str(source.folder.path))
         given = kind.take_over(source.options, given, str(source.folder.path))
-    text = kind.options_class(cell=name, **_of(kind.options_class, given))
+    own_options = kind.options_class(**_of(kind.options_class, given))
+    sizes = ModelOptions(cell=name, **_of(ModelOptions, given))
     training = TrainingOptions(**_of(TrainingOptions, given))
     with setting(training):
         if source is None:
-            job = kind(data, text, training, begun=begun)
+            job = kind(data, own_options, sizes, training, begun=begun)
         else:
-            job = kind.from_source(data, text, training, source.folder, begun)
+            job = kind.from_source(data, own_options, sizes, training, source.folder, begun)
         model = built(job, cell, name)
         job.training = replace(job.training, threads=use_threads(job.training, model))
         config = {"task": task, **job.config(), "training": asdict(job.training)}
@@ -157,8 +161,7 @@ def _keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
     """A cell of one's own: its text, for a person to read, and its program, which runs without it."""
     if source := source_of(cell):
         folder.write_text("cell.py", source)
-    cells = [way.cell for way in directions(model.stack.layers).values()]
-    if (kept := store(cells)) is not None:
+    if (kept := store(cells_of(model.stack))) is not None:
         folder.write_json("program.json", kept)
 
 
@@ -175,7 +178,7 @@ def _check_from(folder: RunFolder, from_run: str | os.PathLike | None) -> None:
 
 
 def _check_names(task: str, given: dict[str, Any]) -> None:
-    known = option_names(TrainingOptions) | option_names(task_class(task).options_class)
+    known = option_names(TrainingOptions) | option_names(ModelOptions) | option_names(options_class(task))
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

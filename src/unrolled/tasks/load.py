@@ -9,12 +9,12 @@ import torch
 
 from unrolled import cells
 from unrolled.cells import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.cells.source import class_from_source, load_cell, source_of
 from unrolled.compiler.stored import SizesError, StoredCell, stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.registry import trained_class
-from unrolled.tasks.text.build import CELLS
 
 
 def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_code: bool = False) -> Any:
@@ -48,7 +48,7 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
 def cell_from_program(folder: RunFolder, config: dict[str, Any]) -> type[Cell] | None:
     """The cell that the folder keeps as a program, if it does."""
     file, weights = folder.path / "program.json", folder.path / "model.safetensors"
-    if config.get(config["task"], {}).get("cell", "") in CELLS or not os.path.lexists(file):
+    if config["model"].get("cell", "") in CELLS or not os.path.lexists(file):
         return None
     if not file.is_file():
         raise RunError(f"{file} is damaged: it is not a regular file")
@@ -68,7 +68,7 @@ def cell_of_run(
 
     A run that was begun with the program of its source's cell goes on with it.
     """
-    name = config.get(config["task"], {}).get("cell", "")
+    name = config["model"].get("cell", "")
     if name in CELLS:
         if cell is not None and cell not in (name, CELLS[name]):
             asked = cell if isinstance(cell, str) else cell.__name__

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from unrolled.cells import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.engine import native
 from unrolled.errors import UsageError
 from unrolled.layers.paths import usual
-from unrolled.models import Model
-from unrolled.tasks.text.build import CELLS
+from unrolled.models.model import Model
 from unrolled.threads import limited, suited, using
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
@@ -88,7 +88,7 @@ def _line(error: Exception, cell: type[Cell]) -> str:
 
 def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
     """The first event: what is trained on what, and which settings were chosen for the person."""
-    settings = config[config["task"]] | config["training"]
+    settings = config["model"] | config[config["task"]] | config["training"]
     earlier = config.get("earlier", [])
     event = {
         "event": "started",

@@ -7,15 +7,16 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from unrolled.cells import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.errors import UsageError
+from unrolled.options import flag
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, check_source, load
 from unrolled.tasks.prepare import Listener, built, setting, started
 from unrolled.tasks.registry import task_class
-from unrolled.tasks.text.build import CELLS
 from unrolled.threads import limited
 from unrolled.training.loop import Trainer
-from unrolled.training.options import TrainingOptions, flag
+from unrolled.training.options import TrainingOptions
 
 _BUDGETS = ("epochs", "minutes")
 _OF_A_BUDGET = (*_BUDGETS, "lr", "warmup")
@@ -37,7 +38,7 @@ def resume(
     training = folder.options(TrainingOptions, "training")
     finished = folder.finished
     asked = _asked(training, given) if finished else None
-    check_settings(folder, config, task, given, _OF_A_BUDGET if asked else _BUDGETS if finished else ())
+    check_settings(folder, config, given, _OF_A_BUDGET if asked else _BUDGETS if finished else ())
     check_source(folder, cell)
     if finished and asked is None:
         if data is not None:
@@ -47,7 +48,7 @@ def resume(
         return _finished(folder, cell, training, given, listen)
     with setting(asked or training):
         job = kind.of_run(folder, data, asked or training)
-        trainer = Trainer(job, built(job, cell, config[task]["cell"]), asked or training, folder, listen)
+        trainer = Trainer(job, built(job, cell, config["model"]["cell"]), asked or training, folder, listen)
         trainer.restore()
         if asked and not trainer.asks_for_more:
             return _finished(folder, cell, training, given, listen)
@@ -69,8 +70,8 @@ def begin_again(
 ) -> tuple[str, dict[str, Any]]:
     """The data and the settings of a run that never came to a checkpoint."""
     config = folder.config(task)
-    check_settings(folder, config, task, given)
-    settings = config[task] | config["training"]
+    check_settings(folder, config, given)
+    settings = _settings(config)
     if settings["cell"] not in CELLS:
         if "cell" in given:
             settings["cell"] = given["cell"]
@@ -82,14 +83,14 @@ def begin_again(
 
 
 def check_settings(
-    folder: RunFolder, config: dict[str, Any], task: str, given: dict[str, Any], free: tuple[str, ...] = ()
+    folder: RunFolder, config: dict[str, Any], given: dict[str, Any], free: tuple[str, ...] = ()
 ) -> None:
     """A resumed run keeps its settings, but the ones named in ``free``; what is given again must agree.
 
     Raises:
         UsageError: a setting differs.
     """
-    kept = config[task] | config["training"]
+    kept = _settings(config)
     for name, value in given.items():
         if name == "cell":
             if (value in CELLS or kept["cell"] in CELLS) and value != kept["cell"]:
@@ -108,6 +109,11 @@ def check_settings(
                 f"{flag(name)}: {folder.path} was started with {kept.get(name)}, got {value}; "
                 "a resumed run keeps its settings"
             )
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a run by name."""
+    return config["model"] | config[config["task"]] | config["training"]
 
 
 def _asked(training: TrainingOptions, given: dict[str, Any]) -> TrainingOptions | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from unrolled.cells import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.errors import RunError, UsageError
+from unrolled.models.options import ModelOptions
+from unrolled.options import flag
 from unrolled.runs.arrays import Arrays, digest
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_from_program, cell_of_run, check_source, resolve_cell
-from unrolled.tasks.registry import task_class
-from unrolled.tasks.text.build import CELLS
+from unrolled.tasks.registry import options_class
+from unrolled.training.kept import check_same, model_options
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,14 @@ class Source:
     """A run as it is when another one starts from it.
 
     Fields:
-        options: the settings of its task.
+        model, options: the settings of its model and its task.
         arrays: its best weights; ``update`` is where they are from.
         cell_name, cell: its cell, as the new run is to have it.
         is_program: the cell is the program that the folder keeps.
     """
 
     folder: RunFolder
+    model: ModelOptions
     options: Any
     arrays: Arrays
     update: int
@@ -66,14 +71,15 @@ def open_source(
     """
     folder = RunFolder(run)
     config = folder.config(task)
-    options = folder.options(task_class(task).options_class, task)
+    model = model_options(folder)
+    options: Any = folder.options(options_class(task), task)
     arrays, about = folder.read_model()
-    name, kind, is_program = options.cell, None, False
+    name, kind, is_program = model.cell, None, False
     if cell is not None:
         name, kind = resolve_cell(cell)
-        if (name in CELLS or options.cell in CELLS) and name != options.cell:
+        if (name in CELLS or model.cell in CELLS) and name != model.cell:
             raise UsageError(
-                f"--cell: {folder.path} has {options.cell}, got {name}; a run started from its weights must have the "
+                f"--cell: {folder.path} has {model.cell}, got {name}; a run started from its weights must have the "
                 "same cell: leave out --cell or --from"
             )
         check_source(folder, kind)
@@ -83,6 +89,7 @@ def open_source(
     update = about.get("update")
     return Source(
         folder,
+        model,
         options,
         arrays,
         update if isinstance(update, int) else 0,
@@ -90,6 +97,28 @@ def open_source(
         kind or cell_of_run(folder, config, None, allow_code),
         is_program,
     )
+
+
+_SAME = ("hidden", "layers", "direction")
+_TAKEN_OVER = ("dropout", "variational_dropout", "weight_drop", "zoneout")
+_FIRST_WEIGHTS = ("recurrent_init", "forget_bias", "chrono")
+
+
+def take_over(source: ModelOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of a run that starts from another's weights: those of its model are the source's.
+
+    Raises:
+        UsageError: a given setting contradicts the weights.
+    """
+    for name in _SAME:
+        check_same(name, getattr(source, name), given, where)
+    for name in _FIRST_WEIGHTS:
+        if name in given and given[name] != getattr(ModelOptions(), name):
+            raise UsageError(
+                f"{flag(name)}: a run started from the weights of {where} has no initial weights to set: leave out "
+                f"{flag(name)} or --from"
+            )
+    return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
 
 
 def open_again(begun: dict[str, Any], task: str, cell: str | type[Cell] | None, allow_code: bool) -> Source:

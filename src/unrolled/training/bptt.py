@@ -1,43 +1,51 @@
-"""Backpropagation through time over one window: full, truncated, and with a window that slides."""
+"""Backpropagation through time over one batch: full, truncated, and with a window that slides."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from unrolled.layers.state import detach
 from unrolled.models.model import Model
-from unrolled.training.streams import Window
+from unrolled.training.batches import Batch
+from unrolled.training.losses import Loss
 
 
-def window_loss(model: Model, window: Window, state: Any) -> tuple[Tensor, int, Any]:
-    """The losses of one window and the states at which the next one begins.
+def batch_loss(model: Model, batch: Batch, state: Any) -> Loss:
+    """The losses of one batch, and the states at which the next one begins.
 
     Equation::
 
-        h_t = stack(x_t, h_{t-1}) over the window, from the given states, which carry no gradient;
-        loss = sum over the last ``counted`` steps
+        h_t = stack(x_t, h_{t-1}) over the batch, from the given states, which carry no gradient;
+        loss = sum over the steps that count
 
-    So the gradient of each loss reaches back to the window's first step and stops there. With a window
+    So the gradient of each loss reaches back to the batch's first step and stops there. With a window
     longer than the update step (R. Williams & J. Peng 1990: BPTT(h; h')), the window is recomputed with
     today's weights from the states that were stored at its start.
 
+    Sequences with lengths are separate: they begin from the initial states, and carry none on. They may be of any
+    of the model's graphs.
+
     Returns:
-        The sum of the losses (nats), their number, and the states ``window.advance`` steps on, detached.
+        The sum of the losses (nats), their number, and the states ``batch.advance`` steps on, detached.
     """
+    if batch.lengths is not None:
+        outputs, _ = model(batch.inputs, lengths=batch.lengths)
+        return Loss(*model.head.loss(outputs, batch.targets, batch.mask))
     state = None if state is None else detach(state)
-    x = model.encoder(window.inputs)
-    if window.advance == len(x):
+    x = model.encoder(batch.inputs)
+    advance = len(x) if batch.advance is None else batch.advance
+    if advance == len(x):
         h, state = model.unroll(x, state)
         following = state
-    elif window.advance == 0:
+    elif advance == 0:
         h, following = model.unroll(x, state)[0], state
     else:
-        before, following = model.unroll(x[: window.advance], state)
-        after, _ = model.unroll(x[window.advance :], following)
+        before, following = model.unroll(x[:advance], state)
+        after, _ = model.unroll(x[advance:], following)
         h = torch.cat([before, after])
-    scores = model.read(h[-window.counted :])
-    total, count = model.head.loss(scores, window.targets[-window.counted :])
-    return total, count, None if following is None else detach(following)
+    first = 0 if batch.counted is None else len(h) - batch.counted
+    outputs = model.read(h[first:])
+    total, count = model.head.loss(outputs, batch.targets[first:], None if batch.mask is None else batch.mask[first:])
+    return Loss(total, count, None if following is None else detach(following))

@@ -1,4 +1,4 @@
-"""The training loop: stream, unroll, backpropagate, clip, step; report, validate, keep."""
+"""The training loop: read, unroll, backpropagate, clip, step; report, validate, keep."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from unrolled.errors import RunError
 from unrolled.layers.state import is_finite
 from unrolled.models.model import Model
 from unrolled.runs.folder import RunFolder
+from unrolled.runs.memory import MemoryRun
 from unrolled.training import checkpoints
 from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
+from unrolled.training.batches import Batch
 from unrolled.training.gradient import Gradient, backward
+from unrolled.training.losses import Loss
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
 from unrolled.training.progress import Progress, Since
 from unrolled.training.schedule import Budget, cosine, passed
 from unrolled.training.stopping import StopRequest
-from unrolled.training.streams import Window
 from unrolled.training.task import Task
 from unrolled.training.watch import Change
 
@@ -43,24 +45,26 @@ WALL_CLOCK_FIELDS = ("seconds", "per_second", "seconds_left")
 
 
 class Trainer:
-    """Trains one model of one task in one run folder.
+    """Trains one model of one task in one run.
 
     Arguments:
         task: see `training.task`.
         model: what to train.
         options: with every choice made.
-        run: where to keep it.
+        run: where to keep it: a folder, or memory.
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
             one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``warning``,
-            ``further`` (one more budget begins), ``scoring``, ``finished``. The history keeps ``gradients`` and
-            ``lags`` besides; see `GradientProbe`.
+            ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The history keeps
+            ``gradients`` and ``lags`` besides; see `GradientProbe`.
     """
 
-    def __init__(self, task: Task, model: Model, options: TrainingOptions, run: RunFolder, listen: Listener) -> None:
+    def __init__(
+        self, task: Task, model: Model, options: TrainingOptions, run: RunFolder | MemoryRun, listen: Listener
+    ) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
         self.listen = listen
         self.advice = Advice(options, task.settings())
-        self.streams = task.streams()
+        self.batches = task.batches()
         self.progress = Progress()
         self.state: Any = None
         assert options.lr is not None and options.ema is not None
@@ -82,7 +86,7 @@ class Trainer:
         """
         self._start_clock()
         with StopRequest() as stop:
-            while self.progress.share < 1:
+            while self.progress.share < 1 and not self.progress.stopped:
                 self.model.train()
                 self._update()
                 asked = stop.requested  # once: a signal between two looks would stop the run without saving
@@ -102,7 +106,7 @@ class Trainer:
             self.progress = Progress.from_json(about)
         except (KeyError, TypeError) as error:
             raise RunError(f"{where} is damaged: {error}") from error
-        fresh = self.model.initial_state(self.streams.batch)
+        fresh = self.model.initial_state(self.batches.batch)
         self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
         self.average.updates = self.progress.update - self.progress.skipped
         self.run_folder.cut_history(self.progress.history_size)
@@ -125,7 +129,7 @@ class Trainer:
         self.budget = self._budget(p.begun_update, p.begun_seconds)
         self._start_clock()
         scores, best_update = self._score_best(whole=False)
-        p.best_loss = scores["loss"] if scores is not None and math.isfinite(scores["loss"]) else math.inf
+        p.best = self._criterion(scores)
         p.best_update = best_update
         asked = {name: getattr(self.options, name) for name in ("epochs", "minutes") if getattr(self.options, name)}
         event = {"event": "further", "update": p.update, **asked, "lr": self.lr, "warmup": self.options.warmup}
@@ -150,25 +154,25 @@ class Trainer:
         lr = self.lr * cosine(self._share(), self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        window = self.streams.window(p.update % self.streams.updates_per_epoch)
-        state = None if window.fresh or not self.options.carry else self.state
+        batch = self.batches.batch_at(p.update)
+        state = self.state if batch.continues and self.options.carry else None
         random = torch.get_rng_state()
         wanted = not p.since.updates and (not p.recorded_update or p.update - p.recorded_update >= APART - 1)
-        with self.probe.watching(window, wanted) as recorded:
-            total, count, following = self.task.loss(self.model, window, state)
-            gradient = backward(total / count, self.parameters)
-        loss = float(total.detach())
+        with self.probe.watching(batch, wanted) as recorded:
+            losses = self.task.loss(self.model, batch, state)
+            gradient = backward(losses.total / losses.count, self.parameters)
+        loss = float(losses.total.detach())
         finite = math.isfinite(loss) and gradient.finite
         if not finite:
             with torch.random.fork_rng(devices=[]):  # as before this update, which a resumed run makes again
                 torch.set_rng_state(random)
                 self.save()  # the last good state; no more saving until the gradient is finite again
         p.update += 1
-        p.symbols += count
+        p.symbols += batch.steps
         if finite:
             change = None if p.since.updates else Change(self.parameters)
-            self._step(gradient, loss, count)
-            self.state = following
+            self._step(gradient, loss, losses, batch.steps)
+            self.state = losses.state
             if change is not None:
                 p.watch.change = change.size()
             if recorded is not None:
@@ -177,18 +181,18 @@ class Trainer:
                 self.run_folder.append_history({"event": "gradients", "update": p.update, "by_position": curves})
         else:
             self._skip(lr)
-            self.state = following if is_finite(following) else None
+            self.state = losses.state if is_finite(losses.state) else None
         p.since.seconds += self._seconds() - began
         before, p.seconds = p.share, self._seconds()
         p.share = self.budget.progress(p.update, p.seconds - p.scoring)
-        self._tell_update(loss / count)
+        self._tell_update(loss / losses.count)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
-            self._look_inside(window, state)
+            self._look_inside(batch, state)
         self._at_marks(before, lr)
         if self.budget.minutes is not None:  # a mark that passes while another is attended to is not one more
             p.share = self._share()
 
-    def _step(self, gradient: Gradient, loss: float, count: int) -> None:
+    def _step(self, gradient: Gradient, loss: float, losses: Loss, steps: int) -> None:
         p, (kind, limit) = self.progress, self.clip
         clipped = False
         if kind == "norm":
@@ -203,8 +207,11 @@ class Trainer:
         s.updates += 1
         s.clipped += clipped
         s.loss += loss
-        s.count += count
-        s.symbols += count
+        s.count += losses.count
+        s.symbols += steps
+        for name, (total, count) in losses.parts.items():
+            before = s.parts.get(name, (0.0, 0))
+            s.parts[name] = before[0] + total, before[1] + count
         s.norm += gradient.norm
 
     def _skip(self, lr: float) -> None:
@@ -241,9 +248,10 @@ class Trainer:
         event = {
             "event": "train",
             "update": p.update,
-            "epoch": round(p.update / self.streams.updates_per_epoch, 4),
+            "epoch": round(p.update / self.batches.updates_per_epoch, 4),
             "symbols": p.symbols,
             "loss": loss,
+            **{name: total / max(count, 1) for name, (total, count) in s.parts.items()},
             "gradient_norm": s.norm / s.updates,
             "clipped": s.clipped / s.updates,
             "skipped": p.skipped,
@@ -260,24 +268,28 @@ class Trainer:
         p.validated_update = p.update
         with self.average.in_place():
             scores = self.task.validate(self.model, whole=False)
-            loss = math.inf if scores is None else scores["loss"]
-            best = math.isfinite(loss) and loss < p.best_loss
+            score = self._criterion(scores)
+            best = score is not None and self.task.criterion.improves(score, p.best)
             if best or scores is None or not p.best_update:
                 p.best_update = p.update
-                p.best_loss = loss if best else math.inf
+                p.best = score if best else None
                 self._keep_model(scores)
         if scores is not None:
             self._record({"event": "validation", "update": p.update, **scores, "best": best})
-            self._warn(p.watch.validation(scores["loss"], self.advice))
+            self._warn(p.watch.validation(scores.get("loss", math.nan), self.advice))
+            p.worse = 0 if best else p.worse + 1
+            if self.options.patience is not None and p.worse >= self.options.patience and p.share < 1:
+                p.stopped = True
+                self._record({"event": "stopped early", "update": p.update, "best_update": p.best_update})
 
-    def _look_inside(self, window: Window, state: Any) -> None:
+    def _look_inside(self, batch: Batch, state: Any) -> None:
         """How far back a loss is felt, and what gates and units do; kept, and judged."""
         p = self.progress
-        curves = self.probe.by_lag(self.task, window, state)
+        curves = self.probe.by_lag(self.task, batch, state)
         if curves:
             self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
         self._warn(p.watch.lags(curves, p.share, self.advice, self.probe.gated))
-        self._warn(p.watch.units(self.probe.units(window, state), self.advice))
+        self._warn(p.watch.units(self.probe.units(batch, state), self.advice))
 
     def _warn(self, warnings: list[dict[str, Any]]) -> None:
         for warning in warnings:
@@ -287,12 +299,15 @@ class Trainer:
         p = self.progress
         try:
             with self.average.in_place():
-                text = self.task.show(self.model, seed=self.options.seed)
+                shown = self.task.show(self.model, seed=self.options.seed)
         except RunError as error:  # training may still recover from it
             self.listen({"event": "no sample", "update": p.update, "reason": str(error)})
             return
-        self.run_folder.write_sample(p.update, text)
-        self.listen({"event": "sample", "update": p.update, "text": text})
+        if shown is None:
+            return
+        self.run_folder.write_sample(p.update, shown.content, shown.suffix)
+        text = {} if shown.text is None else {"text": shown.text}
+        self.listen({"event": "sample", "update": p.update, "kind": shown.kind, **text})
 
     def _finish(self) -> None:
         """Score the best weights on the whole validation part, and say that the run is finished."""
@@ -326,6 +341,11 @@ class Trainer:
         self.model.load_state_dict(latest)
         return scores, about["update"]
 
+    def _criterion(self, scores: dict[str, float] | None) -> float | None:
+        """The score by which the best weights are chosen; None where there is none that is finite."""
+        score = None if scores is None else scores[self.task.criterion.name]
+        return score if score is not None and math.isfinite(score) else None
+
     def _keep_model(self, scores: dict[str, float] | None) -> None:
         about = {"update": self.progress.update, "validation": scores}
         self.run_folder.write_model(checkpoints.to_arrays(self.model.state_dict()), about)
@@ -354,7 +374,7 @@ class Trainer:
         """The budget that begins there, and ends where the options say."""
         end = None
         if self.options.epochs is not None:
-            end = max(1, round(self.options.epochs * self.streams.updates_per_epoch))
+            end = max(1, round(self.options.epochs * self.batches.updates_per_epoch))
         return Budget(end, self.options.minutes, updates, seconds)
 
     def _start_clock(self) -> None:

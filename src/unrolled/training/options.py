@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from unrolled.errors import UsageError
+from unrolled.options import check, check_one_of, check_types, option
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
@@ -19,53 +18,53 @@ class TrainingOptions:
     and ``update_every`` time steps.
     """
 
-    minutes: float | None = None
-    epochs: float | None = None
-    batch: int | None = None
-    bptt: int = 100
-    update_every: int | None = None
-    carry: bool = True
-    optimizer: str = "adam"
-    lr: float | None = None
-    weight_decay: float = 0.0
-    warmup: float = 0.02
-    clip: str | float = "1"
-    ema: float | None = None
-    seed: int = 1
-    threads: int | None = None
-    device: str = "cpu"
-    save_every: float = 30.0
+    minutes: float | None = option(None, "Budget in minutes (3).")
+    epochs: float | None = option(None, "Budget in passes over the training part.")
+    batch: int | None = option(None, "Sequences or streams side by side.")
+    bptt: int = option(100, "Steps of truncated BPTT (100); 0 for all.")
+    update_every: int | None = option(None, "New steps per update; below --bptt the window slides.")
+    carry: bool = option(True, "Carry the hidden state from chunk to chunk.")
+    optimizer: str = option("adam", "adam (default), adamw, rmsprop or sgd.")
+    lr: float | None = option(None, "Peak learning rate.")
+    weight_decay: float = option(0.0, "Weight decay (0).")
+    warmup: float = option(0.02, "Share of the budget for warm-up (0.02).")
+    clip: str | float = option("1", "Limit of the gradient norm (1), value:5, or off.")
+    patience: int | None = option(None, "Stop after so many validations without a better one.")
+    ema: float | None = option(None, "Decay of the weight average; 0 for none.")
+    seed: int = option(1, "Random seed (1).")
+    threads: int | None = option(None, "Processor threads, at most one per core (default: by workload).")
+    device: str = option("cpu", "cpu (default), cuda or mps.")
+    save_every: float = option(30.0, "Seconds between checkpoints (30).", metavar="SECONDS")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip", f"{self.clip:g}" if isinstance(self.clip, int | float) else self.clip)
         check_types(self)
-        _check(self.minutes is None or self.epochs is None, "minutes", "give --minutes or --epochs, not both")
+        check(self.minutes is None or self.epochs is None, "minutes", "give --minutes or --epochs, not both")
         for name in ("minutes", "epochs"):
             value = getattr(self, name)
-            _check(value is None or 0 <= value < math.inf, name, f"must be a number above 0, got {value}")
+            check(value is None or 0 <= value < math.inf, name, f"must be a number above 0, got {value}")
         for name in ("minutes", "epochs"):
-            _check(getattr(self, name) != 0, name, "must be a number above 0, got 0")
-        _check(self.lr is None or 0 <= self.lr < math.inf, "lr", f"must be a number from 0, got {self.lr}")
-        for name in ("batch", "update_every", "threads"):
+            check(getattr(self, name) != 0, name, "must be a number above 0, got 0")
+        check(self.lr is None or 0 <= self.lr < math.inf, "lr", f"must be a number from 0, got {self.lr}")
+        for name in ("batch", "update_every", "patience", "threads"):
             value = getattr(self, name)
-            _check(value is None or value >= 1, name, f"must be a whole number from 1, got {value}")
-        _check(self.bptt >= 0, "bptt", f"must be 0 (the whole stream) or a number of steps, got {self.bptt}")
+            check(value is None or value >= 1, name, f"must be a whole number from 1, got {value}")
+        check(self.bptt >= 0, "bptt", f"must be 0 (the whole stream) or a number of steps, got {self.bptt}")
         if self.update_every is not None and self.bptt:
             within = self.update_every <= self.bptt
-            _check(within, "update_every", f"must be at most --bptt {self.bptt}, got {self.update_every}")
-            _check(
+            check(within, "update_every", f"must be at most --bptt {self.bptt}, got {self.update_every}")
+            check(
                 self.carry or self.update_every == self.bptt,
                 "update_every",
                 "a sliding window carries the state: leave out --update-every or --no-carry",
             )
-        known = ", ".join(OPTIMIZERS)
-        _check(self.optimizer in OPTIMIZERS, "optimizer", f"must be one of {known}, got {self.optimizer!r}")
-        _check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
-        _check(self.weight_decay >= 0, "weight_decay", f"must be 0 or more, got {self.weight_decay}")
+        check_one_of(self, "optimizer", OPTIMIZERS)
+        check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
+        check(self.weight_decay >= 0, "weight_decay", f"must be 0 or more, got {self.weight_decay}")
         decays = self.ema is None or 0 <= self.ema < 1
-        _check(decays, "ema", f"must lie in [0, 1), got {self.ema}")
-        _check(0 <= self.seed < 2**63, "seed", f"must lie in [0, 2^63), got {self.seed}")
-        _check(self.save_every >= 0, "save_every", f"must be 0 or more seconds, got {self.save_every}")
+        check(decays, "ema", f"must lie in [0, 1), got {self.ema}")
+        check(0 <= self.seed < 2**63, "seed", f"must lie in [0, 2^63), got {self.seed}")
+        check(self.save_every >= 0, "save_every", f"must be 0 or more seconds, got {self.save_every}")
         self.clipping()
 
     def clipping(self) -> tuple[str, float]:
@@ -79,42 +78,5 @@ class TrainingOptions:
         except ValueError:
             limit = math.nan
         if kind not in ("", "norm", "value") or not 0 < limit < math.inf:
-            _check(False, "clip", f"expected a norm such as 1, or value:5, or off; got {self.clip!r}")
+            check(False, "clip", f"expected a norm such as 1, or value:5, or off; got {self.clip!r}")
         return kind or "norm", limit
-
-
-def option_names(kind: type) -> set[str]:
-    """The names of the settings of an options class."""
-    return {field.name for field in fields(kind)}
-
-
-def flag(name: str) -> str:
-    """A setting as the command line spells it."""
-    return "--" + name.replace("_", "-")
-
-
-def check_types(options: Any) -> None:
-    """UsageError where a setting of a dataclass is not of the kind that its annotation says."""
-    for field in fields(options):
-        value = getattr(options, field.name)
-        allowed = {_KINDS[kind] for kind in str(field.type).split(" | ")}
-        known = tuple(kind for kind, _ in allowed)
-        if float in known:
-            known += (int,)
-        if not isinstance(value, known) or (isinstance(value, bool) and bool not in known):
-            expected = " or ".join(sorted(text for kind, text in allowed if kind is not type(None)))
-            raise UsageError(f"{flag(field.name)}: expected {expected}, got {value!r}")
-
-
-_KINDS: dict[str, tuple[type, str]] = {
-    "int": (int, "a whole number"),
-    "float": (float, "a number"),
-    "str": (str, "text"),
-    "bool": (bool, "true or false"),
-    "None": (type(None), ""),
-}
-
-
-def _check(holds: bool, name: str, problem: str) -> None:
-    if not holds:
-        raise UsageError(f"{flag(name)}: {problem}")

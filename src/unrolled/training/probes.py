@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from unrolled.layers import Recurrent
 from unrolled.layers.directions import directions
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
-from unrolled.models import Model
-from unrolled.training.streams import Window
+from unrolled.models.model import Model
+from unrolled.training.batches import Batch, at_the_end
 from unrolled.training.task import Task
 
 LONGEST = 2_000
@@ -52,9 +51,9 @@ class GradientProbe:
         """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
-    def watching(self, window: Window, wanted: bool) -> Iterator[Recording | None]:
+    def watching(self, batch: Batch, wanted: bool) -> Iterator[Recording | None]:
         """Inside, gradients are recorded if that is wanted and the window not too long."""
-        if not wanted or len(window.inputs) > LONGEST:
+        if not wanted or len(batch.inputs) > LONGEST:
             yield None
             return
         with recording() as recorded:
@@ -68,15 +67,15 @@ class GradientProbe:
             for state, norms in recorded.of(way.cell).items()
         }
 
-    def by_lag(self, task: Task, window: Window, state: Any) -> Curves:
+    def by_lag(self, task: Task, batch: Batch, state: Any) -> Curves:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with self.watching(window, wanted=True) as recorded, evaluating(self.model):
+        with self.watching(batch, wanted=True) as recorded, evaluating(self.model):
             if recorded is None:
                 return {}
-            few = replace(window, inputs=window.inputs[:, :LANES], targets=window.targets[:, :LANES], counted=1)
-            total, count, _ = task.loss(self.model, few, map_state(lambda s: s[:LANES], state))
-            torch.autograd.grad(total / count, parameters, allow_unused=True)
+            few, rows = at_the_end(batch, LANES)
+            losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
+            torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
         by_lag = {}
         for name, norms in self.curves(recorded).items():
             positions = self._positions(name.rpartition(".")[0], len(norms))
@@ -99,24 +98,18 @@ class GradientProbe:
             return range(0)
         return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
 
-    def units(
-        self, window: Window, state: Any, lengths: Tensor | None = None
-    ) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
+    def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
         """Of each layer that goes forward: its name, its equation's names over a stretch, its states.
 
-        Each name has one row a step and sequence, (R, width).
-
-        Arguments:
-            lengths: steps of each sequence, (N,); what comes after them is padding, and has no rows.
+        Each name has one row a step and sequence, (R, width); padding has none.
         """
-        T, N = window.inputs.shape[:2]
-        if lengths is None:
-            lengths = torch.full((N,), T)
-        lengths = lengths.to(window.inputs.device)
+        T, N = batch.inputs.shape[:2]
+        lengths = torch.full((N,), T) if batch.lengths is None else batch.lengths
+        lengths = lengths.to(batch.inputs.device)
         chosen = (lengths > 0).nonzero()[:ACROSS, 0]
         if not len(chosen):
             return
-        inputs = window.inputs[:STRETCH, chosen]
+        inputs = batch.inputs[:STRETCH, chosen]
         inside = torch.arange(len(inputs), device=inputs.device)[:, None] < lengths[chosen]
         x = self.model.encoder(_without_padding(inputs, inside)).detach()
         for k, (name, layer) in enumerate(zip(self._ways, self.model.stack.layers, strict=False)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -20,6 +19,7 @@ class Since:
     clipped: int = 0
     symbols: int = 0
     seconds: float = 0.0
+    parts: dict[str, tuple[float, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -29,6 +29,9 @@ class Progress:
     Fields:
         budget: how many budgets came before this one.
         begun_update, begun_seconds: where this one began; see `Budget`.
+        symbols: steps of sequences that were read, in the task's unit.
+        best: the best score by the task's criterion; None before there is one. ``worse`` validations came since.
+        stopped: there were more of them than the person would wait for.
         scoring: the part of ``seconds`` in which the ends of budgets were scored, which no budget counts.
         share: of this budget, 0 to 1.
     """
@@ -44,8 +47,10 @@ class Progress:
     clipped: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
-    best_loss: float = math.inf
+    best: float | None = None
     best_update: int = 0
+    worse: int = 0
+    stopped: bool = False
     validated_update: int = 0
     recorded_update: int = 0
     history_size: int = 0
@@ -57,16 +62,14 @@ class Progress:
         """One more budget begins here. Warnings may come again, but validation is held to the best so far."""
         self.budget += 1
         self.begun_update, self.begun_seconds = self.update, self.seconds - self.scoring
-        self.share, self.finished = 0.0, False
+        self.share, self.finished, self.stopped, self.worse = 0.0, False, False, 0
         self.since = Since()
         before = self.watch
         self.watch = Watch(fresh=False, best_validation=before.best_validation, train_at_best=before.train_at_best)
 
     def as_json(self) -> dict[str, Any]:
-        """For the checkpoint. JSON has no infinity: no best loss yet is null."""
-        content = asdict(self)
-        content["best_loss"] = None if math.isinf(self.best_loss) else self.best_loss
-        return content
+        """For the checkpoint."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:
@@ -74,6 +77,4 @@ class Progress:
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         known["since"] = Since(**content["since"])
         known["watch"] = Watch(**content["watch"])
-        if known.get("best_loss") is None:
-            known["best_loss"] = math.inf
         return cls(**known)

@@ -1,51 +1,29 @@
-"""One long sequence as parallel streams, cut in windows."""
+"""One long sequence as parallel streams without end, cut in windows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from unrolled.errors import DataError
+from unrolled.training.batches import Batch
 from unrolled.wording import counted
 
 
-@dataclass(frozen=True)
-class Window:
-    """A stretch of all streams, for one update.
-
-    Shapes:
-        inputs, targets (T, N).
-
-    Fields:
-        counted: the last so many steps have losses that count.
-        advance: the next window begins so many steps after this one.
-        fresh: the window begins where the streams begin.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    counted: int
-    advance: int
-    fresh: bool
-
-
 class Streams:
-    """N parallel streams over one sequence; window k + 1 continues window k.
+    """N parallel streams over one sequence; batch k + 1 continues batch k, until the sequence begins again.
 
-    Stream n reads symbols n*S, n*S + 1, ..., and each is followed by its target, the next symbol. An epoch
+    Stream n reads steps n*S, n*S + 1, ..., and the target of each is the next step. An epoch
     is cut into the fewest updates of at most ``update_every`` new steps each, of nearly equal length; a
-    window reaches back over at most ``bptt`` steps. So each symbol is a target once an epoch (but the
+    window reaches back over at most ``bptt`` steps. So each step is a target once an epoch (but the
     first, and fewer than N at the end).
 
     Arguments:
-        symbols: the sequence, whole numbers of any width.
+        steps: the sequence, (S,) whole numbers of any width, or (S, width) numbers, which keep their type.
         batch: N.
         bptt: the longest window; 0 for the whole stream (full backpropagation through time).
         update_every: new steps an update; None for as many as the window has (no overlap).
-        unit: what the symbols are called in errors.
+        unit: what the steps are called in errors.
 
     Raises:
         DataError: a stream would be shorter than one window.
@@ -53,40 +31,44 @@ class Streams:
 
     def __init__(
         self,
-        symbols: np.ndarray,
+        steps: np.ndarray,
         batch: int,
         bptt: int,
         update_every: int | None = None,
-        unit: str = "symbols",
+        unit: str = "steps",
         device: str = "cpu",
     ) -> None:
         self.batch = batch
-        self.length = (len(symbols) - 1) // batch
+        self.length = (len(steps) - 1) // batch
         self.bptt = bptt or self.length
         self.update_every = min(update_every or self.bptt, self.bptt)
         if self.length < max(self.bptt, 1):
             smaller = [f"--{name}" for name, value in (("batch", batch), ("bptt", bptt)) if value > 1]
             advice = ", or a smaller " + " or ".join(smaller) if smaller else ""
             raise DataError(
-                f"the training part has {counted(len(symbols), unit)}, but --batch {batch:,} and --bptt {bptt:,} "
+                f"the training part has {counted(len(steps), unit)}, but --batch {batch:,} and --bptt {bptt:,} "
                 f"need at least {batch * max(bptt, 1) + 1:,}. Use more data{advice}"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)
         self.device = device
-        self._symbols = symbols
+        self._steps = steps
         self._starts = np.arange(batch) * self.length
 
-    def window(self, update: int) -> Window:
-        """The window of update ``update`` of an epoch, 0 <= update < updates_per_epoch."""
-        start, stop = self._start(update), self._edge(update + 1)
+    def batch_at(self, update: int) -> Batch:
+        """The batch of an update, counted from the start of the run."""
+        k = update % self.updates_per_epoch
+        start, stop = self._start(k), self._edge(k + 1)
         rows = self._starts + np.arange(start, stop + 1)[:, None]
-        stretch = torch.from_numpy(self._symbols[rows].astype(np.int64)).to(self.device)
-        return Window(
-            inputs=stretch[:-1],
-            targets=stretch[1:],
-            counted=stop - self._edge(update),
-            advance=self._start(update + 1) - start,
-            fresh=update == 0,
+        stretch = self._steps[rows]
+        if stretch.dtype.kind in "iu":
+            stretch = stretch.astype(np.int64)  # which torch counts with
+        steps = torch.from_numpy(stretch).to(self.device)
+        return Batch(
+            inputs=steps[:-1],
+            targets=steps[1:],
+            continues=k > 0,
+            counted=stop - self._edge(k),
+            advance=self._start(k + 1) - start,
         )
 
     def _edge(self, update: int) -> int:

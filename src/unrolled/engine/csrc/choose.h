@@ -1,4 +1,4 @@
-// Choosing a symbol from scores: the same rule, in the same order and precision, as models/decode.py, with
+// Choosing a symbol from scores: the same rule, in the same order and precision, as models/chooser.py, with
 // the same counted random numbers as models/philox.py.
 #pragma once
 #include <algorithm>

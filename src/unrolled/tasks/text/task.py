@@ -8,26 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from unrolled.cells import Cell
 from unrolled.errors import DataError, RunError, UsageError
-from unrolled.models import Model
+from unrolled.models.build import check_memory, set_first_weights
+from unrolled.models.model import Model
+from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.piped import own_data
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.build import build_model, check_memory, set_first_weights
+from unrolled.tasks.text.build import build_model
 from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Choice, Text, read_text
 from unrolled.tasks.text.scoring import estimate, score
-from unrolled.tasks.text.sizes import choose_sizes, symbols_in_budget
 from unrolled.tasks.text.transfer import Rows, carry_over, choice, match, take_over
 from unrolled.tasks.text.vocabulary import Vocabulary
 from unrolled.tasks.text.writing import write
-from unrolled.training.bptt import window_loss
+from unrolled.training.batches import Batch
+from unrolled.training.bptt import batch_loss
+from unrolled.training.kept import model_options
+from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
-from unrolled.training.streams import Streams, Window
+from unrolled.training.sizes import choose_sizes, symbols_in_budget
+from unrolled.training.streams import Streams
+from unrolled.training.task import Metric, Shown
 
 _SHOWN = 300
 _FEWEST_VALIDATED = 2_000
@@ -38,7 +43,7 @@ class TextTask:
 
     Arguments:
         data: a file or a folder.
-        text, training: settings; the ones left open are chosen here.
+        text, model, training: settings; the ones left open are chosen here.
         choose: another vocabulary than the text's own; see `read_text`.
         begun: a run that was begun on this text.
 
@@ -48,11 +53,13 @@ class TextTask:
 
     name = "text"
     options_class = TextOptions
+    criterion = Metric("loss", "nats per symbol")
 
     def __init__(
         self,
         data: str,
         text: TextOptions,
+        model: ModelOptions,
         training: TrainingOptions,
         choose: Choice | None = None,
         begun: RunFolder | None = None,
@@ -65,7 +72,12 @@ class TextTask:
         self.read: Text = read_text(data, text, choose)
         if begun is not None:
             _check_text(begun, data, self.read.fingerprint)
-        self.text, self.training = choose_sizes(text, training, len(self.read.training.numbers))
+        if model.direction != "forward":
+            raise UsageError(
+                "--direction: a language model must not see the symbol that it predicts: leave out --direction"
+            )
+        self.text = text
+        self.model, self.training = choose_sizes(model, training, len(self.read.training.numbers))
         self.unit = self.text.units
         self._made = self._make_streams()
 
@@ -73,7 +85,8 @@ class TextTask:
     def of_run(cls, run: RunFolder, data: str | None, training: TrainingOptions) -> TextTask:
         """The task of a run that goes on, with its vocabulary; ``data`` where its text may have moved to."""
         symbols = _vocabulary_of(run).symbols
-        return cls(cls.text_path(run, data), run.options(TextOptions, "text"), training, lambda _: symbols, run)
+        options = run.options(TextOptions, "text"), model_options(run)
+        return cls(cls.text_path(run, data), *options, training, lambda _: symbols, run)
 
     @staticmethod
     def text_path(run: RunFolder, data: str | None) -> str:
@@ -91,6 +104,7 @@ class TextTask:
         cls,
         data: str,
         text: TextOptions,
+        model: ModelOptions,
         training: TrainingOptions,
         source: RunFolder,
         begun: RunFolder | None = None,
@@ -102,7 +116,7 @@ class TextTask:
         """
         known = _vocabulary_of(source)
         text = replace(text, vocabulary=text.vocabulary or "extended")
-        task = cls(data, text, training, choice(known, text), begun)
+        task = cls(data, text, model, training, choice(known, text), begun)
         own = task.read.vocabulary
         if not own.counts[len(own.unknown) :].any():
             raise DataError(f"{data}: none of its {text.units} are in the vocabulary of {source.path}")
@@ -125,6 +139,7 @@ class TextTask:
                 **self.read.fingerprint,
                 "symbols": self.read.symbols,
             },
+            "model": asdict(self.model),
             "text": asdict(self.text),
         }
 
@@ -134,11 +149,14 @@ class TextTask:
 
     def build(self, cell: type[Cell]) -> Model:
         """The model, with fresh weights."""
-        hidden, layers, dropout = self.text.hidden, self.text.layers, self.text.dropout
-        assert hidden is not None and layers is not None and dropout is not None
-        check_memory(cell, len(self.read.vocabulary), hidden, layers)
-        model = build_model(cell, len(self.read.vocabulary), hidden, layers, dropout)
-        set_first_weights(model, self.text)
+        assert self.model.layers is not None
+
+        def build(layers: int) -> Model:
+            return build_model(cell, len(self.read.vocabulary), replace(self.model, layers=layers))
+
+        check_memory(build, self.model.layers)
+        model = build(self.model.layers)
+        set_first_weights(model.stack, self.model)
         return model
 
     def describe(self) -> dict[str, Any]:
@@ -166,15 +184,15 @@ class TextTask:
 
     def settings(self) -> dict[str, Any]:
         """Those of the model."""
-        return asdict(self.text)
+        return asdict(self.model)
 
-    def streams(self) -> Streams:
+    def batches(self) -> Streams:
         """The training part in windows."""
         return self._made
 
-    def loss(self, model: Model, window: Window, state: Any) -> tuple[Tensor, int, Any]:
+    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         """Cross-entropy of the next symbol."""
-        return window_loss(model, window, state)
+        return batch_loss(model, batch, state)
 
     def validate(
         self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
@@ -183,16 +201,16 @@ class TextTask:
         if whole:
             scored = score(model, self.read.validation, tell)
         else:
-            assert self.text.hidden is not None
-            assert self.text.layers is not None
+            assert self.model.hidden is not None and self.model.layers is not None
             training = len(self.read.training.numbers)
-            trained = symbols_in_budget(self.training, training, self.text.hidden, self.text.layers)
+            trained = symbols_in_budget(self.training, training, self.model.hidden, self.model.layers)
             scored = estimate(model, self.read.validation, max(_FEWEST_VALIDATED, trained // 200))
         return None if scored is None else scored.figures()
 
-    def show(self, model: Model, seed: int) -> str:
+    def show(self, model: Model, seed: int) -> Shown:
         """A few lines of the model's own, a little less bold than it is."""
-        return "".join(write(model, self.read.vocabulary, _SHOWN, temperature=0.8, seed=seed))
+        text = "".join(write(model, self.read.vocabulary, _SHOWN, temperature=0.8, seed=seed))
+        return Shown("text", text.encode("utf-8"))
 
     def _make_streams(self) -> Streams:
         t = self.training

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, RunError, UsageError
-from unrolled.models import Model
+from unrolled.errors import DataError, UsageError
+from unrolled.models.model import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.piped import own_data
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
@@ -26,6 +26,7 @@ from unrolled.tasks.text.scoring import log_probabilities, score
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
 from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.checkpoints import load_weights
+from unrolled.training.kept import model_options
 from unrolled.wording import counted
 
 
@@ -58,6 +59,7 @@ class TrainedText:
     Attributes:
         model: the `Model`, with its best weights, in evaluation mode.
         vocabulary: its symbols.
+        options, model_options: what ``config.toml`` says of the text and of the model.
         config: what ``config.toml`` says.
         run: the folder.
     """
@@ -68,10 +70,8 @@ class TrainedText:
         self.options = run.options(TextOptions, "text")
         where = str(run.path / "vocabulary.json")
         self.vocabulary = Vocabulary.from_json(run.read_json("vocabulary.json"), where)
-        hidden, layers, dropout = self.options.hidden, self.options.layers, self.options.dropout
-        if hidden is None or layers is None or dropout is None:
-            raise RunError(f"{run.path / 'config.toml'} is damaged: it does not say how large the model is")
-        self.model: Model = build_model(cell, len(self.vocabulary), hidden, layers, dropout)
+        self.model_options = model_options(run)
+        self.model: Model = build_model(cell, len(self.vocabulary), self.model_options, for_use=True)
         arrays, self.about = run.read_model()
         load_weights(self.model, arrays, str(run.path / "model.safetensors"))
         self.model.eval()
@@ -242,5 +242,5 @@ class TrainedText:
         return split(text, self.vocabulary.units)
 
     def __repr__(self) -> str:
-        o = self.options
-        return f"TrainedText({str(self.run.path)!r}, {o.cell}, {o.layers} x {o.hidden}, {o.units})"
+        o = self.model_options
+        return f"TrainedText({str(self.run.path)!r}, {o.cell}, {o.layers} x {o.hidden}, {self.options.units})"

@@ -8,23 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import RunError, UsageError
-from unrolled.models import Model
+from unrolled.models.model import Model
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import Choice
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
 from unrolled.training.checkpoints import load_weights, to_arrays
-from unrolled.training.options import flag
+from unrolled.training.kept import check_same
 
 FRESH = -1
 """In place of a row's number: the symbol is new, and its row starts as in any new model."""
 
 _BY_SYMBOL = ("encoder.weight", "head.map.weight", "head.map.bias")
 """Tensors with one row a symbol."""
-
-_SAME = ("units", "hidden", "layers")
-_TAKEN_OVER = ("dropout", "vocabulary_size")
-_FIRST_WEIGHTS = ("recurrent_init", "forget_bias", "chrono")
 
 
 @dataclass(frozen=True)
@@ -44,26 +39,13 @@ class Rows:
 
 
 def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The settings of a run that starts from another's weights: those of its model are the source's.
+    """The settings of a run that starts from another's weights: its units are the source's.
 
     Raises:
-        UsageError: a given setting contradicts the weights. RunError: the source does not say how large it is.
+        UsageError: other units are given.
     """
-    if source.hidden is None or source.layers is None:
-        raise RunError(f"{where} is damaged: its config.toml does not say how large the model is")
-    for name in _SAME:
-        if name in given and given[name] != getattr(source, name):
-            raise UsageError(
-                f"{flag(name)}: {where} has {name} {getattr(source, name)}, got {given[name]}; a run started "
-                f"from its weights must have the same value: leave out {flag(name)} or --from"
-            )
-    for name in _FIRST_WEIGHTS:
-        if name in given and given[name] != getattr(TextOptions(), name):
-            raise UsageError(
-                f"{flag(name)}: a run started from the weights of {where} has no initial weights to set: leave out "
-                f"{flag(name)} or --from"
-            )
-    return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
+    check_same("units", source.units, given, where)
+    return {"units": source.units, "vocabulary_size": source.vocabulary_size} | dict(given)
 
 
 def choice(source: Vocabulary, options: TextOptions) -> Choice:

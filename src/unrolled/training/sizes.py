@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from unrolled.tasks.text.options import TextOptions
+from unrolled.models.options import ModelOptions
 from unrolled.training.options import TrainingOptions
 
 MINUTES = 3.0
@@ -15,7 +15,9 @@ _SPEED = 25_000 * 256**2
 """Characters a second on two cores at one layer of 256, times the weights of a gate: a guess at any width."""
 
 
-def choose_sizes(text: TextOptions, training: TrainingOptions, symbols: int) -> tuple[TextOptions, TrainingOptions]:
+def choose_sizes(
+    model: ModelOptions, training: TrainingOptions, symbols: int
+) -> tuple[ModelOptions, TrainingOptions]:
     """Fill in what was left open.
 
     The width grows with the number of symbols that the budget can read, since a larger network needs more
@@ -27,16 +29,16 @@ def choose_sizes(text: TextOptions, training: TrainingOptions, symbols: int) -> 
     """
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=MINUTES)
-    hidden = text.hidden or _hidden(training, symbols)
-    layers = text.layers or 1
+    hidden = model.hidden or _hidden(training, symbols)
+    layers = model.layers or 1
     seen = symbols_in_budget(training, symbols, hidden, layers)
     batch = training.batch or _batch(training, symbols, seen)
     epochs = seen / max(symbols, 1)
-    dropout = text.dropout if text.dropout is not None else _dropout(epochs)
+    dropout = model.dropout if model.dropout is not None else _dropout(epochs)
     lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
-    text = replace(text, hidden=hidden, layers=layers, dropout=dropout)
-    return text, replace(training, batch=batch, lr=lr, ema=ema)
+    model = replace(model, hidden=hidden, layers=layers, dropout=dropout)
+    return model, replace(training, batch=batch, lr=lr, ema=ema)
 
 
 def symbols_in_budget(training: TrainingOptions, symbols: int, hidden: int, layers: int) -> int:

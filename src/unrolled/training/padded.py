@@ -1,0 +1,111 @@
+"""Separate sequences in padded batches: of similar lengths together, shuffled anew in each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.errors import DataError
+from unrolled.training.batches import Batch
+
+POOL = 50
+"""So many batches' sequences are sorted by length together: the more, the less padding, and the less shuffled."""
+
+
+class Padded:
+    """Sequences of any lengths as batches of about N, each sequence once an epoch.
+
+    In each epoch the sequences are shuffled, cut into pools of 50 batches, sorted by length within a pool and cut
+    into batches, whose order is shuffled again. All of it follows from the seed and the number of the epoch.
+
+    Shapes:
+        inputs (T, N, ...), with zeros behind a sequence's end; lengths (N,). Targets of one step each are padded to
+        (T, N, ...), and a mask (T, N) says which are none; targets of a whole sequence are stacked, (N, ...).
+
+    Arguments:
+        inputs: one array for each sequence, (steps,) whole numbers or (steps, width) numbers; all of one type,
+            which the batches have.
+        targets: one array for each sequence, (steps, ...) for targets of each step, or one number or vector for the
+            whole sequence.
+        batch: N; the last batches of an epoch may be smaller.
+        seed: of the shuffling.
+        by_step: whether targets belong to steps.
+        device: where the batches are to be.
+
+    Raises:
+        DataError: no sequences, an empty one, one whose targets do not fit its steps, or arrays of several types.
+
+    >>> made = Padded([np.array([1, 2, 3]), np.array([4])], [np.int64(0), np.int64(1)], batch=2)
+    >>> one = made.batch_at(0)
+    >>> sorted(one.inputs.T.tolist()), sorted(one.lengths.tolist())
+    ([[1, 2, 3], [4, 0, 0]], [1, 3])
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray],
+        batch: int,
+        seed: int = 1,
+        by_step: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        _check(inputs, targets, by_step)
+        self.batch = min(batch, len(inputs))
+        self.updates_per_epoch = -(-len(inputs) // self.batch)
+        self._inputs, self._targets = inputs, targets
+        self._by_step, self._device, self._seed = by_step, device, seed
+        self._lengths = np.array([len(x) for x in inputs])
+        self._epoch = -1
+        self._order: list[np.ndarray] = []
+
+    def batch_at(self, update: int) -> Batch:
+        """The batch of an update, counted from the start of the run."""
+        epoch, k = divmod(update, self.updates_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._shuffled(epoch)
+        chosen = self._order[k]
+        lengths = torch.from_numpy(self._lengths[chosen]).to(self._device)
+        inputs = self._stacked([self._inputs[i] for i in chosen])
+        if not self._by_step:
+            targets = torch.from_numpy(np.stack([self._targets[i] for i in chosen])).to(self._device)
+            return Batch(inputs, targets, lengths)
+        targets = self._stacked([self._targets[i] for i in chosen])
+        mask = torch.arange(len(inputs), device=self._device)[:, None] < lengths
+        return Batch(inputs, targets, lengths, mask)
+
+    def _shuffled(self, epoch: int) -> list[np.ndarray]:
+        """The numbers of the sequences of each batch."""
+        random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+        order = random.permutation(len(self._inputs))
+        pool = POOL * self.batch
+        parts = [order[start : start + pool] for start in range(0, len(order), pool)]
+        order = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
+        batches = [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
+        return [batches[k] for k in random.permutation(len(batches))]
+
+    def _stacked(self, arrays: Sequence[np.ndarray]) -> Tensor:
+        """(T, N, ...), zeros behind the ends."""
+        T = max(map(len, arrays))
+        padded = np.zeros((T, len(arrays), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+        for n, array in enumerate(arrays):
+            padded[: len(array), n] = array
+        return torch.from_numpy(padded).to(self._device)
+
+
+def _check(inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], by_step: bool) -> None:
+    if not len(inputs) or len(inputs) != len(targets):
+        raise DataError(f"{len(inputs):,} sequences and {len(targets):,} targets, expected the same number, above 0")
+    for name, arrays in (("inputs", inputs), ("targets", targets)):
+        kinds = {(np.asarray(a).dtype, np.asarray(a).shape[name == "inputs" or by_step :]) for a in arrays}
+        if len(kinds) > 1:
+            some = " and ".join(sorted(f"{dtype} {shape}" for dtype, shape in kinds)[:2])
+            raise DataError(f"the {name} of all sequences must have one type and one width, got {some}")
+    for k, x in enumerate(inputs):
+        if not len(x):
+            raise DataError(f"sequence {k} has no steps")
+        if by_step and len(targets[k]) != len(x):
+            raise DataError(f"sequence {k} has {len(x):,} steps and {len(targets[k]):,} targets")

@@ -1,0 +1,136 @@
+"""Models are built in one place: every model option of every cell, in training and for use."""
+
+import pytest
+import torch
+
+import unrolled
+from unrolled.cells.registry import CELLS
+from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Wrapper, Zoneout
+from unrolled.compiler.stored import store, stored_class
+from unrolled.errors import UsageError
+from unrolled.lab.experiment import TITLES, experiment
+from unrolled.models.build import build_stack, cells_of, check_memory, set_first_weights
+from unrolled.models.options import RECURRENT_INITS, ModelOptions
+
+SIZES = {"hidden": 6, "layers": 2, "dropout": 0.0}
+RATES = {"weight_drop": WeightDrop, "variational_dropout": VariationalDropout, "zoneout": Zoneout}
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("name", CELLS)
+def test_widths_and_values(name, direction):
+    torch.manual_seed(0)
+    stack = build_stack(CELLS[name], 3, ModelOptions(cell=name, direction=direction, **SIZES))
+    cells = cells_of(stack)
+    assert [type(cell) for cell in cells] == [CELLS[name]] * (2 if direction == "forward" else 4)
+    x = torch.randn(5, 2, 3)
+    y, _ = stack(x)
+    h = x
+    for first in range(0, len(cells), len(cells) // 2):
+        ahead = unrolled.Recurrent(cells[first], backend="eager")(h)[0]
+        if direction == "both":
+            back = unrolled.Recurrent(cells[first + 1], backend="eager")(h.flip(0))[0].flip(0)
+            ahead = torch.cat([ahead, back], dim=2)
+        h = ahead
+    torch.testing.assert_close(y, h)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("name", RATES)
+def test_every_cell_is_wrapped_and_trained_weights_come_back(name, direction):
+    options = ModelOptions(direction=direction, **SIZES, **{name: 0.3})
+    stack = build_stack(unrolled.GRUCell, 3, options)
+    wrapped = [m for m in stack.modules() if isinstance(m, RATES[name])]
+    assert len(wrapped) == len(cells_of(stack)) == (2 if direction == "forward" else 4)
+    x = torch.randn(50, 8, 3)
+    assert not torch.equal(stack(x)[0], stack(x)[0])  # drawn anew
+    again = build_stack(unrolled.GRUCell, 3, options, for_use=True)
+    again.load_state_dict(stack.state_dict())
+    torch.testing.assert_close(again.eval()(x)[0], stack.eval()(x)[0])
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_stored_program_has_the_weights_names_of_its_wrappers(name):
+    class Own(unrolled.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
+
+        def step(self, x, h):
+            return torch.tanh(self.x.a(x) + self.h.a(h))
+
+    options = ModelOptions(**SIZES, **{name: 0.3})
+    stack = build_stack(Own, 3, options).eval()
+    stored = build_stack(stored_class(store(cells_of(stack))), 3, options, for_use=True).eval()
+    stored.load_state_dict(stack.state_dict())
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(stored(x)[0], stack(x)[0])
+    assert any(isinstance(m, Wrapper) for m in stored.modules())
+
+
+def test_what_a_cell_cannot_drop_is_a_mistake():
+    class Bare(unrolled.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.U = torch.nn.Linear(input_size, hidden_size)
+
+        def step(self, x, h):
+            return torch.tanh(self.U(x) + h)
+
+    for name in ("weight_drop", "variational_dropout"):
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: .* Bare has no Gates"):
+            build_stack(Bare, 3, ModelOptions(**SIZES, **{name: 0.1}))
+    assert build_stack(Bare, 3, ModelOptions(**SIZES, zoneout=0.1))
+    with pytest.raises(UsageError, match="--chrono: Bare"):
+        set_first_weights(build_stack(Bare, 3, ModelOptions(**SIZES)), ModelOptions(chrono=9))
+
+
+@pytest.mark.parametrize("kind", RECURRENT_INITS)
+def test_first_weights_reach_wrapped_cells_of_both_directions(kind):
+    options = ModelOptions(
+        direction="both", **SIZES, zoneout=0.1, weight_drop=0.1, recurrent_init=kind, forget_bias=2
+    )
+    stack = build_stack(unrolled.LSTMCell, 3, options)
+    set_first_weights(stack, options)
+    for cell in cells_of(stack):
+        assert bool((cell.x.bias[cell.x.rows("f")] == 2).all())
+        matrix = cell.h.weight[cell.h.rows("g")].detach()
+        if kind != "glorot":
+            torch.testing.assert_close(matrix @ matrix.T, torch.eye(6), atol=1e-5, rtol=0)
+        else:
+            assert float(matrix.abs().max()) <= (6 / 12) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"hidden": 0}, "--hidden: must be a whole number from 1, got 0"),
+        ({"layers": 1001}, "--layers: must be at most 1,000, got 1,001"),
+        ({"direction": "back"}, "--direction: must be one of forward, both, got 'back'"),
+        ({"zoneout": 1.0}, r"--zoneout: must lie in \[0, 1\), got 1.0"),
+        ({"weight_drop": -0.1}, r"--weight-drop: must lie in \[0, 1\), got -0.1"),
+        ({"variational_dropout": "much"}, "--variational-dropout: expected a number, got 'much'"),
+        ({"chrono": 9, "forget_bias": 1.0}, "leave out --forget-bias or --chrono"),
+    ],
+)
+def test_mistakes(given, message):
+    with pytest.raises(UsageError, match=message):
+        ModelOptions(**given)
+
+
+def test_what_does_not_fit_in_memory_is_found_before_it_is_built():
+    built = []
+
+    def build(layers):
+        built.append(torch.nn.Linear(4, 4).weight.device.type)
+        return torch.nn.Linear(10**6, 10**6 * layers)
+
+    with pytest.raises(UsageError, match="7,000,007,000,000 parameters .* or --layers"):
+        check_memory(build, 7)
+    assert built == ["meta", "meta"]
+    check_memory(lambda layers: torch.nn.Linear(4, 4 * layers), 7)
+
+
+def test_the_laboratory_names_the_same_cells():
+    for name in TITLES:
+        assert set(experiment(name).cells) <= set(CELLS), name

@@ -1,0 +1,204 @@
+"""The trainer by itself, with two tasks that are not text: classes of sequences, and sequences of vectors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from unrolled.models import Linear, Model, OneHot, Regression, Softmax
+from unrolled.runs.folder import RunFolder
+from unrolled.runs.memory import MemoryRun
+from unrolled.training.bptt import batch_loss
+from unrolled.training.loop import WALL_CLOCK_FIELDS, Trainer
+from unrolled.training.options import TrainingOptions
+from unrolled.training.padded import Padded
+from unrolled.training.streams import Streams
+from unrolled.training.task import Metric, Shown
+
+
+class FirstSymbol:
+    """Which of three symbols a sequence of any length began with: many to one, scored by accuracy."""
+
+    name, unit = "first", "sequences"
+    criterion = Metric("accuracy", "of the sequences", higher=True)
+
+    def __init__(self, seed=0):
+        random = np.random.default_rng(seed)
+        self.sequences = [random.integers(0, 3, 1 + k % 9) for k in range(60)]
+        self.answers = [x[0] for x in self.sequences]
+
+    def settings(self):
+        return {"cell": "gru", "hidden": 8, "layers": 1, "dropout": 0.0}
+
+    def build(self):
+        stack = unrolled.Stack([unrolled.GRUCell(3, 8)])
+        return Model(OneHot(3), stack, Softmax(8, 3), graph="many-to-one")
+
+    def batches(self):
+        return Padded(self.sequences, self.answers, batch=7, seed=5)
+
+    def loss(self, model, batch, state):
+        return batch_loss(model, batch, state)
+
+    def validate(self, model, whole, tell=None):
+        every = Padded(self.sequences, self.answers, batch=len(self.sequences)).batch_at(0)
+        with torch.no_grad():
+            scores, _ = model(every.inputs, lengths=every.lengths)
+            total, count = model.head.loss(scores, every.targets)
+        right = (scores.argmax(1) == every.targets).float().mean()
+        return {"loss": float(total) / count, "accuracy": float(right)}
+
+    def show(self, model, seed):
+        return Shown("table", b"first,guess\n0,0\n")
+
+
+class Waves:
+    """The next of two numbers: real vectors in parallel streams, with nothing to show."""
+
+    name, unit = "waves", "steps"
+    criterion = Metric("loss", "nats per step")
+
+    def settings(self):
+        return {"cell": "elman", "hidden": 6, "layers": 1, "dropout": 0.0}
+
+    def build(self):
+        return Model(Linear(2, 6), unrolled.Stack([unrolled.ElmanCell(6, 6)]), Regression(6, 2))
+
+    def batches(self):
+        t = np.arange(400) / 5
+        return Streams(np.stack([np.sin(t), np.cos(t)], axis=1).astype(np.float32), batch=4, bptt=15)
+
+    def loss(self, model, batch, state):
+        return batch_loss(model, batch, state)
+
+    def validate(self, model, whole, tell=None):
+        return None
+
+    def show(self, model, seed):
+        return None
+
+
+TASKS = {"first": FirstSymbol, "waves": Waves}
+
+
+def trainer(task, run, **given):
+    torch.manual_seed(1)
+    options = TrainingOptions(**{"lr": 0.02, "ema": 0.9, "epochs": 6, "threads": 1, "save_every": 0.0} | given)
+    events = []
+    made = Trainer(task, task.build(), options, run, events.append)
+    return made, events
+
+
+def lasting(run):
+    """The history without what differs from run to run."""
+    return [{k: v for k, v in e.items() if k not in WALL_CLOCK_FIELDS} for e in run.history()]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_it_learns_in_memory_and_counts_what_it_reads(name):
+    task, run = TASKS[name](), MemoryRun()
+    made, events = trainer(task, run)
+    progress = made.run()
+    per_epoch = made.batches.updates_per_epoch
+    assert progress.finished and progress.update == 6 * per_epoch
+    assert progress.symbols == sum(made.batches.batch_at(k).steps for k in range(6 * per_epoch))
+    losses = [e["loss"] for e in run.history() if e["event"] == "train"]
+    assert losses[-1] < losses[0]
+    kept = {e["event"] for e in run.history()}
+    assert kept >= {"train", "finished", "gradients", "lags"} and kept - {"gradients", "lags"} <= {
+        e["event"] for e in events
+    }
+    assert bool(run.samples) == (name == "first")
+    arrays, about = run.read_model()
+    assert set(arrays) == set(made.model.state_dict()) and about["update"] <= progress.update
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("stop_at", [2, 11, 17])
+def test_stopped_and_resumed_is_uninterrupted(name, stop_at, tmp_path):
+    whole = MemoryRun()
+    trainer(TASKS[name](), whole)[0].run()
+    folder = RunFolder(tmp_path / "run")
+    folder.create({"task": name, name: {}, "model": {}, "data": {"path": ""}, "training": {}})
+    first, _ = trainer(TASKS[name](), folder)
+
+    def stop(event):
+        if event["event"] == "update" and event["update"] == stop_at:
+            raise KeyboardInterrupt
+
+    first.listen = stop
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    again, _ = trainer(TASKS[name](), folder)
+    torch.manual_seed(99)  # the checkpoint has the random state
+    again.restore()
+    again.run()
+    assert lasting(folder) == lasting(whole)
+    for mine, other in (
+        (folder.read_model()[0], whole.read_model()[0]),
+        (folder.read_checkpoint()[0], whole.read_checkpoint()[0]),
+    ):
+        assert set(mine) == set(other)
+        assert all(np.array_equal(mine[name], other[name]) for name in mine)
+
+
+def test_the_best_weights_are_those_of_the_tasks_criterion():
+    """Accuracy chooses, the higher the better, though the loss says otherwise."""
+    scores = iter([(1.0, 0.5), (0.9, 0.4), (0.8, 0.7), (0.1, 0.7), (0.2, math.nan), (0.3, 0.8)])
+
+    class Scored(FirstSymbol):
+        def validate(self, model, whole, tell=None):
+            return dict(zip(("loss", "accuracy"), next(scores, (0.0, 0.0)), strict=True))
+
+    run = MemoryRun()
+    trainer(Scored(), run)[0].run()
+    best = [e["best"] for e in run.history() if e["event"] == "validation"]
+    assert best[:6] == [True, False, True, False, False, True] and not any(best[6:])
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_patience(patience):
+    class Worse(FirstSymbol):
+        def validate(self, model, whole, tell=None):
+            return {"loss": 1.0, "accuracy": 0.5}
+
+    run = MemoryRun()
+    made, _ = trainer(Worse(), run, patience=patience)
+    progress = made.run()
+    events = [e["event"] for e in run.history()]
+    assert events.count("validation") == 1 + patience and progress.finished
+    assert events[-1] == "finished" and "stopped early" in events
+    assert progress.share < 1
+
+
+def test_named_parts_of_the_loss_are_reported():
+    class Parts(Waves):
+        def loss(self, model, batch, state):
+            made = batch_loss(model, batch, state)
+            half = float(made.total.detach()) / 2
+            return type(made)(made.total, made.count, made.state, {"first": (half, made.count), "rest": (0.0, 0)})
+
+    run = MemoryRun()
+    trainer(Parts(), run)[0].run()
+    reports = [e for e in run.history() if e["event"] == "train"]
+    for report in reports:
+        assert report["first"] == pytest.approx(report["loss"] / 2) and report["rest"] == 0.0
+    assert len(reports) > 10
+
+
+def test_a_state_is_carried_where_batches_continue_alone():
+    """The losses of streams are those of one long run with the weights at each update; padded ones begin anew."""
+    seen = []
+
+    class Watched(Waves):
+        def loss(self, model, batch, state):
+            seen.append((batch.continues, state is not None))
+            return batch_loss(model, batch, state)
+
+    trainer(Watched(), MemoryRun())[0].run()
+    assert {(True, True), (False, False)} == set(seen)
+    seen.clear()
+    trainer(Watched(), MemoryRun(), carry=False)[0].run()
+    assert {state for _, state in seen} == {False}
