@@ -23,6 +23,8 @@ from torch import nn
 import unrolled
 from engine.looped import outputs
 from unrolled import Recurrent
+from unrolled.cells.wrappers import _MaskedGates
+from unrolled.compiler.watching import watched
 from unrolled.engine.prepared import Prepared, prepared
 
 RATE = 0.5
@@ -327,6 +329,17 @@ def test_what_hears_of_garbage_is_not_the_equations():
         gc.set_threshold(*before)
         gc.callbacks.remove(hear)
     assert isinstance(found, Prepared) and heard and gc.isenabled()
+
+
+def test_what_another_thread_runs_meanwhile_is_not_this_cells():
+    """A function that the equation makes as it runs is another one in each thread, with values of its own."""
+    elsewhere = _MaskedGates(unrolled.LSTMCell(3, 3).h, torch.ones(1, 3))
+    running = elsewhere.i  # as if a thread were in the midst of a step
+    cell = unrolled.VariationalDropout(unrolled.LSTMCell(3, 3), 0.5)
+    reads = watched(cell, (3,))[1]
+    marked = [*reads.marks.same, *reads.marks.equal]
+    assert marked and all(m.owner is not elsewhere and m.owner is not vars(elsewhere) for m in marked)
+    assert running(torch.zeros(1, 3)).shape == (1, 3)
 
 
 def test_sys_profile_is_as_before():

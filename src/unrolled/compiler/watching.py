@@ -209,8 +209,12 @@ def _at(line: int | None, file: str | None) -> str:
 
 
 def _functions_of(codes: set[CodeType]) -> set[FunctionType]:
-    """The functions that are made of these pieces of code, wherever they are kept."""
-    return {f for f in gc.get_referrers(*codes) if isinstance(f, FunctionType) and f.__code__ in codes}
+    """The functions that are made of these pieces of code, wherever they are kept.
+
+    But for those that another of these pieces makes when it runs: what there is of them belongs to other threads.
+    """
+    lasting = codes - {inner for code in codes for inner in code.co_consts}
+    return {f for f in gc.get_referrers(*lasting) if isinstance(f, FunctionType) and f.__code__ in lasting}
 
 
 @contextmanager
