@@ -94,8 +94,8 @@ class Builder:
         )
 
     def _phases(self, instructions: list[Instruction]) -> list[Phase]:
-        """One phase, or one for each width where the phase is tiled."""
-        widths = [0] if self.whole and instructions else list(dict.fromkeys(i.width for i in instructions))
+        """One phase, or one for each width where the phase is tiled: pieces are copied before their whole is read."""
+        widths = [0] if self.whole and instructions else sorted({i.width for i in instructions})
         phases = []
         for width in widths:
             chosen = tuple(i for i in instructions if width in (0, i.width))
