@@ -19,11 +19,21 @@ from unrolled.wording import counted, singular, wrapped
 
 @click.command(epilog="Example: unrolled inspect runs/shakespeare")
 @trained_run
-@click.option("--text", type=NAME, metavar="FILE", help="Text to analyse (default: the run's validation part).")
+@click.option(
+    "--data", "--text", type=NAME, metavar="FILE", help="Data to analyse (default: the run's validation part)."
+)
 @click.option("--out", type=NAME, metavar="DIR", help="Output folder (default: RUN/inspect).")
 @threaded(work_of_run)
 @json_option
-def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out: str | None, as_json: bool) -> None:
+def inspect(
+    run: str,
+    cell: str | None,
+    task: str | None,
+    allow_code: bool,
+    data: str | None,
+    out: str | None,
+    as_json: bool,
+) -> None:
     """Look inside the model in RUN: write a report as one page.
 
     The report covers learning, clipping, the gradient through time, gates, units
@@ -37,7 +47,7 @@ def inspect(run: str, cell: str | None, allow_code: bool, text: str | None, out:
     folder = RunFolder(run)
     target = _target(folder, out)
     with _made(target, is_own=out is None), waiting("looking inside"):
-        made = report(*_contents(folder, cell, allow_code, text))
+        made = report(*_contents(folder, cell, task, allow_code, data))
         numbers = _written(target, made)
     if as_json:
         print(numbers)
@@ -90,7 +100,9 @@ def _made(target: Path, is_own: bool) -> Iterator[None]:
         raise
 
 
-def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None) -> tuple[Any, Any, Any]:
+def _contents(
+    folder: Any, cell: str | None, task: str | None, allow_code: bool, data: str | None
+) -> tuple[Any, Any, Any]:
     """What the run says of itself, what training kept, and what was found."""
     from unrolled.errors import RunError
     from unrolled.insight.findings import examine
@@ -100,9 +112,8 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     from unrolled.training.advice import Advice
 
     config = folder.config()
-    task = config[config["task"]]
-    units = str(task.get("units", "symbols"))
-    facts: dict[str, Any] = {"settings": config, "unit": singular(units)}
+    steps = str(config.get("unit", "steps"))
+    facts: dict[str, Any] = {"settings": config}
     notes: list[str] = []
     events: list[Any] = []
     try:
@@ -122,27 +133,29 @@ def _contents(folder: Any, cell: str | None, allow_code: bool, text: str | None)
     elif damage := _damage(folder):
         notes.append(f"{damage}: the report leaves out gates, units and errors.")
     else:
-        model = load(folder.path, cell, allow_code)
+        trained = load(folder.path, cell, allow_code, task)
         try:
-            passage = model.passage(text)
-        except RunError as error:
-            notes.append(f"There is no text to analyse: {error}.")
+            evidence = trained.evidence(data)
+        except (RunError, NotImplementedError) as error:
+            notes.append(f"There is nothing to analyse: {error}.")
         else:
-            notes += passage.notes
-            facts |= {"origin": passage.origin, "frequencies": passage.frequencies}
+            notes += evidence.notes
+            facts |= {"origin": evidence.origin, "frequencies": evidence.baseline}
             found = examine(
-                model.model,
-                passage.numbers,
-                passage.symbols,
-                model.vocabulary.symbols,
-                passage.unknown,
-                passage.features,
-                passage.causes,
+                trained.model,
+                evidence.inputs,
+                evidence.labels,
+                evidence.names,
+                evidence.unknown,
+                evidence.features,
+                evidence.causes,
                 Advice.of(config["training"], config["model"]).for_gradient,
             )
+        facts["scales"] = [(m.factor, m.unit) for m in trained.task.metrics if m.factor]
     about = About(
         title=folder.path.resolve().name or str(folder.path),
-        model=_model(config["model"], units, config["training"]),
+        model=_model(config["model"], steps, config["training"]),
+        unit=singular(steps),
         samples=_samples(folder, notes),
         notes=notes,
         **facts,

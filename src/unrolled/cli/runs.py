@@ -16,7 +16,8 @@ from unrolled.wording import columns, short, wrapped
 def runs(folder: str, as_json: bool) -> None:
     """List the runs in FOLDER, two levels deep.
 
-    Shows the model, progress and validation loss of each run.
+    Shows the model, progress and validation score of each run: its loss, or what its
+    task chooses the best weights by.
     """
     from unrolled.runs.folder import find_runs
 
@@ -41,11 +42,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if is_wide:
         print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>12}")
     for row in rows:
-        loss = "" if row["validation_loss"] is None else f"{'~' * row['estimate']}{short(row['validation_loss'], 4)}"
+        score = "" if row["validation"] is None else f"{'~' * row['estimate']}{short(row['validation'], 4)}"
+        if score and row["criterion"] != "loss":
+            score = f"{row['criterion']} {score}"
         if is_wide:
-            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {loss:>12}")
+            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {score:>12}")
         else:
-            facts = [row["model"], row["state"], f"validation {loss}" if loss else ""]
+            facts = [row["model"], row["state"], f"validation {score}" if score else ""]
             print(wrapped(row["run"] + "\n"), wrapped(", ".join(filter(None, facts)), "  "), sep="\n")
     if any(row["estimate"] for row in rows):
         print(wrapped("~ estimated on excerpts of the validation part; all of it is scored at the end"))
@@ -61,7 +64,8 @@ def _row(run: Any) -> dict[str, Any]:
         "state": "damaged",
         "budget": 1,
         "update": 0,
-        "validation_loss": None,
+        "criterion": "loss",
+        "validation": None,
         "estimate": False,
     }
     try:
@@ -70,6 +74,7 @@ def _row(run: Any) -> dict[str, Any]:
         cell = str(model.get("cell", "?")).rpartition(":")[2]
         row |= {
             "task": config["task"],
+            "criterion": str(config.get("criterion", "loss")),
             "model": f"{cell} {model.get('layers', '?')} x {model.get('hidden', '?')}",
         }
         if not run.has_checkpoint:
@@ -78,11 +83,11 @@ def _row(run: Any) -> dict[str, Any]:
         has_begun = about.get("budget", 0) == budget
         state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
         row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
-        estimate = {"validation_loss": about["best"], "estimate": about["best"] is not None}
+        estimate = {"validation": about["best"], "estimate": about["best"] is not None}
         row |= {"update": about["update"]} | estimate
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:
-                row |= {"validation_loss": event["validation"]["loss"], "estimate": False}
+                row |= {"validation": event["validation"][row["criterion"]], "estimate": False}
             elif event["event"] == "further":
                 row |= estimate
     except (RunError, KeyError, TypeError):

@@ -4,89 +4,102 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
-from unrolled.cli.shared import trained_run
+from unrolled.cli.settings import SettingsCommand, task_of_arguments
+from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.wording import harmless
 
 
-@click.command(epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8')
+def _sections(args: list[str]) -> list[tuple[str, type]]:
+    """What the task of the run can be told."""
+    from unrolled.tasks.registry import sample_class
+
+    task = task_of_arguments(args)
+    return [(f"Task {task}", sample_class(task))]
+
+
+@click.command(
+    cls=SettingsCommand,
+    sections=_sections,
+    epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8',
+)
 @trained_run
-@click.option("--length", default=500, show_default=True, help="Number of symbols to write.")
-@click.option("--prime", default="", metavar="TEXT", help="Text to continue.")
-@click.option(
-    "--temperature", default=1.0, show_default=True, help="Below 1 safer, above 1 bolder; 0 takes the most likely."
-)
-@click.option("--top-k", type=int, help="Only the k most likely symbols.")
-@click.option("--top-p", type=float, help="Only the most likely symbols, up to probability p.")
-@click.option("--stop", metavar="TEXT", help="Stop before this text.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=1,
-    show_default=True,
-    help="The same seed gives the same text.",
-)
-@click.option("--raw", is_flag=True, help="Write a byte model's output unchanged, without a final newline.")
+@click.option("--out", type=NAME, metavar="FILE", help="Write here instead of to the terminal.")
 @threaded(work_of_run)
-def sample(
-    run: str,
-    cell: str | None,
-    allow_code: bool,
-    length: int,
-    prime: str,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    stop: str | None,
-    seed: int,
-    raw: bool,
-) -> None:
-    """Generate text with the model in RUN, one symbol at a time."""
+def sample(run: str, cell: str | None, task: str | None, allow_code: bool, out: str | None, **settings: Any) -> None:
+    """Generate with the model in RUN, one step at a time.
+
+    What can be set depends on the task of the run.
+    """
     from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
-    if raw and sys.stdout.isatty():
+    wanted = {name: value for name, value in settings.items() if value is not None}
+    if wanted.get("raw") and out is None and sys.stdout.isatty():
         raise UsageError(
             "--raw: a terminal would act on some of the bytes; redirect the output to a file or a program"
         )
-    model = load(run, cell, allow_code)
-    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "seed": seed}
+    model = load(run, cell, allow_code, task)
     try:
-        if raw:
-            _write_bytes(model.stream_bytes(length, prime, **settings))
-            return
-        pieces = model.stream(length, prime, **settings)
+        written = model.generate(**wanted)
+    except UsageError:
+        raise
     except ValueError as error:
-        raise UsageError(_as_options(str(error))) from error
-    try:
-        for piece in pieces:
-            sys.stdout.write(harmless(piece) if sys.stdout.isatty() else piece)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        pass
-    sys.stdout.write("\n")
+        raise UsageError(_as_options(str(error), settings)) from error
+    if out is None and isinstance(written, Iterator):
+        _print(written, bool(wanted.get("raw")))
+    else:
+        _keep(written, out)
 
 
-def _write_bytes(pieces: Iterable[bytes]) -> None:
+def _print(pieces: Iterator[str] | Iterator[bytes], raw: bool) -> None:
+    """Text or bytes on standard output as they come."""
+    to_terminal = sys.stdout.isatty()
     sys.stdout.flush()
     try:
         for piece in pieces:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            if isinstance(piece, bytes):
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+            else:
+                sys.stdout.write(harmless(piece) if to_terminal else piece)
+                sys.stdout.flush()
     except KeyboardInterrupt:
         pass
+    if not raw:
+        sys.stdout.write("\n")
 
 
-def _as_options(message: str) -> str:
+def _keep(written: Any, out: str | None) -> None:
+    """A file of what the model made; the name is chosen where none was given."""
+    from pathlib import Path
+
+    from unrolled.runs.files import write_atomically
+
+    if isinstance(written, Iterator):
+        pieces = [piece if isinstance(piece, bytes) else piece.encode("utf-8") for piece in written]
+        content, suffix = b"".join(pieces), ""
+    elif written.text is not None and out is None:
+        print(written.text)
+        return
+    else:
+        content, suffix = written.content, written.suffix
+    file = Path(out or f"sample{suffix}")
+    write_atomically(file, content)
+    print(f"wrote {file}")
+
+
+def _as_options(message: str, settings: dict[str, Any]) -> str:
     """A sentence of the library that begins with an argument's name, with the option's in its place.
 
-    >>> _as_options("top_k must be 1 or more")
+    >>> _as_options("top_k must be 1 or more", {"top_k": 0})
     '--top-k must be 1 or more'
     """
     from unrolled.options import flag
 
-    return re.sub(r"^(length|prime|temperature|top_k|top_p|stop|seed)\b", lambda found: flag(found[0]), message)
+    return re.sub(rf"^({'|'.join(settings)})\b", lambda found: flag(found[0]), message)

@@ -28,6 +28,7 @@ def score(
     each: bool,
     as_json: bool,
     cell: str | None,
+    task: str | None,
     allow_code: bool,
 ) -> None:
     """Print the probability of a text under the model in RUN.
@@ -41,7 +42,9 @@ def score(
 
     if not text and not files:
         raise UsageError("name a text to score: --text TEXT or --file FILE")
-    model = load(run, cell, allow_code)
+    model = load(run, cell, allow_code, task)
+    if not hasattr(model, "score"):
+        raise UsageError(f"{run} has a model of another task, which gives texts no probabilities")
     with waiting("scoring"):
         found = [model.score(one, given) for one in (*text, *map(model.read, files))]
     for scored in found:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import Field, fields
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,23 +38,23 @@ class SettingsCommand(click.Command):
     """A command some of whose options are those of the task that its arguments name.
 
     Arguments:
-        sections: the title and the options class of each part, given the task's name.
+        sections: the title and the options class of each part, given the command's arguments.
     """
 
-    def __init__(self, *args: Any, sections: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sections: Callable[[list[str]], list[tuple[str, type]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._sections = sections
         self._own = list(self.params)
         self._titled: list[tuple[str, list[click.Option]]] = []
-        self._take("text")
+        self._take([])
 
-    def _take(self, task: str) -> None:
+    def _take(self, args: list[str]) -> None:
         """The options of one task in place of those of another."""
-        self._titled = [(title, settings(kind)) for title, kind in self._sections(task)]
+        self._titled = [(title, settings(kind)) for title, kind in self._sections(args)]
         self.params = [*self._own, *(option for _, options in self._titled for option in options)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        self._take(_task_of(args))
+        self._take(args)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -60,18 +63,41 @@ class SettingsCommand(click.Command):
         own = [p for p in known if not any(p is one for one in titled)]
         for title, options in [("Options", own), *self._titled]:
             rows = [row for p in options if (row := p.get_help_record(ctx)) is not None]
-            with formatter.section(title):
-                formatter.write_dl(rows)
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
-def _task_of(args: list[str], default: str = "text") -> str:
-    """The task that the arguments name, before they are read: its options say how to read them."""
-    name = default
-    for argument, following in zip(args, [*args[1:], default], strict=True):
+def task_of_arguments(args: list[str]) -> str:
+    """The task that the arguments name, or that the run or the data among them has.
+
+    It is found before the arguments are read, since its options say how to read them.
+    """
+    from unrolled.tasks.registry import DEFAULT, recognised
+
+    places = []
+    for argument, following in zip_longest(args, args[1:], fillvalue=""):
         if argument == "--":
             break
         if argument == "--task":
-            name = following
-        elif argument.startswith("--task="):
-            name = argument.partition("=")[2]
-    return name
+            return following
+        if argument.startswith("--task="):
+            return argument.partition("=")[2]
+        places.append(argument)
+    for place in (Path(place) for place in places if not place.startswith("-")):
+        if (task := task_of_folder(place)) is not None:
+            return task
+    return next((recognised(Path(p)) for p in places[:1] if not p.startswith("-") and Path(p).exists()), DEFAULT)
+
+
+def task_of_folder(folder: Path) -> str | None:
+    """The task of a run; None where there is no run, or where its task's file was not named."""
+    import tomllib
+
+    from unrolled.tasks.registry import is_own
+
+    try:
+        name = tomllib.loads((folder / "config.toml").read_bytes().decode("utf-8", "replace")).get("task")
+    except (OSError, ValueError):
+        return None
+    return name if isinstance(name, str) and not is_own(name) else None

@@ -35,9 +35,10 @@ def _label(param: click.Parameter) -> str:
 
 
 def trained_run(function: Callable) -> Callable:
-    """A run folder to load: RUN, --cell, --allow-code."""
+    """A run folder to load: RUN, --cell, --task, --allow-code."""
     for decorate in (
         click.option("--allow-code", is_flag=True, help="Run the cell's source code kept in the run."),
+        click.option("--task", type=NAME, metavar="FILE.py:Class", help="For a run with a task of your own."),
         click.option("--cell", type=NAME, metavar="FILE.py:Class", help="For a run with a cell of your own."),
         click.argument("run", type=NAME),
     ):

@@ -8,16 +8,17 @@ from typing import Any
 
 import click
 
-from unrolled.cli.settings import SettingsCommand
+from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, json_option
 
 
-def _sections(task: str) -> list[tuple[str, type]]:
+def _sections(args: list[str]) -> list[tuple[str, type]]:
     """The settings of a task's runs, by the part of the program that they belong to."""
     from unrolled.models.options import ModelOptions
     from unrolled.tasks.registry import options_class
     from unrolled.training.options import TrainingOptions
 
+    task = task_of_arguments(args)
     return [("Model", ModelOptions), ("Training", TrainingOptions), (f"Task {task}", options_class(task))]
 
 
@@ -28,7 +29,7 @@ def _sections(task: str) -> list[tuple[str, type]]:
 )
 @click.argument("data", required=False, type=NAME)
 @click.option("--run", type=NAME, metavar="DIR", help="Run folder to create.")
-@click.option("--task", default="text", help="Task to learn: text.")
+@click.option("--task", type=NAME, help="Task to learn: text, or FILE.py:Class (default: by the data).")
 @click.option("--resume", is_flag=True, help="Resume a run; a larger budget trains it further.")
 @click.option("--from", "from_run", type=NAME, metavar="RUN", help="Start from the best weights of another run.")
 @click.option(
@@ -38,16 +39,16 @@ def _sections(task: str) -> list[tuple[str, type]]:
 def train(
     data: str | None,
     run: str | None,
-    task: str,
+    task: str | None,
     resume: bool,
     from_run: str | None,
     allow_code: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a recurrent network on a text.
+    """Train a recurrent network on DATA.
 
-    DATA is a UTF-8 file, a folder of them, or - for standard input. Sizes that are
+    DATA is a file, a folder, or - for standard input; a text is in UTF-8. Sizes that are
     not given are chosen and printed. --resume needs DATA only if the data has moved.
     To train a finished run further, give --resume and a larger budget, counted from
     the start of the run.
@@ -63,25 +64,27 @@ def train(
     from unrolled.tasks.fit import fit
     from unrolled.training.show import listener
 
-    show, cell = listener(as_json), options["cell"]
+    show, own = listener(as_json), _own("--cell", options["cell"]) + _own("--task", task)
+    options |= {"task": task, "resume": resume, "from_run": from_run, "allow_code": allow_code}
     try:
-        fit(data, run, task=task, resume=resume, from_run=from_run, allow_code=allow_code, listen=show, **options)
+        trained = fit(data, run, listen=show, **options)
     except KeyboardInterrupt:
-        _say_how_to_go_on(run, cell, as_json)
+        _say_how_to_go_on(run, own, as_json)
         sys.exit(130)
     finally:
         show.close()
     if not as_json:
         from pathlib import Path
 
-        own = "" if (Path(run) / "program.json").is_file() else _own_cell(cell)
-        print(f"Next: unrolled sample {shlex.quote(run)}{own}")
+        if (Path(run) / "program.json").is_file():  # the cell's equation is not needed any more
+            own = _own("--task", task)
+        print(f"Next: unrolled {'sample' if trained.generates else 'evaluate'} {shlex.quote(run)}{own}")
 
 
-def _say_how_to_go_on(run: str, cell: str | None, as_json: bool) -> None:
+def _say_how_to_go_on(run: str, own: str, as_json: bool) -> None:
     from unrolled.runs.folder import RunFolder
 
-    command = f"unrolled train --run {shlex.quote(run)} --resume{_own_cell(cell)}"
+    command = f"unrolled train --run {shlex.quote(run)} --resume{own}"
     if RunFolder(run).has_checkpoint:
         message = f"Stopped; everything is saved. Resume with: {command}"
     else:
@@ -89,5 +92,6 @@ def _say_how_to_go_on(run: str, cell: str | None, as_json: bool) -> None:
     print(message, file=sys.stderr if as_json else sys.stdout)
 
 
-def _own_cell(cell: Any) -> str:
-    return f" --cell {shlex.quote(cell)}" if cell and ":" in cell else ""
+def _own(option: str, name: str | None) -> str:
+    """The option again, where it names a file of the person's own."""
+    return f" {option} {shlex.quote(name)}" if name and ":" in name else ""

@@ -1,4 +1,4 @@
-"""Everything that a report says about a model and one sequence of symbols."""
+"""Everything that a report says about a model and one sequence."""
 
 from __future__ import annotations
 
@@ -91,22 +91,23 @@ class Findings:
 
 def examine(
     model: Model,
-    numbers: np.ndarray,
-    symbols: Sequence[str],
-    names: Sequence[str],
-    unknown: np.ndarray,
-    features: Mapping[str, np.ndarray],
+    inputs: np.ndarray,
+    labels: Sequence[str],
+    names: Sequence[str] = (),
+    unknown: np.ndarray | None = None,
+    features: Mapping[str, np.ndarray] | None = None,
     causes: Causes | None = None,
     advise: Advise | None = None,
 ) -> Findings:
-    """Look at a language model while it reads one sequence from the zero state.
+    """Look at a model while it reads one sequence from the zero state.
 
     Arguments:
-        model: symbols in, scores of the next symbol out.
-        numbers: the sequence (T,).
-        symbols: what a person is to see for each of them.
-        names: the same for each number that the model may expect (V,).
-        unknown: which of them the model does not know (T,).
+        model: of any task. Losses, and how far back one is felt, are looked at in a language model: symbols
+            in, scores of the next symbol out.
+        inputs: the sequence, (T,) whole numbers or (T, width) numbers.
+        labels: what a person is to see of each step.
+        names: the same for each number that a language model may expect (V,); none for any other model.
+        unknown: which steps the model does not know (T,); None for none of them.
         features: what to look for in units, each (T,).
         causes: of errors; see `Causes`.
         advise: what to try against a gradient that vanishes or explodes; see `GradientThroughTime.advised`.
@@ -120,25 +121,27 @@ def examine(
     >>> [s.name for s in found.gates], found.losses.loss.shape
     (['1.r', '1.z'], (39,))
     """
-    T = len(numbers)
+    T = len(inputs)
+    unknown = np.zeros(T, dtype=bool) if unknown is None else unknown
     notes: list[str] = []
     if T < 2:
-        few = "no symbols" if T == 0 else "one symbol"
-        notes.append(f"The text has {few}; a report needs at least two.")
-        return Findings(list(symbols), names, unknown, notes=notes)
-    named = _named(model, numbers, notes)
+        few = "no steps" if T == 0 else "one step"
+        notes.append(f"The sequence has {few}; a report needs at least two.")
+        return Findings(list(labels), names, unknown, notes=notes)
+    inputs = inputs.astype(np.int64) if inputs.dtype.kind in "iu" else inputs
+    named = _named(model, inputs, notes)
     states = [key for key in state_names(model) if key in named]
     saturated = saturation(named, states)
-    followers = _followers(named, states, features, notes)
-    lost = losses(model, numbers, contexts=CONTEXTS)
+    followers = _followers(named, states, features or {}, notes)
+    lost = losses(model, inputs, contexts=CONTEXTS) if names else None
     divided: list[Cause] = []
-    if not np.isfinite(lost.loss).all():
+    if lost is not None and not np.isfinite(lost.loss).all():
         notes.append("The model's scores are not finite. Its weights are damaged, so no errors are shown.")
-    elif causes is not None:
+    elif lost is not None and causes is not None:
         divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED)))
-    gradient = _gradient(model, numbers, notes)
+    gradient = _gradient(model, inputs, notes) if names else None
     return Findings(
-        symbols=list(symbols),
+        symbols=list(labels),
         names=names,
         unknown=unknown,
         saturation=saturated,
@@ -146,18 +149,18 @@ def examine(
         followers=followers,
         traces=_traces(named, states, _following(followers)),
         gradient=gradient.advised(advise) if gradient is not None and advise is not None else gradient,
-        exponent=_exponent(model, numbers, notes),
+        exponent=_exponent(model, inputs, notes),
         losses=lost,
         causes=divided,
         notes=notes,
     )
 
 
-def _named(model: Model, numbers: np.ndarray, notes: list[str]) -> Named:
+def _named(model: Model, inputs: np.ndarray, notes: list[str]) -> Named:
     """What the equations name, as far as it can be read: a cell of one's own may do anything."""
     device = device_of(model)
     try:
-        named = gates(model, torch.from_numpy(np.asarray(numbers, dtype=np.int64)).to(device)[:, None])
+        named = gates(model, torch.from_numpy(inputs).to(device)[:, None])
     except Exception as error:
         notes.append(f"Gates and states could not be read: {type(error).__name__}: {error}")
         return {}
@@ -184,11 +187,11 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
         return None
 
 
-def _exponent(model: Model, numbers: np.ndarray, notes: list[str]) -> Lyapunov | None:
+def _exponent(model: Model, inputs: np.ndarray, notes: list[str]) -> Lyapunov | None:
     """How fast the network forgets a small difference while it reads."""
-    if len(numbers) < 2 * FEWEST_LAGS:
+    if len(inputs) < 2 * FEWEST_LAGS:
         return None
-    stream = torch.from_numpy(np.asarray(numbers[:DRIVEN], dtype=np.int64))[:, None]
+    stream = torch.from_numpy(inputs[:DRIVEN])[:, None]
     try:
         return lyapunov(model, stream, count=1)
     except Exception as error:  # as above

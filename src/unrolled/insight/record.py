@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 _TRAIN = ("update", "loss", "gradient_norm", "clipped", "lr")
-_VALIDATION = ("update", "loss", "bits_per_character", "accuracy")
+_VALIDATION = ("update", "loss")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Record:
 
     Fields:
         train: ``update``, ``loss``, ``gradient_norm``, ``clipped`` (share of steps), ``lr``, one number a report.
-        validation: ``update``, ``loss``, ``bits_per_character``, ``accuracy``, one number a validation.
+        validation: ``update``, ``loss``, one number a validation.
         by_position: ||dL/ds_t|| of a chunk's loss, by state, such as ``"1.h"`` for h of the first layer.
         by_lag: the same of the loss of one step alone, 0, 1, 2, ... steps back.
         further: after which updates the run was trained further, with one more budget.

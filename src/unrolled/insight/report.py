@@ -52,7 +52,7 @@ def report(about: About, history: Record, findings: Findings | None) -> Report:
         f"<header><h1>{text(about.title)}</h1>",
         f'<p class="soft">{text(about.model)}</p>',
         f'<p class="soft">Inspected while reading {text(about.origin)}.</p>' if about.origin else "",
-        tiles(tiles_of(history, findings, about.unit)),
+        tiles(tiles_of(history, findings, about)),
         "".join(f'<p class="note">{text(note)}</p>' for note in notes),
         listed(sentences),
         _nav([name for name, _ in parts]),

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from unrolled.insight.about import About
 from unrolled.insight.findings import REMEMBERED, Findings
 from unrolled.insight.names import label_of, layer_of, own_name
 from unrolled.insight.record import Record, furthest, reach
@@ -31,14 +32,13 @@ def findings_in_words(history: Record, findings: Findings | None, unit: str, fre
     return [sentence for sentence in sentences if sentence]
 
 
-def tiles_of(history: Record, findings: Findings | None, unit: str) -> list[tuple[str, str]]:
+def tiles_of(history: Record, findings: Findings | None, about: About) -> list[tuple[str, str]]:
     """The few largest numbers, each with what it is."""
     facts = []
     if (loss := _mean_loss(findings)) is not None and findings is not None and findings.losses is not None:
-        facts.append((f"{loss:.3f}", f"nats per {unit} on this text"))
-        if unit == "character":
-            facts.append((f"{loss / math.log(2):.2f}", "bits per character on this text"))
-        else:
+        facts.append((f"{loss:.3f}", f"nats per {about.unit} on this text"))
+        facts += [(f"{loss * factor:.2f}", f"{unit} on this text") for factor, unit in about.scales]
+        if not about.scales:
             facts.append((short(perplexity(loss), 1), "perplexity on this text"))
     if (whole := history.whole_validation) is not None:
         facts.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))

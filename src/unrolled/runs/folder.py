@@ -143,7 +143,7 @@ class RunFolder:
                 f"{self.path} has format {version} of run folders, from before the first release, and this version "
                 f"reads format {FORMAT}: train the run again"
             )
-        parts = [config.get(name) for name in (config["task"], "model", "data", "training")]
+        parts = [config.get(name) for name in ("options", "model", "data", "training")]
         if not all(isinstance(part, dict) for part in parts) or "path" not in config["data"]:
             raise RunError(f"{file} is damaged: a section is missing")
         earlier = config.get("earlier", [])
@@ -209,9 +209,11 @@ class RunFolder:
         """The JSON part of the checkpoint alone."""
         return read_about(self.path / "resume.safetensors")
 
-    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> None:
-        """What the model made after ``update`` updates."""
-        write_atomically(self.path / "samples" / f"{update:08d}{suffix}", content)
+    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> str:
+        """Keep what the model made after ``update`` updates; the name of the file."""
+        file = self.path / "samples" / f"{update:08d}{suffix}"
+        write_atomically(file, content)
+        return str(file)
 
     # -- history
 

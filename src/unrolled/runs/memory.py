@@ -46,9 +46,10 @@ class MemoryRun:
         """Everything to go on; RunError if there is none yet."""
         return self._read("resume")
 
-    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> None:
-        """What the model made after ``update`` updates."""
+    def write_sample(self, update: int, content: bytes, suffix: str = ".txt") -> str:
+        """Keep what the model made after ``update`` updates; what a file of it would be called."""
         self.samples[update] = content
+        return f"{update:08d}{suffix}"
 
     def append_history(self, event: Mapping[str, Any]) -> None:
         """One more event."""

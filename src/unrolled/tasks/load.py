@@ -14,10 +14,16 @@ from unrolled.cells.source import class_from_source, load_cell, source_of
 from unrolled.compiler.stored import SizesError, StoredCell, stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.registry import trained_class
+from unrolled.tasks.registry import task_of_run, trained_class
+from unrolled.training.task import Task
 
 
-def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_code: bool = False) -> Any:
+def load(
+    run: str | os.PathLike,
+    cell: str | type[Cell] | None = None,
+    allow_code: bool = False,
+    task: str | type[Task] | None = None,
+) -> Any:
     """The trained model of a run folder.
 
     Arguments:
@@ -25,22 +31,25 @@ def load(run: str | os.PathLike, cell: str | type[Cell] | None = None, allow_cod
         cell: for a run with a cell of your own: the class, or ``FILE.py:Class``. Without it the program is used
             that was made of the equation when the run was begun, which runs nobody's code.
         allow_code: run the cell's source that the folder keeps instead. Only for folders you trust.
+        task: for a run with a task of your own: the class, or ``FILE.py:Class``.
 
     Returns:
-        For text a `TrainedText`, with ``sample``, ``stream``, ``score`` and ``evaluate``.
+        A `Trained`, with ``evaluate``, ``generate`` and ``evidence``; for text a `TrainedText`, with ``sample``,
+        ``stream`` and ``score`` besides.
 
     Raises:
-        RunError: no run there, a damaged or newer one, or one that needs ``cell`` or ``allow_code``.
+        RunError: no run there, a damaged or newer one, or one that needs ``cell``, ``task`` or ``allow_code``.
     """
     folder = RunFolder(run)
     if cell is not None and not isinstance(cell, str):
         check_cell(cell)
     config = folder.config()
-    make = trained_class(config["task"], str(folder.path))
+    kind = task if isinstance(task, type) else task_of_run(config["task"], task, str(folder.path))
+    trained = trained_class(config["task"])
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
         own = None if cell is not None or allow_code else cell_from_program(folder, config)
         try:
-            return make(folder, own or cell_of_run(folder, config, cell, allow_code))
+            return trained(folder, kind, own or cell_of_run(folder, config, cell, allow_code))
         except SizesError as error:
             raise RunError(f"{folder.path / 'program.json'} does not fit config.toml: {error}") from error
 

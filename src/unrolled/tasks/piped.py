@@ -11,7 +11,7 @@ from pathlib import Path
 from unrolled.errors import UsageError
 from unrolled.runs.files import write_error
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.text.files import STDIN, opened, same_text
+from unrolled.tasks.data import STDIN, opened, same_data
 
 KEPT = "data.txt"
 """The file in the run folder."""
@@ -60,7 +60,7 @@ def resumed_on(data: str | None, folder: RunFolder) -> str | None:
     with opened(data) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
-    if not same_text(folder.config()["data"], {"sha256": digest.hexdigest()}):
+    if not same_data(folder.config()["data"], {"sha256": digest.hexdigest()}):
         raise UsageError(
             f"{folder.path} was started on different data than {data}: leave out {data} to resume on the "
             f"run's own data, or start a new run on it with --from {folder.path}"

@@ -6,6 +6,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -13,12 +14,16 @@ import torch
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.engine import native
-from unrolled.errors import UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.layers.paths import usual
+from unrolled.layers.recurrent import Recurrent
+from unrolled.models.build import check_memory, set_first_weights
 from unrolled.models.model import Model
+from unrolled.tasks.opening import SECTION
 from unrolled.threads import limited, suited, using
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
+from unrolled.training.task import Task
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -60,21 +65,27 @@ def use_threads(training: TrainingOptions, model: Model) -> int:
     return threads
 
 
-def built(job: Any, cell: type[Cell], name: str) -> Model:
-    """The model, tried for one step, so that a mistake in a cell shows before anything is written."""
+def built(task: Task, cell: type[Cell]) -> Model:
+    """The model with its first weights, tried on a small batch, so that mistakes show before anything is written."""
+    options = task.model
+    assert options.layers is not None
     try:
-        model = job.build(cell).to(job.training.device)
+        check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
+        model = task.build(cell, options)
+        set_first_weights(model.stack, options)
+        model = model.to(task.training.device)
+        batch = task.example()
         with torch.no_grad():
-            model(torch.zeros(1, 2, dtype=torch.long, device=job.training.device))
-    except UsageError:
+            model(batch.inputs, lengths=batch.lengths)
+    except (UsageError, DataError):
         raise
     except Exception as error:
         if "allocate memory" in str(error):
-            fewer = " or --layers" if job.settings().get("layers", 1) > 1 else ""
+            fewer = " or --layers" if options.layers > 1 else ""
             raise UsageError(f"the model does not fit in memory: choose a smaller --hidden{fewer}") from error
-        if name in CELLS:
+        if options.cell in CELLS:
             raise
-        raise UsageError(f"--cell {name}: {type(error).__name__}: {error}{_line(error, cell)}") from error
+        raise UsageError(f"--cell {options.cell}: {type(error).__name__}: {error}{_line(error, cell)}") from error
     return model
 
 
@@ -86,13 +97,21 @@ def _line(error: Exception, cell: type[Cell]) -> str:
     return f" ({own}, line {lines[-1]})" if lines else ""
 
 
-def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
+def _first_cell(model: Model) -> Cell:
+    """As its layer has it, with its wrappers."""
+    return next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+
+
+def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
     """The first event: what is trained on what, and which settings were chosen for the person."""
-    settings = config["model"] | config[config["task"]] | config["training"]
+    settings = config["model"] | config[SECTION] | config["training"]
     earlier = config.get("earlier", [])
     event = {
         "event": "started",
         "run": str(trainer.run_folder.path),
+        "unit": task.unit,
+        "step_unit": task.step_unit,
+        "metrics": [asdict(metric) for metric in task.metrics],
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "settings": {name: value for name, value in settings.items() if value is not None},
         "chosen": chosen,
@@ -100,8 +119,9 @@ def started(job: Any, config: dict[str, Any], chosen: list[str], trainer: Traine
         "from_update": trainer.progress.update,
         "budget": len(earlier) + 1,
         "further": trainer.progress.budget < len(earlier),
-        "path": usual(trainer.model.stack.layers[0].cell) if trainer.options.device == "cpu" else "",
+        "path": usual(_first_cell(trainer.model)) if trainer.options.device == "cpu" else "",
         "engine_missing": native.missing,
-        "data": config["data"] | job.describe(),
+        "data": config["data"] | task.facts(),
+        "about": task.about(),
     }
     return event | ({"from": config["from"]} if "from" in config else {})

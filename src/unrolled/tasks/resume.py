@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,11 +11,13 @@ from unrolled.errors import UsageError
 from unrolled.options import flag
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, check_source, load
+from unrolled.tasks.opening import SECTION, check_data, data_of, data_section, restored, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started
-from unrolled.tasks.registry import task_class
 from unrolled.threads import limited
+from unrolled.training.kept import model_options
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
+from unrolled.training.task import Task
 
 _BUDGETS = ("epochs", "minutes")
 _OF_A_BUDGET = (*_BUDGETS, "lr", "warmup")
@@ -24,15 +25,19 @@ _OF_A_BUDGET = (*_BUDGETS, "lr", "warmup")
 
 
 def resume(
-    folder: RunFolder, data: str | None, task: str, given: dict[str, Any], allow_code: bool, listen: Listener
+    folder: RunFolder,
+    kind: type[Task],
+    data: str | None,
+    given: dict[str, Any],
+    allow_code: bool,
+    listen: Listener,
 ) -> Any:
     """Go on from the last checkpoint; a finished run goes on if a larger budget is given.
 
     Raises:
         UsageError: a setting that is not the run's. RunError: the folder, or the text, is not what it was.
     """
-    config = folder.config(task)
-    kind = task_class(task)
+    config = folder.config()
     own = given.get("cell")
     cell = cell_of_run(folder, config, own if own not in CELLS else None, allow_code)
     training = folder.options(TrainingOptions, "training")
@@ -43,33 +48,41 @@ def resume(
     if finished and asked is None:
         if data is not None:
             with setting(training):
-                moved = kind.of_run(folder, data, training).config()["data"]
-            folder.write_config(config | {"data": moved})
-        return _finished(folder, cell, training, given, listen)
+                moved = _with_own_data(folder, kind, data, training)
+            folder.write_config(config | {"data": data_section(moved, data)})
+        return _finished(folder, kind, cell, training, given, listen)
     with setting(asked or training):
-        job = kind.of_run(folder, data, asked or training)
-        trainer = Trainer(job, built(job, cell, config["model"]["cell"]), asked or training, folder, listen)
+        task = _with_own_data(folder, kind, data, asked or training)
+        trainer = Trainer(task, built(task, cell), asked or training, folder, listen)
         trainer.restore()
         if asked and not trainer.asks_for_more:
-            return _finished(folder, cell, training, given, listen)
-        kept = config | ({"data": job.config()["data"]} if data is not None else {})
+            return _finished(folder, kind, cell, training, given, listen)
+        kept = config | ({"data": data_section(task, data)} if data is not None else {})
         if asked:
             folder.read_model()  # damage shows before anything is changed
             kept |= {"training": asdict(asked), "earlier": [*folder.earlier(), _earlier(training, trainer)]}
         if kept != config:
             folder.write_config(kept)
-        listen(started(job, kept, [], trainer))
+        listen(started(task, kept, [], trainer))
         if trainer.progress.budget < len(kept.get("earlier", [])):
             trainer.begin_budget()
         trainer.run()
-    return load(folder.path, cell=cell)
+    return load(folder.path, cell=cell, task=kind)
+
+
+def _with_own_data(folder: RunFolder, kind: type[Task], data: str | None, training: TrainingOptions) -> Task:
+    """The task of a run with its data, which are where ``data`` says or where they lay."""
+    path = data_of(folder, kind, data)
+    task = with_data(restored(kind, folder), path, model_options(folder), training)
+    check_data(folder, task, path)
+    return task
 
 
 def begin_again(
-    folder: RunFolder, data: str | os.PathLike | None, task: str, given: dict[str, Any]
+    folder: RunFolder, kind: type[Task], data: str | None, given: dict[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """The data and the settings of a run that never came to a checkpoint."""
-    config = folder.config(task)
+    config = folder.config()
     check_settings(folder, config, given)
     settings = _settings(config)
     if settings["cell"] not in CELLS:
@@ -79,7 +92,7 @@ def begin_again(
             del settings["cell"]
         else:
             raise UsageError(f"--cell: name the cell again: {folder.path} was started with {settings['cell']}")
-    return task_class(task).text_path(folder, data), settings
+    return data_of(folder, kind, data), settings
 
 
 def check_settings(
@@ -113,7 +126,7 @@ def check_settings(
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """All settings of a run by name."""
-    return config["model"] | config[config["task"]] | config["training"]
+    return config["model"] | config[SECTION] | config["training"]
 
 
 def _asked(training: TrainingOptions, given: dict[str, Any]) -> TrainingOptions | None:
@@ -138,7 +151,12 @@ def _earlier(training: TrainingOptions, trainer: Trainer) -> dict[str, Any]:
 
 
 def _finished(
-    folder: RunFolder, cell: type[Cell], training: TrainingOptions, given: dict[str, Any], listen: Listener
+    folder: RunFolder,
+    kind: type[Task],
+    cell: type[Cell],
+    training: TrainingOptions,
+    given: dict[str, Any],
+    listen: Listener,
 ) -> Any:
     """There is nothing to do: say so."""
     about = folder.checkpoint_about()
@@ -146,7 +164,7 @@ def _finished(
     event |= {"updates": about.get("update", 0), "minutes": round(about.get("seconds", 0.0) / 60, 2)}
     asked = {name: given[name] for name in _BUDGETS if name in given}
     listen(event | ({"asked": _budget(asked)} if asked else {}))
-    return load(folder.path, cell=cell)
+    return load(folder.path, cell=cell, task=kind)
 
 
 def _budget(settings: dict[str, Any]) -> str:

@@ -15,8 +15,9 @@ from unrolled.options import flag
 from unrolled.runs.arrays import Arrays, digest
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_from_program, cell_of_run, check_source, resolve_cell
-from unrolled.tasks.registry import options_class
+from unrolled.tasks.opening import restored
 from unrolled.training.kept import check_same, model_options
+from unrolled.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Source:
     """A run as it is when another one starts from it.
 
     Fields:
-        model, options: the settings of its model and its task.
+        model: the settings of its model.
+        task: its task, with its side files.
         arrays: its best weights; ``update`` is where they are from.
         cell_name, cell: its cell, as the new run is to have it.
         is_program: the cell is the program that the folder keeps.
@@ -32,12 +34,17 @@ class Source:
 
     folder: RunFolder
     model: ModelOptions
-    options: Any
+    task: Task
     arrays: Arrays
     update: int
     cell_name: str
     cell: type[Cell]
     is_program: bool
+
+    @property
+    def where(self) -> str:
+        """Its folder."""
+        return str(self.folder.path)
 
     def about(self) -> dict[str, Any]:
         """What the new run keeps of it."""
@@ -57,7 +64,7 @@ class Source:
 
 
 def open_source(
-    run: str | os.PathLike, task: str, cell: str | type[Cell] | None = None, allow_code: bool = False
+    run: str | os.PathLike, kind: type[Task], cell: str | type[Cell] | None = None, allow_code: bool = False
 ) -> Source:
     """The run that a new one is to start from; it may be unfinished, as long as it has weights.
 
@@ -70,31 +77,33 @@ def open_source(
         UsageError: another cell.
     """
     folder = RunFolder(run)
-    config = folder.config(task)
+    config = folder.config()
+    if config["task"].rpartition(":")[2] not in (kind.name, kind.__name__):
+        raise RunError(f"{folder.path} is a run of the task {config['task']!r}, expected {kind.name!r}")
     model = model_options(folder)
-    options: Any = folder.options(options_class(task), task)
+    task = restored(kind, folder)
     arrays, about = folder.read_model()
-    name, kind, is_program = model.cell, None, False
+    name, known, is_program = model.cell, None, False
     if cell is not None:
-        name, kind = resolve_cell(cell)
+        name, known = resolve_cell(cell)
         if (name in CELLS or model.cell in CELLS) and name != model.cell:
             raise UsageError(
                 f"--cell: {folder.path} has {model.cell}, got {name}; a run started from its weights must have the "
                 "same cell: leave out --cell or --from"
             )
-        check_source(folder, kind)
+        check_source(folder, known)
     elif not allow_code:
-        kind = cell_from_program(folder, config)
-        is_program = kind is not None
+        known = cell_from_program(folder, config)
+        is_program = known is not None
     update = about.get("update")
     return Source(
         folder,
         model,
-        options,
+        task,
         arrays,
         update if isinstance(update, int) else 0,
         name,
-        kind or cell_of_run(folder, config, None, allow_code),
+        known or cell_of_run(folder, config, None, allow_code),
         is_program,
     )
 
@@ -121,13 +130,13 @@ def take_over(source: ModelOptions, given: Mapping[str, Any], where: str) -> dic
     return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
 
 
-def open_again(begun: dict[str, Any], task: str, cell: str | type[Cell] | None, allow_code: bool) -> Source:
+def open_again(begun: dict[str, Any], kind: type[Task], cell: str | type[Cell] | None, allow_code: bool) -> Source:
     """The source of a run that was begun, and never came to a checkpoint.
 
     Raises:
         RunError: it is not there any more, or has other weights by now.
     """
-    source = open_source(str(begun.get("run")), task, cell, allow_code)
+    source = open_source(str(begun.get("run")), kind, cell, allow_code)
     if digest(source.arrays) != begun.get("sha256"):
         raise RunError(
             f"the weights of {source.folder.path} have changed since this run was started from them, and this "

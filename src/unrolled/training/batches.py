@@ -65,6 +65,16 @@ def at_the_end(batch: Batch, most: int) -> tuple[Batch, Tensor]:
     return replace(batch, inputs=inputs, targets=batch.targets[:T, rows], lengths=lengths, mask=mask), rows
 
 
+def first_steps(batches: Batches, steps: int = 2, rows: int = 2) -> Batch:
+    """The beginning of the first batch: a few steps of a few sequences."""
+    batch = batches.batch_at(0)
+    lengths = None if batch.lengths is None else batch.lengths[:rows].clamp(max=steps)
+    by_step = lengths is None or batch.mask is not None
+    targets = batch.targets[:steps, :rows] if by_step else batch.targets[:rows]
+    mask = None if batch.mask is None else batch.mask[:steps, :rows]
+    return Batch(batch.inputs[:steps, :rows], targets, lengths, mask)
+
+
 class Batches(Protocol):
     """The training data in batches. Each is asked for by its number in the whole run.
 

@@ -305,9 +305,9 @@ class Trainer:
             return
         if shown is None:
             return
-        self.run_folder.write_sample(p.update, shown.content, shown.suffix)
+        file = self.run_folder.write_sample(p.update, shown.content, shown.suffix)
         text = {} if shown.text is None else {"text": shown.text}
-        self.listen({"event": "sample", "update": p.update, "kind": shown.kind, **text})
+        self.listen({"event": "sample", "update": p.update, "kind": shown.kind, "file": file, **text})
 
     def _finish(self) -> None:
         """Score the best weights on the whole validation part, and say that the run is finished."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unrolled.runs.numbers import finite
+from unrolled.training.metric import Metric
 from unrolled.wording import aligned, columns, counted, harmless, short, singular, wrapped
 
 Event = dict[str, Any]
@@ -47,10 +48,9 @@ class PlainLines:
     """A line for each report; a subclass may do more with the time between."""
 
     def __init__(self) -> None:
-        self.units = "characters"
-        self.unit = "character"
+        self.unit = "steps"
+        self.metrics: list[Metric] = []
         self.seconds_left = math.inf
-        self.whole = 0
         self.told = False
 
     def __call__(self, event: Event) -> None:
@@ -72,15 +72,13 @@ class PlainLines:
     # -- events
 
     def _started(self, e: Event) -> None:
-        s, d = e["settings"], e["data"]
-        self.units = s["units"]
-        self.unit = singular(self.units)
+        self.unit = e["step_unit"]
+        self.metrics = [Metric(**metric) for metric in e["metrics"]]
         if e["further"]:
             self._say(f"Training {e['run']} further from update {e['from_update']:,}: budget {e['budget']}.")
         elif e["from_update"]:
             self._say(f"Resuming {e['run']} after update {e['from_update']:,}.")
-        self.whole = d["validation"] - 1
-        rows = _introduction(e, s, d)
+        rows = _introduction(e)
         if e["chosen"]:
             rows.append(("", "* chosen from the data and the budget; give the option to set it yourself"))
         self.write("\n".join(aligned(rows, 10)))
@@ -97,9 +95,8 @@ class PlainLines:
 
     def _further(self, e: Event) -> None:
         if (v := e.get("validation")) is not None:
-            self._say(
-                f"best so far {e['best_update']:>6,}  loss {short(v['loss'], 4)} on this budget's estimate", "  "
-            )
+            score = self.metrics[0].in_brief(v[self.metrics[0].name])
+            self._say(f"best so far {e['best_update']:>6,}  {score} on this budget's estimate", "  ")
 
     def _update(self, e: Event) -> None:
         self.seconds_left = e["seconds_left"]
@@ -109,27 +106,32 @@ class PlainLines:
 
     def _report(self, e: Event) -> str:
         line = (
-            f"update {e['update']:>6,}  loss {short(e['loss'], 3)}  {self._bits(e['loss'])}"
+            f"update {e['update']:>6,}  {'  '.join(self._losses(e))}  "
             f"|g| {e['gradient_norm']:.2f}  clipped {e['clipped']:.0%}  {_thousands(e['per_second'])}/s"
             f"  {duration(self.seconds_left)} left"
         )
         return line + (f"  skipped {e['skipped']}" if e["skipped"] else "")
 
-    def _bits(self, loss: float) -> str:
-        return f"bpc {short(loss / math.log(2), 2)}  " if self.unit == "character" else ""
+    def _losses(self, e: Event) -> list[str]:
+        """The training loss, its named parts, and what else is the same number in other units."""
+        losses = [f"loss {short(e['loss'], 3)}"]
+        losses += [f"{m.brief or m.title} {m.number(e['loss'] * m.factor, 2)}" for m in self.metrics if m.factor]
+        return losses + [m.in_brief(e[m.name]) for m in self.metrics if m.name in e and m.name != "loss"]
 
     def _validation(self, e: Event) -> None:
         best = "  best so far" if e["best"] else ""
-        mark = "~" if e.get("symbols", 0) < self.whole else ""
-        loss, bits = short(e["loss"], 4), short(e["bits_per_character"], 3)
-        scores = f"loss {mark}{loss}  bpc {mark}{bits}  accuracy {mark}{e['accuracy']:.1%}"
+        mark = "~" if e.get("estimate") else ""
+        scores = "  ".join(filter(None, (m.in_brief(e[m.name], mark) for m in self.metrics if m.name in e)))
         self._say(f"validation {e['update']:>6,}  {scores}{best}", "  ")
         if mark and not self.told:
             self.told = True
             self._say("  ~ estimated on excerpts of the validation part", "    ")
 
     def _sample(self, e: Event) -> None:
-        self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
+        if "text" in e:
+            self.write("\n".join("  | " + line for line in _first_lines(e["text"])))
+        else:
+            self._say(f"wrote {e['file']}", "  ")
 
     def _scoring(self, e: Event) -> None:
         self._say("scoring the best weights on the whole validation part ...")
@@ -147,16 +149,12 @@ class PlainLines:
     def _finished(self, e: Event) -> None:
         self.write("")
         self._say(
-            f"{counted(e['update'], 'updates')} in {duration(e['seconds'])}, {counted(e['symbols'], self.units)}; "
+            f"{counted(e['update'], 'updates')} in {duration(e['seconds'])}, {counted(e['symbols'], self.unit)}; "
             f"clipped {e['clipped']:.1%}, skipped {e['skipped']}."
         )
         if (v := e.get("validation")) is not None:
-            self._say(
-                f"Best weights (update {e['best_update']:,}) on the whole validation part: "
-                f"loss {short(v['loss'], 4)} nats, "
-                f"{short(v['bits_per_character'], 3)} bits per character, perplexity {short(v['perplexity'], 2)}, "
-                f"accuracy {v['accuracy']:.1%}."
-            )
+            scores = ", ".join(f"{m.title} {m.in_full(v[m.name])}".strip() for m in self.metrics if m.name in v)
+            self._say(f"Best weights (update {e['best_update']:,}) on the whole validation part: {scores}.")
 
 
 class LiveLine(PlainLines):
@@ -204,13 +202,16 @@ class LiveLine(PlainLines):
 
     def _train(self, e: Event) -> None:
         self.line = (
-            f"loss {short(e['loss'], 3)} {self._bits(e['loss']).strip()} |g| {e['gradient_norm']:.2f} "
+            f"{' '.join(self._losses(e))} |g| {e['gradient_norm']:.2f} "
             f"clip {e['clipped']:.0%} {_thousands(e['per_second'])}/s"
         )
 
     def _sample(self, e: Event) -> None:
         from rich.markup import escape
 
+        if "text" not in e:
+            super()._sample(e)
+            return
         lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(harmless(e["text"])))
         self.console.print("\n".join(lines), soft_wrap=True)
 
@@ -266,23 +267,25 @@ def _thousands(number: float) -> str:
     return f"{number / 1000:.1f}k" if number >= 1000 else f"{number:.0f}"
 
 
-def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
+def _introduction(e: Event) -> list[tuple[str, str]]:
     """What is about to happen, in a few lines; a star marks what the program chose."""
+    s = e["settings"]
 
     def star(name: str) -> str:
         return "*" if name in e["chosen"] else ""
 
     layers = f"{s['layers']}{star('layers')} {'layer' if s['layers'] == 1 else 'layers'}"
+    layers += " in both directions" if s["direction"] == "both" else ""
     window = f"bptt {s['bptt'] or 'all'}"
     if s.get("update_every"):
         window += f", update every {s['update_every']}"
     if not s["carry"]:
         window += ", state not carried"
-    lines = [
-        ("text", f"{counted(d['symbols'], s['units'])}, {d['vocabulary']:,} different"),
-        ("", f"training {d['training']:,}, validation {d['validation']:,}, test {d['test']:,}"),
-        *_oddities(s, d),
-        *_origin(e, s),
+    rows = [(label, sentence) for label, sentence in e["about"]]
+    if (source := e.get("from")) is not None:
+        rows.append(("weights", f"from {source['run']} (update {source['update']:,})"))
+    return [
+        *rows,
         (
             "model",
             f"{s['cell']}, {layers} of {s['hidden']}{star('hidden')}, {counted(e['parameters'], 'parameters')}",
@@ -293,17 +296,6 @@ def _introduction(e: Event, s: Event, d: Event) -> list[tuple[str, str]]:
         ("", f"batch {s['batch']}{star('batch')}, {window}, seed {s['seed']}, {counted(s['threads'], 'threads')}"),
         ("budget", _budget(s, e["updates"]) + (", counted from the run's start" if e["budget"] > 1 else "")),
     ]
-    if d.get("unigram_loss") is not None:
-        pairs = "" if d.get("bigram_loss") is None else f", bigram {d['bigram_loss']:.3f}"
-        lines.append(("to beat", f"unigram {d['unigram_loss']:.3f}{pairs} nats (validation)"))
-    if "from" in e and d["unknown_in_training"]:
-        lines.append(("unknown", f"{counted(d['unknown_in_training'], s['units'])} of the training part"))
-    if d["skipped_files"]:
-        files = "file that is" if d["skipped_files"] == 1 else "files that are"
-        lines.append(("skipped", f"{d['skipped_files']:,} {files} not text"))
-    if d["unknown_in_validation"]:
-        lines.append(("unknown", f"{counted(d['unknown_in_validation'], s['units'])} of the validation part"))
-    return lines
 
 
 def _budget(s: Event, updates: int | None) -> str:
@@ -314,22 +306,6 @@ def _budget(s: Event, updates: int | None) -> str:
 
 def _amount(value: float, noun: str) -> str:
     return f"{value:g} {singular(noun) if value == 1 else noun}"
-
-
-def _origin(e: Event, s: Event) -> Iterator[tuple[str, str]]:
-    """Which run the weights are from, and what of its vocabulary stays."""
-    if (f := e.get("from")) is not None:
-        rows = f"{counted(f['kept'], s['units'])} kept, {f['added']:,} added with new rows, {f['dropped']:,} dropped"
-        yield "weights", f"from {f['run']} (update {f['update']:,})"
-        yield "", rows
-
-
-def _oddities(s: Event, d: Event) -> Iterator[tuple[str, str]]:
-    """What an editor does not show."""
-    if marks := d.get("byte_order_marks"):
-        yield "", f"{counted(marks, 'byte order marks')} removed"
-    if lines := d.get("crlf"):
-        yield "", f"{counted(lines, 'lines')} with CR LF endings, which the model learns as two {s['units']}"
 
 
 def _slow(e: Event) -> Iterator[tuple[str, str]]:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from unrolled.errors import DataError, UsageError
 from unrolled.runs.folder import is_run
+from unrolled.tasks.data import STDIN, Fingerprint
 from unrolled.wording import counted
-
-BLOCK = 1 << 20
-"""Bytes in memory at once."""
-
-STDIN = "-"
-"""The name of standard input."""
 
 
 class TextFiles:
@@ -44,11 +35,11 @@ class TextFiles:
         self.skipped: list[Path] = []
         self.marks = 0
         self.crlf = 0
-        self._digest, self._names = hashlib.sha256(), hashlib.sha256()
-        self._is_folder = str(path) != STDIN and self.path.is_dir()
+        is_folder = str(path) != STDIN and self.path.is_dir()
+        self._fingerprint = Fingerprint(is_folder)
         if str(path) == STDIN:
             self.files = [self.path]
-        elif self._is_folder:
+        elif is_folder:
             self.files = self._of_folder(include)
         elif self.path.exists():
             self.files = [self.path]
@@ -57,12 +48,8 @@ class TextFiles:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What tells this text from others, wherever it lies, once `blocks` or `texts` has read it.
-
-        ``sha256`` is of all bytes; a folder has ``names`` besides, of its files' names and sizes.
-        """
-        found = {"sha256": self._digest.hexdigest()}
-        return found | {"names": self._names.hexdigest()} if self._is_folder else found
+        """What tells this text from others, wherever it lies, once `blocks` or `texts` has read it."""
+        return self._fingerprint.digests
 
     @property
     def size(self) -> int:
@@ -90,19 +77,12 @@ class TextFiles:
             self._decoded(decoder, b"", file, position - len(decoder.getstate()[0]), final=True)
 
     def _blocks(self, file: Path) -> Iterator[bytes]:
-        size, last = 0, b""
-        try:
-            with opened(file) as stream:
-                while block := stream.read(BLOCK):
-                    self._digest.update(block)
-                    size += len(block)
-                    self.crlf += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
-                    last = block[-1:]
-                    yield block
-        except OSError as error:
-            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+        last = b""
         name = file.relative_to(self.path).as_posix() if file != self.path else ""
-        self._names.update(os.fsencode(name) + f"\0{size}\0".encode())
+        for block in self._fingerprint.read(file, name):
+            self.crlf += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
+            last = block[-1:]
+            yield block
 
     @staticmethod
     def _decoded(
@@ -141,34 +121,6 @@ class TextFiles:
 
     def _hidden(self, file: Path) -> bool:
         return any(part.startswith(".") for part in file.relative_to(self.path).parts)
-
-
-def same_text(kept: Mapping[str, object], found: Mapping[str, str]) -> bool:
-    """Whether a text is the one whose fingerprint a run keeps.
-
-    >>> same_text({"path": "/old/a.txt", "sha256": "12"}, {"sha256": "12"})
-    True
-    """
-    same_names = "names" not in kept or kept["names"] == found.get("names")
-    return kept.get("sha256") == found["sha256"] and same_names
-
-
-def file_name(data: object) -> str:
-    """The name of a file or folder as text, as a person or a program gave it.
-
-    Raises:
-        UsageError: it is empty, or no name.
-    """
-    if not isinstance(data, str | os.PathLike) or isinstance(name := os.fspath(data), bytes):
-        raise UsageError(f"data: expected the name of a file or folder, got {data!r}")
-    if not name:
-        raise UsageError("data: the name of the file or folder is empty")
-    return name
-
-
-def opened(file: str | Path) -> BinaryIO:
-    """A file to read, or standard input."""
-    return open(sys.stdin.fileno(), "rb", closefd=False) if str(file) == STDIN else open(file, "rb")
 
 
 def _begins_as_text(file: Path) -> bool:

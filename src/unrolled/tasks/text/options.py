@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from unrolled.errors import UsageError
 from unrolled.options import check, check_one_of, check_types, option
@@ -47,3 +48,24 @@ class TextOptions:
                 f"such as 90/5/5; got {self.split!r}"
             )
         return training, validation, test
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How a text is written; see `TrainedText.stream`."""
+
+    length: int = option(500, "Number of symbols to write (500).")
+    prime: str = option("", "Text to continue.", metavar="TEXT")
+    temperature: float = option(1.0, "Below 1 safer, above 1 bolder; 0 takes the most likely (1).")
+    top_k: int | None = option(None, "Only the k most likely symbols.")
+    top_p: float | None = option(None, "Only the most likely symbols, up to probability p.")
+    stop: str | None = option(None, "Stop before this text.", metavar="TEXT")
+    seed: int = option(1, "The same seed gives the same text (1).")
+    raw: bool = option(False, "Write a byte model's output unchanged, without a final newline.")
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+    def settings(self) -> dict[str, Any]:
+        """All but the length and the form."""
+        return {name: value for name, value in asdict(self).items() if name not in ("length", "raw")}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unrolled.errors import DataError
+from unrolled.tasks.data import same_data
 from unrolled.tasks.text.features import error_causes, text_features, word_counts
-from unrolled.tasks.text.files import same_text
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import number_text
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
+from unrolled.training.task import Evidence
 
 USUAL, LONGEST = 2_000, 10_000
 """Symbols of the run's own text, and the most of another one."""
@@ -24,47 +24,16 @@ COUNTED = 20_000_000
 """Symbols of the training part in which words are counted."""
 
 
-@dataclass(frozen=True)
-class Passage:
-    """A stretch of text.
-
-    Fields:
-        origin: where it comes from, in words.
-        numbers: its symbols (T,).
-        symbols: the same as the person wrote them; a byte by its name, unless it is a character.
-        unknown: which of them the model never saw (T,).
-        features: what can be read in it, each (T,); see `text_features`.
-        frequencies: nats a symbol (but the first) of a table of frequencies of the training part.
-        words: how often each word stands in the training part; None where that is not at hand.
-        notes: what a person should know of it.
-    """
-
-    origin: str
-    numbers: np.ndarray
-    symbols: list[str]
-    unknown: np.ndarray
-    features: dict[str, np.ndarray]
-    frequencies: float
-    words: Counter[str] | None
-    notes: list[str]
-    letters: list[str]
-    """The symbols as text, of one or more characters each, from which features were read."""
-
-    def causes(self, memory: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Causes of errors, in the order in which they are asked; ``memory`` is where a long past is needed."""
-        return error_causes(self.letters, self.unknown, self.words, memory)
-
-
 def passage_of_file(
     path: str, options: TextOptions, vocabulary: Vocabulary, data: Mapping[str, str] | None = None
-) -> Passage:
+) -> Evidence:
     """The beginning of a file or folder; of the run's own text (``data``) what `passage_of_run` shows.
 
     Raises:
         UsageError: there is no such file. DataError: it is empty, or no text.
     """
     numbers, names, fingerprint = number_text(path, options)
-    if data is not None and same_text(data, fingerprint):
+    if data is not None and same_data(data, fingerprint):
         return _passage_of_own(numbers, names, options, vocabulary)
     notes = []
     if len(numbers) > LONGEST:
@@ -72,7 +41,7 @@ def passage_of_file(
     return _passage(path, numbers[:LONGEST], names, vocabulary, None, notes)
 
 
-def passage_of_run(data: Mapping[str, str], options: TextOptions, vocabulary: Vocabulary) -> Passage:
+def passage_of_run(data: Mapping[str, str], options: TextOptions, vocabulary: Vocabulary) -> Evidence:
     """The beginning of the validation part of a run's own text, or the end of its training part.
 
     Raises:
@@ -82,14 +51,14 @@ def passage_of_run(data: Mapping[str, str], options: TextOptions, vocabulary: Vo
     if not Path(path).exists():
         raise DataError(f"the run's text is no longer at {path}")
     numbers, names, fingerprint = number_text(path, options)
-    if not same_text(data, fingerprint):
+    if not same_data(data, fingerprint):
         raise DataError(f"{path} has changed since this run was trained")
     return _passage_of_own(numbers, names, options, vocabulary)
 
 
 def _passage_of_own(
     numbers: np.ndarray, names: Sequence[str], options: TextOptions, vocabulary: Vocabulary
-) -> Passage:
+) -> Evidence:
     training, validation, _ = options.shares()
     cut, end = len(numbers) * training // 100, len(numbers) * (training + validation) // 100
     words = _words(numbers[: min(cut, COUNTED)], names, vocabulary.units)
@@ -106,7 +75,7 @@ def _passage_of_own(
     return _passage(origin, stretch, names, vocabulary, words, notes)
 
 
-def passage_of_sample(text: str, vocabulary: Vocabulary, why: str) -> Passage:
+def passage_of_sample(text: str, vocabulary: Vocabulary, why: str) -> Evidence:
     """What the model wrote itself, where the run's text is not at hand."""
     numbers = vocabulary.encode(text)
     names = vocabulary.symbols
@@ -123,7 +92,7 @@ def _passage(
     vocabulary: Vocabulary,
     words: Counter[str] | None,
     notes: list[str],
-) -> Passage:
+) -> Evidence:
     """``numbers`` are those of ``names``; they are renumbered to the vocabulary's."""
     shown = [names[n] for n in numbers]
     if vocabulary.units == "bytes":
@@ -146,7 +115,17 @@ def _passage(
     p = np.maximum(vocabulary.counts, 1) / np.maximum(vocabulary.counts, 1).sum()
     frequencies = float(-np.log(p[known[1:]]).mean()) if len(known) > 1 else 0.0
     features = text_features(letters) if letters else {}
-    return Passage(origin, known, shown, unknown, features, frequencies, words, notes, letters)
+    return Evidence(
+        origin,
+        known,
+        shown,
+        names=vocabulary.symbols,
+        unknown=unknown,
+        features=features,
+        causes=lambda memory: error_causes(letters, unknown, words, memory),
+        baseline=frequencies,
+        notes=notes,
+    )
 
 
 def _line_start(numbers: np.ndarray, names: Sequence[str], cut: int, end: int) -> int:

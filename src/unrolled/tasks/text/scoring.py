@@ -36,7 +36,7 @@ class Score:
     right: int
 
     def figures(self) -> dict[str, float]:
-        """loss (nats a symbol), bits_per_character, perplexity, accuracy, characters, symbols."""
+        """loss (nats a symbol), bits_per_character, perplexity, accuracy, characters, and how many are ``scored``."""
         loss = self.nats / self.symbols
         return {
             "loss": loss,
@@ -44,7 +44,7 @@ class Score:
             "perplexity": perplexity(loss),
             "accuracy": self.right / self.symbols,
             "characters": self.characters,
-            "symbols": self.symbols,
+            "scored": self.symbols,
         }
 
 

@@ -1,168 +1,192 @@
-"""The text task: what the training loop, `fit` and `load` ask of it."""
+"""The text task: a language model over the symbols of one text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, RunError, UsageError
-from unrolled.models.build import check_memory, set_first_weights
+from unrolled.errors import DataError, UsageError
+from unrolled.models.build import build_stack
+from unrolled.models.encoders import Embedding
+from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.piped import own_data
+from unrolled.tasks.text import transfer
 from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.build import build_model
-from unrolled.tasks.text.files import same_text
-from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.reading import Choice, Text, read_text
+from unrolled.tasks.text.options import SampleOptions, TextOptions
+from unrolled.tasks.text.reading import Part, Text, read_part, read_text
 from unrolled.tasks.text.scoring import estimate, score
-from unrolled.tasks.text.transfer import Rows, carry_over, choice, match, take_over
 from unrolled.tasks.text.vocabulary import Vocabulary
-from unrolled.tasks.text.writing import write
+from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.batches import Batch
-from unrolled.training.bptt import batch_loss
-from unrolled.training.kept import model_options
-from unrolled.training.losses import Loss
+from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
-from unrolled.training.sizes import choose_sizes, symbols_in_budget
+from unrolled.training.sizes import symbols_in_budget
 from unrolled.training.streams import Streams
-from unrolled.training.task import Metric, Shown
+from unrolled.training.task import ALL, Shown, Task
+from unrolled.wording import counted, singular
 
+_EMBEDDING = 128
 _SHOWN = 300
 _FEWEST_VALIDATED = 2_000
 
 
-class TextTask:
-    """A language model over the symbols of one text; see `training.task.Task`.
+class TextTask(Task):
+    """A language model over the symbols of one text; see `Task`."""
 
-    Arguments:
-        data: a file or a folder.
-        text, model, training: settings; the ones left open are chosen here.
-        choose: another vocabulary than the text's own; see `read_text`.
-        begun: a run that was begun on this text.
+    name, noun = "text", "text"
+    options_class, sample_class = TextOptions, SampleOptions
+    vocabulary: Vocabulary
+    text: Text | None = None
+    parts: Mapping[str, Part]
+    _source: TextTask | None = None
+    _source_run = _data = ""
+    _rows: transfer.Rows | None = None
+    _streams: Streams | None = None
 
-    Raises:
-        UsageError, RunError: the text is not that of the run that was begun.
-    """
+    def __init__(self, options: TextOptions | None = None) -> None:
+        super().__init__(options)
+        self.unit = self.step_unit = self.options.units
+        symbol = singular(self.unit)
+        per_loss = 1 / math.log(2) if symbol == "character" else None
+        self.metrics = (
+            Metric("loss", f"nats per {symbol}"),
+            Metric(
+                "bits_per_character", "bits per character", label="", brief="bpc", brief_digits=3, factor=per_loss
+            ),
+            Metric("perplexity", digits=3, brief_digits=None),
+            Metric("accuracy", digits=2, percent=True, higher=True, brief_digits=1),
+        )
 
-    name = "text"
-    options_class = TextOptions
-    criterion = Metric("loss", "nats per symbol")
+    # -- data and side files
 
-    def __init__(
-        self,
-        data: str,
-        text: TextOptions,
-        model: ModelOptions,
-        training: TrainingOptions,
-        choose: Choice | None = None,
-        begun: RunFolder | None = None,
-    ) -> None:
-        self.data = data
-        self.rows: Rows | None = None
-        self._source = 0, ""  # symbols and file of the source, where there are rows
-        if begun is None and text.include != TextOptions.include and not Path(data).is_dir():
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Anything may be a text."""
+        return True
+
+    def read(self, data: str) -> int:
+        o = self.options
+        if o.include != TextOptions.include and not Path(data).is_dir():
             raise UsageError(f"--include: picks files of a folder, but {data} is a single file: leave it out")
-        self.read: Text = read_text(data, text, choose)
-        if begun is not None:
-            _check_text(begun, data, self.read.fingerprint)
+        is_known = hasattr(self, "vocabulary")
+        if o.vocabulary and not is_known and self._source is None:
+            raise UsageError("--vocabulary: applies only to a run that starts --from another run")
+        choose: Callable[[list[str]], list[str]] | None = None
+        if is_known:
+            symbols = self.vocabulary.symbols
+            choose = lambda _: symbols  # noqa: E731
+        elif self._source is not None:
+            choose = transfer.choice(self._source.vocabulary, o)
+        text = self.text = read_text(data, o, choose)
+        self.vocabulary, self.fingerprint = text.vocabulary, text.fingerprint
+        self.parts = {"training": text.training, "validation": text.validation, "test": text.test}
+        if self._source is not None:
+            if not self.vocabulary.counts[len(self.vocabulary.unknown) :].any():
+                raise DataError(f"{data}: none of its {o.units} are in the vocabulary of {self._source_run}")
+            self._rows = transfer.match(self._source.vocabulary, self.vocabulary)
+        return len(text.training.numbers)
+
+    def read_all(self, data: str) -> int:
+        self._data = data
+        self.parts = {ALL: read_part(data, self.options, self.vocabulary)}
+        return len(self.parts[ALL].numbers)
+
+    def save(self, run: RunFolder) -> None:
+        run.write_json("vocabulary.json", self.vocabulary.as_json())
+
+    def restore(self, run: RunFolder) -> None:
+        self.vocabulary = Vocabulary.from_json(run.read_json("vocabulary.json"), str(run.path / "vocabulary.json"))
+
+    # -- what is trained
+
+    def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         if model.direction != "forward":
             raise UsageError(
                 "--direction: a language model must not see the symbol that it predicts: leave out --direction"
             )
-        self.text = text
-        self.model, self.training = choose_sizes(model, training, len(self.read.training.numbers))
-        self.unit = self.text.units
-        self._made = self._make_streams()
+        super().settle(model, training, steps)
+        if "training" in self.parts:
+            self._streams = self._in_streams()
 
-    @classmethod
-    def of_run(cls, run: RunFolder, data: str | None, training: TrainingOptions) -> TextTask:
-        """The task of a run that goes on, with its vocabulary; ``data`` where its text may have moved to."""
-        symbols = _vocabulary_of(run).symbols
-        options = run.options(TextOptions, "text"), model_options(run)
-        return cls(cls.text_path(run, data), *options, training, lambda _: symbols, run)
+    def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
+        """A many-to-many model over embedded symbols; dropout between layers and before the head."""
+        encoder = Embedding(len(self.vocabulary), _EMBEDDING)
+        stack = build_stack(cell, encoder.output_size, options, for_use)
+        head = Softmax(stack.output_size, len(self.vocabulary))
+        return Model(encoder, stack, head, dropout=options.dropout or 0.0)
 
-    @staticmethod
-    def text_path(run: RunFolder, data: str | None) -> str:
-        """Where the text of a run lies: ``data``, or where it lay; RunError if it is not there any more."""
-        path = own_data(run)
-        if data is None and not Path(path).exists():
-            raise RunError(
-                f"the text of {run.path} is no longer at {path}: give its new path, "
-                f"unrolled train FILE --run {run.path} --resume"
-            )
-        return data or path
+    def batches(self, part: str = "training") -> Streams:
+        """The training part in windows."""
+        assert part == "training" and self._streams is not None
+        return self._streams
 
-    @classmethod
-    def from_source(
-        cls,
-        data: str,
-        text: TextOptions,
-        model: ModelOptions,
-        training: TrainingOptions,
-        source: RunFolder,
-        begun: RunFolder | None = None,
-    ) -> TextTask:
-        """The task of a new run that starts from the weights of another.
+    def _in_streams(self) -> Streams:
+        t = self.training
+        assert t.batch is not None
+        return Streams(self.parts["training"].numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
 
-        Raises:
-            DataError: with the source's vocabulary, nothing of the text is known.
+    def example(self) -> Batch:
+        symbols = torch.zeros(1, 2, dtype=torch.long, device=self.training.device)
+        return Batch(symbols, symbols)
+
+    # -- scores
+
+    def score(self, model: Model, part: str, tell: Callable[[float], None] | None = None) -> dict[str, Any]:
+        """One stream from the zero state; each symbol but the first is scored once.
+
+        Besides the metrics: characters; ``unknown``, symbols that the model never saw, counted by symbol; and for
+        parts of the text that was trained on the losses of tables of frequencies, in nats a symbol.
         """
-        known = _vocabulary_of(source)
-        text = replace(text, vocabulary=text.vocabulary or "extended")
-        task = cls(data, text, model, training, choice(known, text), begun)
-        own = task.read.vocabulary
-        if not own.counts[len(own.unknown) :].any():
-            raise DataError(f"{data}: none of its {text.units} are in the vocabulary of {source.path}")
-        task.rows, task._source = match(known, own), (len(known), str(source.path / "model.safetensors"))
-        return task
+        scored = score(model, self.parts[part], tell)
+        if scored is None:
+            few = f"has only {counted(len(self.parts[part].numbers), self.unit)}, and scoring needs at least 2"
+            where = f"{self._data} {few}" if part == ALL else f"the {part} part {few} (--split {self.options.split})"
+            raise DataError(where)
+        figures = scored.figures() | {"unknown": self.parts[part].unknown}
+        return figures if part == ALL else figures | self._baselines(part)
 
-    take_over = staticmethod(take_over)
+    def validate(
+        self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
+    ) -> dict[str, Any] | None:
+        """Scores on the validation part; unless whole, an estimate at about a twentieth of training's time."""
+        part = self.parts["validation"]
+        if whole:
+            scored = score(model, part, tell)
+            return None if scored is None else scored.figures()
+        m, steps = self.model, len(self.parts["training"].numbers)
+        assert m.hidden is not None and m.layers is not None
+        limit = max(_FEWEST_VALIDATED, symbols_in_budget(self.training, steps, m.hidden, m.layers) // 200)
+        scored = estimate(model, part, limit)
+        if scored is None:
+            return None
+        return scored.figures() | ({"estimate": True} if scored.symbols < len(part.numbers) - 1 else {})
 
-    def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """Give the model the source's weights; how many symbols were kept, added and dropped."""
-        assert self.rows is not None
-        carry_over(model, arrays, self.rows, *self._source)
-        return {"kept": self.rows.kept, "added": self.rows.added, "dropped": self.rows.dropped}
+    def _baselines(self, part: str) -> dict[str, float]:
+        """What tables of frequencies of the training part score."""
+        numbers = self.parts["training"].numbers, self.parts[part].numbers, len(self.vocabulary)
+        if len(numbers[1]) < 2:
+            return {}
+        pairs = bigram_loss(*numbers)
+        return {"unigram_loss": unigram_loss(*numbers)} | ({} if pairs is None else {"bigram_loss": pairs})
 
-    def config(self) -> dict[str, Any]:
-        """The task's part of ``config.toml``."""
+    def facts(self) -> dict[str, Any]:
+        return dict(self._facts)
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        t = self.text
+        assert t is not None
         return {
-            "data": {
-                "path": str(Path(self.data).resolve()),
-                **self.read.fingerprint,
-                "symbols": self.read.symbols,
-            },
-            "model": asdict(self.model),
-            "text": asdict(self.text),
-        }
-
-    def save(self, run: RunFolder) -> None:
-        """The side files."""
-        run.write_json("vocabulary.json", self.read.vocabulary.as_json())
-
-    def build(self, cell: type[Cell]) -> Model:
-        """The model, with fresh weights."""
-        assert self.model.layers is not None
-
-        def build(layers: int) -> Model:
-            return build_model(cell, len(self.read.vocabulary), replace(self.model, layers=layers))
-
-        check_memory(build, self.model.layers)
-        model = build(self.model.layers)
-        set_first_weights(model.stack, self.model)
-        return model
-
-    def describe(self) -> dict[str, Any]:
-        """What was read, and what tables of frequencies score on the validation part."""
-        t = self.read
-        facts: dict[str, Any] = {
             "symbols": t.symbols,
             "vocabulary": int((t.vocabulary.counts[len(t.vocabulary.unknown) :] > 0).sum()),
             "training": len(t.training.numbers),
@@ -173,63 +197,72 @@ class TextTask:
             "byte_order_marks": t.marks,
             "crlf": t.crlf,
             "unknown_in_validation": sum(t.validation.unknown.values()),
+            **self._baselines("validation"),
         }
-        if len(t.validation.numbers) > 1:
-            numbers = t.training.numbers, t.validation.numbers, len(t.vocabulary)
-            facts["unigram_loss"] = unigram_loss(*numbers)
-            facts["bigram_loss"] = bigram_loss(*numbers)
-        return facts
 
-    # -- for the loop
+    def about(self) -> list[tuple[str, str]]:
+        return list(_about(self._facts, self.unit, self._rows))
 
-    def settings(self) -> dict[str, Any]:
-        """Those of the model."""
-        return asdict(self.model)
+    def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+        rows = super().rows(figures)
+        per = f"nats per {singular(self.unit)}"
+        for key, name in (("unigram_loss", "unigram"), ("bigram_loss", "bigram")):
+            if key in figures:
+                rows.append((name, f"{figures[key]:.4f} {per}, counted on the training part"))
+        if unknown := figures["unknown"]:
+            most = sorted(unknown.items(), key=lambda item: -item[1])
+            shown = ", ".join(repr(symbol) for symbol, _ in most[:8]) + (", ..." if len(most) > 8 else "")
+            count = counted(sum(unknown.values()), self.unit)
+            rows.append(("unknown", f"{count} that the model never saw, scored as unknown: {shown}"))
+        return rows
 
-    def batches(self) -> Streams:
-        """The training part in windows."""
-        return self._made
-
-    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
-        """Cross-entropy of the next symbol."""
-        return batch_loss(model, batch, state)
-
-    def validate(
-        self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
-    ) -> dict[str, float] | None:
-        """Scores on the validation part; unless whole, an estimate at about a twentieth of training's time."""
-        if whole:
-            scored = score(model, self.read.validation, tell)
-        else:
-            assert self.model.hidden is not None and self.model.layers is not None
-            training = len(self.read.training.numbers)
-            trained = symbols_in_budget(self.training, training, self.model.hidden, self.model.layers)
-            scored = estimate(model, self.read.validation, max(_FEWEST_VALIDATED, trained // 200))
-        return None if scored is None else scored.figures()
+    # -- what a person sees
 
     def show(self, model: Model, seed: int) -> Shown:
         """A few lines of the model's own, a little less bold than it is."""
-        text = "".join(write(model, self.read.vocabulary, _SHOWN, temperature=0.8, seed=seed))
+        text = "".join(write(model, self.vocabulary, _SHOWN, temperature=0.8, seed=seed))
         return Shown("text", text.encode("utf-8"))
 
-    def _make_streams(self) -> Streams:
-        t = self.training
-        assert t.batch is not None
-        return Streams(self.read.training.numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
+    def sample(self, model: Model, options: SampleOptions) -> Iterator[str] | Iterator[bytes]:
+        settings = options.settings()
+        if options.raw:
+            return write_bytes(model, self.vocabulary, options.length, **settings)
+        return write(model, self.vocabulary, options.length, **settings)
+
+    # -- from the weights of another run
+
+    def begin_from(self, source: Task, where: str) -> None:
+        assert isinstance(source, TextTask)
+        self._source, self._source_run = source, where
+        self.options = replace(self.options, vocabulary=self.options.vocabulary or "extended")
+
+    @classmethod
+    def take_over(cls, source: TextOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        return transfer.take_over(source, given, where)
+
+    def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, int]:
+        assert self._source is not None and self._rows is not None
+        transfer.carry_over(model, arrays, self._rows, len(self._source.vocabulary), where)
+        return {"kept": self._rows.kept, "added": self._rows.added, "dropped": self._rows.dropped}
 
 
-def _vocabulary_of(run: RunFolder) -> Vocabulary:
-    """The vocabulary that a run keeps; RunError if it is missing or damaged."""
-    return Vocabulary.from_json(run.read_json("vocabulary.json"), str(run.path / "vocabulary.json"))
-
-
-def _check_text(run: RunFolder, data: str, found: dict[str, str]) -> None:
-    kept = run.config()["data"]
-    if same_text(kept, found):
-        return
-    if str(Path(data).resolve()) == kept["path"]:
-        raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
-    raise UsageError(
-        f"{run.path} was started on {kept['path']}, and {data} is a different text: leave it out to resume "
-        f"on the run's own text, or start a new run on it with --from {run.path}"
-    )
+def _about(facts: Mapping[str, Any], unit: str, rows: transfer.Rows | None) -> Iterator[tuple[str, str]]:
+    """The text in a few lines, with what an editor does not show of it."""
+    f = facts
+    yield "text", f"{counted(f['symbols'], unit)}, {f['vocabulary']:,} different"
+    yield "", f"training {f['training']:,}, validation {f['validation']:,}, test {f['test']:,}"
+    if marks := f["byte_order_marks"]:
+        yield "", f"{counted(marks, 'byte order marks')} removed"
+    if lines := f["crlf"]:
+        yield "", f"{counted(lines, 'lines')} with CR LF endings, which the model learns as two {unit}"
+    if skipped := f["skipped_files"]:
+        yield "skipped", f"{skipped:,} {'file that is' if skipped == 1 else 'files that are'} not text"
+    if rows is not None:
+        kept = counted(rows.kept, unit)
+        yield "vocabulary", f"{kept} kept, {rows.added:,} added with new rows, {rows.dropped:,} dropped"
+    for part in ("training", "validation") if rows is not None else ("validation",):
+        if unknown := f[f"unknown_in_{part}"]:
+            yield "unknown", f"{counted(unknown, unit)} of the {part} part"
+    if "unigram_loss" in f:
+        pairs = f", bigram {f['bigram_loss']:.3f}" if "bigram_loss" in f else ""
+        yield "to beat", f"unigram {f['unigram_loss']:.3f}{pairs} nats (validation)"

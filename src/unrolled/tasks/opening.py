@@ -1,0 +1,99 @@
+"""Tasks made ready: with the side files of a run, and with data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from unrolled.errors import RunError, UsageError
+from unrolled.models.options import ModelOptions
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.data import fingerprint, same_data
+from unrolled.tasks.piped import own_data
+from unrolled.training.options import TrainingOptions
+from unrolled.training.task import Task
+
+SECTION = "options"
+"""Where ``config.toml`` has a task's settings."""
+
+T = TypeVar("T", bound=Task)
+
+
+def restored(kind: type[T], run: RunFolder) -> T:
+    """The task of a run, with its side files, and without data.
+
+    Raises:
+        RunError: one of them, or the configuration, is damaged.
+    """
+    task = kind(run.options(kind.options_class, SECTION))
+    try:
+        task.restore(run)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.path} is damaged: its side files: {type(error).__name__}: {error}") from error
+    return task
+
+
+def with_data(task: T, data: str, model: ModelOptions, training: TrainingOptions) -> T:
+    """The task with its data read and all choices made."""
+    steps = task.read(data)
+    if task.fingerprint is None:
+        task.fingerprint = fingerprint(data)
+    task.settle(model, training, steps)
+    return task
+
+
+def with_all(task: T, data: str, model: ModelOptions, training: TrainingOptions) -> T:
+    """The task with data that are to be scored whole."""
+    task.settle(model, training, task.read_all(data))
+    return task
+
+
+def data_section(task: Task, data: str) -> dict[str, Any]:
+    """What ``config.toml`` says of the data."""
+    return {"path": str(Path(data).resolve()), **(task.fingerprint or {})}
+
+
+def configuration(task: Task, name: str, data: str) -> dict[str, Any]:
+    """What ``config.toml`` says of a run.
+
+    Arguments:
+        name: the task's, as the run is to keep it.
+    """
+    return {
+        "task": name,
+        "unit": task.step_unit,
+        "criterion": task.criterion.name,
+        "data": data_section(task, data),
+        "model": asdict(task.model),
+        SECTION: asdict(task.options),
+        "training": asdict(task.training),
+    }
+
+
+def check_data(run: RunFolder, task: Task, data: str) -> None:
+    """See that these are the data that the run was begun on.
+
+    Raises:
+        RunError: they have changed. UsageError: they are others.
+    """
+    kept = run.config()["data"]
+    if same_data(kept, task.fingerprint or {}):
+        return
+    if str(Path(data).resolve()) == kept["path"]:
+        raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
+    raise UsageError(
+        f"{run.path} was started on {kept['path']}, and {data} is a different {task.noun}: leave it out to resume "
+        f"on the run's own {task.noun}, or start a new run on it with --from {run.path}"
+    )
+
+
+def data_of(run: RunFolder, kind: type[Task], data: str | None) -> str:
+    """Where the data of a run lie: ``data``, or where they lay; RunError if they are not there any more."""
+    path = own_data(run)
+    if data is None and not Path(path).exists():
+        raise RunError(
+            f"the {kind.noun} of {run.path} is no longer at {path}: give its new path, "
+            f"unrolled train FILE --run {run.path} --resume"
+        )
+    return data or path

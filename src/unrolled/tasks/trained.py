@@ -1,0 +1,145 @@
+"""A trained model, from its run folder: score it, let it generate, look inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from unrolled.cells import Cell
+from unrolled.errors import DataError, UsageError
+from unrolled.models.model import Model
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.data import file_name, same_data
+from unrolled.tasks.opening import restored, with_all, with_data
+from unrolled.tasks.piped import own_data
+from unrolled.training.checkpoints import load_weights
+from unrolled.training.kept import model_options
+from unrolled.training.options import TrainingOptions
+from unrolled.training.task import ALL, PARTS, Evidence, Shown, Task
+
+
+class Trained:
+    """A trained model of any task.
+
+    Attributes:
+        run: the folder.
+        config: what ``config.toml`` says.
+        task: its `Task`, with its side files, but without data.
+        model: the `Model`, with its best weights, in evaluation mode.
+        options, model_options: the settings of the task and of the model.
+    """
+
+    def __init__(self, run: RunFolder, kind: type[Task], cell: type[Cell]) -> None:
+        self.run = run
+        self.config: dict[str, Any] = run.config()
+        self.model_options = model_options(run)
+        self.task: Any = restored(kind, run)
+        self.options = self.task.options
+        self.model: Model = self.task.build(cell, self.model_options, for_use=True)
+        arrays, self.about = run.read_model()
+        load_weights(self.model, arrays, str(run.path / "model.safetensors"))
+        self.model.eval()
+
+    def evaluate(
+        self,
+        data: str | os.PathLike | None = None,
+        on: str | None = None,
+        tell: Callable[[float], None] | None = None,
+    ) -> dict[str, Any]:
+        """Scores on a part of the run's own data, or on other data.
+
+        Arguments:
+            data: a file or folder, ``-`` for standard input; None for the run's own data, where they lay when the
+                run was trained.
+            on: ``"validation"`` (the default without ``data``), ``"test"`` or ``"training"``, of the run's own
+                data, which ``data`` may name at a new path; None with ``data`` for the whole of them.
+            tell: called with the share that is scored, now and then.
+
+        Returns:
+            on; the task's metrics, by name; ``scored``, how many losses that was; and what else the task tells.
+
+        Raises:
+            UsageError: no such file or part, or a part of data that are not the run's.
+            DataError: nothing to score, or the run's data have moved or changed.
+        """
+        path = None if data is None else file_name(data)
+        if path is not None and on is None:
+            part, name = ALL, path
+            task = with_all(restored(type(self.task), self.run), path, self.model_options, self._training)
+        else:
+            part = name = "validation" if on is None else on
+            task = self._with_own_data(part, path)
+        figures: dict[str, Any] | None = task.score(self.model, part, tell)
+        if figures is None:
+            raise DataError(f"{name if part == ALL else f'the {name} part'} has nothing to score")
+        return {"on": name, **figures}
+
+    @property
+    def generates(self) -> bool:
+        """Whether there is anything to `generate`."""
+        return type(self.task).sample is not Task.sample
+
+    def rows(self, figures: dict[str, Any]) -> list[tuple[str, str]]:
+        """What `evaluate` gave, for a person: a label each, and a number with its unit."""
+        rows: list[tuple[str, str]] = self.task.rows(figures)
+        return rows
+
+    def generate(self, **settings: Any) -> Shown | Iterator[str] | Iterator[bytes]:
+        """What the model makes, as its task has it: a file, or pieces of text or bytes.
+
+        Arguments:
+            settings: those of ``unrolled sample``, with underscores.
+
+        Raises:
+            UsageError: there is no such setting, or the task cannot generate.
+        """
+        try:
+            return self.task.sample(self.model, self.task.sample_class(**settings))
+        except NotImplementedError as error:
+            raise UsageError(f"{self.run.path}: the task {self.task.name} has nothing to sample") from error
+
+    def evidence(self, data: str | os.PathLike | None = None) -> Evidence:
+        """A sequence for `unrolled.insight` to look at what the model does with it.
+
+        Arguments:
+            data: a file or folder; None for the run's own validation part.
+
+        Raises:
+            UsageError: no such file. DataError: it cannot be used.
+        """
+        if data is None:
+            evidence: Evidence = self._with_own_data("validation", None).evidence(self.model, "validation")
+            return evidence
+        task = with_all(restored(type(self.task), self.run), file_name(data), self.model_options, self._training)
+        return task.evidence(self.model, ALL)
+
+    def _with_own_data(self, on: str, moved: str | None) -> Task:
+        """The task with the run's own data, which may have moved."""
+        if on not in PARTS:
+            raise UsageError(f"--on: must be validation, test or training, got {on!r}")
+        own, noun = own_data(self.run), self.task.noun
+        if moved is None and not Path(own).exists():
+            raise DataError(
+                f"the run's {noun} is no longer at {own}: give its new path, "
+                f"unrolled evaluate {self.run.path} FILE --on {on}"
+            )
+        task = with_data(restored(type(self.task), self.run), moved or own, self.model_options, self._training)
+        assert task.fingerprint is not None
+        if not same_data(self.config["data"], task.fingerprint):
+            if moved is None:
+                raise DataError(f"{own} has changed since this run was trained, and so has its {on} part")
+            raise UsageError(
+                f"--on {on}: {moved} is not the {noun} that this run was trained on ({own}): leave out --on "
+                "to score all of it"
+            )
+        return task
+
+    @property
+    def _training(self) -> TrainingOptions:
+        return self.run.options(TrainingOptions, "training")
+
+    def __repr__(self) -> str:
+        o = self.model_options
+        return f"{type(self).__name__}({str(self.run.path)!r}, {o.cell}, {o.layers} x {o.hidden}, {self.task.unit})"

@@ -1,0 +1,68 @@
+"""A metric: one number that a model is scored by, and how a person is to see it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unrolled.wording import short
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a model is scored by.
+
+    Fields:
+        name: its key among the scores, such as ``"loss"``.
+        unit: what stands behind it, such as ``"nats per character"``.
+        digits: shown behind the point.
+        higher: whether larger is better.
+        percent: whether it is a share, shown in percent.
+        label: what stands before it; None for its name, and empty where the unit says all.
+        brief: its name in the lines of training; None for its label.
+        brief_digits: digits there; None leaves it out of them.
+        factor: it is the loss times this, if it is: then it is shown for training losses, too.
+    """
+
+    name: str
+    unit: str = ""
+    digits: int = 4
+    higher: bool = False
+    percent: bool = False
+    label: str | None = None
+    brief: str | None = None
+    brief_digits: int | None = 4
+    factor: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What stands before it in a table."""
+        return self.name.replace("_", " ") if self.label is None else self.label
+
+    def number(self, value: float, digits: int) -> str:
+        """The value with so many digits."""
+        return f"{value:.{digits}%}" if self.percent and math.isfinite(value) else short(value, digits)
+
+    def in_full(self, value: float) -> str:
+        """The value with its unit.
+
+        >>> Metric("loss", "nats per word").in_full(1.25), Metric("accuracy", percent=True, digits=1).in_full(0.5)
+        ('1.2500 nats per word', '50.0%')
+        """
+        return f"{self.number(value, self.digits)} {self.unit}".rstrip()
+
+    def in_brief(self, value: float, mark: str = "") -> str:
+        """Name and value for a line of training, where there are digits for it; ``mark`` stands before the number.
+
+        >>> Metric("bits_per_character", brief="bpc", brief_digits=3).in_brief(2.5, "~")
+        'bpc ~2.500'
+        """
+        if self.brief_digits is None:
+            return ""
+        return f"{self.brief or self.title} {mark}{self.number(value, self.brief_digits)}"
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether ``value`` is finite and better than the best so far, which is None before there is one."""
+        if not math.isfinite(value):
+            return False
+        return best is None or (value > best if self.higher else value < best)
