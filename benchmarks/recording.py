@@ -23,7 +23,7 @@ import torch
 from unrolled.cells.registry import CELLS
 from unrolled.models import Model
 from unrolled.models.options import ModelOptions
-from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.task import language_model
 from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.bptt import batch_loss
@@ -51,7 +51,7 @@ def setting(cell: str) -> tuple[Model, Streams]:
     torch.manual_seed(1)
     numbers = np.random.default_rng(1).integers(0, SYMBOLS, BATCH * STEPS * 4 + 1)
     options = ModelOptions(hidden=HIDDEN, layers=1, dropout=0.0)
-    return build_model(CELLS[cell], SYMBOLS, options), Streams(numbers, BATCH, STEPS)
+    return language_model(CELLS[cell], SYMBOLS, options), Streams(numbers, BATCH, STEPS)
 
 
 def timed(turns: int, *functions: Callable[[], object]) -> list[list[float]]:

@@ -53,7 +53,7 @@ def test_a_run_in_its_second_budget_is_not_finished(cli, run):
         unrolled.fit(None, run, resume=True, epochs=1, listen=listen)
     out = json.loads(cli("runs", run.parent, "--json")[1])
     assert out["state"].endswith("%, budget 2")
-    assert out["validation_loss"] == pytest.approx(unrolled.runs.folder.RunFolder(run).checkpoint_about()["best"])
+    assert out["validation"] == pytest.approx(unrolled.runs.folder.RunFolder(run).checkpoint_about()["best"])
     assert "Training is not finished" in cli("inspect", run)[1].replace("\n  ", " ")
     status, _, err = cli("train", "text", "--run", run)
     assert (status, "an unfinished run" in err) == (1, True)

@@ -176,7 +176,7 @@ def test_a_text_that_means_harm(cli, run, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(("content", "said"), [("7", "one symbol"), ("7 tim", "expected at least 20")])
+@pytest.mark.parametrize(("content", "said"), [("7", "one step"), ("7 tim", "expected at least 20")])
 def test_a_text_that_is_too_short(cli, run, tmp_path, content, said):
     path = tmp_path / "short.txt"
     path.write_text(content)

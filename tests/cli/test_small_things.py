@@ -90,7 +90,7 @@ def test_data_from_a_pipe_are_kept(cli, text, tmp_path, monkeypatch):
         assert status == 0 and json.loads(out)["on"] == "test"
         run.rename(moved)  # and their text with it
         assert unrolled.load(moved).evaluate(on="test") == json.loads(out)
-        assert unrolled.load(moved).passage().origin == "the run's validation part"
+        assert unrolled.load(moved).evidence().origin == "the run's validation part"
         status, out, _ = cli("train", "--run", moved, "--resume", "--epochs", 0.5)
         assert status == 0 and "further" in out
         shutil.rmtree(moved)
@@ -147,7 +147,7 @@ def test_estimates_are_marked_and_the_whole_part_is_not(cli, tmp_path):
     listed = cli("runs", tmp_path / "runs")[1]
     assert f" {last:.4f}\n" in listed and "~" not in listed
     numbers = json.loads(cli("runs", tmp_path / "runs", "--json")[1])
-    assert numbers["validation_loss"] == last and numbers["estimate"] is False
+    assert numbers["validation"] == last and numbers["criterion"] == "loss" and numbers["estimate"] is False
     (tmp_path / "runs" / "r" / "history.jsonl").write_text("")  # as of a run that is under way
     listed = cli("runs", tmp_path / "runs")[1]
     assert "~" in listed and "estimated on excerpts" in listed
@@ -186,6 +186,7 @@ def test_samples_in_wide_letters_fit(capsys):
 def test_no_float_is_too_small_for_a_loss(cli, run, monkeypatch, capsys):
     """exp(710) is none; JSON has no infinity."""
     from unrolled.tasks.text.scoring import Score
+    from unrolled.tasks.text.task import TextTask
     from unrolled.tasks.text.trained import TrainedText
     from unrolled.training.show import JsonLines, PlainLines
 
@@ -199,14 +200,16 @@ def test_no_float_is_too_small_for_a_loss(cli, run, monkeypatch, capsys):
     event = {"event": "validation", "update": 1, "best": False, **figures}
     JsonLines()(event)
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["perplexity"] is None
-    PlainLines()(event)
+    lines = PlainLines()
+    lines.metrics = list(TextTask().metrics)
+    lines(event)
     assert "loss 1.5e+31  bpc 2.16e+31" in capsys.readouterr().out
 
 
 def test_a_perplexity_has_no_hundred_digits(cli, run, monkeypatch):
     from unrolled.tasks.text.trained import TrainedText
 
-    figures = {"on": "x", "symbols": 1, "loss": 600.0, "bits_per_character": 900.0, "perplexity": 3.77e260}
+    figures = {"on": "x", "scored": 1, "loss": 600.0, "bits_per_character": 900.0, "perplexity": 3.77e260}
     monkeypatch.setattr(TrainedText, "evaluate", lambda *a: {**figures, "accuracy": 0.0, "unknown": {"a": 1}})
     out = cli("evaluate", run)[1]
     assert "3.77e+260" in out and max(map(len, out.splitlines())) < 80

@@ -127,7 +127,7 @@ def test_a_run_of_odd_names_can_be_used_and_resumed(place, tmp_path, monkeypatch
     monkeypatch.chdir(place)
     model = unrolled.load(ODD)
     assert model.config["data"]["path"] == str(place / f"{ODD}.txt")
-    assert model.evaluate(on="test")["symbols"] > 10
+    assert model.evaluate(on="test")["scored"] > 10
     assert b"n\xe9 \xff" in (place / ODD / "config.toml").read_bytes()
     told = []
     unrolled.fit(f"{ODD}.txt", ODD, resume=True, listen=told.append)

@@ -183,4 +183,4 @@ def test_the_scoring_at_the_end_of_training_is_told_and_not_kept(text, tmp_path)
     kinds = [e["event"] for e in events]
     assert kinds.index("scoring") < kinds.index("scored") < kinds.index("finished")
     assert [e["share"] for e in events if e["event"] == "scored"][-1] == 1
-    assert "scored" not in (tmp_path / "run" / "history.jsonl").read_text()
+    assert '"event": "scored"' not in (tmp_path / "run" / "history.jsonl").read_text()

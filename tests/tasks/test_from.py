@@ -14,7 +14,7 @@ from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.arrays import read_arrays
-from unrolled.tasks.text.build import build_model
+from unrolled.tasks.text.task import language_model
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.transfer import FRESH, carry_over, choice, match
 from unrolled.tasks.text.vocabulary import Vocabulary
@@ -75,7 +75,7 @@ def test_rows_by_hand():
     assert rows.numbers.tolist() == [0, 1, 3, FRESH]
     assert (rows.kept, rows.added, rows.dropped) == (2, 1, 1)
     source, model = (
-        build_model(unrolled.ElmanCell, 4, ModelOptions(hidden=5, layers=1, dropout=0.0)) for _ in range(2)
+        language_model(unrolled.ElmanCell, 4, ModelOptions(hidden=5, layers=1, dropout=0.0)) for _ in range(2)
     )
     with torch.no_grad():
         source.head.map.bias.copy_(torch.tensor([10.0, 11.0, 12.0, 13.0]))
@@ -155,7 +155,7 @@ def test_other_units_and_their_training(text, other, tmp_path, units):
     unrolled.fit(text, tmp_path / "a", epochs=0.5, units=units, vocabulary_size=40, **TINY)
     model = unrolled.fit(other, tmp_path / "b", epochs=0.5, from_run=tmp_path / "a", **SIZES)
     assert model.options.units == units
-    assert model.evaluate(on="test")["symbols"] > 0
+    assert model.evaluate(on="test")["scored"] > 0
     if units == "words":
         assert len(model.vocabulary) == 40
     with pytest.raises(UsageError, match="--units: .* has units .*, got characters; .* leave out --units or --from"):

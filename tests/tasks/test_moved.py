@@ -48,7 +48,7 @@ def test_parts_of_a_text_that_has_moved(run, tmp_path):
     for on, scores in wanted.items():
         assert model.evaluate(str(tmp_path / "new.txt"), on) == scores
     whole = model.evaluate(str(tmp_path / "new.txt"))
-    assert whole["symbols"] == len(TEXT) - 1
+    assert whole["scored"] == len(TEXT) - 1
     (tmp_path / "new.txt").write_text(TEXT + "1")
     with pytest.raises(UsageError, match=r"--on test: .*new\.txt is not the text that this run was trained on"):
         model.evaluate(str(tmp_path / "new.txt"), "test")
@@ -59,12 +59,12 @@ def test_parts_of_a_text_that_has_moved(run, tmp_path):
 
 def test_a_passage_of_the_runs_own_text_is_of_its_validation_part(run, tmp_path):
     model = unrolled.load(run)
-    wanted = model.passage()
+    wanted = model.evidence()
     (tmp_path / "old.txt").rename(tmp_path / "new.txt")
-    assert "no longer at" in model.passage().notes[0]
-    moved = model.passage(str(tmp_path / "new.txt"))
+    assert "no longer at" in model.evidence().notes[0]
+    moved = model.evidence(str(tmp_path / "new.txt"))
     assert moved.origin == wanted.origin == "the run's validation part"
-    assert moved.symbols == wanted.symbols
+    assert moved.labels == wanted.labels
 
 
 def folder_of(path: Path, files: dict[str, str]) -> str:

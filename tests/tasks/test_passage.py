@@ -94,11 +94,11 @@ def test_bytes_of_other_letters_are_parts_of_words(tmp_path, letter):
     passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
     causes = passage.causes(None)
     for name, byte in (("punctuation", b","), ("space", b" ")):
-        assert passage.features[name].tolist() == [n == byte[0] for n in passage.numbers], name
-    assert causes["punctuation"].tolist() == [n == ord(",") for n in passage.numbers[1:]]
-    assert causes["new line or space"].tolist() == [n == ord(" ") for n in passage.numbers[1:]]
+        assert passage.features[name].tolist() == [n == byte[0] for n in passage.inputs], name
+    assert causes["punctuation"].tolist() == [n == ord(",") for n in passage.inputs[1:]]
+    assert causes["new line or space"].tolist() == [n == ord(" ") for n in passage.inputs[1:]]
     assert not passage.features["upper case"].any()
-    assert passage.words is not None and max(passage.words.values()) >= 200 and len(passage.words) <= 2
+    assert passage.causes.args[2] is not None and max(passage.causes.args[2].values()) >= 200 and len(passage.causes.args[2]) <= 2
 
 
 def test_words_are_counted_without_case():
@@ -113,19 +113,19 @@ def test_the_passage_of_a_run_is_its_validation_part(tmp_path, units):
     read = read_text(str(path), options)
     passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
     numbers = read.validation.numbers
-    starts = [k for k in range(200) if np.array_equal(numbers[k : k + len(passage.numbers)], passage.numbers)]
-    assert len(starts) == 1 and len(passage.numbers) <= 2_000
+    starts = [k for k in range(200) if np.array_equal(numbers[k : k + len(passage.inputs)], passage.inputs)]
+    assert len(starts) == 1 and len(passage.inputs) <= 2_000
     p = read.vocabulary.counts.clip(1) / read.vocabulary.counts.clip(1).sum()
-    assert passage.frequencies == pytest.approx(np.mean([-math.log(p[n]) for n in passage.numbers[1:]]))
-    assert all(len(v) == len(passage.numbers) for v in passage.features.values())
-    assert all(len(v) == len(passage.numbers) - 1 for v in passage.causes(None).values())
+    assert passage.baseline == pytest.approx(np.mean([-math.log(p[n]) for n in passage.inputs[1:]]))
+    assert all(len(v) == len(passage.inputs) for v in passage.features.values())
+    assert all(len(v) == len(passage.inputs) - 1 for v in passage.causes(None).values())
     training = path.read_bytes()[: path.stat().st_size // 3].decode("utf-8", "ignore")
-    assert passage.words["times"] >= training.count("times")
+    assert passage.causes.args[2]["times"] >= training.count("times")
     if units != "bytes":
-        assert "".join(passage.symbols) in path.read_text("utf-8")
-        assert passage.symbols[0] not in " \n"  # it begins a line
+        assert "".join(passage.labels) in path.read_text("utf-8")
+        assert passage.labels[0] not in " \n"  # it begins a line
     else:
-        assert "\\xc3" in passage.symbols and "t" in passage.symbols
+        assert "\\xc3" in passage.labels and "t" in passage.labels
 
 
 def test_no_validation_part(tmp_path):
@@ -135,7 +135,7 @@ def test_no_validation_part(tmp_path):
     read = read_text(str(path), options)
     passage = passage_of_run({"path": str(path), **read.fingerprint}, options, read.vocabulary)
     assert passage.origin == "the run's training part" and "has only" in passage.notes[0]
-    np.testing.assert_array_equal(passage.numbers, read.training.numbers[-2000:])
+    np.testing.assert_array_equal(passage.inputs, read.training.numbers[-2000:])
 
 
 def test_unknown_symbols_are_shown_as_they_stand(tmp_path):
@@ -145,9 +145,9 @@ def test_unknown_symbols_are_shown_as_they_stand(tmp_path):
     options = TextOptions()
     read = read_text(str(path), options)
     passage = passage_of_file(str(other), options, read.vocabulary)
-    assert "".join(passage.symbols) == "7 tïmes\u0007 7"
-    assert [s for s, lost in zip(passage.symbols, passage.unknown, strict=True) if lost] == ["ï", "\u0007"]
-    assert passage.numbers[passage.unknown].tolist() == [0, 0]
+    assert "".join(passage.labels) == "7 tïmes\u0007 7"
+    assert [s for s, lost in zip(passage.labels, passage.unknown, strict=True) if lost] == ["ï", "\u0007"]
+    assert passage.inputs[passage.unknown].tolist() == [0, 0]
     assert "The model never saw 2 of the 10 characters" in passage.notes[0] and "'\\x07'" in passage.notes[0]
 
 

@@ -5,12 +5,13 @@ from unicodedata import normalize
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import TEXT
 from unrolled.errors import DataError, RunError, UsageError
-from unrolled.tasks.text import files, reading
+from unrolled.tasks import data
+from unrolled.tasks.text import reading
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import read_part, read_text
 from unrolled.tasks.text.vocabulary import Vocabulary, split
@@ -31,11 +32,11 @@ def test_any_text_comes_back_whatever_the_blocks(tmp_path_factory, units, text, 
     path = tmp_path_factory.mktemp("text") / "text.txt"
     text += "\n"
     path.write_bytes((text * 2).encode())  # twice, so that no word stands once
-    before, files.BLOCK = files.BLOCK, block
+    before, data.BLOCK = data.BLOCK, block
     try:
         read = read_text(str(path), TextOptions(split="100/0/0", units=units))
     finally:
-        files.BLOCK = before
+        data.BLOCK = before
     assert decoded(read, read.training) == text * 2
     assert read.vocabulary.decode(read.vocabulary.encode(text)) == text
     first = split(text * 2, units)[0] if units != "bytes" else text[0]
@@ -109,6 +110,7 @@ COMPOSED += (
 
 
 @settings(max_examples=300, deadline=None)
+@example(parts=["\u202f", "\u0301" * 70, "a", "'", "a"], block=1)  # the marks belong to the space, and join it to a
 @given(parts=st.lists(st.sampled_from(COMPOSED), min_size=1, max_size=40), block=st.integers(1, 9))
 def test_words_do_not_depend_on_the_blocks(parts, block):
     text = "".join(parts)

@@ -111,9 +111,9 @@ def test_loading_gives_the_same_model(trained):
 def test_words_and_bytes(text, tmp_path, units):
     model = unrolled.fit(text, tmp_path / "run", epochs=1, units=units, **TINY)
     figures = model.evaluate()
-    scored = figures["loss"] * figures["symbols"] / math.log(2)
+    scored = figures["loss"] * figures["scored"] / math.log(2)
     assert figures["bits_per_character"] == pytest.approx(scored / figures["characters"])
-    assert figures["characters"] > figures["symbols"] or units == "bytes"
+    assert figures["characters"] > figures["scored"] or units == "bytes"
     assert model.sample(20, prime="2 times")
     assert model.score("2 times").log_probability < 0
 
@@ -123,7 +123,7 @@ def test_accents_in_bytes(tmp_path):
     path.write_text("é" * 2000)
     model = unrolled.fit(path, tmp_path / "run", epochs=1, units="bytes", **TINY)
     figures = model.evaluate()
-    assert figures["symbols"] == 199
+    assert figures["scored"] == 199
     assert figures["characters"] == 99
     assert model.vocabulary.decode([0xC3, 0xA9, 0xC3, 65]) == "é\ufffdA"
     assert len(model.sample(50).encode()) >= 50
@@ -140,7 +140,8 @@ def test_cells_and_layers(text, tmp_path, cell, layers):
 def test_first_weights_are_settings_of_every_layer(text):
     from unrolled.cells.registry import CELLS
     from unrolled.models.options import RECURRENT_INITS, ModelOptions
-    from unrolled.tasks.text.options import TextOptions
+    from unrolled.tasks.opening import with_data
+    from unrolled.tasks.prepare import built
     from unrolled.tasks.text.task import TextTask
     from unrolled.training.options import TrainingOptions
 
@@ -148,8 +149,8 @@ def test_first_weights_are_settings_of_every_layer(text):
 
     def cells(cell, **given):
         sizes = ModelOptions(cell=cell, hidden=8, layers=2, **given)
-        task = TextTask(str(text), TextOptions(), sizes, TrainingOptions(epochs=1))
-        return [layer.cell for layer in task.build(CELLS[cell]).stack.layers]
+        task = with_data(TextTask(), str(text), sizes, TrainingOptions(epochs=1))
+        return [layer.cell for layer in built(task, CELLS[cell]).stack.layers]
 
     for cell in cells("gru", forget_bias=2.5, recurrent_init="identity"):
         assert bool((cell.x.bias[cell.x.rows("z")] == 2.5).all())

@@ -121,7 +121,7 @@ def test_stopped_and_resumed_is_uninterrupted(name, stop_at, tmp_path):
     whole = MemoryRun()
     trainer(TASKS[name](), whole)[0].run()
     folder = RunFolder(tmp_path / "run")
-    folder.create({"task": name, name: {}, "model": {}, "data": {"path": ""}, "training": {}})
+    folder.create({"task": name, "options": {}, "model": {}, "data": {"path": ""}, "training": {}})
     first, _ = trainer(TASKS[name](), folder)
 
     def stop(event):

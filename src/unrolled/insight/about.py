@@ -17,10 +17,10 @@ class About:
         unit: of its sequences, such as ``"character"``.
         origin: the text that was looked at; empty if there is none.
         frequencies: loss of a table of frequencies on it (nats a symbol); None if unknown.
-        scales: factors of that loss, each with the unit that it gives: "bits per character".
         settings: the run's configuration, for the numbers.
         samples: update, and what the model wrote after it.
         notes: what is missing, and why.
+        scales: factors of a loss in nats, each with the unit that it gives: ``(1.44, "bits per character")``.
     """
 
     title: str
@@ -28,7 +28,7 @@ class About:
     unit: str
     origin: str = ""
     frequencies: float | None = None
-    scales: Sequence[tuple[float, str]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: Sequence[tuple[int, str]] = ()
     notes: Sequence[str] = ()
+    scales: Sequence[tuple[float, str]] = ()

@@ -69,6 +69,7 @@ def built(task: Task, cell: type[Cell]) -> Model:
     """The model with its first weights, tried on a small batch, so that mistakes show before anything is written."""
     options = task.model
     assert options.layers is not None
+    task.batches()  # too few data show first
     try:
         check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
         model = task.build(cell, options)

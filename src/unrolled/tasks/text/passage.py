@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def _passage(
         names=vocabulary.symbols,
         unknown=unknown,
         features=features,
-        causes=lambda memory: error_causes(letters, unknown, words, memory),
+        causes=partial(error_causes, letters, unknown, words),
         baseline=frequencies,
         notes=notes,
     )

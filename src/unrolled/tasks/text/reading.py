@@ -11,7 +11,7 @@ from unrolled.errors import DataError
 from unrolled.tasks.text.counting import count, stretches
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_cut, split
+from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_joined, split
 from unrolled.wording import singular
 
 Choice = Callable[[list[str]], list[str]]
@@ -218,7 +218,7 @@ def _words(texts: Iterable[str]) -> Iterator[list[str]]:
     for text in texts:
         words = split("".join(rest) + text, "words")
         settled = max(0, len(words) - _UNSETTLED)
-        while settled > max(0, len(words) - _LONGEST) and is_cut(words[settled - 1]):
+        while settled > max(0, len(words) - _LONGEST) and is_joined(words, settled):
             settled -= 1
         rest = words[settled:]
         yield words[:settled]

@@ -51,7 +51,6 @@ class TextTask(Task):
     _source: TextTask | None = None
     _source_run = _data = ""
     _rows: transfer.Rows | None = None
-    _streams: Streams | None = None
 
     def __init__(self, options: TextOptions | None = None) -> None:
         super().__init__(options)
@@ -115,25 +114,15 @@ class TextTask(Task):
                 "--direction: a language model must not see the symbol that it predicts: leave out --direction"
             )
         super().settle(model, training, steps)
-        if "training" in self.parts:
-            self._streams = self._in_streams()
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
-        """A many-to-many model over embedded symbols; dropout between layers and before the head."""
-        encoder = Embedding(len(self.vocabulary), _EMBEDDING)
-        stack = build_stack(cell, encoder.output_size, options, for_use)
-        head = Softmax(stack.output_size, len(self.vocabulary))
-        return Model(encoder, stack, head, dropout=options.dropout or 0.0)
+        return language_model(cell, len(self.vocabulary), options, for_use)
 
     def batches(self, part: str = "training") -> Streams:
         """The training part in windows."""
-        assert part == "training" and self._streams is not None
-        return self._streams
-
-    def _in_streams(self) -> Streams:
         t = self.training
-        assert t.batch is not None
-        return Streams(self.parts["training"].numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
+        assert part == "training" and t.batch is not None
+        return Streams(self.parts[part].numbers, t.batch, t.bptt, t.update_every, self.unit, t.device)
 
     def example(self) -> Batch:
         symbols = torch.zeros(1, 2, dtype=torch.long, device=self.training.device)
@@ -244,6 +233,14 @@ class TextTask(Task):
         assert self._source is not None and self._rows is not None
         transfer.carry_over(model, arrays, self._rows, len(self._source.vocabulary), where)
         return {"kept": self._rows.kept, "added": self._rows.added, "dropped": self._rows.dropped}
+
+
+def language_model(cell: type[Cell], size: int, options: ModelOptions, for_use: bool = False) -> Model:
+    """A many-to-many model over a vocabulary of so many symbols; dropout between layers and before the head."""
+    encoder = Embedding(size, _EMBEDDING)
+    stack = build_stack(cell, encoder.output_size, options, for_use)
+    assert options.dropout is not None
+    return Model(encoder, stack, Softmax(stack.output_size, size), dropout=options.dropout)
 
 
 def _about(facts: Mapping[str, Any], unit: str, rows: transfer.Rows | None) -> Iterator[tuple[str, str]]:

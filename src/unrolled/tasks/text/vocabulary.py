@@ -22,6 +22,7 @@ BOUNDARIES = "UAX 29"
 _LONGEST = 64
 _WORD = regex.compile(rf" ?\S(?:\B.){{0,{_LONGEST - 1}}}|\s", regex.V1 | regex.WORD | regex.DOTALL)
 """What stands between two word boundaries, with the blank before it, or one white space; together, the text."""
+_COMBINING = regex.compile(r"[\p{Word_Break=Extend}\p{Word_Break=Format}\p{Word_Break=ZWJ}]", regex.V1)
 
 
 class Vocabulary:
@@ -137,6 +138,10 @@ def split(text: str, units: str) -> list[str]:
     return _WORD.findall(text) if units == "words" else list(text)
 
 
-def is_cut(word: str) -> bool:
-    """Whether `split` may have cut it for its length, so that the next one is the same word."""
-    return len(word.removeprefix(" ")) == _LONGEST
+def is_joined(words: list[str], k: int) -> bool:
+    """Whether where word ``k`` ends may depend on the words before it.
+
+    They may be the same word, which `split` cut for its length; or it begins with a mark that combines with them.
+    """
+    was_cut = len(words[k - 1].removeprefix(" ")) == _LONGEST
+    return was_cut or (k < len(words) and _COMBINING.match(words[k]) is not None)
