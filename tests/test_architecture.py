@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -48,7 +49,7 @@ MAY_IMPORT = {
 """Which rooms a room may look into, besides itself."""
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
-NO_TORCH += ["training/options.py", "tasks/text/options.py"]
+NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py"]
 
 
 def imports(file: Path) -> set[str]:
@@ -116,6 +117,49 @@ def test_imports_flow_one_way(room):
         assert rooms <= MAY_IMPORT[room] | {room}, file
 
 
+GENERAL = ("training", "cli", "insight", "runs", "models")
+"""Rooms that know no task: they print, plot and keep what a task declares."""
+
+
+def keys_of_tasks() -> set[str]:
+    """Names that only a task knows: of its settings, its metrics and its facts."""
+    from dataclasses import fields
+
+    from unrolled.tasks.registry import options_class, sample_class, task_class, task_names
+
+    general = {"loss", "accuracy", "seed", "length", "prime"}
+    keys = set()
+    for name in task_names():
+        keys |= {field.name for kind in (options_class(name), sample_class(name)) for field in fields(kind)}
+        keys |= {metric.name for metric in task_class(name)().metrics}
+    return keys - general | {"unigram_loss", "bigram_loss", "crlf", "byte_order_marks"}
+
+
+def asked_for(file: Path) -> Iterator[object]:
+    """The constants that a file takes something by: ``x["key"]``, ``x.get("key")``."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            yield node.slice.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            yield from (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
+
+
+def test_what_a_file_asks_for_is_seen(tmp_path):
+    (tmp_path / "file.py").write_text("x['a'] + y.get('b', 'c') + z['d']['e'] + f('g')")
+    assert sorted(asked_for(tmp_path / "file.py")) == ["a", "b", "d", "e"]
+
+
+@pytest.mark.parametrize("room", GENERAL)
+def test_general_rooms_know_no_task(room):
+    keys = keys_of_tasks()
+    assert {"units", "bits_per_character", "perplexity"} <= keys
+    for file in (SOURCE / room).rglob("*.py"):
+        own = {m for m in imports(file) if m.startswith("unrolled.tasks.") and m.count(".") > 2}
+        assert not own, f"{file} imports {own}"
+        asked = keys & set(asked_for(file))
+        assert not asked, f"{file} asks for {asked}"
+
+
 def test_every_room_is_listed():
     assert {p.parent.name for p in SOURCE.glob("*/__init__.py")} == set(MAY_IMPORT)
 
@@ -136,7 +180,7 @@ def test_the_public_surface():
             *("Zoneout", "VariationalDropout", "WeightDrop"),
             *("Recurrent", "Bidirectional", "Stack", "Elman", "LSTM", "GRU", "from_torch", "to_torch"),
             *("Model", "OneHot", "Embedding", "Linear", "Softmax", "Regression", "sample", "beam_search"),
-            *("backward", "RTRL", "explain", "fit", "load", "Hopfield", "HopfieldLayer"),
+            *("backward", "RTRL", "explain", "fit", "load", "Task", "Hopfield", "HopfieldLayer"),
         ]
     )
     for name in unrolled.__all__:

@@ -44,6 +44,7 @@ _HOME = {
     "beam_search": "models",
     "backward": "training.gradient",
     "RTRL": "training.rtrl",
+    "Task": "training",
     "fit": "tasks.fit",
     "load": "tasks.load",
 }

@@ -87,4 +87,4 @@ def test_moved(cli, tmp_path):
     (tmp_path / "c.txt").write_text("another text")
     status, _, err = cli("train", tmp_path / "c.txt", "--run", tmp_path / "run", "--resume")
     assert status == 2
-    assert "is a different text" in err
+    assert "is not the same text" in err

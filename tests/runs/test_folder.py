@@ -115,7 +115,9 @@ def test_sections_that_do_not_fit_are_damage(run):
 
     assert run.options(TrainingOptions, "training").lr == 0.1
     for content in ("lr = 'fast'", "lr = -1.0", "lrr = 0.1"):
-        text = f"format = 2\ntask = 'text'\n[options]\nwidth = 3\n[model]\n[data]\npath = 'a'\n[training]\n{content}\n"
+        text = (
+            f"format = 2\ntask = 'text'\n[options]\nwidth = 3\n[model]\n[data]\npath = 'a'\n[training]\n{content}\n"
+        )
         (run.path / "config.toml").write_text(text)
         with pytest.raises(RunError, match=r"damaged: section \[training\]"):
             run.options(TrainingOptions, "training")

@@ -14,8 +14,8 @@ from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.arrays import read_arrays
-from unrolled.tasks.text.task import language_model
 from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.text.task import language_model
 from unrolled.tasks.text.transfer import FRESH, carry_over, choice, match
 from unrolled.tasks.text.vocabulary import Vocabulary
 from unrolled.training.checkpoints import to_arrays

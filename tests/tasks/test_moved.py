@@ -29,7 +29,7 @@ def test_a_run_goes_on_with_its_text_at_a_new_path(run, tmp_path):
     with pytest.raises(RunError, match=r"is no longer at .*old\.txt: give its new path, unrolled train FILE --run"):
         unrolled.fit(None, run, resume=True, epochs=0.7)
     (tmp_path / "other.txt").write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match=r"was started on .*old\.txt, and .*other\.txt is a different text"):
+    with pytest.raises(UsageError, match=r"was started on .*old\.txt, and .*other\.txt is not the same text"):
         unrolled.fit(tmp_path / "other.txt", run, resume=True, epochs=0.7)
     assert (run / "config.toml").read_bytes() == before
     unrolled.fit(tmp_path / "new.txt", run, resume=True, epochs=0.7)
@@ -102,7 +102,7 @@ def test_a_folder_that_has_moved_or_lost_a_name(tmp_path):
     unrolled.fit(tmp_path / "old", tmp_path / "run", epochs=0.3, **TINY)
     (tmp_path / "old").rename(tmp_path / "new")
     folder_of(tmp_path / "renamed", {"a.txt": TEXT[:half], "c.txt": TEXT[half:]})
-    with pytest.raises(UsageError, match="is a different text"):
+    with pytest.raises(UsageError, match="is not the same text"):
         unrolled.fit(tmp_path / "renamed", tmp_path / "run", resume=True, epochs=0.5)
     unrolled.fit(tmp_path / "new", tmp_path / "run", resume=True, epochs=0.5)
     assert history(tmp_path / "run")[-1]["event"] == "finished"
@@ -114,7 +114,7 @@ def test_begun_without_a_checkpoint_on_a_text_that_has_moved_or_changed(run, tmp
     with pytest.raises(RunError, match="give its new path"):
         unrolled.fit(None, run, resume=True)
     (tmp_path / "other.txt").write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match="is a different text"):
+    with pytest.raises(UsageError, match="is not the same text"):
         unrolled.fit(tmp_path / "other.txt", run, resume=True)
     unrolled.fit(tmp_path / "new.txt", run, resume=True)
     assert unrolled.load(run).config["data"]["path"] == str(tmp_path / "new.txt")

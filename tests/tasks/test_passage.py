@@ -98,7 +98,11 @@ def test_bytes_of_other_letters_are_parts_of_words(tmp_path, letter):
     assert causes["punctuation"].tolist() == [n == ord(",") for n in passage.inputs[1:]]
     assert causes["new line or space"].tolist() == [n == ord(" ") for n in passage.inputs[1:]]
     assert not passage.features["upper case"].any()
-    assert passage.causes.args[2] is not None and max(passage.causes.args[2].values()) >= 200 and len(passage.causes.args[2]) <= 2
+    assert (
+        passage.causes.args[2] is not None
+        and max(passage.causes.args[2].values()) >= 200
+        and len(passage.causes.args[2]) <= 2
+    )
 
 
 def test_words_are_counted_without_case():

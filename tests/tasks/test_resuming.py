@@ -160,7 +160,7 @@ def test_a_resumed_run_keeps_its_settings(text, stopped, tmp_path):
         unrolled.fit(text, stopped, resume=True, cell="gru")
     other = tmp_path / "other.txt"
     other.write_text(TEXT.replace("7", "8"))
-    with pytest.raises(UsageError, match=r"was started on .*, and .*other.txt is a different text: .* --from"):
+    with pytest.raises(UsageError, match=r"was started on .*, and .*other.txt is not the same text: .* --from"):
         unrolled.fit(other, stopped, resume=True)
     with pytest.raises(RunError, match="continue with --resume"):
         unrolled.fit(text, stopped, **TINY)

@@ -40,10 +40,6 @@ def sample(run: str, cell: str | None, task: str | None, allow_code: bool, out: 
     from unrolled.tasks.load import load
 
     wanted = {name: value for name, value in settings.items() if value is not None}
-    if wanted.get("raw") and out is None and sys.stdout.isatty():
-        raise UsageError(
-            "--raw: a terminal would act on some of the bytes; redirect the output to a file or a program"
-        )
     model = load(run, cell, allow_code, task)
     try:
         written = model.generate(**wanted)
@@ -52,27 +48,32 @@ def sample(run: str, cell: str | None, task: str | None, allow_code: bool, out: 
     except ValueError as error:
         raise UsageError(_as_options(str(error), settings)) from error
     if out is None and isinstance(written, Iterator):
-        _print(written, bool(wanted.get("raw")))
+        _print(written)
     else:
         _keep(written, out)
 
 
-def _print(pieces: Iterator[str] | Iterator[bytes], raw: bool) -> None:
+def _print(pieces: Iterator[str] | Iterator[bytes]) -> None:
     """Text or bytes on standard output as they come."""
+    from unrolled.errors import UsageError
+
     to_terminal = sys.stdout.isatty()
+    end = "\n"
     sys.stdout.flush()
     try:
         for piece in pieces:
-            if isinstance(piece, bytes):
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
-            else:
+            if not isinstance(piece, bytes):
                 sys.stdout.write(harmless(piece) if to_terminal else piece)
                 sys.stdout.flush()
+            elif to_terminal:
+                raise UsageError("a terminal would act on some of the bytes; write them to a file with --out FILE")
+            else:
+                end = ""
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
     except KeyboardInterrupt:
         pass
-    if not raw:
-        sys.stdout.write("\n")
+    sys.stdout.write(end)
 
 
 def _keep(written: Any, out: str | None) -> None:

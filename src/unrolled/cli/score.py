@@ -7,7 +7,6 @@ import click
 from unrolled.cli.shared import NAME, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
-from unrolled.wording import counted
 
 
 @click.command(epilog='Example: unrolled score runs/shakespeare --text "the king" --text "the gnik"')
@@ -35,8 +34,6 @@ def score(
 
     Without --given, the first symbol's probability is its frequency in training.
     """
-    import math
-
     from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
@@ -44,44 +41,13 @@ def score(
         raise UsageError("name a text to score: --text TEXT or --file FILE")
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "score"):
-        raise UsageError(f"{run} has a model of another task, which gives texts no probabilities")
+        raise UsageError(f"{run}: the task {model.task.name} gives texts no probabilities; see unrolled evaluate")
     with waiting("scoring"):
-        found = [model.score(one, given) for one in (*text, *map(model.read, files))]
-    for scored in found:
+        scored = [model.score(one, given) for one in (*text, *map(model.read, files))]
+    for one in scored:
         if as_json:
             from json import dumps
 
-            content = {
-                "text": scored.text,
-                "probability": scored.probability,
-                "log_probability": scored.log_probability,
-                "unknown": scored.unknown,
-                "symbols": scored.symbols,
-                "log_probabilities": scored.log_probabilities,
-            }
-            print(dumps(content))
-            continue
-        bits = -scored.log_probability / math.log(2)
-        print(
-            f"p = {_power(scored.log_probability)}  log p = {scored.log_probability:.3f} nats  "
-            f"{bits / len(scored.text):.3f} bits per character  {_shown(scored.text)}"
-        )
-        if scored.unknown:
-            print(f"    {counted(scored.unknown, 'symbols')} that the model never saw, scored as unknown")
-        if each:
-            for symbol, log in zip(scored.symbols, scored.log_probabilities, strict=True):
-                print(f"    {symbol!r:<16} {math.exp(log):.6f}")
-
-
-def _shown(text: str) -> str:
-    """The text, or the beginning of a long one."""
-    return repr(text) if len(text) <= 60 else f"{text[:50]!r} ... ({len(text):,} characters)"
-
-
-def _power(log_probability: float) -> str:
-    """A probability from its logarithm, however small."""
-    import math
-
-    exponent = math.floor(log_probability / math.log(10))
-    mantissa = math.exp(log_probability - exponent * math.log(10))
-    return f"{mantissa:.3f}e{exponent:+03d}"
+            print(dumps(one.numbers()))
+        else:
+            print("\n".join(one.lines(each)))

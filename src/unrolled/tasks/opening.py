@@ -83,7 +83,7 @@ def check_data(run: RunFolder, task: Task, data: str) -> None:
     if str(Path(data).resolve()) == kept["path"]:
         raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
     raise UsageError(
-        f"{run.path} was started on {kept['path']}, and {data} is a different {task.noun}: leave it out to resume "
+        f"{run.path} was started on {kept['path']}, and {data} is not the same {task.noun}: leave it out to resume "
         f"on the run's own {task.noun}, or start a new run on it with --from {run.path}"
     )
 

@@ -19,8 +19,9 @@ class Metric:
         higher: whether larger is better.
         percent: whether it is a share, shown in percent.
         label: what stands before it; None for its name, and empty where the unit says all.
-        brief: its name in the lines of training; None for its label.
-        brief_digits: digits there; None leaves it out of them.
+        in_lines: whether it stands in the lines of training, too.
+        brief: its name there; None for its label.
+        brief_digits: digits there; None for as many.
         factor: it is the loss times this, if it is: then it is shown for training losses, too.
     """
 
@@ -30,8 +31,9 @@ class Metric:
     higher: bool = False
     percent: bool = False
     label: str | None = None
+    in_lines: bool = True
     brief: str | None = None
-    brief_digits: int | None = 4
+    brief_digits: int | None = None
     factor: float | None = None
 
     @property
@@ -52,14 +54,13 @@ class Metric:
         return f"{self.number(value, self.digits)} {self.unit}".rstrip()
 
     def in_brief(self, value: float, mark: str = "") -> str:
-        """Name and value for a line of training, where there are digits for it; ``mark`` stands before the number.
+        """Name and value for a line of training, if it has a place there; ``mark`` stands before the number.
 
         >>> Metric("bits_per_character", brief="bpc", brief_digits=3).in_brief(2.5, "~")
         'bpc ~2.500'
         """
-        if self.brief_digits is None:
-            return ""
-        return f"{self.brief or self.title} {mark}{self.number(value, self.brief_digits)}"
+        digits = self.digits if self.brief_digits is None else self.brief_digits
+        return f"{self.brief or self.title} {mark}{self.number(value, digits)}" if self.in_lines else ""
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether ``value`` is finite and better than the best so far, which is None before there is one."""

@@ -116,7 +116,9 @@ class PlainLines:
         """The training loss, its named parts, and what else is the same number in other units."""
         losses = [f"loss {short(e['loss'], 3)}"]
         losses += [f"{m.brief or m.title} {m.number(e['loss'] * m.factor, 2)}" for m in self.metrics if m.factor]
-        return losses + [m.in_brief(e[m.name]) for m in self.metrics if m.name in e and m.name != "loss"]
+        return losses + [
+            m.in_brief(e[m.name]) for m in self.metrics if m.name in e and m.name != "loss" and m.in_lines
+        ]
 
     def _validation(self, e: Event) -> None:
         best = "  best so far" if e["best"] else ""

@@ -16,7 +16,7 @@ _SPEED = 25_000 * 256**2
 
 
 def choose_sizes(
-    model: ModelOptions, training: TrainingOptions, symbols: int
+    model: ModelOptions, training: TrainingOptions, symbols: int, sequences: int | None = None
 ) -> tuple[ModelOptions, TrainingOptions]:
     """Fill in what was left open.
 
@@ -26,13 +26,17 @@ def choose_sizes(
 
     Arguments:
         symbols: the length of the training part.
+        sequences: how many separate sequences that is; None for one stream.
     """
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=MINUTES)
     hidden = model.hidden or _hidden(training, symbols)
     layers = model.layers or 1
     seen = symbols_in_budget(training, symbols, hidden, layers)
-    batch = training.batch or _batch(training, symbols, seen)
+    chunk = training.update_every or training.bptt or 100
+    if sequences is not None:
+        chunk = max(1, symbols // max(sequences, 1))
+    batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
     epochs = seen / max(symbols, 1)
     dropout = model.dropout if model.dropout is not None else _dropout(epochs)
     lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
@@ -60,11 +64,10 @@ def _hidden(training: TrainingOptions, symbols: int) -> int:
     return 32 * round(min(max(min(width, fits), 64), 1024) / 32)
 
 
-def _batch(training: TrainingOptions, symbols: int, seen: int) -> int:
-    """A power of two that leaves 1,500 updates, and at least eight chunks a stream."""
-    chunk = training.update_every or training.bptt or 100
+def _batch(chunk: int, symbols: int, seen: int, fewest: int) -> int:
+    """A power of two that leaves 1,500 updates, and a part of the data as long as ``fewest`` chunks side by side."""
     batch = 1
-    while batch < 64 and seen / (2 * batch * chunk) > 1_500 and symbols / (2 * batch) > 8 * chunk:
+    while batch < 64 and seen / (2 * batch * chunk) > 1_500 and symbols / (2 * batch) > fewest * chunk:
         batch *= 2
     return batch
 

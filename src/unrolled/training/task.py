@@ -103,7 +103,13 @@ class Task:
         options_class, sample_class: dataclasses of its settings, and of those of ``unrolled sample``; see `option`.
         options: its settings.
         model, training: the settings of the model and of training, once `settle` has made every choice.
+        sequences: how many separate sequences the training part has, as `read` found it; None for one stream.
         fingerprint: what tells its data from others, where `read` has found it; else the program does it.
+
+    >>> class Parity(unrolled.Task):
+    ...     name, unit = "parity", "sequences"
+    >>> Parity().criterion.name, Parity().metrics[0].in_full(0.5)
+    ('loss', '0.5000 nats per step')
     """
 
     name: ClassVar[str]
@@ -116,6 +122,7 @@ class Task:
     options: Any
     model: ModelOptions
     training: TrainingOptions
+    sequences: int | None = None
     fingerprint: Mapping[str, str] | None = None
 
     def __init__(self, options: Any = None) -> None:
@@ -157,7 +164,7 @@ class Task:
         Arguments:
             steps: of the training part.
         """
-        self.model, self.training = choose_sizes(model, training, steps)
+        self.model, self.training = choose_sizes(model, training, steps, self.sequences)
 
     # -- what is trained
 

@@ -62,7 +62,7 @@ class TextTask(Task):
             Metric(
                 "bits_per_character", "bits per character", label="", brief="bpc", brief_digits=3, factor=per_loss
             ),
-            Metric("perplexity", digits=3, brief_digits=None),
+            Metric("perplexity", digits=3, in_lines=False),
             Metric("accuracy", digits=2, percent=True, higher=True, brief_digits=1),
         )
 

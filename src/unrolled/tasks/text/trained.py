@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,34 +14,12 @@ from unrolled.tasks.data import file_name
 from unrolled.tasks.piped import own_data
 from unrolled.tasks.text.files import TextFiles
 from unrolled.tasks.text.passage import USUAL, passage_of_file, passage_of_run, passage_of_sample
+from unrolled.tasks.text.scored import ScoredText
 from unrolled.tasks.text.scoring import log_probabilities
 from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
 from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.tasks.trained import Trained
 from unrolled.training.task import Evidence
-
-
-@dataclass(frozen=True)
-class ScoredText:
-    """A text and its probability; ``unknown`` symbols in it and before it were never seen in training.
-
-    Units: ``log_probability`` and ``log_probabilities`` in nats.
-    """
-
-    text: str
-    symbols: list[str]
-    log_probabilities: list[float]
-    unknown: int
-
-    @property
-    def log_probability(self) -> float:
-        """log of the probability of the whole."""
-        return sum(self.log_probabilities)
-
-    @property
-    def probability(self) -> float:
-        """The product of the probabilities; 0.0 where it is too small for a float."""
-        return math.exp(self.log_probability)
 
 
 class TrainedText(Trained):

@@ -1,0 +1,165 @@
+"""Tasks in a person's own file, those of the examples: trained, evaluated, sampled, inspected, resumed."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from unrolled.errors import DataError, RunError, UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.training.loop import WALL_CLOCK_FIELDS
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+LINES, ROWS = f"{EXAMPLES / 'labelled_lines.py'}:LabelledLines", f"{EXAMPLES / 'next_row.py'}:NextRow"
+SIZES = {"hidden": 8, "cell": "gru", "threads": 1, "quiet": True, "lr": 0.02}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Lines whose label is whether they begin with an a, and a table of two waves."""
+    folder = tmp_path_factory.mktemp("own")
+    draw = random.Random(1)
+    lines = ["".join(draw.choice("abc") for _ in range(draw.randint(2, 9))) for _ in range(300)]
+    (folder / "lines.tsv").write_text("".join(f"{'a' if s[0] == 'a' else 'other'}\t{s}\n" for s in lines))
+    (folder / "table.csv").write_text("".join(f"{math.sin(t / 7):.5f},{math.cos(t / 7):.5f}\n" for t in range(400)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(files):
+    """One run of each."""
+    unrolled.fit(files / "lines.tsv", files / "lines", task=LINES, epochs=12, batch=8, **SIZES)
+    unrolled.fit(files / "table.csv", files / "rows", task=ROWS, epochs=12, batch=4, bptt=20, **SIZES)
+    return {LINES: files / "lines", ROWS: files / "rows"}
+
+
+def lasting(run):
+    """The history without what differs from run to run."""
+    return [{k: v for k, v in e.items() if k not in WALL_CLOCK_FIELDS} for e in RunFolder(run).history()]
+
+
+@pytest.mark.parametrize("file", ["labelled_lines.py", "next_row.py"])
+def test_they_fit_one_sitting(file):
+    assert len((EXAMPLES / file).read_text().splitlines()) <= 80
+
+
+def test_the_label_of_a_line_is_learnt_and_scored(files, runs):
+    model = unrolled.load(runs[LINES], task=LINES)
+    figures = model.evaluate(on="test")
+    assert figures["scored"] == 30 and figures["accuracy"] > 0.9
+    assert model.evaluate(files / "lines.tsv")["scored"] == 300
+    letters, labels = model.task.letters, model.task.labels
+    texts = [line.split("\t") for line in (files / "lines.tsv").read_text().splitlines()]
+    right, nats = 0, 0.0
+    for label, text in texts:  # one at a time: no padding, no batches
+        scores, _ = model.model(torch.tensor([[letters.index(c) + 1] for c in text]))
+        logs = torch.log_softmax(scores[0].detach().double(), 0)
+        right += int(logs.argmax()) == labels.index(label)
+        nats -= float(logs[labels.index(label)])
+    whole = model.evaluate(files / "lines.tsv")
+    assert whole["accuracy"] == pytest.approx(right / 300) and whole["loss"] == pytest.approx(nats / 300, rel=1e-4)
+
+
+def test_the_next_row_is_scored_in_one_stream(files, runs):
+    """By hand: one stream from the zero state over the test part, the density of each row but the first."""
+    model = unrolled.load(runs[ROWS], task=ROWS)
+    table = np.loadtxt(files / "table.csv", delimiter=",", dtype=np.float32)
+    training = table[:320]
+    part = torch.from_numpy((table[360:] - training.mean(0)) / (training.std(0) + 1e-6))[:, None]
+    outputs, _ = model.model(part[:-1])
+    mean, spread = outputs.detach().double().chunk(2, dim=-1)
+    figures = model.evaluate(on="test")
+    density = model.model.head.log_prob(outputs.detach(), part[1:])
+    assert figures["scored"] == 39
+    assert figures["loss"] == pytest.approx(-float(density.double().mean()), rel=1e-4)
+    assert mean.shape == spread.shape == (39, 1, 2)
+
+
+def test_a_resumed_run_is_bit_exact(files, tmp_path):
+    for task, data, given in ((LINES, "lines.tsv", {"batch": 8}), (ROWS, "table.csv", {"batch": 4, "bptt": 20})):
+        name = task.rpartition(":")[2]
+        options = {"task": task, "epochs": 3, "save_every": 0.0, **SIZES, **given}
+
+        def stop(event):
+            if event["event"] == "update" and event["update"] == 11:
+                raise KeyboardInterrupt
+
+        unrolled.fit(files / data, tmp_path / f"{name} whole", **options)
+        with pytest.raises(KeyboardInterrupt):
+            unrolled.fit(files / data, tmp_path / name, **{**options, "listen": stop})
+        unrolled.fit(None, tmp_path / name, resume=True, task=task, quiet=True)
+        assert lasting(tmp_path / name) == lasting(tmp_path / f"{name} whole")
+        one, other = (RunFolder(tmp_path / n).read_model()[0] for n in (name, f"{name} whole"))
+        assert all(np.array_equal(one[key], other[key]) for key in other)
+
+
+def test_from_the_command_line(cli, files, runs, tmp_path):
+    run = tmp_path / "run"
+    options = ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 20)
+    status, out, err = cli("train", files / "lines.tsv", "--run", run, "--task", LINES, *options)
+    assert (status, err) == (0, "") and "training 180, validation 60, test 60" in " ".join(out.split())
+    assert "accuracy" in out and f"unrolled evaluate {run} --task {LINES}" in " ".join(out.split())
+    status, out, _ = cli("evaluate", run, "--task", LINES, "--on", "test")
+    assert status == 0 and "60 lines scored" in out and "nats per line" in out
+    assert json.loads(cli("evaluate", run, "--task", LINES, "--json")[1])["on"] == "validation"
+    status, out, err = cli("inspect", run, "--task", LINES)
+    assert (status, err) == (0, "") and (run / "inspect" / "report.html").is_file()
+    assert cli("train", "--run", run, "--resume", "--epochs", 3, "--task", LINES)[0] == 0
+    row = json.loads(cli("runs", tmp_path, "--json")[1])
+    assert row["criterion"] == "accuracy" and 0 <= row["validation"] <= 1
+    status, out, _ = cli("sample", runs[ROWS], "--task", ROWS, "--rows", 3)
+    assert status == 0 and len(out.split()) == 3 and all(len(line.split(",")) == 2 for line in out.split())
+    status, out, _ = cli("sample", runs[ROWS], "--task", ROWS, "--rows", 3, "--out", tmp_path / "rows.csv")
+    assert status == 0 and np.loadtxt(tmp_path / "rows.csv", delimiter=",").shape == (3, 2)
+    assert "--held-out" in cli("train", "--task", LINES, "--help")[1]
+
+
+def test_its_code_runs_only_when_it_is_named(cli, files, runs, tmp_path):
+    with pytest.raises(RunError, match="the custom task LabelledLines, whose code is not run by default"):
+        unrolled.load(runs[LINES])
+    for verb in ("evaluate", "sample", "inspect"):
+        status, _, err = cli(verb, runs[LINES])
+        assert status == 1 and "--task FILE.py:LabelledLines" in err
+    status, _, err = cli("train", "--run", runs[LINES], "--resume")
+    assert status == 1 and "--task FILE.py:LabelledLines" in err
+    status, _, err = cli("sample", runs[LINES], "--task", LINES)
+    assert status == 2 and "has nothing to sample" in err
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("missing.py:Mine", "--task: the file missing.py does not exist"),
+        (f"{EXAMPLES / 'labelled_lines.py'}:Other", "has no class Other; its tasks: LabelledLines"),
+        (f"{EXAMPLES / 'labelled_lines.py'}:Options", "Options in .* is not a subclass of unrolled.Task"),
+        (f"{EXAMPLES / 'minimal_cell.py'}:MinimalCell", "is not a subclass of unrolled.Task"),
+    ],
+)
+def test_what_is_no_task(files, tmp_path, task, message):
+    with pytest.raises(UsageError, match=message):
+        unrolled.fit(files / "lines.tsv", tmp_path / "run", task=task, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_do_not_fit(files, tmp_path):
+    for task, data in ((LINES, "table.csv"), (ROWS, "lines.tsv")):
+        with pytest.raises(DataError, match="has no line with a label|is no table of numbers"):
+            unrolled.fit(files / data, tmp_path / "run", task=task, quiet=True)
+        assert not (tmp_path / "run").exists()
+
+
+def test_other_weights_and_other_data(files, runs, tmp_path):
+    """A run may start from the weights of another of its task, and may not go on with other data."""
+    options = {"task": LINES, "epochs": 0.2, "threads": 1, "quiet": True}
+    model = unrolled.fit(files / "lines.tsv", tmp_path / "run", from_run=runs[LINES], **options)
+    assert model.model_options.hidden == 8 and RunFolder(tmp_path / "run").config()["from"]["update"] > 0
+    (tmp_path / "other.tsv").write_text("a\tab\nother\tba\n" * 50)
+    with pytest.raises(UsageError, match="is not the same data"):
+        unrolled.fit(tmp_path / "other.tsv", tmp_path / "run", resume=True, task=LINES, quiet=True)
+    with pytest.raises(RunError, match="is a run of the task"):
+        unrolled.fit(files / "table.csv", tmp_path / "no", from_run=runs[LINES], **{**options, "task": ROWS})
