@@ -1,6 +1,6 @@
 """A task of one's own: lines of a label, a tab and a text; the model reads the text and names the label.
 
-unrolled train LINES.tsv --run DIR --task examples/labelled_lines.py:LabelledLines
+For `unrolled train LINES.tsv --run DIR --task examples/labelled_lines.py:LabelledLines`.
 """
 
 from dataclasses import dataclass

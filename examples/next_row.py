@@ -1,6 +1,6 @@
 """A task of one's own: a table of numbers, each row predicted from those before it, with a spread for each column.
 
-unrolled train TABLE.csv --run DIR --task examples/next_row.py:NextRow
+For `unrolled train TABLE.csv --run DIR --task examples/next_row.py:NextRow`.
 """
 
 from dataclasses import dataclass

@@ -28,6 +28,7 @@ PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:unrolled|python|pip|make) "
 RULES = (
     # a documented command, and what is run in its place; the first that matches all of it
     (r"(unrolled train .*--minutes) 3\b(.*)", r"\1 0.02\2"),
+    (r"(unrolled train .*--epochs) (\d)0\b(.*)", r"\1 \2\3"),
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
     (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
@@ -106,6 +107,8 @@ def new_folder(folder):
     (folder / "input.txt").write_text("".join(speeches))
     (folder / "letter.txt").write_text("".join(speeches[:10]))
     (folder / "letters.txt").write_text("".join(speeches[:100]).replace("gently", "géntly"))
+    names = ("".join(draw.choices("abc", k=draw.randint(2, 8))) for _ in range(100))
+    (folder / "names.tsv").write_text("".join(f"{'a' if name[0] == 'a' else 'other'}\t{name}\n" for name in names))
     (folder / "texts").mkdir()
     (folder / "texts" / "input.txt").write_text("".join(speeches))  # where it has moved
     return folder
