@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any
 
@@ -31,6 +32,11 @@ def option(default: Any, help: str, *, metavar: str | None = None, is_name: bool
 def option_names(kind: type) -> set[str]:
     """The names of the settings of an options class."""
     return {one.name for one in fields(kind)}
+
+
+def chosen_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given settings that an options class has."""
+    return {name: value for name, value in given.items() if name in option_names(kind)}
 
 
 def kinds(one: Field) -> set[type]:

@@ -14,7 +14,7 @@ from unrolled.cells.source import class_from_source, load_cell, source_of
 from unrolled.compiler.stored import SizesError, StoredCell, stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.registry import task_of_run, trained_class
+from unrolled.tasks.registry import own_task, trained_class
 from unrolled.training.task import Task
 
 
@@ -44,7 +44,7 @@ def load(
     if cell is not None and not isinstance(cell, str):
         check_cell(cell)
     config = folder.config()
-    kind = task if isinstance(task, type) else task_of_run(config["task"], task, str(folder.path))
+    kind = own_task(folder, task)
     trained = trained_class(config["task"])
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and replaced at once
         own = None if cell is not None or allow_code else cell_from_program(folder, config)

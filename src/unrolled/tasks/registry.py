@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unrolled.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from unrolled.runs.folder import RunFolder
 
 
 class _Home(NamedTuple):
@@ -89,6 +92,29 @@ def task_of_run(name: str, given: str | None, where: str) -> Any:
     if name not in _HOMES:
         raise RunError(f"{where} is a run of the task {name!r}, which this version of unrolled does not support")
     return task_class(name)
+
+
+def task_for(task: Any, data: str | None) -> Any:
+    """The class of the task that is named, or given as a class, or else that the data are for."""
+    if _is_task(task):
+        return task
+    if task is None:
+        task = DEFAULT if data is None or not Path(data).exists() else recognised(Path(data))
+    return task_class(task)
+
+
+def own_task(folder: RunFolder, task: Any) -> Any:
+    """The class of a run's own task; ``task`` as in `task_of_run`, or a class."""
+    return task if _is_task(task) else task_of_run(folder.config()["task"], task, str(folder.path))
+
+
+def _is_task(task: object) -> bool:
+    """Whether it is a class of tasks, rather than a name or nothing."""
+    if not isinstance(task, type):
+        return False
+    from unrolled.training.task import Task
+
+    return issubclass(task, Task)
 
 
 def task_name(kind: type, named: object) -> str:

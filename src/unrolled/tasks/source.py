@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from unrolled.cells import Cell
@@ -128,6 +129,31 @@ def take_over(source: ModelOptions, given: Mapping[str, Any], where: str) -> dic
                 f"{flag(name)} or --from"
             )
     return {name: getattr(source, name) for name in (*_SAME, *_TAKEN_OVER)} | dict(given)
+
+
+def source_of(
+    from_run: str | os.PathLike | None,
+    begun: RunFolder | None,
+    kind: type[Task],
+    cell: str | type[Cell] | None,
+    allow_code: bool,
+) -> Source | None:
+    """The run to start from, if any: the one that is named, or that a run was begun from."""
+    if begun is not None and "from" in (config := begun.config()):
+        return open_again(config["from"], kind, cell, allow_code)
+    return None if from_run is None else open_source(from_run, kind, cell, allow_code)
+
+
+def check_from(folder: RunFolder, from_run: str | os.PathLike | None) -> None:
+    """A run that goes on may name again what it started from, and nothing else."""
+    if from_run is None:
+        return
+    begun = folder.config().get("from", {}).get("run")
+    if str(Path(from_run).resolve()) != begun:
+        was = f"from {begun}" if begun else "from fresh weights"
+        raise UsageError(
+            f"--from: {folder.path} was started {was}, got {from_run}; a resumed run keeps its own weights"
+        )
 
 
 def open_again(begun: dict[str, Any], kind: type[Task], cell: str | type[Cell] | None, allow_code: bool) -> Source:
