@@ -20,6 +20,7 @@ from unrolled.models import streaming
 from unrolled.models.chooser import Chooser, check_temperature
 from unrolled.models.device import device_of
 from unrolled.models.heads import Head, Target
+from unrolled.models.initial_state import InitialState
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox, Rows
 
@@ -76,7 +77,8 @@ def _check_model(who: str, model: object) -> None:
 def _check_symbols(who: str, model: Model) -> None:
     """TypeError for a head whose outputs are known not to be scores of the next symbol."""
     head = model.head
-    if isinstance(head, Head) and (head.target != Target("integers") or not head.aligned):
+    other = isinstance(head, Head) and (head.target != Target("integers") or not head.aligned)
+    if head is None or isinstance(head, InitialState) or other:
         raise TypeError(f"{who}: the model's head must give scores of symbols, as Softmax does, got {kind(head)}")
 
 
