@@ -22,12 +22,11 @@ class Convolution(Layer):
         causal: s = 1, p = k - 1, so that y_t sees x_{t-k+1} to x_t
 
     Each sequence is convolved as if it were alone: steps from its end on count as zeros. Its n steps become
-    floor((n + 2p - k) / s) + 1, and none where that is not positive or n is 0; n if causal. The convolution sees no
-    step of another sequence at a reset either: there, x before the reset is 0, and so is x after it for the steps
-    before.
+    floor((n + 2p - k) / s) + 1, or n if causal; none where that is not positive, or n is 0. A reset separates two
+    sequences, and neither sees the other's steps.
 
-    A causal convolution can run as a stream: its state are the last k - 1 inputs. Another one needs the whole
-    sequence, and `step` is an error.
+    A causal convolution can run as a stream: its state is the last k - 1 inputs. One that is not causal needs the
+    whole sequence, and `step` is an error.
 
     Shapes:
         x (T, N, D); output (T', N, H), zero from each sequence's end on; state: causal, one tensor (N, k - 1, D),
@@ -42,10 +41,15 @@ class Convolution(Layer):
         bias: whether there is a b.
 
     Cost:
-        nothing beside its inputs is saved for the backward pass; with resets, k times the inputs.
+        D floats per step saved for the backward pass; kD with resets.
 
     Raises:
         ValueError: an argument does not fit, or x is shorter than the kernel.
+
+    Source:
+        A. Waibel et al., "Phoneme recognition using time-delay neural networks" (1989), without the nonlinearity;
+        causal: A. van den Oord et al., "WaveNet: a generative model for raw audio" (2016), section 2.1, without
+        dilation.
 
     >>> layer = Convolution(4, 3, kernel=3, causal=True)
     >>> y, (last_inputs,) = layer(torch.zeros(5, 2, 4))
