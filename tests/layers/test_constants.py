@@ -12,7 +12,7 @@ LENGTHS = [6, 2, 0]
 
 
 class Context(unrolled.Cell):
-    """It sees one vector at every step: the engine runs it."""
+    """It sees one vector at every step."""
 
     constants = ("context",)
 
@@ -27,7 +27,7 @@ class Context(unrolled.Cell):
 
 
 class Attention(unrolled.Cell):
-    """It looks at a grid (N, K, A) where its state points, and sees the context too: it runs step by step."""
+    """It looks at a grid (N, K, A) where its state points, and sees the context too."""
 
     constants = ("grid", "context")
 
@@ -86,7 +86,6 @@ def same_gradients(ours, truth, wanted):
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.filterwarnings("ignore:.*step by step")
 def test_a_stack_gives_each_layer_the_constants_that_its_cell_names():
     torch.manual_seed(2)
     cells = [Context(D, H).double(), unrolled.GRUCell(H, H).double(), Attention(H, H).double()]
@@ -103,7 +102,6 @@ def test_a_stack_gives_each_layer_the_constants_that_its_cell_names():
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*step by step")
 def test_both_directions_get_the_constants():
     torch.manual_seed(2)
     ahead, back = Context(D, H).double(), Attention(D, H).double()
@@ -149,7 +147,6 @@ def test_what_a_cell_draws_itself_may_be_left_out_or_passed_by_name():
         stack(x, constants={"m_h": m, "context": c})
 
 
-@pytest.mark.filterwarnings("ignore:.*step by step")
 def test_steps_and_gates_with_constants():
     torch.manual_seed(2)
     stack = Stack([Context(D, H).double(), unrolled.LSTMCell(H, H).double(), Attention(H, 3).double()])
@@ -168,7 +165,6 @@ def test_steps_and_gates_with_constants():
     torch.testing.assert_close(torch.cat([named["h"], named["h_back"]], 2), both(x, constants=(c["context"],))[0])
 
 
-@pytest.mark.filterwarnings("ignore:.*step by step")
 @pytest.mark.parametrize("graph", ["many-to-many", "many-to-one", "one-to-many", "one-to-one"])
 def test_models_pass_constants_lengths_and_resets_on(graph):
     torch.manual_seed(2)
@@ -191,7 +187,6 @@ def test_models_pass_constants_lengths_and_resets_on(graph):
     assert not torch.allclose(model(v, lengths=lengths, resets=resets, constants=given(7), **more)[0], y)
 
 
-@pytest.mark.filterwarnings("ignore:.*step by step")
 def test_decoding_with_constants_and_a_first_state():
     torch.manual_seed(4)
     V = 7
