@@ -130,14 +130,27 @@ def test_a_cell_that_the_compiler_cannot_take_warns_once(kind, operation, line):
         Recurrent(cell, backend="engine")(x)
 
 
-def test_attention_over_vectors_runs_step_by_step_and_says_so_once():
+def test_what_has_four_dimensions_runs_step_by_step_and_says_so_once():
+    class Image(unrolled.Cell):
+        constants = ("image",)
+
+        def step(self, x, h, image):
+            return torch.tanh(x + h + image.mean((2, 3)))
+
     torch.manual_seed(0)
-    cell, x, memory = Attending(3, 4), torch.randn(5, 2, 3), torch.randn(2, 6, 2)
+    cell, x, image = Image(2, 2), torch.randn(5, 2, 2, requires_grad=True), torch.randn(2, 2, 3, 3)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        y, _ = Recurrent(cell)(x, constants=(memory,))
-        Recurrent(cell)(x, constants=(memory,))
-    torch.testing.assert_close(y, Recurrent(cell, backend="eager")(x, constants=(memory,))[0])
+        y, _ = Recurrent(cell)(x, constants=(image,))
+        Recurrent(cell)(x, constants=(image,))
+    torch.testing.assert_close(y, Recurrent(cell, backend="eager")(x, constants=(image,))[0])
     y.sum().backward()
     assert [w.category for w in seen] == [RuntimeWarning]
-    assert "Attending" in str(seen[0].message) and "memory" in str(seen[0].message)
+    assert "Image" in str(seen[0].message) and "image" in str(seen[0].message)
+
+
+def test_attention_over_vectors_runs_in_the_engine():
+    torch.manual_seed(0)
+    cell, x, memory = Attending(3, 4), torch.randn(5, 2, 3), torch.randn(2, 6, 2)
+    y, _ = Recurrent(cell, backend="engine")(x, constants=(memory,))
+    torch.testing.assert_close(y, Recurrent(cell, backend="eager")(x, constants=(memory,))[0])

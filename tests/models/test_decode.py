@@ -294,7 +294,7 @@ def test_beam_search_excludes():
 
 def test_what_cannot_go_on_step_by_step_is_refused():
     both = unrolled.Bidirectional(unrolled.GRUCell(V, 3), unrolled.GRUCell(V, 3))
-    with pytest.raises(ValueError, match="bidirectional"):
+    with pytest.raises(ValueError, match="layer 0 is Bidirectional, which needs the whole sequence"):
         next(unrolled.sample(Model(OneHot(V), unrolled.Stack([both]), Softmax(6, V)), torch.tensor([[0]]), 3))
     stack = unrolled.Stack([unrolled.GRUCell(V, 3)])
     for graph in ("one-to-many", "many-to-one", "one-to-one"):

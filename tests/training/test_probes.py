@@ -213,6 +213,15 @@ def test_lags_of_padded_sequences_are_those_of_the_longest_alone(graph):
     assert len(few.inputs) == T
 
 
+def test_no_curves_by_lag_where_the_loss_is_of_all_steps():
+    stack = unrolled.Stack([unrolled.GRUCell(V, H), unrolled.layers.LayerNorm(H)])
+    pool, head = unrolled.models.MeanPool(), unrolled.Softmax(H, V)
+    model = unrolled.Model(unrolled.OneHot(V), stack, head, "many-to-one", pool=pool).double()
+    assert GradientProbe(model).by_lag(TASKS["many-to-one"], window(), None) == {}
+    model = unrolled.Model(unrolled.OneHot(V), stack, head).double()
+    assert list(GradientProbe(model).by_lag(TASKS["many-to-many"], window(), None)) == ["1.h"]
+
+
 def looked(model: unrolled.Model, seen: Batch, lengths: Tensor | None = None) -> dict[str, dict[str, Tensor]]:
     return {name: rows for name, rows, _ in GradientProbe(model).units(replace(seen, lengths=lengths), None)}
 
@@ -225,21 +234,23 @@ def padded(lengths: list[int], padding: float) -> tuple[Batch, Tensor]:
     return Batch(inputs, inputs, torch.tensor(lengths)), torch.tensor(lengths)
 
 
-def reader(*cells: unrolled.Cell) -> unrolled.Model:
-    stack = unrolled.Stack(cells)
+def reader(*layers: unrolled.Cell | unrolled.layers.Layer) -> unrolled.Model:
+    stack = unrolled.Stack(layers)
     encoder, head = unrolled.Linear(2, stack.input_size), unrolled.Softmax(stack.output_size, 2)
     return unrolled.Model(encoder, stack, head).double()
 
 
+@pytest.mark.parametrize("between", [0, 2])
 @pytest.mark.parametrize("padding", [0.0, 100.0, float("nan")])
-def test_units_are_looked_at_within_each_sequence(padding):
-    """The rows are those of each sequence run alone, without its padding."""
-    model, lengths = reader(unrolled.GRUCell(3, H), unrolled.LSTMCell(H, H)), [9, 0, 4, 7]
+def test_units_are_looked_at_within_each_sequence(padding, between):
+    """The rows are those of each sequence run alone, without its padding; other layers between have none."""
+    others = [unrolled.layers.LayerNorm(H), unrolled.layers.Convolution(H, H, 2, causal=True)][:between]
+    model, lengths = reader(unrolled.GRUCell(3, H), *others, unrolled.LSTMCell(H, H)), [9, 0, 4, 7]
     seen, given = padded(lengths, padding)
     rows = looked(model, seen, given)
-    assert list(rows) == ["1", "2"]
+    assert list(rows) == ["1", f"{2 + between}"]
     alone = [model.stack.gates(model.encoder(seen.inputs[:L, n : n + 1])) for n, L in enumerate(lengths) if L]
-    for k, names in enumerate((["r", "z", "n", "h"], ["i", "f", "g", "o", "c", "h"])):
+    for k, names in ((0, ["r", "z", "n", "h"]), (1 + between, ["i", "f", "g", "o", "c", "h"])):
         assert set(names) <= set(rows[f"{k + 1}"])
         for name in names:
             wanted = torch.cat([layers[k][name].flatten(0, 1) for layers in alone])

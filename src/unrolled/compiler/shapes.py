@@ -66,7 +66,7 @@ def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[in
             raise MisfitError(f"shapes {_named(a)} and {tuple(b.shape)} cannot be multiplied")
         made = (a.shape[0], *(b.shape[:1] if name == "linear" else b.shape[1:]))
         added = [t for t in tensors if t is not a and t is not b]
-        return _broadcast(made, *(t.shape for t in added))
+        return broadcast(made, *(t.shape for t in added))
     if name in ("sum", "mean"):
         keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
         return (args[0].shape[0], 1) if keep else tuple(args[0].shape[:1])
@@ -75,10 +75,10 @@ def _shape(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> tuple[in
         if any(t.dim() != 2 or t.shape[0] != args[0][0].shape[0] for t in args[0]) or dim % 2 != 1:
             raise NotImplementedError("step concatenates across the sequences of the batch")
         return args[0][0].shape[0], sum(t.shape[1] for t in args[0])
-    return _broadcast(*(t.shape for t in tensors))
+    return broadcast(*(t.shape for t in tensors))
 
 
-def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
+def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape of what is computed from tensors of these shapes; torch's own function imports half of torch."""
     made: list[int] = []
     for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
@@ -89,5 +89,10 @@ def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(made))
 
 
+def named(shape: Sequence[int], batch: int) -> str:
+    """A shape with N for the batch."""
+    return str(tuple("N" if n == batch else n for n in shape)).replace("'", "")
+
+
 def _named(a: Tensor) -> str:
-    return str(("N", *a.shape[1:])).replace("'", "")
+    return named(a.shape, a.shape[0])

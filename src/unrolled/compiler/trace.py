@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import math
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,24 +17,25 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
 from unrolled.compiler import aten, shapes
+from unrolled.compiler.grids import Grids
 from unrolled.compiler.masking import masked
 from unrolled.compiler.program import Input, Names, Op, Program, View, check
 from unrolled.compiler.tidy import tidy
-from unrolled.compiler.traced import Derived, Pick, Ref, Traced, UnsupportedError
+from unrolled.compiler.traced import Derived, Pick, Ref, Traced, UnsupportedError, Widths
 
 _BATCHES = (10007, 10009)  # no width of a cell is like them; two, to see that the batch is in no number
 
 
 def trace(
     cell: Cell,
-    constants: tuple[int, ...] = (),
+    constants: Widths = (),
     around: Callable[[], AbstractContextManager] = nullcontext,
 ) -> Traced:
     """The program of ``cell.step``.
 
     Arguments:
         cell: its parameters are read for their shapes only.
-        constants: the width of each of the cell's constants.
+        constants: the width of each of the cell's constants (N, width), or the shape of a larger one without its N.
         around: what surrounds each run of the equation.
 
     Raises:
@@ -49,23 +51,24 @@ def trace(
     return first
 
 
-def _trace(
-    cell: Cell, constants: tuple[int, ...], batch: int, around: Callable[[], AbstractContextManager]
-) -> Traced:
+def _trace(cell: Cell, constants: Widths, batch: int, around: Callable[[], AbstractContextManager]) -> Traced:
     states = cell.state_shapes()
     if any(len(shape) != 1 for shape in states.values()):
         raise UnsupportedError(f"{type(cell).__name__} has a state that is not a vector")
     taken = {*states, *cell.constants}
     inputs = [Input("sequence", "x" if "x" not in taken else Names(taken).fresh("x"), cell.input_size)]
     inputs += [Input("state", name, shape[0]) for name, shape in states.items()]
-    inputs += [Input("constant", name, width) for name, width in zip(cell.constants, constants, strict=True)]
+    sizes = dict(zip(cell.constants, constants, strict=True))
+    inputs += [
+        Input("constant", name, size if isinstance(size, int) else math.prod(size)) for name, size in sizes.items()
+    ]
     if len({i.name for i in inputs}) != len(inputs):
         raise UnsupportedError(f"{type(cell).__name__} has two inputs with the same name")
     own = dict(cell.named_parameters()) | dict(cell.named_buffers())
     stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="meta") for name, p in own.items()}
     recorder = Recorder(cell, batch, inputs, stand_ins)
-    tensors = [recorder.input(i) for i in inputs]
     try:
+        tensors = [recorder.input(i, sizes.get(i.name) if i.role == "constant" else None) for i in inputs]
         with torch.enable_grad(), masked(cell, stand_ins), recorder, around():
             names, returned = read_names(cell.step, *tensors, equation=cell.equation)
             new = cell.checked(returned, tuple(tensors[1 : 1 + len(states)]))
@@ -131,6 +134,7 @@ class Recorder(TorchDispatchMode):
         self._refs = {id(p): Ref(name) for name, p in parameters.items()}
         self._derived: list[Derived] = []
         self._kept += list(parameters.values())
+        self._grids = Grids(batch, self._taken, lambda t: id(t) in self._values)
         code = getattr(cell.equation, "__func__", cell.equation).__code__
         self._file, self._line = code.co_filename, code.co_firstlineno
 
@@ -140,10 +144,10 @@ class Recorder(TorchDispatchMode):
 
     # What the recording is asked for
 
-    def input(self, given: Input) -> Tensor:
+    def input(self, given: Input, size: int | tuple[int, ...] | None = None) -> Tensor:
         tensor = torch.empty(self.batch, given.width, dtype=self._dtype, device="meta")
         self._bind(tensor, given.name)
-        return tensor
+        return self._grids.cut(tensor, size) if isinstance(size, tuple) else tensor
 
     def outputs(self, new: tuple[Tensor, ...]) -> list[str]:
         """Each new state as a value of its own."""
@@ -237,6 +241,8 @@ class Recorder(TorchDispatchMode):
     def _taken(self, func: Any, args: Any, kwargs: Any) -> Any:
         tensors = shapes.tensors_of(args, kwargs)
         self._refuse_odd(func, tensors)
+        if self._grids.takes(func, args, tensors):
+            return self._grids.record(func, args, kwargs)
         if not tensors or self._is_new(tensors) or any(id(t) in self._values or self._repeats(t) for t in tensors):
             return self._record(func, args, kwargs)
         return self._derive(func, args, kwargs)

@@ -11,6 +11,9 @@ from torch.utils._pytree import tree_map
 
 from unrolled.compiler.program import Program
 
+Widths = tuple[int | tuple[int, ...], ...]
+"""Of each constant of a cell: the width of (N, width), or the shape (K, A) of a grid (N, K, A)."""
+
 
 class UnsupportedError(Exception):
     """The compiler cannot take this cell: which operation, and where it stands."""

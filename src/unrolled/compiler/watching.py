@@ -24,7 +24,8 @@ from unrolled.compiler.hooks import any_hook
 from unrolled.compiler.marks import Marks
 from unrolled.compiler.reads import Reads
 from unrolled.compiler.theirs import is_their_code, is_their_frame
-from unrolled.compiler.trace import Traced, UnsupportedError, trace
+from unrolled.compiler.trace import trace
+from unrolled.compiler.traced import Traced, UnsupportedError, Widths
 
 T = TypeVar("T")
 _CLEAN = "unrolled compiling"
@@ -34,7 +35,7 @@ _ROUNDS = 4
 """Traces at most until all code that runs is known."""
 
 
-def watched(cell: Cell, constants: tuple[int, ...] = ()) -> tuple[Traced | UnsupportedError, Reads]:
+def watched(cell: Cell, constants: Widths = ()) -> tuple[Traced | UnsupportedError, Reads]:
     """The program of ``cell.step``, or why there is none; and what that depends on.
 
     The equation runs a few times, on tensors without numbers. What it changes is put back.
@@ -66,7 +67,7 @@ def clean(function: Callable[..., T], *args: Any) -> T:
         return executor.submit(function, *args).result()
 
 
-def _traced(cell: Cell, constants: tuple[int, ...], reads: Reads, again: int = 2) -> tuple[Traced, set[CodeType]]:
+def _traced(cell: Cell, constants: Widths, reads: Reads, again: int = 2) -> tuple[Traced, set[CodeType]]:
     """One trace, which must leave everything as it was; and the person's code that ran."""
     _refuse_unwatchable(reads)
     everything = (reads.marks, _numpys_generator())

@@ -17,7 +17,7 @@ from unrolled.compiler.hoist import Hoisted, hoist
 from unrolled.compiler.merge import merge
 from unrolled.compiler.reads import MEMORY, Reads
 from unrolled.compiler.tidy import split_norms
-from unrolled.compiler.trace import Traced, UnsupportedError
+from unrolled.compiler.traced import Traced, UnsupportedError, Widths
 from unrolled.compiler.watching import clean, watched
 from unrolled.engine import fresh, ops, recording, verify
 
@@ -63,6 +63,7 @@ class Prepared:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As `run`, with the tensors of the program's parameters by name, and what the backward scan records."""
         program = self.traced.program
+        constants = tuple(c.flatten(1) for c in constants)
         names = (i.name for i in (*program.of_role("sequence"), *program.of_role("constant")))
         values = dict(zip(names, (x, *constants), strict=True))
         if self.hoisted.outer:
@@ -148,23 +149,29 @@ _PATIENCE = 3
 _warned: set[str] = set()
 
 
-def prepared(cell: Cell, constants: tuple[int, ...] = ()) -> Prepared | UnsupportedError:
+def prepared(cell: Cell, constants: Widths = ()) -> Prepared | UnsupportedError:
     """The cell made ready, from memory while it is the same; or why the compiler cannot take it.
 
     What the equation reads, beside its arguments and the numbers in parameters and buffers, is part of the
     program: where it changes, the cell is traced again.
     """
     if torch._C._get_tracing_state() is not None:  # under torch.jit.trace sizes are tensors, which must not be kept
-        return clean(prepared, cell, tuple(map(int, constants)))
+        plain = tuple(tuple(map(int, c)) if isinstance(c, tuple) else int(c) for c in constants)
+        return clean(prepared, cell, plain)
     return _current(cell, constants).result
 
 
-def reads(cell: Cell, constants: tuple[int, ...] = ()) -> Reads:
+def widths(constants: tuple[Tensor, ...]) -> Widths:
+    """What a cell is made ready for: the width of each constant (N, width), the shape (K, A) of a grid (N, K, A)."""
+    return tuple(c.shape[1] if c.dim() == 2 else tuple(c.shape[1:]) for c in constants)
+
+
+def reads(cell: Cell, constants: Widths = ()) -> Reads:
     """What the equation reads beside its arguments."""
     return _current(cell, constants).reads
 
 
-def _current(cell: Cell, constants: tuple[int, ...]) -> _Made:
+def _current(cell: Cell, constants: Widths) -> _Made:
     memory = cell.__dict__.get(MEMORY)
     if memory is None or memory.of is None or memory.of() is not cell:
         memory = cell.__dict__[MEMORY] = _Memory(cell)
@@ -176,7 +183,7 @@ def _current(cell: Cell, constants: tuple[int, ...]) -> _Made:
     return made
 
 
-def _again(cell: Cell, constants: tuple[int, ...], before: _Made | None) -> _Made:
+def _again(cell: Cell, constants: Widths, before: _Made | None) -> _Made:
     """The cell made ready, unless what has changed since ``before`` is nothing that the equation can tell."""
     if before is not None and not before.refusals and (reads := before.reads.renewed(cell)) is not None:
         return _Made(before.result, reads)
@@ -192,7 +199,7 @@ def _again(cell: Cell, constants: tuple[int, ...], before: _Made | None) -> _Mad
     return _Made(result, reads, before.refusals + 1 if before is not None and same else 1)
 
 
-def _prepare(cell: Cell, constants: tuple[int, ...], verified: bool) -> tuple[Prepared | UnsupportedError, Reads]:
+def _prepare(cell: Cell, constants: Widths, verified: bool) -> tuple[Prepared | UnsupportedError, Reads]:
     traced, reads = watched(cell, constants)
     if isinstance(traced, UnsupportedError):
         return traced, reads

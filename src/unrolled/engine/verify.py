@@ -14,7 +14,7 @@ from unrolled.cells.cell import Cell
 from unrolled.cells.reading import read_names
 from unrolled.compiler import evaluate
 from unrolled.compiler.masking import masked
-from unrolled.compiler.traced import Traced
+from unrolled.compiler.traced import Traced, Widths
 from unrolled.engine import eager, flags, fresh, padding
 from unrolled.engine.recording import Record
 
@@ -82,7 +82,7 @@ def what(cell: Cell, verified: bool) -> str:
     return "Not verified against its equation (UNROLLED_VERIFY=off)."
 
 
-def fault(cell: Cell, made: Compiled, constants: tuple[int, ...]) -> str:
+def fault(cell: Cell, made: Compiled, constants: Widths) -> str:
     """The first value in which the engine and the equation differ, in words; empty if there is none.
 
     A few random steps in float64, in memory full of NaN, in both directions, with lengths and resets: values
@@ -119,7 +119,7 @@ _CALLS = (
 class _Draw:
     """A cell with random numbers near its own, in double precision."""
 
-    def __init__(self, cell: Cell, made: Compiled, constants: tuple[int, ...], seed: int) -> None:
+    def __init__(self, cell: Cell, made: Compiled, constants: Widths, seed: int) -> None:
         self.cell, self.made = cell, made
         self.random = torch.Generator().manual_seed(seed)
         own = dict(cell.named_parameters()) | dict(cell.named_buffers())
@@ -139,7 +139,7 @@ class _Draw:
             equation = _reading(self.cell, x[0], *rest)
         named = self.made.traced.named(self.named)
         inputs = (i.name for i in self.made.traced.program.inputs)
-        given = dict(zip(inputs, (x[0], *rest), strict=True))
+        given = dict(zip(inputs, (x[0], *(t.flatten(1) for t in rest)), strict=True))
         values, new = evaluate.step(self.made.traced.program, given, named)
         # a local whose name an input has already is kept as that name, a dot and a number
         values = {op.out.partition(".")[0]: values[op.out] for op in self.made.traced.program.ops}
@@ -194,8 +194,8 @@ class _Draw:
         like = torch.empty(0, dtype=torch.float64)
         for s in self.cell.initial_state(call.N, like=like):
             yield s.detach() + 0.5 * self._normal(s.shape)
-        for width in self.constants:
-            yield self._normal((call.N, width))
+        for size in self.constants:
+            yield self._normal((call.N, *(size if isinstance(size, tuple) else (size,))))
 
     def _near(self, p: Tensor) -> Tensor:
         p = p.to("cpu", torch.float64)

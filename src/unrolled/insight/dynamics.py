@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.insight.opening import inputs_of, opened
-from unrolled.layers import Recurrent
+from unrolled.layers import Bidirectional, Recurrent
 from unrolled.layers.directions import directions
 
 _ROWS = 4096
@@ -73,7 +73,13 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     taken = range(count) if layer is None else [layer - 1]
     chosen = [parts.layers[k] for k in taken]
     below = parts.layers[: taken[0]]
-    if not all(isinstance(one, Recurrent) for one in [*chosen, *below]) or len({c.reverse for c in chosen}) > 1:
+    between = [one for one in chosen if not isinstance(one, Recurrent | Bidirectional)]
+    if between:
+        raise ValueError(
+            f"{who}: {type(between[0]).__name__} is not a recurrent layer: it has no step from state to state; "
+            "choose a recurrent one with layer="
+        )
+    if any(isinstance(one, Bidirectional) for one in [*chosen, *below]) or len({c.reverse for c in chosen}) > 1:
         raise ValueError(
             f"{who}: layers that run in both directions have no step from one state to the next; pass a single "
             "direction, such as bidirectional.forward_layer"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unrolled.drawing import new_figure
-from unrolled.layers import Bidirectional
+from unrolled.layers import Bidirectional, Recurrent
 from unrolled.models.model import Model
+from unrolled.models.pooling import LastPool
 
 INPUT, HIDDEN, OUTPUT = "#f4b6ae", "#b9dca8", "#aecbee"
 """The lecture's colours: inputs red, hidden states green, outputs blue."""
@@ -22,6 +23,11 @@ def draw_graph(model: Model, steps: int = 4, title: str = "") -> Any:
         steps: T; a one-to-one graph has one.
         title: above the picture.
 
+    Layers without a state, such as norms, are left out.
+
+    Raises:
+        ValueError: a layer changes the number of steps.
+
     Returns:
         A matplotlib figure; ``figure.savefig("graph.png")`` keeps it.
 
@@ -32,7 +38,13 @@ def draw_graph(model: Model, steps: int = 4, title: str = "") -> Any:
     """
     inputs, outputs = model.graph.split("-to-")
     steps = 1 if (inputs, outputs) == ("one", "one") else steps
-    layers = list(model.stack.layers)
+    for layer in model.stack.layers:
+        if not layer.keeps_steps:
+            raise ValueError(
+                f"draw_graph: {type(layer).__name__} changes the number of steps, which the picture cannot show"
+            )
+    layers = [layer for layer in model.stack.layers if isinstance(layer, Recurrent | Bidirectional)]
+    pooled = model.pool is not None and not isinstance(model.pool, LastPool)
     top = len(layers) + 1
     figure = new_figure(1.25 * steps + 1.0, 0.95 * (top + 1) + 0.35)
     axes = figure.add_subplot()
@@ -59,6 +71,8 @@ def draw_graph(model: Model, steps: int = 4, title: str = "") -> Any:
                 _arrow(axes, (t - 1, k), (t, k), both=isinstance(layer, Bidirectional))
             if k < len(layers) or has_output:
                 _arrow(axes, (t, k), (t, k + 1))
+            elif pooled:
+                _arrow(axes, (t, k), (steps - 1, k + 1))
         if has_output:
             _box(axes, t, top, OUTPUT, _label("y", t, outputs == "one"))
     return figure

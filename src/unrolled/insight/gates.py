@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.insight.inputs import check_present, layer_inputs, per_layer, recurrent_part
-from unrolled.layers import Bidirectional
+from unrolled.layers import Bidirectional, Recurrent
 from unrolled.layers.directions import directions
 from unrolled.layers.modes import evaluating
 
@@ -21,7 +21,8 @@ def gates(model: nn.Module, x: Tensor, state: Any = None) -> Named:
     """Every tensor that the equations name, at every step of every layer, in evaluation.
 
     Works for every cell, including your own. The names are the ones that ``step`` uses, behind the number of the
-    layer, from 1: ``"1.f"``; and of a bidirectional one its direction: ``"1 forward.f"``, ``"1 backward.f"``.
+    layer in the stack, from 1: ``"1.f"``; and of a bidirectional one its direction: ``"1 forward.f"``,
+    ``"1 backward.f"``.
 
     Shapes:
         x: what the model or layer takes: symbols (T, N) or vectors (T, N, D), or one sequence without its N. Each
@@ -51,6 +52,8 @@ def gates(model: nn.Module, x: Tensor, state: Any = None) -> Named:
         for k, (layer, first) in enumerate(zip(layers, states, strict=True)):
             if k:
                 x, _ = layers[k - 1](x, states[k - 1])
+            if not isinstance(layer, Recurrent | Bidirectional):
+                continue
             for one in layer.per_direction(first) if isinstance(layer, Bidirectional) else (first,):
                 way, direction = next(ways)
                 named |= {f"{way}.{name}": value for name, value in direction.gates(x, one).items()}

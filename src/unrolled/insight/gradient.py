@@ -132,6 +132,10 @@ def gradient_through_time(
     """
     who = "gradient_through_time"
     parts = opened(who, model, x, state)
+    if parts.model is not None and parts.model.pool is not None:
+        raise ValueError(
+            f"{who}: the model has a pool over all steps, so that its loss belongs to no single one; pass its .stack"
+        )
     broken = [name for name, p in model.named_parameters() if bool(torch.isnan(p).any())]
     if broken:
         raise ValueError(f"{who}: {broken[0]} contains NaN: these weights are not usable")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.layers import Bidirectional, Recurrent, Stack
+from unrolled.layers import Bidirectional, Layer, Recurrent, Stack
 from unrolled.layers.state import map_state, tensors
 from unrolled.models.model import Model
 
@@ -56,7 +56,7 @@ def recurrent_part(who: str, model: nn.Module) -> Part:
     )
 
 
-def per_layer(who: str, part: Part, state: Any = None) -> tuple[list[Recurrent | Bidirectional], list[Any]]:
+def per_layer(who: str, part: Part, state: Any = None) -> tuple[list[Layer], list[Any]]:
     """The layers of a part, and the state that each is given.
 
     Raises:

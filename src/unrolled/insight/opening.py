@@ -11,12 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.insight.inputs import check_present, layer_inputs, per_layer, recurrent_part
-from unrolled.layers import Bidirectional, Recurrent
+from unrolled.layers import Layer
 from unrolled.layers.directions import directions
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
-
-Layer = Recurrent | Bidirectional
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,14 @@ def opened(who: str, model: nn.Module, x: Tensor, state: Any = None) -> Opened:
     x, state, alone = layer_inputs(who, twin, x.cpu(), state)
     x, state = x.double(), map_state(lambda s: s.double(), state)
     layers, states = per_layer(who, part, state)
+    for k, each in enumerate(layers, start=1):
+        if not each.keeps_steps:
+            raise ValueError(
+                f"{who}: layer {k}, {type(each).__name__}, changes the number of steps, so that those of different "
+                "layers cannot be compared; pass the layers below or above it, with their inputs"
+            )
+    if not directions(layers):
+        raise ValueError(f"{who}: {type(model).__name__} has no recurrent layer")
     for layer in directions(layers).values():
         layer.checkpoint = None
         layer.backend = "auto" if layer.backend == "torch" else layer.backend

@@ -1,9 +1,26 @@
-"""Layers: cells unrolled over time, in one or both directions, above one another."""
+"""Layers: cells unrolled over time, in one or both directions, above one another, and what fits between them."""
 
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.convolution import Convolution
+from unrolled.layers.layer import Layer
+from unrolled.layers.norm import LayerNorm
 from unrolled.layers.recurrent import Recurrent
+from unrolled.layers.reduction import TimeReduction
 from unrolled.layers.stack import Stack
 from unrolled.layers.standard import GRU, LSTM, Elman
 from unrolled.layers.torch_nn import from_torch, to_torch
 
-__all__ = ["GRU", "LSTM", "Bidirectional", "Elman", "Recurrent", "Stack", "from_torch", "to_torch"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Bidirectional",
+    "Convolution",
+    "Elman",
+    "Layer",
+    "LayerNorm",
+    "Recurrent",
+    "Stack",
+    "TimeReduction",
+    "from_torch",
+    "to_torch",
+]

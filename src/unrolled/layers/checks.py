@@ -26,6 +26,24 @@ def check_input(name: str, x: Any, input_size: int) -> None:
         raise ValueError(f"{name}: x has dtype {x.dtype}, expected a floating-point type")
 
 
+def check_step(name: str, x: Any, input_size: int) -> None:
+    """``x`` is a tensor (N, D): one step."""
+    if not isinstance(x, Tensor) or x.dim() != 2 or x.shape[1] != input_size:
+        came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
+        raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {input_size}")
+
+
+def check_weight(name: str, weight: Tensor | None, x: Tensor) -> None:
+    """``x`` is where the weights are, and of their type unless autocast may change it."""
+    if weight is None:
+        return
+    if weight.device != x.device:
+        raise ValueError(f"{name}: x is on {x.device}, but the weights are on {weight.device}")
+    lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
+    if weight.dtype != x.dtype and not lowered:
+        raise ValueError(f"{name}: x has dtype {x.dtype}, but the weights have {weight.dtype}")
+
+
 def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device) -> Tensor | None:
     """Lengths as an integer tensor (N,) between 0 and T, on ``device``."""
     if lengths is None:
@@ -48,6 +66,25 @@ def check_lengths(name: str, lengths: Any, T: int, N: int, device: torch.device)
     elif not bool(_under_vmap(fit).all()):
         raise ValueError(f"{name}: lengths must lie between 0 and T = {T}, got {lengths.tolist()}")
     return lengths
+
+
+def as_lengths(name: str, lengths: Any) -> Tensor:
+    """Lengths as an integer tensor (N,), whatever the sequences that they belong to."""
+    lengths = as_tensor(
+        name, "lengths", lengths, lengths.device if isinstance(lengths, Tensor) else torch.device("cpu")
+    )
+    if not torch.jit.is_tracing() and (
+        lengths.dim() != 1 or lengths.dtype == torch.bool or lengths.is_floating_point() or lengths.is_complex()
+    ):
+        raise ValueError(
+            f"{name}: lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}, expected (N,) integers"
+        )
+    return lengths.long()
+
+
+def inside(T: int, lengths: Tensor) -> Tensor:
+    """Which steps (T, N) lie within the lengths (N,)."""
+    return torch.arange(T, device=lengths.device)[:, None] < lengths
 
 
 def _under_vmap(t: Tensor) -> Tensor:

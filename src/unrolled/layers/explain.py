@@ -10,6 +10,7 @@ import torch
 from unrolled.cells.cell import Cell, check_cell
 from unrolled.compiler.hoist import projections
 from unrolled.compiler.program import ELEMENTWISE, Op, View
+from unrolled.compiler.traced import Widths
 from unrolled.engine import native, verify
 from unrolled.engine.compiled import Compiled
 from unrolled.engine.prepared import Prepared, prepared
@@ -60,14 +61,15 @@ class Explanation:
 _NAMES = {"engine": "the engine", "torch": "torch.nn's kernel", "eager": "its equation, step by step"}
 
 
-def explain(cell: Cell) -> Explanation:
+def explain(cell: Cell, constants: Widths | None = None) -> Explanation:
     """What the compiler makes of a cell's equation.
 
     Arguments:
-        cell: any `Cell`; its parameters' values do not matter. Constants are taken to be H wide.
+        cell: any `Cell`; its parameters' values do not matter.
+        constants: the width of each constant (N, width) that is passed, or (K, A) for a grid (N, K, A). None: H each.
 
     Raises:
-        ValueError: ``cell`` is no `Cell`.
+        ValueError: ``cell`` is not a `Cell`, or it has another number of constants, or of other widths.
 
     >>> print(str(explain(unrolled.ElmanCell(4, 3))).splitlines()[4])
     program ElmanCell
@@ -75,7 +77,10 @@ def explain(cell: Cell) -> Explanation:
     check_cell("explain", "cell", cell)
     name = f"{type(cell).__name__}({cell.extra_repr()})"
     drawn = [c.shape[-1] for c in cell.draw_constants(1, torch.empty(1, cell.input_size))]
-    passed = [cell.hidden_size] * (len(cell.constants) - len(drawn))
+    count = len(cell.constants) - len(drawn)
+    passed = [cell.hidden_size] * count if constants is None else list(constants)
+    if len(passed) != count:
+        raise ValueError(f"explain: constants must have {count} entries, one per constant passed, got {passed}")
     ready = prepared(cell, (*passed, *drawn))
     path = paths.usual(cell, (*passed, *drawn))
     if not isinstance(ready, Prepared):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler.reads import Path
+from unrolled.compiler.traced import Widths
 from unrolled.engine.prepared import Prepared, prepared, reads
 
 State = tuple[Tensor, ...]
@@ -20,7 +21,7 @@ _known: weakref.WeakValueDictionary[str, Prepared] = weakref.WeakValueDictionary
 
 
 @torch.compiler.assume_constant_result
-def key(cell: Cell, constants: tuple[int, ...]) -> str:
+def key(cell: Cell, constants: Widths) -> str:
     """What `run` finds the cell made ready by; empty where the compiler cannot take the cell."""
     ready = prepared(cell, constants)
     if not isinstance(ready, Prepared):
@@ -30,7 +31,7 @@ def key(cell: Cell, constants: tuple[int, ...]) -> str:
 
 
 @torch.compiler.assume_constant_result
-def reads_outside(cell: Cell, constants: tuple[int, ...]) -> bool:
+def reads_outside(cell: Cell, constants: Widths) -> bool:
     """Whether the equation reads what torch.compile cannot watch: globals, closures, arrays, hooks."""
     seen = reads(cell, constants)
     return bool(seen.beyond) or any(_written(path) is None for path in seen.paths)
@@ -41,7 +42,7 @@ break_graph = torch.compiler.disable
 
 
 @torch.compiler.assume_constant_result
-def places(cell: Cell, constants: tuple[int, ...]) -> str:
+def places(cell: Cell, constants: Widths) -> str:
     """Where the equation may read numbers and texts of the cell's: a path a line, its steps set off by slashes."""
     return "\n".join(sorted({_written(path) or "" for path in reads(cell, constants).paths}))
 
@@ -56,7 +57,7 @@ def _written(path: Path) -> str | None:
     return "/".join(steps)
 
 
-def read(cell: Cell, constants: tuple[int, ...]) -> None:
+def read(cell: Cell, constants: Widths) -> None:
     """Reads these numbers where torch.compile sees it, so that it compiles again when one has changed."""
     seen = {}
     for line in places(cell, constants).splitlines():

@@ -8,9 +8,10 @@ from torch.autograd import forward_ad
 
 from unrolled.cells.cell import Cell
 from unrolled.compiler.hooks import compute_weights
+from unrolled.compiler.traced import Widths
 from unrolled.engine import eager, flags, native, padding, recording
 from unrolled.engine.graphs import recorded, values_are_known
-from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once
+from unrolled.engine.prepared import Prepared, first_parameter, fits, prepared, warn_once, widths
 from unrolled.layers import torch_kernels
 
 State = tuple[Tensor, ...]
@@ -47,11 +48,11 @@ def scan(
     if torch.compiler.is_compiling() and backend in ("auto", "engine") and not fits(x) and native.available():
         from unrolled.layers import in_graph
 
-        widths = tuple(c.shape[1] for c in constants)
-        if in_graph.reads_outside(cell, widths):
+        sizes = widths(constants)
+        if in_graph.reads_outside(cell, sizes):
             return in_graph.break_graph(scan)(backend, cell, x, state, lengths, resets, reverse, constants)
-        in_graph.read(cell, widths)
-        if key := in_graph.key(cell, widths):
+        in_graph.read(cell, sizes)
+        if key := in_graph.key(cell, sizes):
             call, marks, initial = _marked(cell, x, state, constants, lengths, resets, reverse)
             flagged = () if marks is None else (marks,)
             output, last = in_graph.run(f"{key}", cell, call.x, call.state, initial, flagged, reverse, call.constants)
@@ -93,10 +94,11 @@ def _outside_graphs(
     return result
 
 
-def usual(cell: Cell, constants: tuple[int, ...] = ()) -> str:
+def usual(cell: Cell, constants: Widths = ()) -> str:
     """The path that ``backend="auto"`` takes on the CPU, for constants of these widths: engine, torch or eager."""
     x = torch.empty(0, dtype=next(cell.parameters(), torch.empty(0)).dtype)
-    if runs_in_engine(cell, x, tuple(x.new_empty(0, width) for width in constants)):
+    shapes = (size if isinstance(size, tuple) else (size,) for size in constants)
+    if runs_in_engine(cell, x, tuple(x.new_empty(0, *shape) for shape in shapes)):
         return "engine"
     return "torch" if torch_kernels.has_kernel(cell) else "eager"
 
@@ -127,9 +129,12 @@ def _ready(cell: Cell, x: Tensor, constants: State) -> Prepared | str:
     if weight is not None and (weight.dtype != x.dtype or weight.device != x.device):
         return f"the weights are {weight.dtype} on {weight.device}, but x is {x.dtype} on {x.device}"
     for name, c in zip(cell.constants, constants, strict=False):
-        if c.dim() != 2 or c.dtype != x.dtype:
-            return f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, expected (N, width) of {x.dtype}"
-    ready = prepared(cell, tuple(c.shape[1] for c in constants))
+        if c.dim() not in (2, 3) or c.dtype != x.dtype:
+            return (
+                f"the constant {name} has shape {tuple(c.shape)} and {c.dtype}, "
+                f"expected (N, width) or (N, K, width) of {x.dtype}"
+            )
+    ready = prepared(cell, widths(constants))
     return ready if isinstance(ready, Prepared) else str(ready)
 
 

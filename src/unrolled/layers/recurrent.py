@@ -9,13 +9,22 @@ from unrolled.cells.arguments import whole
 from unrolled.cells.cell import Cell, check_cell
 from unrolled.engine.prepared import first_parameter
 from unrolled.layers import checkpoint, paths, torch_kernels
-from unrolled.layers.checks import check_constants, check_input, check_lengths, check_resets, check_state
+from unrolled.layers.checks import (
+    check_input,
+    check_lengths,
+    check_resets,
+    check_state,
+    check_step,
+    check_weight,
+)
+from unrolled.layers.constants import Constants, of_cell
+from unrolled.layers.layer import Layer
 from unrolled.layers.modes import evaluating
 
 State = tuple[Tensor, ...]
 
 
-class Recurrent(nn.Module):
+class Recurrent(Layer):
     """A layer: one cell, unrolled over time.
 
     Equation::
@@ -47,7 +56,7 @@ class Recurrent(nn.Module):
     def __init__(
         self, cell: Cell, reverse: bool = False, backend: str = "auto", checkpoint: int | None = None
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         check_cell("Recurrent", "cell", cell)
         if backend not in paths.BACKENDS:
             raise ValueError(f"Recurrent: backend must be one of {', '.join(paths.BACKENDS)}, got {backend!r}")
@@ -59,12 +68,25 @@ class Recurrent(nn.Module):
         self.checkpoint = None if checkpoint is None else whole("Recurrent", "checkpoint", checkpoint)
 
     @property
-    def input_size(self) -> int:
+    def input_size(self) -> int:  # type: ignore[override]
         return self.cell.given_size
 
     @property
-    def output_size(self) -> int:
+    def output_size(self) -> int:  # type: ignore[override]
         return self.cell.output_size
+
+    @property
+    def constants(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of the cell's constants, with those that it draws itself."""
+        return self.cell.constants
+
+    @property
+    def streams(self) -> bool:  # type: ignore[override]
+        return not self.reverse
+
+    @property
+    def _name(self) -> str:
+        return f"Recurrent({type(self.cell).__name__})"
 
     def initial_state(self, batch: int, like: Tensor | None = None) -> State:
         """The states before the first step, (N, width) each."""
@@ -76,7 +98,7 @@ class Recurrent(nn.Module):
         state: State | None = None,
         lengths: Tensor | None = None,
         resets: Tensor | None = None,
-        constants: State = (),
+        constants: Constants = (),
     ) -> tuple[Tensor, State]:
         """Unroll the cell over ``x``.
 
@@ -87,17 +109,13 @@ class Recurrent(nn.Module):
                 type, a numpy array, a list or a tuple: states freeze at their own end, outputs after it are zero.
             resets: true where a new sequence begins: the state goes back to the initial one before that
                 step. (T, N) truth values, as a tensor, a numpy array or nested lists.
-            constants: what the cell needs beside x and the states, the same at every step. Those that the
-                cell draws itself may be left out.
+            constants: what the cell needs beside x and the states, the same at every step: a tuple of tensors
+                (N, ...) in the order of ``cell.constants``, or a dictionary by name. Those that the cell draws
+                itself may be left out.
         """
-        name = f"Recurrent({type(self.cell).__name__})"
+        name = self._name
         check_input(name, x, self.input_size)
-        weight = first_parameter(self.cell)
-        if weight is not None and weight.device != x.device:
-            raise ValueError(f"{name}: x is on {x.device}, but the weights are on {weight.device}")
-        lowered = x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type)
-        if weight is not None and weight.dtype != x.dtype and not lowered:
-            raise ValueError(f"{name}: x has dtype {x.dtype}, but the weights have {weight.dtype}")
+        check_weight(name, first_parameter(self.cell), x)
         lengths = check_lengths(name, lengths, x.shape[0], x.shape[1], x.device)
         resets = check_resets(name, resets, x)
         if state is None:
@@ -105,7 +123,7 @@ class Recurrent(nn.Module):
         else:
             state = check_state(name, state, self.cell, x)
         x = self.cell.prepare(x)
-        constants = self._constants(name, constants, x)
+        constants = of_cell(name, constants, self.cell, x)
         call = (self.backend, self.cell, x, state, lengths, resets, self.reverse, constants)
         if self._keeps_little(x):
             assert self.checkpoint is not None
@@ -118,7 +136,7 @@ class Recurrent(nn.Module):
             return False
         return self.checkpoint < x.shape[0]
 
-    def step(self, x: Tensor, state: State | None = None, constants: State = ()) -> tuple[Tensor, State]:
+    def step(self, x: Tensor, state: State | None = None, constants: Constants = ()) -> tuple[Tensor, State]:
         """One step, for inputs that come one at a time: y_t (N, width), and the states to give back next time.
 
         It is `forward` over one step. A few sequences are stepped without the weights being copied; what the
@@ -133,34 +151,23 @@ class Recurrent(nn.Module):
         >>> y.shape
         torch.Size([2, 3])
         """
-        name = f"Recurrent({type(self.cell).__name__})"
+        name = self._name
         if self.reverse:
             raise ValueError(f"{name}: step runs forward in time, but the layer has reverse=True")
-        if not isinstance(x, Tensor) or x.dim() != 2 or x.shape[1] != self.input_size:
-            came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
-            raise ValueError(f"{name}: x has {came}, expected one step (N, D) with D = {self.input_size}")
+        check_step(name, x, self.input_size)
         output, state = self(x.unsqueeze(0), state, constants=constants)
         return output[0], state
 
-    def _constants(self, name: str, passed: State, x: Tensor) -> State:
-        """All constants: those given, and those that the cell draws."""
-        constants = self.cell.all_constants(passed, x)
-        if len(constants) != len(self.cell.constants):
-            wanted = ", ".join(self.cell.constants) or "none"
-            raise ValueError(f"{name}: got {len(passed)} constants, but the cell has: {wanted}")
-        check_constants(name, constants, self.cell, x)
-        return constants
-
     @torch.no_grad()
-    def gates(self, x: Tensor, state: State | None = None, constants: State = ()) -> dict[str, Tensor]:
+    def gates(self, x: Tensor, state: State | None = None, constants: Constants = ()) -> dict[str, Tensor]:
         """Every tensor that the cell's equation names, at every step, in evaluation: name -> (T, N, width)."""
-        name = f"Recurrent({type(self.cell).__name__})"
+        name = self._name
         check_input(name, x, self.input_size)
         state = self.initial_state(x.shape[1], like=x) if state is None else check_state(name, state, self.cell, x)
         steps: list[dict[str, Tensor]] = []
         with evaluating(self):
             x = self.cell.prepare(x)
-            constants = self._constants(name, constants, x)
+            constants = of_cell(name, constants, self.cell, x)
             for x_t in x.flip(0) if self.reverse else x:
                 steps.append(self.cell.read_step(x_t, state, constants))
                 state = tuple(steps[-1][name] for name in self.cell.state)

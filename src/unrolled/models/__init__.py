@@ -9,6 +9,7 @@ from typing import Any
 _HOMES = {
     "chooser": ("Chooser",),
     "decode": ("Hypothesis", "beam_search", "paths", "sample"),
+    "encoder_decoder": ("EncoderDecoder",),
     "encoders": ("Embedding", "Linear", "OneHot"),
     "heads": (
         "CTC",
@@ -24,8 +25,10 @@ _HOMES = {
         "StudentT",
         "Target",
     ),
+    "initial_state": ("InitialState",),
     "model": ("GRAPHS", "Model"),
     "philox": ("Philox",),
+    "pooling": ("AttentionPool", "LastPool", "MaxPool", "MeanPool"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -14,11 +14,13 @@ from torch import Tensor
 from unrolled.cells.arguments import kind, whole
 from unrolled.engine.stream import Choice
 from unrolled.layers import modes
+from unrolled.layers.constants import Constants, rows_of
 from unrolled.layers.state import select
 from unrolled.models import streaming
 from unrolled.models.chooser import Chooser, check_temperature
 from unrolled.models.device import device_of
 from unrolled.models.heads import Head, Target
+from unrolled.models.initial_state import InitialState
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox, Rows
 
@@ -33,6 +35,8 @@ def sample(
     top_p: float | None = None,
     seed: int = 1,
     exclude: Sequence[int] = (),
+    state: Any = None,
+    constants: Constants = (),
 ) -> Iterator[int]:
     """Symbols one at a time, each fed back as the next input.
 
@@ -46,6 +50,8 @@ def sample(
         length: how many symbols.
         temperature, top_k, top_p, exclude: see `Chooser`.
         seed: the same seed gives the same symbols (Philox, one number a symbol).
+        state: before ``start``, as `Stack` takes it: of an `InitialState` or an `EncoderDecoder`, for example.
+        constants: of the layers, as `Stack` takes them.
 
     Yields:
         Symbols, as whole numbers.
@@ -56,7 +62,8 @@ def sample(
     """
     _check_model("sample", model)
     _check_symbols("sample", model)
-    return _symbols(model, start, length, Chooser(temperature, top_k, top_p, tuple(exclude)), seed)
+    choose = Chooser(temperature, top_k, top_p, tuple(exclude))
+    return _symbols(model, start, length, choose, seed, state, constants)
 
 
 def _check_model(who: str, model: object) -> None:
@@ -70,15 +77,18 @@ def _check_model(who: str, model: object) -> None:
 def _check_symbols(who: str, model: Model) -> None:
     """TypeError for a head whose outputs are known not to be scores of the next symbol."""
     head = model.head
-    if isinstance(head, Head) and (head.target != Target("integers") or not head.aligned):
+    other = isinstance(head, Head) and (head.target != Target("integers") or not head.aligned)
+    if head is None or isinstance(head, InitialState) or other:
         raise TypeError(f"{who}: the model's head must give scores of symbols, as Softmax does, got {kind(head)}")
 
 
-def _symbols(model: Model, start: Tensor, length: int, choose: Chooser, seed: int) -> Iterator[int]:
+def _symbols(
+    model: Model, start: Tensor, length: int, choose: Chooser, seed: int, state: Any, constants: Constants
+) -> Iterator[int]:
     numbers = Philox(seed)
     device_of(model)  # one without numbers is refused
     with evaluating(model):
-        scores, state = model.begin(start)
+        scores, state = model.begin(start, state, constants)
         fast = streaming.stream(model, state, Choice(*choose.settings, seed, position=1))
     if fast is not None and length > 0:
         first = choose(scores[0].numpy(force=True), numbers.uniform())
@@ -90,7 +100,7 @@ def _symbols(model: Model, start: Tensor, length: int, choose: Chooser, seed: in
         yield symbol
         if k + 1 < length:
             with evaluating(model):
-                scores, state = model.step(torch.tensor([symbol], device=start.device), state)
+                scores, state = model.step(torch.tensor([symbol], device=start.device), state, constants)
 
 
 def paths(
@@ -101,6 +111,8 @@ def paths(
     count: int | None = None,
     temperature: float = 1.0,
     seed: int = 1,
+    state: Any = None,
+    constants: Constants = (),
 ) -> Tensor:
     """Random continuations, all at once, for any head: each draw is fed back as its path's next input.
 
@@ -119,6 +131,7 @@ def paths(
         count: so many paths from one start, N = 1, which is read once.
         temperature: see the head.
         seed: the same seed gives the same paths.
+        state, constants: as in `sample`, for each of the N starts.
 
     Returns:
         The draws as they are fed back, (length, N, ...); see `Head.feedback`.
@@ -144,17 +157,17 @@ def paths(
     device_of(model)  # one without numbers is refused
     made = []
     with evaluating(model):
-        outputs, state = model.begin(start)
+        outputs, state = model.begin(start, state, constants)
         if count is not None:
             if len(outputs) != 1:
                 raise ValueError(f"paths: count= takes one start, N = 1, got N = {len(outputs)}")
             rows = torch.zeros(count, dtype=torch.long, device=outputs.device)
-            outputs, state = outputs[rows], select(state, rows)
+            outputs, state, constants = outputs[rows], select(state, rows), rows_of(constants, rows)
         numbers = Rows(seed, len(outputs))
         for k in range(length):
             made.append(head.feedback(head.sample(outputs, numbers, temperature)))
             if k + 1 < length:
-                outputs, state = model.step(made[-1], state)
+                outputs, state = model.step(made[-1], state, constants)
     return torch.stack(made)
 
 
@@ -175,6 +188,8 @@ def beam_search(
     stop: int | None = None,
     exclude: Sequence[int] = (),
     length_penalty: float = 0.0,
+    state: Any = None,
+    constants: Constants = (),
 ) -> list[Hypothesis]:
     """The best continuations that a search of limited width finds, best first.
 
@@ -187,7 +202,7 @@ def beam_search(
     none of the sequences it would continue can still win.
 
     Arguments:
-        model, start, exclude: as in `sample`.
+        model, start, exclude, state, constants: as in `sample`.
         length: the longest sequence, ``stop`` included.
         width: how many sequences are kept; 1 is greedy search.
         stop: the symbol that ends a sequence.
@@ -213,7 +228,7 @@ def beam_search(
     complete: list[Hypothesis] = []
     beams = [Hypothesis((), 0.0)]
     with evaluating(model):
-        scores, state = model.begin(start)
+        scores, state = model.begin(start, state, constants)
     for _ in range(length):
         rows, grown = _best(beams, scores, width, list(exclude))
         complete += [h for h in grown if h.symbols[-1] == stop]
@@ -227,7 +242,9 @@ def beam_search(
         if len(beams[0].symbols) < length:
             with evaluating(model):
                 symbols = torch.tensor([beam.symbols[-1] for beam in beams], device=start.device)
-                scores, state = model.step(symbols, select(state, torch.tensor(rows, device=start.device)))
+                chosen = torch.tensor(rows, device=start.device)
+                # all rows have the same constants, those of the one start
+                scores, state = model.step(symbols, select(state, chosen), rows_of(constants, 0 * chosen))
     return sorted([*complete, *beams], key=score, reverse=True)[:width]
 
 

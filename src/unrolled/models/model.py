@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from unrolled.cells.arguments import kind, share, whole
 from unrolled.layers.bidirectional import Bidirectional
-from unrolled.layers.checks import check_lengths
+from unrolled.layers.checks import check_lengths, inside
+from unrolled.layers.constants import Constants
+from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
 
 GRAPHS = ("many-to-many", "many-to-one", "one-to-many", "one-to-one")
@@ -29,7 +31,8 @@ class Model(nn.Module):
     graph           inputs                 outputs
     ==============  =====================  ==================================================
     many-to-many    one a step (T, N)      one a step (T, N, V), aligned
-    many-to-one     one a step (T, N)      one at each sequence's end (N, V)
+    many-to-one     one a step (T, N)      one at each sequence's end, or of all steps
+                                           through ``pool`` (N, V)
     one-to-many     one, first step (N,)   one a step (T, N, V); later inputs are the previous
                                            outputs through ``feedback``, or zero without it
     one-to-one      one (N,)               one (N, V)
@@ -39,11 +42,15 @@ class Model(nn.Module):
 
     Arguments:
         encoder: `OneHot`, `Embedding`, `Linear`, or any module with ``output_size``.
-        stack: the recurrent layers, a `Stack`.
-        head: a `Head`, such as `Softmax` or `Regression`, or any module with ``input_size``.
+        stack: the recurrent layers, a `Stack`. Where it changes the number of steps, outputs are (T', N, V), and
+            ``stack.output_lengths(lengths)`` of them count.
+        head: a `Head`, such as `Softmax` or `Regression`, or any module with ``input_size``; `InitialState`, to begin
+            another model with; or None, for h itself.
         graph: see the table.
         feedback: in one-to-many, the encoder of previous outputs.
         dropout: on what the head sees, in training.
+        pool: in many-to-one, what makes one h of those of all steps, such as `MeanPool`. None: the state of the last
+            layer at each sequence's own end, of a bidirectional one in each of its directions.
 
     Raises:
         ValueError: widths that do not fit, or an argument that the graph does not have.
@@ -63,6 +70,7 @@ class Model(nn.Module):
         graph: str = "many-to-many",
         feedback: Any = None,
         dropout: float = 0.0,
+        pool: Any = None,
     ) -> None:
         super().__init__()
         if graph not in GRAPHS:
@@ -70,18 +78,20 @@ class Model(nn.Module):
         if feedback is not None and graph != "one-to-many":
             raise ValueError(f"Model: feedback needs the one-to-many graph, got {graph}")
         _check_parts(encoder, stack, head, feedback)
+        _check_pool(pool, stack, graph)
         for name, part in (("encoder", encoder), ("feedback", feedback)):
             if part is not None and part.output_size != stack.input_size:
                 raise ValueError(
                     f"Model: the {name} has outputs of width {part.output_size}, but "
                     f"the stack takes inputs of width {stack.input_size}"
                 )
-        if head.input_size != stack.output_size:
+        if head is not None and head.input_size != stack.output_size:
             raise ValueError(
                 f"Model: the head takes inputs of width {head.input_size}, but "
                 f"the stack has outputs of width {stack.output_size}"
             )
         self.encoder, self.stack, self.head, self.feedback = encoder, stack, head, feedback
+        self.pool = pool
         self.graph = graph
         self.dropout = share("Model", "dropout", dropout)
 
@@ -93,53 +103,62 @@ class Model(nn.Module):
         resets: Any = None,
         previous: Tensor | None = None,
         steps: int | None = None,
-    ) -> tuple[Tensor, Any]:
+        constants: Constants = (),
+    ) -> tuple[Any, Any]:
         """The outputs, as the graph has them, and the states after the last step.
 
         Arguments:
             inputs: see the table above.
-            state, lengths, resets: as in `Stack`. Lengths are those of the steps, (N,). What stands in inputs
-                and ``previous`` from a sequence's end on may be anything, such as NaN or -1: the encoder sees
-                the sequence's first input in its place, and no gradient comes from there.
+            state, resets, constants: as in `Stack`; ``state`` may be the outputs of an `InitialState`, or the last
+                states of another model.
+            lengths: those of the inputs, (N,). What stands in inputs and ``previous`` from a sequence's end on may be
+                anything, such as NaN or -1: the encoder sees the sequence's first input in its place, and no
+                gradient comes from there.
             previous: one-to-many with feedback: the outputs that precede steps 1, 2, ... (T-1, N), known
                 in training (teacher forcing). To generate them, see `sample` and `beam_search`.
             steps: one-to-many without feedback: T.
         """
         x, lengths = self._inputs(inputs, previous, steps, lengths)
-        h, state = self.unroll(x, state, lengths, resets)
+        h, state = self.unroll(x, state, lengths, resets, constants)
         if self.graph == "many-to-one":
-            return self.read(self._at_the_end(state)), state
-        y = self.read(h)
-        return (y[0] if self.graph == "one-to-one" else y), state
+            return self.read(self._pooled(h, state, lengths)), state
+        return self.read(h[0] if self.graph == "one-to-one" else h), state
 
     def unroll(
-        self, x: Tensor, state: Any = None, lengths: Tensor | None = None, resets: Tensor | None = None
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        constants: Constants = (),
     ) -> tuple[Tensor, Any]:
         """The hidden layers alone: encoded inputs (T, N, D) to h (T, N, H) of the last layer, and states."""
-        return self.stack(x, state, lengths, resets)
+        return self.stack(x, state, lengths, resets, constants)
 
-    def read(self, h: Tensor) -> Tensor:
+    def read(self, h: Tensor) -> Any:
         """The head alone, behind its dropout."""
-        return self.head(F.dropout(h, self.dropout, self.training))
+        h = F.dropout(h, self.dropout, self.training)
+        return h if self.head is None else self.head(h)
 
-    def begin(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def begin(self, inputs: Tensor, state: Any = None, constants: Constants = ()) -> tuple[Tensor, Any]:
         """Read what precedes generation: the outputs (N, V) at its last step, and the states.
 
         ``inputs`` are (T, N) where the graph has one a step, and (N,) where it has one.
 
         Raises:
-            ValueError: the model cannot go on step by step: it is bidirectional, or its outputs are not fed back.
+            ValueError: the model cannot go on step by step: a layer, such as a bidirectional one, needs the whole
+                sequence, or outputs are not fed back.
         """
         self._check_generates()
         x = self.encoder(inputs)
-        h, state = self.unroll(x if self._input_a_step else x.unsqueeze(0), state)
+        h, state = self.unroll(x if self._input_a_step else x.unsqueeze(0), state, constants=constants)
         return self.read(h[-1]), state
 
-    def step(self, symbols: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, symbols: Tensor, state: Any, constants: Constants = ()) -> tuple[Tensor, Any]:
         """One more step: symbols (N,) and states to outputs (N, V) and states."""
         self._check_generates()
         encoder = self.encoder if self.feedback is None else self.feedback
-        h, state = self.unroll(encoder(symbols).unsqueeze(0), state)
+        h, state = self.unroll(encoder(symbols).unsqueeze(0), state, constants=constants)
         return self.read(h[0]), state
 
     def initial_state(self, batch: int) -> Any:
@@ -147,8 +166,12 @@ class Model(nn.Module):
         return self.stack.initial_state(batch, next(self.parameters()))
 
     def _check_generates(self) -> None:
-        if any(isinstance(layer, Bidirectional) for layer in self.stack.layers):
-            raise ValueError("Model: a bidirectional layer needs the whole sequence and cannot run step by step")
+        for k, layer in enumerate(self.stack.layers):
+            if not layer.streams:
+                kind_of = "Recurrent with reverse=True" if isinstance(layer, Recurrent) else type(layer).__name__
+                raise ValueError(
+                    f"Model: layer {k} is {kind_of}, which needs the whole sequence and cannot run step by step"
+                )
         if self.graph != "many-to-many" and self.feedback is None:
             raise ValueError(f"Model: {self.graph} without feedback has no next input")
 
@@ -199,8 +222,13 @@ class Model(nn.Module):
             raise ValueError("Model: one-to-many without feedback takes steps=, an integer of at least 1")
         return whole("Model", "steps", steps)
 
-    def _at_the_end(self, state: Any) -> Tensor:
-        """h of the last layer at each sequence's own end; in reverse, that is its beginning."""
+    def _pooled(self, h: Tensor, state: Any, lengths: Tensor | None) -> Tensor:
+        """One h (N, H) for each sequence: the pool's, or of the last layer at the sequence's own end.
+
+        In reverse, that is its beginning.
+        """
+        if self.pool is not None:
+            return self.pool(h, None if lengths is None else self.stack.output_lengths(lengths))
         last = state[-1]
         if isinstance(self.stack.layers[-1], Bidirectional):
             return torch.cat([last[0][0], last[1][0]], dim=1)
@@ -219,9 +247,30 @@ def _check_parts(encoder: Any, stack: Any, head: Any, feedback: Any) -> None:
         ("feedback", feedback, "output_size"),
         ("head", head, "input_size"),
     ):
-        optional = part is None and name == "feedback"
+        optional = part is None and name != "encoder"
         if not optional and (not isinstance(part, nn.Module) or not hasattr(part, size)):
             raise ValueError(f"Model: the {name} must be a module with an {size}, got {kind(part)}")
+
+
+def _check_pool(pool: Any, stack: Stack, graph: str) -> None:
+    """ValueError for a pool that does not fit, or where one is missing."""
+    if pool is None:
+        last = stack.layers[-1]
+        if graph == "many-to-one" and not isinstance(last, Recurrent | Bidirectional):
+            raise ValueError(
+                f"Model: many-to-one reads the state of the last layer, but {type(last).__name__} has none to read; "
+                "pass pool=, such as LastPool()"
+            )
+        return
+    if graph != "many-to-one":
+        raise ValueError(f"Model: pool needs the many-to-one graph, got {graph}")
+    if not isinstance(pool, nn.Module):
+        raise ValueError(f"Model: pool must be a module such as MeanPool, got {kind(pool)}")
+    size = getattr(pool, "input_size", None)
+    if size is not None and size != stack.output_size:
+        raise ValueError(
+            f"Model: the pool takes inputs of width {size}, but the stack has outputs of width {stack.output_size}"
+        )
 
 
 def _without_padding(inputs: Tensor, lengths: Tensor | None) -> Tensor:
@@ -236,5 +285,4 @@ def _without_padding(inputs: Tensor, lengths: Tensor | None) -> Tensor:
     rows = torch.where(lengths > 0, torch.arange(N, device=lengths.device), lengths.argmax())
     behind = (1,) * (inputs.dim() - 2)
     first = torch.where((lengths > 0).any(), inputs[0][rows], torch.zeros_like(inputs[0]))
-    inside = torch.arange(T, device=lengths.device)[:, None] < lengths
-    return torch.where(inside.view(T, N, *behind), inputs, first)
+    return torch.where(inside(T, lengths).view(T, N, *behind), inputs, first)

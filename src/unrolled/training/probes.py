@@ -38,7 +38,8 @@ class GradientProbe:
     it, at every position t. Losses near t dominate it, so it says little of how far back a loss is felt.
     *By lag*: the same of the loss at the window's last step alone, k steps back from it, in the order in which
     the direction reads its steps. A direction that runs in reverse reads the last step first, so nothing lies
-    back from there, and it has no curve; but in a many-to-one model the loss is at each direction's own end.
+    back from there, and it has no curve; but in a many-to-one model the loss is at each direction's own end. A pool
+    over all steps leaves the loss no step of its own, so there are no curves.
 
     Units:
         nats for one unit of the state; over all sequences of the batch, of the mean loss.
@@ -71,7 +72,7 @@ class GradientProbe:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         with self.watching(batch, wanted=True) as recorded, evaluating(self.model):
-            if recorded is None:
+            if recorded is None or self.model.pool is not None:
                 return {}
             few, rows = at_the_end(batch, LANES)
             losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
@@ -93,7 +94,7 @@ class GradientProbe:
             return 0 if way.reverse and self.model.graph == "many-to-one" else T - 1
 
         way, top = self._ways[layer], list(directions(self.model.stack.layers[-1:]).values())
-        ends = {end(each) for each in ([way] if way in top else top)}
+        ends = {end(each) for each in ([way] if way in top or not top else top)}
         if len(ends) > 1:
             return range(0)
         return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
@@ -112,17 +113,20 @@ class GradientProbe:
         inputs = batch.inputs[:STRETCH, chosen]
         inside = torch.arange(len(inputs), device=inputs.device)[:, None] < lengths[chosen]
         x = self.model.encoder(_without_padding(inputs, inside)).detach()
-        for k, (name, layer) in enumerate(zip(self._ways, self.model.stack.layers, strict=False)):
-            if not isinstance(layer, Recurrent) or layer.reverse or layer.cell.constants:
+        for k, layer in enumerate(self.model.stack.layers):
+            if not (layer.streams and layer.keeps_steps) or layer.constants:
                 return
             first = None if state is None else tuple(s[chosen].detach() for s in state[k])
+            if not isinstance(layer, Recurrent):
+                x, _ = layer(x, first)
+                continue
             named = layer.gates(x, first)
             rows = {
                 label: values[inside]
                 for label, values in named.items()
                 if values.dim() == 3 and values.shape[:2] == inside.shape  # not a vector of parameters
             }
-            yield name, rows, layer.cell.state
+            yield f"{k + 1}", rows, layer.cell.state
             x = named[layer.cell.state[0]]
 
 
