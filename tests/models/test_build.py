@@ -9,6 +9,8 @@ from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Wrapper, Zon
 from unrolled.compiler.stored import store, stored_class
 from unrolled.errors import UsageError
 from unrolled.lab.experiment import TITLES, experiment
+from unrolled.layers import LayerNorm
+from unrolled.models import Linear
 from unrolled.models.build import build_stack, cells_of, check_memory, set_first_weights
 from unrolled.models.options import RECURRENT_INITS, ModelOptions
 
@@ -33,6 +35,36 @@ def test_widths_and_values(name, direction):
             ahead = torch.cat([ahead, back], dim=2)
         h = ahead
     torch.testing.assert_close(y, h)
+
+
+@pytest.mark.parametrize("graph", ["many-to-many", "many-to-one"])
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_norm_stands_before_every_layer(direction, graph):
+    """By hand: torch's layer norm of each layer's inputs; many-to-one reads the two ends side by side."""
+    torch.manual_seed(0)
+    options = ModelOptions(direction=direction, layer_norm=True, **SIZES)
+    stack = build_stack(unrolled.GRUCell, 3, options).double()
+    head = unrolled.Regression(stack.output_size, 1)
+    model = unrolled.Model(Linear(3, 3), stack, head, graph=graph).double().eval()
+    assert [type(layer) is LayerNorm for layer in stack.layers] == [True, False] * 2
+    x, lengths = torch.randn(5, 2, 3, dtype=torch.float64), [5, 3]
+    found, _ = model(x, lengths=lengths)
+    for n, T in enumerate(lengths):
+        h, bounds = model.encoder(x[:T, n : n + 1]), []
+        for layer in stack.layers:
+            if isinstance(layer, LayerNorm):
+                h = torch.nn.functional.layer_norm(h, h.shape[-1:])
+            else:
+                h, _ = layer(h)
+        half = h.shape[-1] // 2
+        if direction == "both":
+            bounds = [h[-1, :, :half], h[0, :, half:]]
+        if graph == "many-to-many":
+            torch.testing.assert_close(found[:T, n], model.read(h)[:, 0])
+        elif direction == "forward":
+            torch.testing.assert_close(found[n], model.read(h[-1])[0])
+        else:
+            torch.testing.assert_close(found[n], model.read(torch.cat(bounds, dim=1))[0])
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])

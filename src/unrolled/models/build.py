@@ -14,6 +14,8 @@ from unrolled.cells.initial import chrono_, forget_bias_, recurrent_
 from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Wrapper, Zoneout
 from unrolled.errors import UsageError
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.layer import Layer
+from unrolled.layers.norm import LayerNorm
 from unrolled.layers.recurrent import Recurrent
 from unrolled.layers.stack import Stack
 from unrolled.models.options import ModelOptions
@@ -40,8 +42,10 @@ def build_stack(cell: type[Cell], input_size: int, options: ModelOptions, for_us
         UsageError: the cell has nothing that a setting could drop.
     """
     assert options.hidden is not None and options.layers is not None and options.dropout is not None
-    layers: list[Recurrent | Bidirectional | Cell] = []
+    layers: list[Layer | Cell] = []
     for _ in range(options.layers):
+        if options.layer_norm:
+            layers.append(LayerNorm(input_size))
         cells = [
             _wrapped(cell(input_size, options.hidden), options, for_use)
             for _ in range(2 if options.direction == "both" else 1)

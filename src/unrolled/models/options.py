@@ -18,8 +18,8 @@ class ModelOptions:
     """The recurrent layers of a model; None where the program is to choose.
 
     ``variational_dropout``, ``weight_drop`` and ``zoneout`` wrap every cell: see `unrolled.VariationalDropout`,
-    `unrolled.WeightDrop` and `unrolled.Zoneout`. ``recurrent_init``, ``forget_bias`` and ``chrono`` (the longest
-    lag, in steps) are of the first weights.
+    `unrolled.WeightDrop` and `unrolled.Zoneout`; ``layer_norm`` puts a `layers.LayerNorm` before every layer.
+    ``recurrent_init``, ``forget_bias`` and ``chrono`` (the longest lag, in steps) are of the first weights.
     """
 
     cell: str = option(
@@ -32,6 +32,7 @@ class ModelOptions:
     variational_dropout: float = option(0.0, "Dropout on the hidden state, one mask per sequence (0).")
     weight_drop: float = option(0.0, "Dropout on the recurrent weights (0).")
     zoneout: float = option(0.0, "Share of state values kept from the step before (0).")
+    layer_norm: bool = option(False, "Layer norm of what each recurrent layer reads.")
     recurrent_init: str = option(
         "orthogonal", "Initial W_hh: orthogonal (default), identity, glorot.", metavar="KIND"
     )

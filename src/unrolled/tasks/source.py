@@ -109,7 +109,7 @@ def open_source(
     )
 
 
-_SAME = ("hidden", "layers", "direction")
+_SAME = ("hidden", "layers", "direction", "layer_norm")
 _TAKEN_OVER = ("dropout", "variational_dropout", "weight_drop", "zoneout")
 _FIRST_WEIGHTS = ("recurrent_init", "forget_bias", "chrono")
 

@@ -93,11 +93,17 @@ class GradientProbe:
         def end(way: Recurrent) -> int:
             return 0 if way.reverse and self.model.graph == "many-to-one" else T - 1
 
-        way, top = self._ways[layer], list(directions(self.model.stack.layers[-1:]).values())
-        ends = {end(each) for each in ([way] if way in top or not top else top)}
+        way, top = self._ways[layer], self._top()
+        ends = {end(each) for each in ([way] if way in top else top)}
         if len(ends) > 1:
             return range(0)
         return range(ends.pop(), T) if way.reverse else range(ends.pop(), -1, -1)
+
+    def _top(self) -> list[Recurrent]:
+        """The directions of the uppermost recurrent layer."""
+        layers = self.model.stack.layers
+        found = (directions([layer]) for layer in reversed(layers))
+        return list(next((ways for ways in found if ways), {}).values())
 
     def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
         """Of each layer that goes forward: its name, its equation's names over a stretch, its states.
