@@ -158,6 +158,26 @@ def test_the_best_weights_are_those_of_the_tasks_criterion():
     assert best[:6] == [True, False, True, False, False, True] and not any(best[6:])
 
 
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [("linear", lambda p: 1 - p), ("constant", lambda p: 1), ("cosine", lambda p: (1 + math.cos(math.pi * p)) / 2)],
+)
+def test_the_rate_follows_the_schedule(schedule, share):
+    run = MemoryRun()
+    made, _ = trainer(Waves(), run, schedule=schedule, warmup=0.0)
+    updates = made.run().update
+    reports = [e for e in run.history() if e["event"] == "train"]
+    for report in reports:
+        assert report["lr"] == pytest.approx(0.02 * share((report["update"] - 1) / updates))
+    assert len(reports) > 10
+
+
+def test_momentum_reaches_the_optimizer():
+    made, _ = trainer(Waves(), MemoryRun(), optimizer="sgd", momentum=0.0)
+    made.run()
+    assert made.optimizer.defaults["momentum"] == 0 and not made.optimizer.defaults["nesterov"]
+
+
 @pytest.mark.parametrize("patience", [1, 2])
 def test_patience(patience):
     class Worse(FirstSymbol):

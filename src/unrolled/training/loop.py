@@ -24,7 +24,7 @@ from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
 from unrolled.training.progress import Progress, Since
-from unrolled.training.schedule import Budget, cosine, passed
+from unrolled.training.schedule import SCHEDULES, Budget, passed
 from unrolled.training.stopping import StopRequest
 from unrolled.training.task import Task
 from unrolled.training.watch import Change
@@ -70,7 +70,8 @@ class Trainer:
         assert options.lr is not None and options.ema is not None
         self.lr, self.clip = options.lr, options.clipping()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, options.weight_decay)
+        decay, momentum = options.weight_decay, options.momentum
+        self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, decay, momentum)
         self.average = Average(model, options.ema)
         self.probe = GradientProbe(model)
         self.budget = self._budget(0, 0.0)
@@ -151,7 +152,7 @@ class Trainer:
     def _update(self) -> None:
         p = self.progress
         began = self._seconds()
-        lr = self.lr * cosine(self._share(), self.options.warmup)
+        lr = self.lr * SCHEDULES[self.options.schedule](self._share(), self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch = self.batches.batch_at(p.update)
