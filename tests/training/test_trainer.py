@@ -208,6 +208,29 @@ def test_named_parts_of_the_loss_are_reported():
     assert len(reports) > 10
 
 
+def test_updates_tell_their_parts_and_a_listener_may_stop():
+    class Parts(Waves):
+        def loss(self, model, batch, state):
+            made = batch_loss(model, batch, state)
+            return type(made)(made.total, made.count, made.state, {"steps": (float(made.count), 1)})
+
+    run = MemoryRun()
+    made, _ = trainer(Parts(), run)
+    told = []
+
+    def listen(event):
+        if event["event"] == "update":
+            told.append(event["parts"]["steps"])
+            if event["update"] == 5:
+                made.stop()
+
+    made.listen = listen
+    progress = made.run()
+    assert told == [(float(made.batches.batch_at(k).steps), 1) for k in range(5)]
+    assert progress.update == 5 and progress.finished and run.history()[-1]["event"] == "finished"
+    assert run.read_model()[1]["update"] == 5
+
+
 def test_a_state_is_carried_where_batches_continue_alone():
     """The losses of streams are those of one long run with the weights at each update; padded ones begin anew."""
     seen = []

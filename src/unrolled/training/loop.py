@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -52,10 +52,10 @@ class Trainer:
         model: what to train.
         options: with every choice made.
         run: where to keep it: a folder, or memory.
-        listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
-            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``warning``,
-            ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The history keeps
-            ``gradients`` and ``lags`` besides; see `GradientProbe`.
+        listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each one, with
+            the parts of its loss, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``,
+            ``warning``, ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The
+            history keeps ``gradients`` and ``lags`` besides; see `GradientProbe`.
     """
 
     def __init__(
@@ -98,6 +98,10 @@ class Trainer:
             if not self.progress.finished:
                 self._finish()
         return self.progress
+
+    def stop(self) -> None:
+        """End training behind this update, as if the budget were used: for listeners."""
+        self.progress.stopped = True
 
     def restore(self) -> None:
         """Go back to the run folder's checkpoint; history written after it is cut."""
@@ -186,7 +190,7 @@ class Trainer:
         p.since.seconds += self._seconds() - began
         before, p.seconds = p.share, self._seconds()
         p.share = self.budget.progress(p.update, p.seconds - p.scoring)
-        self._tell_update(loss / losses.count)
+        self._tell_update(loss / losses.count, losses.parts)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
             self._look_inside(batch, state)
         self._at_marks(before, lr)
@@ -355,13 +359,14 @@ class Trainer:
         self.run_folder.append_history(event)
         self.listen(event)
 
-    def _tell_update(self, loss: float) -> None:
+    def _tell_update(self, loss: float, parts: Mapping[str, tuple[float, int]]) -> None:
         p = self.progress
         self.listen(
             {
                 "event": "update",
                 "update": p.update,
                 "loss": loss,
+                "parts": parts,
                 "share": p.share,
                 "seconds": p.seconds,
                 "seconds_left": self.budget.seconds_left(p.update, p.seconds - p.scoring),
