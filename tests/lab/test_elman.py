@@ -10,18 +10,12 @@ import torch
 from unrolled.lab import elman_letters, elman_lexicon, elman_words, elman_xor
 from unrolled.lab.clustering import Tree, cluster, purity
 from unrolled.lab.experiment import Setting
-from unrolled.lab.prediction import side_by_side
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-def test_streams_go_on_where_they_left_off():
-    x = torch.arange(23).unsqueeze(1)
-    assert side_by_side(x, 3)[..., 0].T.flatten().tolist() == list(range(21))
 
 
 # -- exclusive or

@@ -56,6 +56,12 @@ def _curves(axes: Any, outcomes: Outcomes, cells: list[str]) -> None:
     axes.grid(alpha=0.2)
 
 
+def draw_latch(experiment: Experiment, outcomes: Outcomes) -> Any:
+    """The slope of the gradient against the spectral radius where it was measured, else the training curves."""
+    measured = [d for of in outcomes.values() for o in of for d in o.details.get("decay", [])]
+    return draw_decay(measured) if measured else draw_curves(experiment, outcomes)
+
+
 def draw_seeds(axes: Any, x: Any, curves: Any, colour: str, label: str) -> None:
     """One faint line a seed, and their median on top; curves (seeds, points)."""
     axes.plot(x, np.transpose(curves), color=colour, linewidth=0.7, alpha=0.25)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.training.batches import Batch
+
 SYMBOLS = "BTPSXVE"
 """The seven symbols, in the order of the input and output units."""
 
@@ -111,6 +113,13 @@ def encode(strings: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         symbols[: len(string), n] = torch.tensor([SYMBOLS.index(s) for s in string])
         legal[: len(string) - 1, n] = LEGAL[nodes(string)[:-1]]
     return symbols, legal, lengths
+
+
+def batch_of(strings: list[str]) -> Batch:
+    """Symbols, and the next symbols as targets (T - 1, N)."""
+    symbols, _, lengths = encode(strings)
+    mask = torch.arange(len(symbols) - 1)[:, None] < lengths - 1
+    return Batch(symbols[:-1], symbols[1:], lengths - 1, mask)
 
 
 def predicted(scores: Tensor, legal: Tensor) -> Tensor:
