@@ -9,7 +9,7 @@ from typing import Any
 _HOMES = {
     "chooser": ("Chooser",),
     "decode": ("Hypothesis", "beam_search", "paths", "sample"),
-    "encoders": ("Embedding", "Linear", "OneHot"),
+    "encoders": ("Embedding", "Linear", "OneHot", "Vectors"),
     "heads": (
         "CTC",
         "Bernoulli",
