@@ -9,8 +9,9 @@ from unrolled.lab import adding, continual_reber, depth, elman_xor, forget_bias,
 from unrolled.lab.answers import Training
 from unrolled.lab.catalogue import TITLES, chosen, experiment
 from unrolled.lab.experiment import Setting
-from unrolled.lab.network import Vectors, network
+from unrolled.lab.network import network
 from unrolled.models.build import cells_of
+from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Regression
 from unrolled.tasks.load import resolve_cell
 

@@ -60,7 +60,7 @@ def test_a_change_of_what_an_experiment_imports_changes_the_mark(module, monkeyp
 
 @pytest.mark.parametrize(
     "module",
-    ["drawing", "lab.figures", "lab.elman_figures", "insight.figures", "insight.gradient_figures", "lab.adding"],
+    ["drawing", "lab.figures", "insight.figures", "insight.gradient_figures", "lab.adding"],
 )
 def test_pictures_and_other_experiments_leave_it(module, monkeypatch):
     before = mark(experiment("latch"), "lstm")

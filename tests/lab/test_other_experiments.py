@@ -52,7 +52,7 @@ def test_latching_is_learnt_and_its_criterion_can_fail(monkeypatch):
     assert made.solved and made.score < 0.05
     one = latch.problem(latch.ONE)
     fresh = begin(one, latch.TRAINING, Setting("lstm", 20, latch.ONE), seed=1)
-    assert not latch.TestSet(one, 20, 1).met(fresh)
+    assert not latch.is_latched(fresh, one, one.draw(20, 256, np.random.default_rng(1)))
     sure = torch.tensor([[1.5], [1.3]])  # errors of 0.18 and 0.21
     assert judged(one, sure, torch.ones(2, 1))[0].tolist() == [False, True]
 

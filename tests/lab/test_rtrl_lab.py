@@ -44,10 +44,10 @@ def test_truncated_gradients_are_those_of_each_query_by_itself():
 
 def test_a_window_that_reaches_the_first_step_is_rtrl():
     found = []
-    for make in (lambda net: rtrl.Forward(1, 4, net), lambda net: rtrl.Windowed(1, 4, 5)):
+    trial = rtrl.trial(4, rtrl.STREAMS, np.random.default_rng(0))
+    for make in (rtrl.forward, lambda net: rtrl.windowed(5)):
         net = rtrl.begin("lstm", 6, seed=1).double()
-        task = make(net)
-        loss = task.loss(net, task.batches().batch_at(0), None)
+        loss = make(net)(net, trial, None)
         assert loss.count == rtrl.STREAMS
         loss.total.backward()
         found.append(torch.cat([p.grad.flatten() for p in net.parameters()]))

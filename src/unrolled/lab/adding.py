@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.lab.answers import Problem, Training, guessed, learn
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.network import Vectors
+from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Regression
 from unrolled.training.batches import Batch
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from unrolled.lab.experiment import Outcome, Setting
 from unrolled.lab.network import network
-from unrolled.lab.task import Drawn, LabTask, Parts, options, train
+from unrolled.lab.task import LabTask, Parts, options, train
 from unrolled.models.heads import Head
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch
+from unrolled.training.drawn import Drawn
 from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Metric
@@ -73,10 +74,6 @@ class Training:
     clip: str = "1"
     chrono: bool = True
     plain: bool = False
-
-    @property
-    def updates(self) -> int:
-        return self.budget // self.batch
 
     def options(self) -> TrainingOptions:
         """For the loop."""
@@ -137,34 +134,26 @@ def share_wrong(model: Model, problem: Problem, lag: int, count: int, rng: np.ra
     return wrong / count
 
 
-class Answers(LabTask):
-    """A problem as a task: fresh sequences for each update, counted as wrong or right as they come.
+def task_of(problem: Problem, training: Training, lag: int, seed: int, part: int = 0) -> LabTask:
+    """A problem as a task: fresh sequences for each update, whose losses count wrong sequences as well.
 
     Arguments:
-        problem, training, lag, seed: what, how, T, and where the data begin.
-        part: of the data: another one for each training of a network.
+        lag, seed: T, and where the data begin.
+        part: of the data: another one for each training of one network.
     """
 
-    unit = "sequences"
-    criterion = Metric("wrong", "of the sequences")
-
-    def __init__(self, problem: Problem, training: Training, lag: int, seed: int, part: int = 0) -> None:
-        drawn = Drawn(partial(problem.draw, lag), training.batch, training.updates, [seed, lag, 0, part])
-        super().__init__(problem.name, drawn)
-        self.problem, self._lag, self._seed = problem, lag, seed
-
-    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
-        """The head's; its parts count wrong sequences, and sum their squared errors."""
+    def loss(model: Model, batch: Batch, state: Any) -> Loss:
         outputs, _ = model(batch.inputs, lengths=batch.lengths)
-        wrong, squared = judged(self.problem, outputs.detach(), batch.targets)
-        parts = {"wrong": (float(wrong.sum()), len(wrong)), "squared": (float(squared.sum()), len(wrong))}
+        wrong, squared = judged(problem, outputs.detach(), batch.targets)
         total, count = model.head.loss(outputs, batch.targets, batch.mask)
+        parts = {"wrong": (float(wrong.sum()), len(wrong)), "squared": (float(squared.sum()), len(wrong))}
         return Loss(total, count, parts=parts)
 
-    def score(self, model: Model) -> float:
-        """The share of wrong answers among fresh sequences."""
-        rng = np.random.default_rng([self._seed, self._lag, 1])
-        return share_wrong(model, self.problem, self._lag, self.problem.tested, rng)
+    def score(model: Model) -> float:
+        return share_wrong(model, problem, lag, problem.tested, np.random.default_rng([seed, lag, 1]))
+
+    drawn = Drawn(partial(problem.draw, lag), training.batch, training.budget // training.batch, [seed, lag, 0, part])
+    return LabTask(problem.name, drawn, Metric("wrong", "of the sequences"), score, loss)
 
 
 def begin(problem: Problem, training: Training, setting: Setting, seed: int) -> Model:
@@ -173,31 +162,27 @@ def begin(problem: Problem, training: Training, setting: Setting, seed: int) -> 
     return network(setting.cell, problem.encoder, training.hidden, problem.head, seed, longest, graph="many-to-one")
 
 
-Stop = Callable[[Model, Recent, int], bool]
-"""Whether a network has solved its problem: asked after every update, with the number of it."""
-
-
-def recent_are_right(model: Model, recent: Recent, update: int) -> bool:
-    """The criterion of the 2,000 most recent training sequences."""
-    return recent.met
-
-
 def learn(
-    problem: Problem, training: Training, setting: Setting, seed: int, stop: Stop = recent_are_right
+    problem: Problem,
+    training: Training,
+    setting: Setting,
+    seed: int,
+    stop: Callable[[Model, Recent, int], bool] = lambda model, recent, update: recent.met,
 ) -> Outcome:
     """Train a network on fresh sequences until the criterion is met or the budget is used up.
 
-    The score is the share of wrong answers among fresh sequences behind that.
+    Arguments:
+        stop: the criterion, asked after each update with its number; by default that of the 2,000 most recent ones.
     """
     model, recent = begin(problem, training, setting, seed), Recent(problem.allowed, problem.mean_error)
-    task = Answers(problem, training, setting.lag or 0, seed)
+    task = task_of(problem, training, setting.lag or 0, seed)
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
         recent.add(parts["wrong"][0], *parts["squared"])
         record["wrong"] = recent.wrong
         return stop(model, recent, update)
 
-    trained = train(task, model, training.options(), max(1, training.updates // 400), solved)
+    trained = train(task, model, training.options(), max(1, training.budget // training.batch // 400), solved)
     return Outcome(trained.solved, trained.shown, trained.score, {"curve": trained.curve})
 
 

@@ -27,16 +27,16 @@ TITLES = {
 }
 
 PICTURES = {
-    "latch": "figures.draw_latch",
-    "clipping": "figures.draw_success",
-    "elman-xor": "elman_figures.draw_xor",
-    "elman-letters": "elman_figures.draw_letters",
-    "elman-words": "elman_figures.draw_words",
-    "elman-lexicon": "elman_figures.draw_lexicon",
-    "depth": "depth_figures.draw_depth",
-    "rtrl": "rtrl_figures.draw_rtrl",
+    "latch": "draw_latch",
+    "clipping": "draw_success",
+    "elman-xor": "draw_xor",
+    "elman-letters": "draw_letters",
+    "elman-words": "draw_words",
+    "elman-lexicon": "draw_lexicon",
+    "depth": "draw_depth",
+    "rtrl": "draw_rtrl",
 }
-"""What draws the outcomes of an experiment, if not their training curves."""
+"""Which figure shows the outcomes of an experiment, if not their training curves."""
 
 
 def experiment(name: str) -> Experiment:
@@ -49,8 +49,8 @@ def experiment(name: str) -> Experiment:
 
 def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
     """A matplotlib figure of all outcomes; None where there is nothing to draw."""
-    module, _, function = PICTURES.get(experiment.name, "figures.draw_curves").partition(".")
-    return getattr(import_module(f"unrolled.lab.{module}"), function)(experiment, outcomes)
+    figures = import_module("unrolled.lab.figures")
+    return getattr(figures, PICTURES.get(experiment.name, "draw_curves"))(experiment, outcomes)
 
 
 def chosen(experiment: Experiment, cells: tuple[str, ...], lag: int | None) -> list[Setting]:

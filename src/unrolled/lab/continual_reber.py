@@ -44,32 +44,23 @@ def right(y: Tensor, legal: Tensor, following: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def error_free(model: Model, streams: grammar.Streams, count: int, symbols: int, chunk: int = 1000) -> dict[str, Any]:
-    """Read fresh streams with frozen weights, each up to its first error.
-
-    Returns:
-        ``lengths``, symbols before the first error of each stream (``symbols`` if there is none); ``at`` and
-        ``largest``, the largest entry of the last state (c where there is one) by the end of each chunk.
-    """
-    lengths, alive = torch.full((count,), symbols), torch.ones(count, dtype=torch.bool)
-    state, read = None, 0
+def error_free(model: Model, streams: grammar.Streams, symbols: int = TEST_SYMBOLS, chunk: int = 1000) -> list[int]:
+    """How many symbols of each fresh stream are read without error, with frozen weights; at most ``symbols``."""
     last, last_legal = streams.take(1)
-    at, largest = [], []
+    lengths, alive = torch.full((last.shape[1],), symbols), torch.ones(last.shape[1], dtype=torch.bool)
+    state, read = None, 0
     while read < symbols and bool(alive.any()):
         steps = min(chunk, symbols - read)
         more, more_legal = streams.take(steps)
-        given, legal = torch.cat([last, more[:-1]]), torch.cat([last_legal, more_legal[:-1]])
-        y, state = model(given, state)
-        wrong = ~right(y, legal, more)
+        y, state = model(torch.cat([last, more[:-1]]), state)
+        wrong = ~right(y, torch.cat([last_legal, more_legal[:-1]]), more)
         first = torch.where(wrong.any(0), wrong.int().argmax(0), steps)
         ended = alive & (first < steps)
         lengths[ended] = read + first[ended]
         alive &= ~ended
         read += steps
         last, last_legal = more[-1:], more_legal[-1:]
-        at.append(read)
-        largest.append(float(state[-1][-1].abs().max()))
-    return {"lengths": lengths.tolist(), "at": at, "largest": largest}
+    return lengths.tolist()
 
 
 @torch.no_grad()
@@ -132,51 +123,31 @@ class Endless:
         return Batch(inputs, more, continues=k > 0, resets=resets)
 
 
-class Continual(LabTask):
-    """The next symbol of endless streams."""
-
-    unit = "symbols"
-    criterion = Metric("error free", "symbols before the first error", digits=0, higher=True)
-
-    def __init__(self, seed: int) -> None:
-        self.streams = Endless(seed)
-        super().__init__("continual-reber", self.streams)
-        self._tested = np.random.default_rng([seed, 2])
-        self.lengths: list[int] = []
-
-    def test(self, model: Model) -> float:
-        """Symbols before the first error, the mean over fresh streams; ``lengths`` has those of each."""
-        fresh = grammar.Streams(TEST_STREAMS, self._tested)
-        self.lengths = error_free(model, fresh, TEST_STREAMS, TEST_SYMBOLS)["lengths"]
-        return float(np.mean(self.lengths))
-
-    def score(self, model: Model) -> float:
-        """That of the last test."""
-        if not self.lengths:
-            self.test(model)
-        return float(np.mean(self.lengths))
-
-
 def run(setting: Setting, seed: int) -> Outcome:
     """Train on endless streams, states carried on, until ten test streams are read without error.
 
-    The learning rate falls linearly to zero over the budget. ``sequences`` counts strings read in training.
+    The learning rate falls linearly to zero over the budget. ``sequences`` counts strings read in training; the score
+    is that of the last test.
     """
-    model, task = begin(setting.cell, HIDDEN, seed), Continual(seed)
+    model, streams, tested = begin(setting.cell, HIDDEN, seed), Endless(seed), np.random.default_rng([seed, 2])
+    lengths: list[int] = []
+
+    def error_free_symbols(model: Model) -> float:
+        if not lengths:
+            lengths[:] = error_free(model, grammar.Streams(TEST_STREAMS, tested))
+        return float(np.mean(lengths))
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
         if update % EVERY:
             return False
-        record["error_free"] = task.test(model)
-        return min(task.lengths) == TEST_SYMBOLS
+        lengths.clear()
+        record["error_free"] = error_free_symbols(model)
+        return min(lengths) == TEST_SYMBOLS
 
-    trained = train(task, model, options(LEARNING_RATE), EVERY, solved, task.streams.strings)
-    details = {
-        "curve": trained.curve,
-        "lengths": task.lengths,
-        "state": growth(model, seed),
-        "updates": trained.updates,
-    }
+    measure = Metric("error free", "symbols", digits=0, higher=True)
+    task = LabTask("continual-reber", streams, measure, error_free_symbols)
+    trained = train(task, model, options(LEARNING_RATE), EVERY, solved, streams.strings)
+    details = {"curve": trained.curve, "lengths": lengths, "state": growth(model, seed)}
     return Outcome(trained.solved, trained.shown, trained.score, details)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sysconfig
 from bisect import bisect_left
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
@@ -76,31 +75,6 @@ def width(cell: str, layers: int, size: int, wanted: int = PARAMETERS) -> int:
     return min(hidden, max(hidden - 1, 1), key=lambda H: abs(count(hidden=H) - wanted))
 
 
-class Characters(LabTask):
-    """The next character of a text in parallel streams.
-
-    Arguments:
-        training, held_out: numbers of characters.
-    """
-
-    unit = "characters"
-    criterion = Metric("loss", "nats per character")
-
-    def __init__(self, training: np.ndarray, held_out: np.ndarray) -> None:
-        super().__init__("depth", Streams(training, BATCH, BPTT))
-        self._held_out = held_out
-
-    def score(self, model: Model) -> float:
-        """The loss on the held-out part."""
-        return validation_loss(model, self._held_out)
-
-    def validate(
-        self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
-    ) -> dict[str, float] | None:
-        """The loss on the whole held-out part, also on the way: the best weights are scored."""
-        return {self.criterion.name: self.score(model)}
-
-
 def run(setting: Setting, seed: int) -> Outcome:
     """Train on a budget of characters, the same for all; the score is the loss on the whole validation part."""
     numbers, size = text()
@@ -109,8 +83,10 @@ def run(setting: Setting, seed: int) -> Outcome:
     hidden = width(setting.cell, layers, size, PARAMETERS)
     model = build(setting.cell, layers, hidden, size, seed)
     begin = int(np.random.default_rng(seed).integers(edge))  # each seed begins at another place
-    task = Characters(np.roll(numbers[:edge], -begin), numbers[edge:])
-    how = options(LEARNING_RATE, epochs=UPDATES / task.batches().updates_per_epoch, schedule="cosine", warmup=0.02)
+    data = Streams(np.roll(numbers[:edge], -begin), BATCH, BPTT)
+    score = partial(validation_loss, numbers=numbers[edge:])
+    task = LabTask("depth", data, Metric("loss", "nats per character"), score, throughout=True)
+    how = options(LEARNING_RATE, epochs=UPDATES / data.updates_per_epoch, schedule="cosine", warmup=0.02)
     trained = train(task, model, how, max(1, UPDATES // 10), shown=lambda update: update * BATCH * BPTT)
     held_out = [event["loss"] for event in trained.history if event["event"] == "validation"]
     pairs = bigram_loss(numbers[:edge], numbers[edge:], size)

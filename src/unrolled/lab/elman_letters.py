@@ -10,8 +10,10 @@ from torch import Tensor
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import read
-from unrolled.lab.prediction import SETTINGS, Prediction, bits, read_again, root_mean_square
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
 from unrolled.models.model import Model
+from unrolled.training.streams import Streams
 from unrolled.training.task import Metric
 
 FEATURES = ("consonant", "vowel", "interrupted", "high", "back", "voiced")
@@ -91,10 +93,9 @@ def run(setting: Setting, seed: int) -> Outcome:
         return record["right"] == 1 and passes >= LEAST
 
     steps = encode(draw(np.random.default_rng([seed, 1990]))).numpy()
-    measure = Metric("right", "of the predictable features", higher=True), right
-    trained = read_again(
-        Prediction("elman-letters", steps, STREAMS, WINDOW, measure), model, PASSES, LEARNING_RATE, done
-    )
+    measure = Metric("right", "of the predictable features", higher=True)
+    task = LabTask("elman-letters", Streams(steps, STREAMS, WINDOW), measure, right)
+    trained = read_again(task, model, PASSES, LEARNING_RATE, done)
     errors = said(model) - encode(fresh)
     details = {
         "curve": trained.curve,

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.lab.clustering import Tree, cluster, purity
+from unrolled.insight.clustering import Tree, cluster, purity
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import network, read
-from unrolled.lab.prediction import SETTINGS, Prediction, read_again
+from unrolled.lab.prediction import SETTINGS, read_again
+from unrolled.lab.task import LabTask
 from unrolled.models.encoders import OneHot
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
+from unrolled.training.streams import Streams
 from unrolled.training.task import Metric
 
 CATEGORIES = {
@@ -123,12 +125,10 @@ def run(setting: Setting, seed: int) -> Outcome:
     def tree_of(model: Model) -> Tree:
         return cluster(mean_by_word(read(model, words[:-1, None])[1][:, 0], words[:-1]), WORDS)
 
-    def agreement(model: Model) -> float:
-        return purity(tree_of(model), KIND)
-
     model = network(setting.cell, partial(OneHot, BITS), HIDDEN, partial(Softmax, vocabulary_size=BITS), seed)
-    measure = Metric("purity", higher=True), agreement
-    task = Prediction("elman-lexicon", words.numpy(), STREAMS, WINDOW, measure)
+    data = Streams(words.numpy(), STREAMS, WINDOW)
+    measure = Metric("purity", higher=True)
+    task = LabTask("elman-lexicon", data, measure, lambda model: purity(tree_of(model), KIND))
     trained = read_again(task, model, PASSES, LEARNING_RATE)
     said = torch.softmax(read(model, words[:-1, None])[0][:, 0], dim=1)
     wanted = F.pad(likelihoods(sentences), (0, BITS - len(WORDS)))

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import read
-from unrolled.lab.prediction import SETTINGS, Prediction, bits, read_again, root_mean_square
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
 from unrolled.models.model import Model
+from unrolled.training.streams import Streams
 from unrolled.training.task import Metric
 
 WORDS = [
@@ -104,7 +106,7 @@ def run(setting: Setting, seed: int) -> Outcome:
 
     model = bits(setting.cell, BITS, HIDDEN, seed)
     steps = torch.stack([letters[letter] for letter in "".join(words)]).numpy()
-    task = Prediction("elman-words", steps, STREAMS, WINDOW, (Metric("f1", higher=True), f1))
+    task = LabTask("elman-words", Streams(steps, STREAMS, WINDOW), Metric("f1", higher=True), f1)
     trained = read_again(task, model, PASSES, LEARNING_RATE)
     found, shown = errors(model), 48
     places = by_position(found, begins)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import read
-from unrolled.lab.prediction import SETTINGS, Prediction, bits, read_again, root_mean_square
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
 from unrolled.models.model import Model
+from unrolled.training.streams import Streams
 from unrolled.training.task import Metric
 
 BITS = 3000
@@ -57,8 +59,8 @@ def run(setting: Setting, seed: int) -> Outcome:
         return record["right"] == 1
 
     stream = draw(BITS, np.random.default_rng([seed, 1990])).unsqueeze(1).numpy()
-    measure = Metric("right", "of the exclusive ors", higher=True), right
-    task = Prediction("elman-xor", stream, STREAMS, WINDOW, measure)
+    measure = Metric("right", "of the exclusive ors", higher=True)
+    task = LabTask("elman-xor", Streams(stream, STREAMS, WINDOW), measure, right)
     trained = read_again(task, model, PASSES, LEARNING_RATE, done, EVERY)
     details = {"curve": trained.curve, "error": root_mean_square(said(model) - wanted, 0).tolist()}
     return Outcome(trained.score == 1, trained.shown, trained.score, details)

@@ -11,11 +11,12 @@ import torch
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import network
-from unrolled.lab.task import Drawn, LabTask, Parts, options, train
+from unrolled.lab.task import LabTask, Parts, options, train
 from unrolled.models.encoders import Embedding
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch
+from unrolled.training.drawn import Drawn
 from unrolled.training.task import Metric
 
 SYMBOLS = string.ascii_lowercase + string.digits + "+-.="
@@ -88,24 +89,13 @@ def accuracy(model: Model, batch: Batch) -> float:
     return float((outputs.argmax(-1) == batch.targets)[batch.mask].double().mean())
 
 
-class Arithmetic(LabTask):
-    """The next symbol of answers, in fresh problems for each update."""
-
-    unit = "symbols"
-    criterion = Metric("accuracy", "of the answers' symbols", higher=True)
-
-    def __init__(self, seed: int) -> None:
-        super().__init__("forget-bias", Drawn(draw, BATCH, BUDGET // BATCH, [seed, 2015, 0]))
-        self._seed = seed
-
-    def score(self, model: Model) -> float:
-        """The accuracy in fresh problems."""
-        return accuracy(model, draw(TESTED, np.random.default_rng([self._seed, 2015, 2])))
-
-
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained on fresh problems until its accuracy is the paper's, or the budget is used up."""
-    model, tested = begin(setting, seed), draw(TESTED, np.random.default_rng([seed, 2015, 1]))
+    model = begin(setting, seed)
+    tested, fresh = (draw(TESTED, np.random.default_rng([seed, 2015, part])) for part in (1, 2))
+    data = Drawn(draw, BATCH, BUDGET // BATCH, [seed, 2015, 0])
+    measure = Metric("accuracy", "of the answers' symbols", higher=True)
+    task = LabTask("forget-bias", data, measure, lambda model: accuracy(model, fresh))
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
         if update % EVERY:
@@ -113,7 +103,7 @@ def run(setting: Setting, seed: int) -> Outcome:
         record["accuracy"] = accuracy(model, tested)
         return record["accuracy"] >= ACCURACY
 
-    trained = train(Arithmetic(seed), model, options(RATE), EVERY, solved)
+    trained = train(task, model, options(RATE), EVERY, solved)
     return Outcome(trained.solved, trained.shown, trained.score, {"curve": trained.curve})
 
 

@@ -13,8 +13,8 @@ from unrolled.cells.initial import recurrent_
 from unrolled.insight import gradient_through_time, lyapunov
 from unrolled.lab.answers import Problem, Recent, Training, guessed, judged, learn
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.network import Vectors
 from unrolled.layers import Recurrent
+from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Bernoulli
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch
@@ -66,30 +66,21 @@ EVERY = 20
 """Updates between two tests."""
 
 
-class TestSet:
-    """The criterion ST2: none of 256 test sequences is misclassified, and their mean absolute error is below 0.01."""
-
-    __test__ = False
-
-    def __init__(self, one: Problem, lag: int, seed: int) -> None:
-        self._problem = one
-        self._batch = one.draw(lag, TESTED, np.random.default_rng([seed, lag, 2]))
-
-    @torch.no_grad()
-    def met(self, model: Model) -> bool:
-        """Whether a network meets it."""
-        outputs, _ = model(self._batch.inputs, lengths=self._batch.lengths)
-        wrong, _ = judged(self._problem, outputs, self._batch.targets)
-        return not bool(wrong.any()) and float(difference(outputs, self._batch.targets).mean()) < MEAN_ERROR
+@torch.no_grad()
+def is_latched(model: Model, one: Problem, batch: Batch) -> bool:
+    """The criterion ST2: no test sequence is misclassified, and their mean absolute error is below 0.01."""
+    outputs, _ = model(batch.inputs, lengths=batch.lengths)
+    wrong, _ = judged(one, outputs, batch.targets)
+    return not bool(wrong.any()) and float(difference(outputs, batch.targets).mean()) < MEAN_ERROR
 
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained until the criterion ST2 is met; beside an Elman network, how gradients decay in such."""
     one = problem(setting.variant)
-    tested = TestSet(one, setting.lag or 0, seed)
+    tested = one.draw(setting.lag or 0, TESTED, np.random.default_rng([seed, setting.lag or 0, 2]))
 
     def stop(model: Model, recent: Recent, update: int) -> bool:
-        return update % EVERY == 0 and tested.met(model)
+        return update % EVERY == 0 and is_latched(model, one, tested)
 
     outcome = learn(one, TRAINING, setting, seed, stop)
     if setting.cell == "elman":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.lab.answers import Answers, Problem, Training, guessed, judged
+from unrolled.lab.answers import Problem, Training, guessed, judged, task_of
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import network
 from unrolled.lab.task import Parts, options, train
@@ -92,9 +92,8 @@ def problem(variant: str, lag: int) -> Problem:
     """Task 2a or 2c."""
     count, outputs = (lag + 1, lag + 1) if variant == ONE else (lag + 4, 2)
     network = partial(Embedding, count, WIDTH), partial(Softmax, vocabulary_size=outputs)
-    if variant == ONE:
-        return Problem("long-lag", *network, draw_one, difference, 0.25, tested=1000)
-    return Problem("long-lag", *network, draw_random, difference, 0.2, tested=1000)
+    draw, largest = (draw_one, 0.25) if variant == ONE else (draw_random, 0.2)
+    return Problem("long-lag", *network, draw, difference, largest, tested=1000)
 
 
 class Direct(Model):
@@ -131,12 +130,11 @@ def learn_what_needs_no_memory(model: Direct, one: Problem, how: Training, lag: 
     added when the error has stopped to fall.
     """
     nn.init.zeros_(model.head.map.weight)
-    first = [model.direct.weight, model.head.map.bias]
     model.requires_grad_(False)
-    for weight in first:
+    for weight in (model.direct.weight, model.head.map.bias):
         weight.requires_grad_(True)
     shown = FIRST * how.batch
-    task = Answers(one, Training(how.hidden, how.batch, FIRST_RATE, shown), lag, seed, part=1)
+    task = task_of(one, Training(how.hidden, how.batch, FIRST_RATE, shown), lag, seed, part=1)
     train(task, model, options(FIRST_RATE, clip="off", schedule="constant"), every=FIRST)
     model.requires_grad_(True)
     return shown
@@ -173,8 +171,8 @@ def run(setting: Setting, seed: int) -> Outcome:
     def shown(update: int) -> int:
         return first + update * how.batch
 
-    task = Answers(one, left, lag, seed)
-    trained = train(task, model, left.options(), max(1, how.updates // 200), solved, shown)
+    task = task_of(one, left, lag, seed)
+    trained = train(task, model, left.options(), max(1, how.budget // how.batch // 200), solved, shown)
     return Outcome(trained.solved, trained.shown, trained.score, {"curve": trained.curve})
 
 

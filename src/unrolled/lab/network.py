@@ -7,32 +7,17 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unrolled.cells import Cell, LSTM1997Cell
 from unrolled.cells.registry import CELLS
 from unrolled.cells.source import load_cell
 from unrolled.errors import UsageError
 from unrolled.models.build import build_stack, cells_of, set_first_weights
+from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Head, Regression
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
-
-
-class Vectors(nn.Module):
-    """An encoder that leaves vectors as they are.
-
-    Shapes:
-        v (..., width); output the same.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.input_kind = "numbers"
-        self.output_size = width
-
-    def forward(self, v: Tensor) -> Tensor:
-        return v
 
 
 def cell_class(name: str) -> type[Cell]:

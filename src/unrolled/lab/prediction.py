@@ -6,46 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from unrolled.lab.experiment import Setting
-from unrolled.lab.network import Vectors, network
+from unrolled.lab.network import network
 from unrolled.lab.task import LabTask, Parts, Trained, options, train
+from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Bernoulli
 from unrolled.models.model import Model
-from unrolled.training.streams import Streams
-from unrolled.training.task import Metric
 
 SETTINGS = (Setting("elman"), Setting("lstm"), Setting("gru"))
-
-
-class Prediction(LabTask):
-    """The next step of one long sequence, read as parallel streams again and again.
-
-    The gradient reaches back to a window's first step; Elman's own procedure cut it after one.
-
-    Arguments:
-        name: of the experiment.
-        steps: the sequence, (S,) whole numbers or (S, width) numbers.
-        streams, window: N, and steps between two updates.
-        measure: the score, and what measures it.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        steps: np.ndarray,
-        streams: int,
-        window: int,
-        measure: tuple[Metric, Callable[[Model], float]],
-    ) -> None:
-        super().__init__(name, Streams(steps, streams, window))
-        self.criterion, self._measure = measure
-
-    def score(self, model: Model) -> float:
-        """The experiment's measure."""
-        return self._measure(model)
 
 
 def bits(cell: str, width: int, hidden: int, seed: int) -> Model:
@@ -54,32 +24,29 @@ def bits(cell: str, width: int, hidden: int, seed: int) -> Model:
 
 
 def read_again(
-    task: Prediction,
+    task: LabTask,
     model: Model,
     passes: int,
     rate: float,
     done: Callable[[int, dict[str, Any]], bool] = lambda passes, record: False,
     every: int = 1,
 ) -> Trained:
-    """Train for so many passes over the sequence; the rate of Adam falls linearly to zero over all of them.
+    """Read one sequence again and again, for at most so many passes; ``sequences`` of what comes of it are passes.
+
+    The gradient reaches back to a window's first step; Elman's own procedure cut it after one.
 
     Arguments:
-        passes: at most.
         done: told after each ``every`` passes of their number and the record, to which it may add; true ends
             training.
-
-    Returns:
-        What came of it; its ``sequences`` are passes.
     """
-    updates = task.batches().updates_per_epoch
+    updates = task.data.updates_per_epoch
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
         over, rest = divmod(update, updates)
         return not rest and (over % every == 0 or over == passes) and done(over, record)
 
-    return train(
-        task, model, options(rate, epochs=float(passes)), updates * every, solved, lambda update: update // updates
-    )
+    how = options(rate, epochs=float(passes))
+    return train(task, model, how, updates * every, solved, lambda update: update // updates)
 
 
 def root_mean_square(errors: Tensor, dim: int | tuple[int, ...]) -> Tensor:

@@ -11,11 +11,12 @@ import torch
 from unrolled.lab import grammar
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import network
-from unrolled.lab.task import Drawn, LabTask, Parts, options, train
+from unrolled.lab.task import LabTask, Parts, options, train
 from unrolled.models.encoders import OneHot
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch
+from unrolled.training.drawn import Drawn
 from unrolled.training.task import Metric
 
 TRAIN = TEST = 256
@@ -26,7 +27,7 @@ BUDGET = 100_000
 """Strings shown at most."""
 
 
-def data(seed: int) -> tuple[list[str], list[str]]:
+def strings_of(seed: int) -> tuple[list[str], list[str]]:
     """256 training strings, and 256 test strings that are not among them."""
     rng = np.random.default_rng([seed, 1997])
     train = grammar.draw_many(TRAIN, rng)
@@ -36,9 +37,9 @@ def data(seed: int) -> tuple[list[str], list[str]]:
 @torch.no_grad()
 def right(model: Model, strings: list[str]) -> float:
     """The share of symbols predicted right; 1 only where every symbol of every string is."""
-    batch = grammar.batch_of(strings)
+    batch, legal = grammar.encode(strings)
     outputs, _ = model(batch.inputs, lengths=batch.lengths)
-    good = grammar.predicted(outputs, grammar.encode(strings)[1])[batch.mask]
+    good = grammar.predicted(outputs, legal)[batch.mask]
     return 1.0 if bool(good.all()) else int(good.sum()) / good.numel()
 
 
@@ -48,30 +49,12 @@ def begin(cell: str, hidden: int, seed: int) -> Model:
     return network(cell, partial(OneHot, V), hidden, partial(Softmax, vocabulary_size=V), seed)
 
 
-class Strings(LabTask):
-    """The next symbol of strings, which are picked at random from the training strings."""
-
-    unit = "symbols"
-    criterion = Metric("right", "of the symbols", higher=True)
-
-    def __init__(self, train: list[str], test: list[str], seed: int) -> None:
-        def draw(count: int, rng: np.random.Generator) -> Batch:
-            return grammar.batch_of([train[k] for k in rng.integers(len(train), size=count)])
-
-        super().__init__("reber", Drawn(draw, BATCH, BUDGET // BATCH, [seed, 1, 0]))
-        self._parts = train, test
-
-    def score(self, model: Model) -> float:
-        """The share predicted right, the mean over training and test strings."""
-        return sum(right(model, strings) for strings in self._parts) / 2
-
-
 def run(setting: Setting, seed: int) -> Outcome:
     """Train on the training strings until every symbol of both sets is predicted right, or the budget is used up.
 
     The criterion is tested after each 256 strings.
     """
-    train_strings, test_strings = data(seed)
+    train_strings, test_strings = strings_of(seed)
     model, every = begin(setting.cell, HIDDEN, seed), TRAIN // BATCH
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
@@ -80,7 +63,14 @@ def run(setting: Setting, seed: int) -> Outcome:
         record |= {"train": right(model, train_strings), "test": right(model, test_strings)}
         return record["train"] == record["test"] == 1.0
 
-    task = Strings(train_strings, test_strings, seed)
+    def draw(count: int, rng: np.random.Generator) -> Batch:
+        return grammar.encode([train_strings[k] for k in rng.integers(TRAIN, size=count)])[0]
+
+    def score(model: Model) -> float:
+        return (right(model, train_strings) + right(model, test_strings)) / 2
+
+    data = Drawn(draw, BATCH, BUDGET // BATCH, [seed, 1, 0])
+    task = LabTask("reber", data, Metric("right", "of the symbols", higher=True), score)
     trained = train(task, model, options(LEARNING_RATE, schedule="constant"), every, solved)
     details = {"curve": trained.curve, "example": example(model, test_strings[0])}
     return Outcome(trained.solved, trained.shown, trained.score, details)
@@ -89,7 +79,7 @@ def run(setting: Setting, seed: int) -> Outcome:
 @torch.no_grad()
 def example(model: Model, string: str) -> dict[str, object]:
     """What the network says to one string: the probabilities of all symbols behind each of its symbols."""
-    outputs, _ = model(grammar.batch_of([string]).inputs)
+    outputs, _ = model(grammar.encode([string])[0].inputs)
     said = torch.softmax(outputs[:, 0], dim=-1)
     return {"string": string, "legal": grammar.legal_next(string)[:-1], "probabilities": said.tolist()}
 
@@ -97,11 +87,10 @@ def example(model: Model, string: str) -> dict[str, object]:
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The score of random numbers as outputs, on the strings of seed 1."""
     shares = []
-    for strings in data(1):
-        _, legal, lengths = grammar.encode(strings)
-        counted = torch.arange(len(legal))[:, None] < lengths - 1
+    for strings in strings_of(1):
+        batch, legal = grammar.encode(strings)
         scores = torch.rand(legal.shape, generator=generator)
-        shares.append(float(grammar.predicted(scores, legal)[counted].float().mean()))
+        shares.append(float(grammar.predicted(scores, legal)[batch.mask].float().mean()))
     return sum(shares) / 2
 
 

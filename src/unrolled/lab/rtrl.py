@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,12 +15,13 @@ from torch.nn import functional as F
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.network import network
-from unrolled.lab.task import Drawn, LabTask, Parts, options, train
+from unrolled.lab.task import LabTask, Parts, options, train
 from unrolled.models.encoders import OneHot
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch
 from unrolled.training.bptt import batch_loss
+from unrolled.training.drawn import Drawn
 from unrolled.training.losses import Loss
 from unrolled.training.rtrl import RTRL
 from unrolled.training.task import Metric
@@ -62,51 +64,31 @@ def trial(lag: int, streams: int, rng: np.random.Generator) -> Batch:
     return Batch(symbols[0], answers.expand(lag + 1, -1), continues=True, counted=1)
 
 
-class Queries(LabTask):
-    """Streams that never end, one update a query."""
+def windowed(window: int) -> Callable[[Model, Batch, Any], Loss]:
+    """The loss of a query that reaches back over the last ``window`` steps: truncated backpropagation."""
 
-    unit = "steps"
-    criterion = Metric("right", "of the answers", higher=True)
-
-    def __init__(self, seed: int, lag: int) -> None:
-        super().__init__("rtrl", Drawn(partial(trial, lag), STREAMS, TRIALS, [seed, 1989, 0]))
-        self._seed, self._lag = seed, lag
-
-    def score(self, model: Model) -> float:
-        """The share of right answers in fresh streams."""
-        return share_right(model, self._seed, self._lag)
-
-
-class Windowed(Queries):
-    """Losses reach back over the last ``window`` steps: truncated backpropagation through time."""
-
-    def __init__(self, seed: int, lag: int, window: int) -> None:
-        super().__init__(seed, lag)
-        self._window = window
-
-    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
-        """That of the query."""
-        before = len(batch.inputs) - self._window
+    def loss(model: Model, batch: Batch, state: Any) -> Loss:
+        before = len(batch.inputs) - window
         if before:
             with torch.no_grad():
                 _, state = model.unroll(model.encoder(batch.inputs[:before]), state)
         return batch_loss(model, replace(batch, inputs=batch.inputs[before:], targets=batch.targets[before:]), state)
 
+    return loss
 
-class Forward(Queries):
-    """Losses reach back through all of the past: RTRL, which carries states and their gradient itself."""
 
-    def __init__(self, seed: int, lag: int, model: Model) -> None:
-        super().__init__(seed, lag)
-        self._rtrl = RTRL(model.stack, STREAMS)
+def forward(model: Model) -> Callable[[Model, Batch, Any], Loss]:
+    """The loss of a query that reaches back through all of the past: RTRL carries states and gradients itself."""
+    rtrl = RTRL(model.stack, STREAMS)
 
-    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
-        """That of the query. A probe, which evaluates, reads some of the streams again: not a part of the stream."""
-        if not model.training:
+    def loss(model: Model, batch: Batch, state: Any) -> Loss:
+        if not model.training:  # a probe reads a few streams again: they are not what comes next
             return batch_loss(model, batch, state)
         for x_t in model.encoder(batch.inputs):
-            h, _ = self._rtrl.step(x_t)
+            h, _ = rtrl.step(x_t)
         return Loss(*model.head.loss(model.read(h), batch.targets[-1]))
+
+    return loss
 
 
 def begin(cell: str, hidden: int, seed: int) -> Model:
@@ -127,13 +109,16 @@ def run(setting: Setting, seed: int) -> Outcome:
     lag = setting.lag or LAG
     model = begin(setting.cell, HIDDEN, seed)
     reach = VARIANTS[setting.variant]
-    task = Forward(seed, lag, model) if reach is None else Windowed(seed, lag, reach(lag))
+    data = Drawn(partial(trial, lag), STREAMS, TRIALS, [seed, 1989, 0])
+    right = partial(share_right, seed=seed, lag=lag)
+    loss = forward(model) if reach is None else windowed(reach(lag))
+    task = LabTask("rtrl", data, Metric("right", "of the answers", higher=True), right, loss)
     first = truncation(model, lag, seed) if reach is None else None
 
     def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
         if update % EVERY:
             return False
-        record["right"] = share_right(model, seed, lag)
+        record["right"] = right(model)
         return record["right"] == 1
 
     trained = train(task, model, options(LEARNING_RATE, schedule="constant"), EVERY, solved)
@@ -162,14 +147,14 @@ def truncation(model: Model, lag: int, seed: int, trials: int = 10) -> dict[str,
 
     exact = gradient(model.unroll(steps)[0][queries])
     rtrl = RTRL(model.stack, STREAMS)
-    forward = gradient(torch.stack([rtrl.step(x_t)[0] for x_t in steps])[queries])
+    ahead = gradient(torch.stack([rtrl.step(x_t)[0] for x_t in steps])[queries])
     windows = list(range(1, 2 * lag + 1))
     found = [gradient(_cut(model, steps, queries, k)) for k in windows]
     return {
         "window": windows,
         "cosine": [float(F.cosine_similarity(g, exact, dim=0)) for g in found],
         "ratio": [float(g.norm() / exact.norm()) for g in found],
-        "difference": float((forward - exact).abs().max()),
+        "difference": float((ahead - exact).abs().max()),
         "largest": float(exact.abs().max()),
     }
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from unrolled import workers
 from unrolled.errors import UsageError
-from unrolled.lab import workers
 from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.mark import mark
 from unrolled.runs.files import append_line, held, sync, write_error
@@ -80,9 +80,6 @@ class Results:
             raise write_error(self.path, error) from error
         for line in lines:
             self._read(line)
-
-    def __len__(self) -> int:
-        return len(self._known)
 
     def get(self, setting: Setting, seed: int) -> Outcome | None:
         """What came of a seed; None if it has not been run."""

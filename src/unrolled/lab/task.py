@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,27 +21,26 @@ from unrolled.training.task import Metric, Shown
 Parts = Mapping[str, tuple[float, int]]
 
 
+@dataclass
 class LabTask:
-    """What the tasks of all experiments share; see `training.task.Task`.
+    """An experiment as a task; see `training.task.Task`.
 
-    A subclass says what a score is. It is measured at the end, on the network that training ends with: papers have
-    criteria of their own for when that is, so there is no validation on the way to choose weights by.
-
-    Arguments:
+    Fields:
         name: of the experiment.
-        batches: the training data.
+        data: the training data.
+        criterion, score: the experiment's measure. It is taken at the end, of the network that training ends with:
+            papers have criteria of their own for when that is, so no weights are chosen on the way.
+        loss: of a batch.
+        throughout: whether the score is taken on the way as well, and the best weights are scored at the end.
     """
 
-    unit = "steps"
-    criterion = Metric("score")
-
-    def __init__(self, name: str, batches: Batches) -> None:
-        self.name = name
-        self._batches = batches
-
-    def score(self, model: Model) -> float:
-        """The experiment's measure."""
-        raise NotImplementedError
+    name: str
+    data: Batches
+    criterion: Metric
+    score: Callable[[Model], float]
+    loss: Callable[[Model, Batch, Any], Loss] = batch_loss
+    throughout: bool = False
+    unit: str = "steps"
 
     def settings(self) -> dict[str, Any]:
         """None: nobody reads the advice."""
@@ -49,46 +48,17 @@ class LabTask:
 
     def batches(self) -> Batches:
         """The training data."""
-        return self._batches
-
-    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
-        """The head's."""
-        return batch_loss(model, batch, state)
+        return self.data
 
     def validate(
         self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
     ) -> dict[str, float] | None:
-        """The score, at the end."""
-        return {self.criterion.name: self.score(model)} if whole else None
+        """The score, at the end or throughout."""
+        return {self.criterion.name: self.score(model)} if whole or self.throughout else None
 
     def show(self, model: Model, seed: int) -> Shown | None:
         """Nothing."""
         return None
-
-
-class Drawn:
-    """Training data that are drawn anew for each update, from the seeds and its number alone.
-
-    Arguments:
-        draw: how many sequences, and a generator, to a batch.
-        batch: N.
-        updates: how many make up the budget, an epoch.
-        seeds: numbers that no other generator of the experiment begins with.
-
-    >>> coins = Drawn(lambda N, rng: Batch(torch.from_numpy(rng.integers(2, size=(9, N))), None), 4, 10, [1, 0])
-    >>> bool((coins.batch_at(3).inputs == coins.batch_at(3).inputs).all())
-    True
-    """
-
-    def __init__(
-        self, draw: Callable[[int, np.random.Generator], Batch], batch: int, updates: int, seeds: Sequence[int]
-    ) -> None:
-        self.batch, self.updates_per_epoch = batch, updates
-        self._draw, self._seeds = draw, seeds
-
-    def batch_at(self, update: int) -> Batch:
-        """The batch of an update, counted from the start."""
-        return self._draw(self.batch, np.random.default_rng([*self._seeds, update]))
 
 
 def options(lr: float, **others: Any) -> TrainingOptions:
@@ -99,21 +69,18 @@ def options(lr: float, **others: Any) -> TrainingOptions:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that training has ended with.
+    """What came of training.
 
     Fields:
         solved: whether the criterion was met; otherwise the budget is used up, or gradients were not finite.
         shown: sequences until then.
-        updates: how many there were.
         curve: records on the way: ``sequences``, the mean ``loss`` since the last, and what the criterion measured.
         score: the experiment's measure.
         history: all that the loop has kept.
     """
 
-    model: Model
     solved: bool
     shown: int
-    updates: int
     curve: list[dict[str, Any]]
     score: float
     history: list[dict[str, Any]]
@@ -164,5 +131,4 @@ def train(
         score = run.history()[-1]["validation"][task.criterion.name]
     except RunError:  # no finite gradient in several updates: it will not learn any more
         score = task.score(model)
-    updates = trainer.progress.update
-    return Trained(model, met, count(updates), updates, curve, score, run.history())
+    return Trained(met, count(trainer.progress.update), curve, score, run.history())
