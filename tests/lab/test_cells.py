@@ -7,7 +7,7 @@ from unrolled.cells.registry import CELLS
 from unrolled.errors import UsageError
 from unrolled.lab import adding, continual_reber, depth, elman_xor, forget_bias, latch, long_lag, reber, rtrl
 from unrolled.lab.answers import Training
-from unrolled.lab.catalogue import TITLES, chosen, experiment
+from unrolled.lab.catalogue import TITLES, chosen, experiment, picture
 from unrolled.lab.experiment import Setting
 from unrolled.lab.network import network
 from unrolled.models.build import cells_of
@@ -96,8 +96,11 @@ def test_they_run(cell, own, monkeypatch):
     for name in ("adding", "latch", "long-lag", "forget-bias", "reber", "continual-reber", "elman-xor", "rtrl"):
         for setting in chosen(experiment(name), (cell,), 20 if name in ("adding", "latch", "long-lag") else None):
             outcome = experiment(name).run(setting, 1)
+            assert picture(experiment(name), {setting: [outcome]}).axes
             assert (outcome.sequences > 0 and 0 <= outcome.score <= 1) or name == "continual-reber", setting
-    outcome = depth.run(Setting(cell, None, "2 layers"), 1)
+    setting = Setting(cell, None, "2 layers")
+    outcome = depth.run(setting, 1)
+    assert picture(depth.EXPERIMENT, {setting: [outcome]}).axes
     assert abs(outcome.details["parameters"] - 8000) < 800
 
 

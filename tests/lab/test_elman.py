@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from unrolled.lab import elman_letters, elman_lexicon, elman_words, elman_xor
+from unrolled.lab.catalogue import picture
 from unrolled.lab.experiment import Setting
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,6 +71,7 @@ def test_letters_are_learnt_and_one_wrong_feature_is_too_many(monkeypatch):
     monkeypatch.setattr(elman_letters, "LEAST", 5)
     outcome = elman_letters.run(Setting("elman"), 1)
     assert outcome.solved and outcome.sequences <= 5
+    assert len(picture(elman_letters.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 3
     letters = elman_letters.draw(rng(), 10)
     said = elman_letters.encode(letters)
     said[0, 0] = 1 - said[0, 0]
@@ -101,6 +103,7 @@ def test_words_are_found_by_their_errors(monkeypatch):
     monkeypatch.setattr(elman_words, "draw", partial(elman_words.draw, sentences=120))
     outcome = elman_words.run(Setting("elman"), 1)
     assert outcome.solved
+    assert len(picture(elman_words.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 2
     assert outcome.score > 2 * elman_words.chance(Setting("elman"), torch.Generator().manual_seed(1))
     monkeypatch.setattr(elman_words, "PASSES", 1)
     monkeypatch.setattr(elman_words, "LEARNING_RATE", 1e-6)
@@ -142,6 +145,7 @@ def test_the_lexicon_is_sorted_by_use_alone(monkeypatch):
     outcome = elman_lexicon.run(Setting("elman"), 1)
     guesses = elman_lexicon.chance(Setting("elman"), torch.Generator().manual_seed(1))
     assert guesses < 0.6 < 0.8 < outcome.score
+    assert len(picture(elman_lexicon.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 1
     monkeypatch.undo()
     monkeypatch.setattr(elman_lexicon, "draw", partial(elman_lexicon.draw, sentences=100))
     shorter = elman_lexicon.run(Setting("elman"), 1)

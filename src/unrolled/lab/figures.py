@@ -280,7 +280,8 @@ def draw_rtrl(experiment: Experiment, outcomes: Outcomes) -> Any:
     right.set_xlabel("window, in steps")
     right.set_ylabel("cosine with the exact gradient")
     right.set_title("truncated gradients, mean of seeds", fontsize=10)
-    right.legend(fontsize=7, frameon=False)
+    if right.get_legend_handles_labels()[0]:  # none where RTRL was not run
+        right.legend(fontsize=7, frameon=False)
     for axes in (left, right):
         bare(axes)
     return figure
