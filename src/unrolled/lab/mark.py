@@ -52,6 +52,8 @@ def program(module: str) -> tuple[str, frozenset[str]]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
             names |= {home for alias in node.names for home in _homes(node.module or "", alias.name)}
+    parts = [name.split(".") for name in names]  # and the packages around them, which Python runs first
+    names |= {".".join(part[:k]) for part in parts for k in range(2, len(part))}
     return ast.dump(tree), frozenset(name for name in names if _is_ours(name) and not _draws(name))
 
 
