@@ -13,7 +13,8 @@ import re
 import sys
 from pathlib import Path
 
-from unrolled.lab.experiment import TITLES, Setting, experiment
+from unrolled.lab.catalogue import TITLES, experiment
+from unrolled.lab.experiment import Setting
 from unrolled.lab.running import Results, Row, number, row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "lab.md"

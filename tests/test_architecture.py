@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
-    | {"errors", "threads", "wording"},
+    | {"errors", "threads", "wording", "workers"},
     "cli": {
         "cells",
         "engine",

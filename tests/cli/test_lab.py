@@ -7,7 +7,9 @@ from functools import partial
 import pytest
 
 from unrolled.cli.lab import _table
-from unrolled.lab.experiment import TITLES, Outcome, experiment
+from unrolled.lab import reber
+from unrolled.lab.catalogue import TITLES, experiment
+from unrolled.lab.experiment import Outcome
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_a_table_and_a_picture(lab, tmp_path):
 def test_every_table_is_whole_at_80_columns(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     one = replace(experiment(name), chance=lambda setting, generator: 0.00048828125)
-    outcomes = {(name, s): [Outcome(True, 1_273_000, 1234.56, 0.00019531)] * 20 for s in one.settings}
+    outcomes = {(name, s): [Outcome(True, 1_273_000, 0.00019531, seconds=1234.56)] * 20 for s in one.settings}
     _table(one, list(one.settings), outcomes)
     lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if "1,273,000" in line]
@@ -52,10 +54,43 @@ def test_every_table_is_whole_at_80_columns(name, capsys, monkeypatch):
     ("arguments", "problem"),
     [
         (("rebr",), "there is no experiment 'rebr'; choose one of "),
-        (("reber", "--cell", "rnn"), "--cell: reber runs lstm, lstm1997, gru, elman, got 'rnn'"),
+        (("reber", "--cell", "rnn"), "--cell: expected lstm, gru, elman or FILE.py:Class, got 'rnn'"),
         (("reber", "--lag", "7"), "--lag: reber has no lag to set"),
     ],
 )
 def test_mistakes_are_one_sentence(lab, arguments, problem):
     status, _, err = lab(*arguments)
     assert status == 2 and problem in err and "Traceback" not in err
+
+
+CELL = """
+import torch
+import unrolled
+
+class Own(unrolled.Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
+
+    def step(self, x, h):
+        return torch.tanh(self.x.a(x) + self.h.a(h))
+"""
+
+
+def test_a_cell_of_ones_own_runs_again_when_it_changes(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(reber, "BUDGET", 512)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "own.py"
+    file.write_text(CELL)
+    command = ("reber", "--cell", "own.py:Own", "--cell", "elman", "--seeds", "1", "--jobs", "1")
+    status, out, _ = lab(*command)
+    assert status == 0 and "reber: own.py:Own, seed 1: not solved, 512 sequences" in out and "(kept)" not in out
+    assert lab(*command)[1].count("(kept)") == 2
+    file.write_text(CELL.replace("torch.tanh", "torch.sin"))
+    assert lab(*command)[1].count("(kept)") == 1
+    kept = [json.loads(line) for line in (tmp_path / "lab" / "reber.jsonl").read_text().splitlines()]
+    assert [one["cell"] for one in kept] == ["own.py:Own", "elman", "own.py:Own"]
+    assert len({one["code"] for one in kept}) == 3
+    file.write_text(CELL.replace("self.x.a(x)", "self.x.b(x)"))
+    status, _, err = lab(*command)
+    assert status == 2 and "--cell own.py:Own: AttributeError" in err and "Traceback" not in err

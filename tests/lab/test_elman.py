@@ -1,27 +1,20 @@
 """Elman's simulations: the data are the paper's, and what is counted is what is meant."""
 
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
 from unrolled.lab import elman_letters, elman_lexicon, elman_words, elman_xor
-from unrolled.lab.clustering import Tree, cluster, purity
+from unrolled.lab.catalogue import picture
 from unrolled.lab.experiment import Setting
-from unrolled.lab.prediction import side_by_side
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-def test_streams_go_on_where_they_left_off():
-    x = torch.arange(23).unsqueeze(1)
-    assert side_by_side(x, 3)[..., 0].T.flatten().tolist() == list(range(21))
 
 
 # -- exclusive or
@@ -78,6 +71,7 @@ def test_letters_are_learnt_and_one_wrong_feature_is_too_many(monkeypatch):
     monkeypatch.setattr(elman_letters, "LEAST", 5)
     outcome = elman_letters.run(Setting("elman"), 1)
     assert outcome.solved and outcome.sequences <= 5
+    assert len(picture(elman_letters.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 3
     letters = elman_letters.draw(rng(), 10)
     said = elman_letters.encode(letters)
     said[0, 0] = 1 - said[0, 0]
@@ -109,6 +103,7 @@ def test_words_are_found_by_their_errors(monkeypatch):
     monkeypatch.setattr(elman_words, "draw", partial(elman_words.draw, sentences=120))
     outcome = elman_words.run(Setting("elman"), 1)
     assert outcome.solved
+    assert len(picture(elman_words.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 2
     assert outcome.score > 2 * elman_words.chance(Setting("elman"), torch.Generator().manual_seed(1))
     monkeypatch.setattr(elman_words, "PASSES", 1)
     monkeypatch.setattr(elman_words, "LEARNING_RATE", 1e-6)
@@ -150,50 +145,8 @@ def test_the_lexicon_is_sorted_by_use_alone(monkeypatch):
     outcome = elman_lexicon.run(Setting("elman"), 1)
     guesses = elman_lexicon.chance(Setting("elman"), torch.Generator().manual_seed(1))
     assert guesses < 0.6 < 0.8 < outcome.score
+    assert len(picture(elman_lexicon.EXPERIMENT, {Setting("elman"): [outcome]}).axes) == 1
     monkeypatch.undo()
     monkeypatch.setattr(elman_lexicon, "draw", partial(elman_lexicon.draw, sentences=100))
     shorter = elman_lexicon.run(Setting("elman"), 1)
     assert not shorter.solved and shorter.details["cosine"] < elman_lexicon.COSINE
-
-
-# -- trees
-
-
-def branches(tree):
-    return [tree, *(found for part in tree.branches for found in branches(part))]
-
-
-def test_heights_are_the_growth_of_the_scatter():
-    vectors = rng().normal(size=(12, 3))
-    names = [str(k) for k in range(12)]
-    tree = cluster(vectors, names)
-    assert sorted(tree.names, key=int) == names and len(branches(tree)) == 23
-
-    def scatter(of):
-        part = vectors[[int(name) for name in of.names]]
-        return ((part - part.mean(0)) ** 2).sum()
-
-    for branch in branches(tree):
-        if branch.branches:
-            grown = scatter(branch) - sum(map(scatter, branch.branches))
-            assert branch.height**2 == pytest.approx(2 * grown, rel=1e-12)
-            assert all(part.height <= branch.height for part in branch.branches)
-
-
-def test_groups_far_apart_become_branches():
-    vectors = rng().normal(size=(9, 2)) + 50 * np.repeat([[0, 0], [1, 0], [0, 1]], 3, axis=0)
-    tree = cluster(vectors, "abcdefghi")
-    assert tree.has("abc") and tree.has("def") and tree.has("ghi") and not tree.has("abd")
-    assert purity(tree, dict(zip("abcdefghi", "xxxyyyzzz", strict=True))) == 1
-    assert Tree.read(tree.as_json()) == tree
-
-
-def test_purity_by_its_definition():
-    tree = cluster(rng().normal(size=(10, 2)), "abcdefghij")
-    labels = dict(zip("abcdefghij", "xyxyxxyzzz", strict=True))
-    shares = []
-    for a, b in combinations("abcdefghij", 2):
-        if labels[a] == labels[b]:
-            below = min((t for t in branches(tree) if {a, b} <= set(t.names)), key=lambda t: len(t.names)).names
-            shares.append(sum(labels[name] == labels[a] for name in below) / len(below))
-    assert purity(tree, labels) == pytest.approx(np.mean(shares), rel=1e-12)

@@ -91,12 +91,16 @@ def test_other_strings_are_refused(string):
 
 
 def test_encoded_batches(strings):
-    symbols, legal, lengths = grammar.encode(strings[:20])
+    batch, legal = grammar.encode(strings[:20])
     for n, string in enumerate(strings[:20]):
-        assert "".join(grammar.SYMBOLS[k] for k in symbols[: lengths[n], n]) == string
+        steps = batch.lengths[n]
+        read = [*batch.inputs[:steps, n], batch.targets[steps - 1, n]]
+        assert "".join(grammar.SYMBOLS[k] for k in read) == string
+        assert torch.equal(batch.inputs[1:steps, n], batch.targets[: steps - 1, n])
+        assert batch.mask[:, n].tolist() == [t < steps for t in range(len(legal))]
         for t, allowed in enumerate(legal_by_hand(string)[:-1]):
             assert {grammar.SYMBOLS[k] for k in legal[t, n].nonzero().flatten()} == set(allowed)
-        assert not legal[lengths[n] - 1 :, n].any()
+        assert not legal[steps:, n].any()
 
 
 def test_streams_are_strings_one_behind_another():

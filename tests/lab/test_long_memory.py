@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.lab import adding, long_lag, multiplication, sequences, temporal_order
+from unrolled.lab import adding, long_lag, multiplication, temporal_order
+from unrolled.lab.answers import Recent, judged
 from unrolled.lab.experiment import Setting
-from unrolled.lab.sequences import Recent, judged
 
 LAGS = st.integers(20, 130)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -25,8 +25,8 @@ def test_marked_numbers_are_those_of_the_target(lag, seed, kind):
     batch = draw(lag, 50, np.random.default_rng(seed))
     for n, length in enumerate(batch.lengths.tolist()):
         assert lag <= length <= lag + lag / 10
-        number, marker = batch.x[:length, n].T.tolist()
-        assert not batch.x[length:, n].any()
+        number, marker = batch.inputs[:length, n].T.tolist()
+        assert not batch.inputs[length:, n].any()
         marked = [t for t, m in enumerate(marker) if m == 1]
         others = set(range(length)) - set(marked)
         assert len(marked) == 2 and marked[0] < 10 and marked[1] < lag // 2
@@ -36,12 +36,12 @@ def test_marked_numbers_are_those_of_the_target(lag, seed, kind):
         assert all(low <= number[t] <= 1 for t in range(length))
         assert marked[0] > 0 or one == neutral
         wanted = 0.5 + (one + two) / 4 if kind == "sum" else one * two
-        assert float(batch.target[n]) == pytest.approx(wanted, abs=1e-6)
+        assert float(batch.targets[n]) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_places_of_the_marks_are_as_likely_as_in_the_paper():
     batch = adding.draw(100, 40_000, np.random.default_rng(0))
-    marks = batch.x[:, :, 1] == 1
+    marks = batch.inputs[:, :, 1] == 1
     among_ten = marks[:10].double().sum() / 40_000
     assert float(among_ten) == pytest.approx(1 + 9 / 49, abs=0.01)  # the first, and the second in 9 of 49 places
     assert float(marks[49].double().mean()) == pytest.approx(1 / 49, abs=0.003)
@@ -56,11 +56,11 @@ def test_the_class_is_the_order_of_x_and_y(lag, seed, relevant):
     places = [(10, 20), (50, 60)] if relevant == 2 else [(10, 20), (33, 43), (66, 76)]
     for n, length in enumerate(batch.lengths.tolist()):
         assert lag <= length <= lag + lag / 10
-        assert (batch.x[:length, n].sum(-1) == 1).all() and not batch.x[length:, n].any()
-        text = "".join("EBabcdXY"[k] for k in batch.x[:length, n].argmax(-1))
+        assert not batch.inputs[length:, n].any()
+        text = "".join("EBabcdXY"[k] for k in batch.inputs[:length, n])
         assert text[0] == "E" and text[-1] == "B" and set(text[1:-1]) <= set("abcdXY")
         found = [(t, c) for t, c in enumerate(text, start=1) if c in "XY"]
-        assert order[int(batch.target[n])] == "".join(c for _, c in found)
+        assert order[int(batch.targets[n])] == "".join(c for _, c in found)
         for (t, _), (low, high) in zip(found, places, strict=True):
             assert low * lag // 100 <= t <= high * lag / 100
 
@@ -75,14 +75,15 @@ def test_the_last_symbol_is_the_first_or_the_second(p, seed):
     rng = np.random.default_rng(seed)
     batch = long_lag.draw_one(p, 20, rng)
     for n in range(20):
-        whole = [*batch.x[:, n].tolist(), int(batch.target[n, -1])]
+        whole = [*batch.inputs[:, n].tolist(), int(batch.targets[-1, n])]
         assert whole[0] == whole[-1] and whole[0] in (p - 1, p) and whole[1:-1] == list(range(p - 1))
-        assert whole[1:] == batch.target[n].tolist()
+        assert whole[1:] == batch.targets[:, n].tolist()
+    assert batch.mask.all() and (batch.lengths == p).all()
     batch = long_lag.draw_random(p, 20, rng)
     e, b, x, y = range(p, p + 4)
     for n, length in enumerate(batch.lengths.tolist()):
-        whole = batch.x[:length, n].tolist()
-        assert whole[0] == b and whole[1] == (y if batch.target[n] else x) and whole[-1] == e
+        whole = batch.inputs[:length, n].tolist()
+        assert whole[0] == b and whole[1] == (y if batch.targets[n] else x) and whole[-1] == e
         assert length >= p + 3 and all(0 <= s < p for s in whole[2:-1])
 
 
@@ -94,39 +95,38 @@ def test_the_expected_length_is_the_papers():
 
 def test_the_criterion_is_met_by_2000_right_ones_alone():
     recent = Recent(allowed=1, mean_error=0.01)
-    none, all_ = torch.zeros(1999).bool(), torch.zeros(1999)
-    recent.add(none, all_)
+    recent.add(0, 0.0, 1999)
     assert not recent.met
-    recent.add(none[:1], all_[:1])
+    recent.add(0, 0.0, 1)
     assert recent.met
-    recent.add(~none[:1], all_[:1])
+    recent.add(1, 0.0, 1)
     assert not recent.met
-    recent.add(none, all_)
+    recent.add(0, 0.0, 1999)
     assert not recent.met  # the wrong one is the oldest of 2,000
-    recent.add(none[:1], all_[:1])
+    recent.add(0, 0.0, 1)
     assert recent.met
     of_13 = Recent(allowed=13, mean_error=0.01)
-    of_13.add(torch.arange(2000) >= 1988, torch.zeros(2000))
+    of_13.add(12, 0.0, 2000)
     assert of_13.met and of_13.wrong == 12
-    of_13.add(torch.ones(1).bool(), torch.zeros(1))
+    of_13.add(1, 0.0, 1)
     assert not of_13.met
-    far = Recent(allowed=1, mean_error=0.01)
-    far.add(torch.zeros(2000).bool(), torch.full((2000,), 0.0101))
-    assert not far.met
+    for mean, met in ((0.0101, False), (0.0099, True)):
+        far = Recent(allowed=1, mean_error=0.01)
+        far.add(0, 2000 * mean, 2000)
+        assert far.met == met
 
 
 def test_a_sequence_is_wrong_by_the_papers_measure():
-    target = torch.tensor([0.5, 0.5, 0.5])
-    wrong, squared = judged(adding.TASK, torch.tensor([[0.539], [0.541], [float("nan")]]), target)
+    target = torch.full((3, 1), 0.5)
+    wrong, squared = judged(adding.PROBLEM, torch.tensor([[0.539], [0.541], [float("nan")]]), target)
     assert wrong.tolist() == [False, True, True]
     assert squared[0] == pytest.approx(0.039**2, rel=1e-4)
-    task = temporal_order._task("two symbols (6a)")
+    order = temporal_order.problem("two symbols (6a)")
     sure = torch.tensor([[0.75, 0.15, 0.05, 0.05], [0.69, 0.31, 1e-9, 1e-9]]).log()
-    assert judged(task, sure, torch.tensor([0, 0]))[0].tolist() == [False, True]
-    one = long_lag.task(long_lag.ONE, 3)
-    y = torch.tensor([[[0.76, 0.12, 0.06, 0.06]] * 3]).log()
-    assert judged(one, y, torch.tensor([[0, 0, 0]]))[0].tolist() == [False]
-    assert judged(one, y, torch.tensor([[0, 0, 1]]))[0].tolist() == [True]
+    assert judged(order, sure, torch.tensor([0, 0]))[0].tolist() == [False, True]
+    one = long_lag.problem(long_lag.ONE, 3)
+    y = torch.tensor([[[0.76, 0.12, 0.06, 0.06]] * 2] * 3).log()  # 3 steps of 2 sequences
+    assert judged(one, y, torch.tensor([[0, 0], [0, 0], [0, 1]]))[0].tolist() == [False, True]
 
 
 def test_guesses_are_wrong_as_often_as_they_should_be():
@@ -151,7 +151,6 @@ def test_a_short_temporal_order_is_learnt_and_two_runs_are_the_same(cell, monkey
 
 
 def test_a_network_that_has_not_learnt_is_not_called_solved(monkeypatch):
-    monkeypatch.setattr(sequences, "TESTED", 500)
     monkeypatch.setattr(adding, "TRAINING", {100: dataclasses.replace(adding.TRAINING[100], budget=3000)})
     made = adding.run(Setting("elman", 20), 1001)
     assert not made.solved and made.sequences == 3000 and made.score > 0.3

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.lab import clipping, forget_bias, latch
+from unrolled.lab.answers import begin, judged
 from unrolled.lab.experiment import Outcome, Setting
 from unrolled.lab.figures import draw_decay, draw_success
-from unrolled.lab.sequences import judged
+from unrolled.models.build import cells_of
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -23,15 +24,15 @@ SEEDS = st.integers(0, 2**32 - 1)
 @given(st.integers(10, 200), SEEDS, st.sampled_from([1, 3]))
 def test_the_first_inputs_alone_say_the_class(lag, seed, informative):
     batch = latch.draw(informative, lag, 40, np.random.default_rng(seed))
-    assert batch.x.shape[1:] == (40, 1)
+    assert batch.inputs.shape[1:] == (40, 1) and batch.targets.shape == (40, 1)
     for n, length in enumerate(batch.lengths.tolist()):
-        assert lag <= length <= lag + lag / 10 and not batch.x[length:, n].any()
-        assert (batch.x[:informative, n] == (1 if batch.target[n] else -1)).all()
+        assert lag <= length <= lag + lag / 10 and not batch.inputs[length:, n].any()
+        assert (batch.inputs[:informative, n] == (1 if batch.targets[n] else -1)).all()
 
 
 def test_the_noise_has_the_papers_variance():
     batch = latch.draw(3, 100, 1000, np.random.default_rng(0))
-    noise = batch.x[3:100].double()
+    noise = batch.inputs[3:100].double()
     assert float(noise.mean()) == pytest.approx(0, abs=0.01) and float(noise.var()) == pytest.approx(0.2, abs=0.005)
 
 
@@ -49,27 +50,26 @@ def test_latching_is_learnt_and_its_criterion_can_fail(monkeypatch):
     monkeypatch.setattr(latch, "TRAINING", dataclasses.replace(latch.TRAINING, budget=30_000))
     made = latch.run(Setting("lstm", 20, latch.THREE), 1001)
     assert made.solved and made.score < 0.05
-    fresh = latch.Predictor("lstm", 1, 4, 1, seed=1)
-    tested = latch.TestSet(latch.task(latch.ONE), 20, 1)
-    assert not tested.met(fresh)
+    one = latch.problem(latch.ONE)
+    fresh = begin(one, latch.TRAINING, Setting("lstm", 20, latch.ONE), seed=1)
+    assert not latch.is_latched(fresh, one, one.draw(20, 256, np.random.default_rng(1)))
     sure = torch.tensor([[1.5], [1.3]])  # errors of 0.18 and 0.21
-    assert judged(latch.task(latch.ONE), sure, torch.ones(2))[0].tolist() == [False, True]
+    assert judged(one, sure, torch.ones(2, 1))[0].tolist() == [False, True]
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(20, 200), SEEDS)
 def test_orders_of_one_length(lag, seed):
     batch = clipping.draw(lag, 30, np.random.default_rng(seed))
-    assert batch.x.shape == (lag, 30, 8) and (batch.lengths == lag).all() and (batch.x.sum(-1) == 1).all()
-    symbols = batch.x.argmax(-1)
-    first_two = [[int(s) - 6 for s in symbols[:, n] if s >= 6] for n in range(30)]
-    assert [2 * a + b for a, b in first_two] == batch.target.tolist()
+    assert batch.inputs.shape == (lag, 30) and (batch.lengths == lag).all()
+    first_two = [[int(s) - 6 for s in batch.inputs[:, n] if s >= 6] for n in range(30)]
+    assert [2 * a + b for a, b in first_two] == batch.targets.tolist()
 
 
 def test_success_is_told_by_the_most_active_class_and_drawn_by_length():
     right = clipping.misclassified(torch.tensor([[1.0, 2, 0, 0], [float("nan")] * 4]), torch.tensor([1, 0]))
     assert right.flatten().tolist() == [0, 1]
-    outcomes = {Setting("elman", T, clipping.FREE): [Outcome(T < 100, 1, 1.0, 0.0)] for T in (50, 100)}
+    outcomes = {Setting("elman", T, clipping.FREE): [Outcome(T < 100, 1, 0.0)] for T in (50, 100)}
     assert draw_success(clipping.EXPERIMENT, outcomes).axes[0].lines[0].get_ydata().tolist() == [1, 0]
 
 
@@ -92,9 +92,10 @@ def test_answers_are_those_of_the_problem_without_its_letters(seed, digits):
 
 
 def test_only_symbols_of_the_answer_are_targets():
-    x, target = forget_bias.encode([("1a+2=", "3."), ("-1-2b=", "-3.")])
-    text = forget_bias.SYMBOLS
-    assert ["".join(text[k] for k in row[row >= 0]) for row in target.T] == ["3.", "-3."]
+    batch = forget_bias.encode([("1a+2=", "3."), ("-1-2b=", "-3.")])
+    x, target, text = batch.inputs, batch.targets, forget_bias.SYMBOLS
+    counted = [target[:, n][batch.mask[:, n]] for n in range(2)]
+    assert ["".join(text[k] for k in row) for row in counted] == ["3.", "-3."] and batch.lengths.tolist() == [6, 8]
     assert text[x[4, 0]] == "=" and text[target[4, 0]] == "3" and text[x[5, 0]] == "3" and text[target[5, 0]] == "."
 
 
@@ -106,8 +107,9 @@ def test_chance_is_as_it_should_be():
 
 
 def test_the_forget_bias_is_set_and_arithmetic_is_learnt_a_little(monkeypatch):
-    nets = [forget_bias.network(Setting("lstm", None, v), 1) for v in forget_bias.BIASES]
-    one, none = (net.layer.cell.x.bias[net.layer.cell.x.rows("f")] for net in nets)
+    nets = [forget_bias.begin(Setting("lstm", None, v), 1) for v in forget_bias.BIASES]
+    cells = [cell for net in nets for cell in cells_of(net.stack)]
+    one, none = (cell.x.bias[cell.x.rows("f")] for cell in cells)
     assert (one == 1).all() and (none == 0).all()
     monkeypatch.setattr(forget_bias, "BUDGET", 5000)
     made = forget_bias.run(Setting("lstm", None, "forget bias 1"), 1001)

@@ -12,9 +12,9 @@ def test_reber_is_solved_and_its_criterion_can_fail():
     outcomes = (reber.run(Setting("gru"), seed) for seed in (101, 102, 103))
     made = next(outcome for outcome in outcomes if outcome.solved)
     assert made.score == 1.0 and made.sequences < reber.BUDGET
-    net = reber.Predictor("lstm", 7, 4, 7, seed=1)
-    assert reber.right(net, reber.data(1)[1]) < 0.5
-    train, test = reber.data(3)
+    net = reber.begin("lstm", 4, seed=1)
+    assert reber.right(net, reber.strings_of(1)[1]) < 0.5
+    train, test = reber.strings_of(3)
     assert len(train) == len(test) == 256 and not set(train) & set(test)
 
 
@@ -24,6 +24,5 @@ def test_continual_reber_notices_the_first_error():
     good = torch.tensor([[-9.0, 3, 3, -9, -9, -9, -9], [-9, -9, 9, -9, -9, -9, -9]])
     assert continual_reber.right(good, legal, following).tolist() == [True, True]
     assert continual_reber.right(-good, legal, following).tolist() == [False, False]
-    net = continual_reber.Predictor("lstm", 7, 4, 7, seed=1)
-    found = continual_reber.error_free(net, grammar.Streams(3, np.random.default_rng(1)), 3, 2_000)
-    assert max(found["lengths"]) < 200
+    net = reber.begin("lstm", 4, seed=1)
+    assert max(continual_reber.error_free(net, grammar.Streams(3, np.random.default_rng(1)), 2_000)) < 200

@@ -9,15 +9,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from helpers import PATIENCE, wait_for
+from unrolled import workers
 from unrolled.errors import RunError, UsageError
-from unrolled.lab import reber, running, workers
-from unrolled.lab.experiment import TITLES, Experiment, Outcome, Setting, chosen, experiment
+from unrolled.lab import reber, running
+from unrolled.lab.catalogue import TITLES, chosen, experiment
+from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.figures import draw_curves
 from unrolled.lab.running import Results, row, run, seeds
 
@@ -28,7 +31,7 @@ def outcome_of(setting: Setting, seed: int) -> Outcome:
     RAN.append((setting.cell, seed))
     curve = [{"sequences": 10, "loss": 1.0}, {"sequences": 20, "loss": 0.5}]
     details = {"curve": curve, "threads": torch.get_num_threads()}
-    return Outcome(seed != 2, 100 * seed, 0.5, 1 / seed, details)
+    return Outcome(seed != 2, 100 * seed, 1 / seed, details)
 
 
 def divide(a: int, b: int) -> float:
@@ -65,7 +68,10 @@ def test_processes_and_one_process_come_to_the_same(tmp_path):
     wanted = seeds(TOY, [LSTM, Setting("elman", 10)], 3)
     alone = {(s.setting, s.seed): o for s, o, _ in run(wanted, tmp_path / "one", 1)}
     together = {(s.setting, s.seed): o for s, o, _ in run(wanted, tmp_path / "two", 2)}
-    assert alone == together and len(alone) == 6
+    assert {k: replace(o, seconds=0) for k, o in alone.items()} == {
+        k: replace(o, seconds=0) for k, o in together.items()
+    }
+    assert len(alone) == 6 and all(o.seconds >= 0 for o in alone.values())
     assert {o.details["threads"] for o in alone.values()} == {1}
     assert all(known for *_, known in run(wanted, tmp_path / "two", 2))
 
@@ -94,30 +100,13 @@ def test_a_line_that_was_cut_short_and_another_program_are_run_again(tmp_path):
     assert len(list(run(wanted, tmp_path))) == 3 and not RAN
 
 
-def test_the_mark_covers_the_program_and_not_its_comments(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    text = 'import torch\nfrom unrolled.lab import reber\nRATE = 1\ndef f(s, n):\n    """Docs."""\n    return RATE\n'
-
-    def mark(name: str, content: str) -> str:
-        (tmp_path / f"{name}.py").write_text(content)
-        made = Experiment("n", "", "", "", "", "", (), __import__(name).f, divide)  # type: ignore[arg-type]
-        return running.code(made)
-
-    as_it_is = mark("mark_a", text)
-    assert mark("mark_b", text.replace("Docs", "Other docs") + "# a comment\nEXPERIMENT = 3\n") == as_it_is
-    assert mark("mark_c", text.replace("RATE = 1", "RATE = 2")) != as_it_is
-    assert mark("mark_d", text.replace("import reber", "import grammar")) != as_it_is
-    assert "unrolled.lab.predictor" in running._program("unrolled.lab.reber")[1]
-    assert "unrolled.lab.experiment" not in running._program("unrolled.lab.reber")[1]
-
-
 def test_the_row_counts_every_seed(tmp_path):
     outcomes = [o for _, o, _ in run(seeds(TOY, [LSTM], 3), tmp_path)]
     made = row(TOY, LSTM, outcomes)
     assert (made.solved, made.seeds, made.lag, made.median_sequences) == (2, 3, 10, 300)
     assert (made.chance, made.score, made.paper) == (0.25, 0.5, "nothing")
     assert row(TOY, Setting("lstm", 500, "salt"), outcomes).paper == "something"
-    unsolved = row(TOY, LSTM, [Outcome(False, 5, 1.0, math.nan)] * 3)
+    unsolved = row(TOY, LSTM, [Outcome(False, 5, math.nan)] * 3)
     assert math.isinf(unsolved.median_sequences)
     assert unsolved.as_json()["median_sequences"] is None and unsolved.as_json()["score"] is None
 
@@ -128,8 +117,7 @@ def test_settings_are_checked():
     assert chosen(TOY, ("lstm",), 7) == [Setting("lstm", 7), Setting("lstm", 7, "salt")]
     assert [TOY.seeds_of(s) for s in (LSTM, salt)] == [20, 5] and str(salt) == "lstm, T = 500, salt"
     assert len(seeds(TOY, [LSTM, salt], None)) == 25
-    with pytest.raises(UsageError, match="--cell: toy runs lstm, elman, got 'gru'"):
-        chosen(TOY, ("gru",), None)
+    assert chosen(TOY, ("gru", "lstm"), None) == [Setting("gru", 10), LSTM, salt]
     with pytest.raises(UsageError, match="--lag: reber has no lag"):
         chosen(reber.EXPERIMENT, (), 5)
     with pytest.raises(UsageError, match="from 5"):
@@ -152,7 +140,7 @@ def test_the_picture_has_a_line_a_seed(tmp_path):
     (axes,) = draw_curves(TOY, outcomes).axes
     curves = [line for line in axes.lines if len(line.get_xdata()) == 2]
     assert len(curves) == 4 and len(axes.lines) == 6  # a dot for each of the two that were solved
-    assert draw_curves(TOY, {Setting("lstm"): [Outcome(True, 1, 1.0, 1.0)]}) is None
+    assert draw_curves(TOY, {Setting("lstm"): [Outcome(True, 1, 1.0)]}) is None
 
 
 def test_two_laboratories_do_not_work_in_one_folder(tmp_path):
@@ -173,8 +161,9 @@ def test_killed_half_way_it_goes_on_by_seed(tmp_path):
     process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     process.wait()
     results = Results(reber.EXPERIMENT, tmp_path / "out")
-    assert len(results) >= 1
-    count = next(seed for seed in range(1, 62) if results.get(Setting("lstm"), seed) is None)
+    known = [seed for seed in range(1, 61) if results.get(Setting("lstm"), seed) is not None]
+    assert known
+    count = next(seed for seed in range(1, 62) if seed not in known)
     done = subprocess.run([*base, "--seeds", str(count)], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("(kept)") == count - 1
     again = subprocess.run(
@@ -224,6 +213,7 @@ def test_the_table_for_the_docs_tells_of_seeds_that_are_missing(tmp_path, monkey
     spec.loader.exec_module(table)
     monkeypatch.setattr(table, "TITLES", {"toy": ""})
     monkeypatch.setattr(table, "experiment", lambda name: TOY)
+    monkeypatch.setattr(running, "timed", lambda run, setting, seed: replace(run(setting, seed), seconds=0.5))
     list(run(seeds(TOY, [LSTM], 3), tmp_path))
     lines = table.markdown(table.rows(tmp_path)).splitlines()
     assert lines[2] == "| toy, T = 10 | lstm | 2 of 3 (of 20 to run) | 300 | 0.5 | 0.5 | 0.25 | nothing |"

@@ -8,7 +8,7 @@ from unrolled.cells.registry import CELLS
 from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Wrapper, Zoneout
 from unrolled.compiler.stored import store, stored_class
 from unrolled.errors import UsageError
-from unrolled.lab.experiment import TITLES, experiment
+from unrolled.lab.catalogue import TITLES, experiment
 from unrolled.layers import LayerNorm
 from unrolled.models import Linear
 from unrolled.models.build import build_stack, cells_of, check_memory, set_first_weights

@@ -1,5 +1,7 @@
 """Backpropagation through time, proved against derivations of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ import unrolled
 from unrolled.errors import DataError
 from unrolled.layers.state import detach
 from unrolled.models import Model, OneHot, Softmax
-from unrolled.training.batches import Batch
+from unrolled.training.batches import Batch, at_the_end
 from unrolled.training.bptt import batch_loss
 from unrolled.training.streams import Streams
 
@@ -98,6 +100,31 @@ def test_chunks_with_carried_state_have_the_losses_of_one_long_run(cell):
     chunked = sum(float(total) for _, total, _, _ in run_epoch(m, Streams(text, 3, 7)))
     whole = sum(float(total) for _, total, _, _ in run_epoch(m, Streams(text, 3, 0)))
     assert chunked == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize(("K2", "K1"), [(12, None), (9, 4)])
+def test_a_reset_begins_anew_and_no_gradient_passes_it(K2, K1):
+    """Stream 1 of 2 is reset at step 5: the losses and gradients of three separate stretches."""
+    m, text = model(), symbols(25)
+    batch = Streams(text, 2, K2, K1).batch_at(1 if K1 else 0)
+    T = len(batch.inputs)
+    resets = torch.zeros(T, 2, dtype=torch.bool)
+    resets[5, 1] = True
+    state = m.unroll(m.encoder(torch.ones(3, 2, dtype=torch.long)))[1]
+    got = batch_loss(m, replace(batch, resets=resets), state)
+    found = gradients(m, got.total)
+    alone = detach(state)
+    total, first = 0.0, T - batch.counted
+    for n, begin, end, fresh in ((0, 0, T, False), (1, 0, 5, False), (1, 5, T, True)):
+        own = None if fresh else tuple(tuple(s[n : n + 1] for s in layer) for layer in alone)
+        h, _ = m.unroll(m.encoder(batch.inputs[begin:end, n : n + 1]), own)
+        counts = slice(max(first, begin) - begin, None)
+        total = total + m.head.loss(m.read(h[counts]), batch.targets[begin:end, n : n + 1][counts])[0]
+    assert got.total.item() == pytest.approx(total.item(), rel=1e-12)
+    for a, b in zip(found, gradients(m, total), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    few, rows = at_the_end(replace(batch, resets=resets), 1)
+    assert rows.tolist() == [0] and torch.equal(few.resets, resets[:, :1])
 
 
 def test_the_gradient_before_the_boundary_is_exactly_zero():

@@ -11,7 +11,8 @@ from unrolled.errors import UsageError
 from unrolled.training.averaging import Average
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import OPTIMIZERS, TrainingOptions
-from unrolled.training.schedule import Budget, cosine, passed
+from unrolled.training.options import SCHEDULES as NAMES
+from unrolled.training.schedule import SCHEDULES, Budget, cosine, passed
 
 
 @given(st.floats(0, 0.9), st.floats(0, 1))
@@ -19,6 +20,16 @@ def test_cosine_rises_to_one_and_ends_at_zero(warmup, p):
     assert 0 <= cosine(p, warmup) <= 1
     assert cosine(warmup, warmup) == pytest.approx(1)
     assert cosine(1, warmup) == pytest.approx(0)
+
+
+@given(st.floats(0, 0.9), st.floats(0, 1))
+def test_every_schedule_rises_to_its_peak(warmup, p):
+    assert set(SCHEDULES) == set(NAMES)
+    for schedule in SCHEDULES.values():
+        assert 0 <= schedule(p, warmup) <= 1 and schedule(warmup, warmup) == pytest.approx(1)
+    if p >= warmup:
+        left = (1 - p) / (1 - warmup)
+        assert SCHEDULES["linear"](p, warmup) == pytest.approx(left) and SCHEDULES["constant"](p, warmup) == 1
 
 
 def test_budgets():
@@ -71,6 +82,22 @@ def test_every_optimizer_goes_down(name):
     assert w.square().sum() < 1
 
 
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.5])
+def test_gradient_descent_by_hand(momentum):
+    """Nesterov's: v <- m v + g, w <- w - lr (g + m v); plain gradient descent where m is 0."""
+    w = torch.nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.double))
+    optimizer = make_optimizer("sgd", [w], lr=0.05, weight_decay=0.0, momentum=momentum)
+    m = 0.9 if momentum is None else momentum
+    expected, v = w.detach().clone(), torch.zeros(2).double()
+    for _ in range(5):
+        w.grad = 2 * w.detach()
+        optimizer.step()
+        g = 2 * expected
+        v = m * v + g
+        expected = expected - 0.05 * (g + m * v)
+    torch.testing.assert_close(w.detach(), expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
@@ -84,6 +111,9 @@ def test_every_optimizer_goes_down(name):
         ({"update_every": 50, "carry": False}, "--update-every: a sliding window"),
         ({"optimizer": "lion"}, "--optimizer: must be one of adam, adamw, rmsprop, sgd"),
         ({"warmup": 1}, "--warmup"),
+        ({"schedule": "steps"}, "--schedule: must be one of cosine, linear, constant"),
+        ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum: must lie in \[0, 1\)"),
+        ({"momentum": 0.5}, "--momentum: applies to --optimizer sgd only, and the optimizer is adam"),
         ({"ema": 1}, "--ema"),
         ({"clip": "hard"}, "--clip: expected a norm such as 1"),
         ({"clip": "-1"}, "--clip"),

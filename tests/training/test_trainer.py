@@ -158,6 +158,26 @@ def test_the_best_weights_are_those_of_the_tasks_criterion():
     assert best[:6] == [True, False, True, False, False, True] and not any(best[6:])
 
 
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [("linear", lambda p: 1 - p), ("constant", lambda p: 1), ("cosine", lambda p: (1 + math.cos(math.pi * p)) / 2)],
+)
+def test_the_rate_follows_the_schedule(schedule, share):
+    run = MemoryRun()
+    made, _ = trainer(Waves(), run, schedule=schedule, warmup=0.0)
+    updates = made.run().update
+    reports = [e for e in run.history() if e["event"] == "train"]
+    for report in reports:
+        assert report["lr"] == pytest.approx(0.02 * share((report["update"] - 1) / updates))
+    assert len(reports) > 10
+
+
+def test_momentum_reaches_the_optimizer():
+    made, _ = trainer(Waves(), MemoryRun(), optimizer="sgd", momentum=0.0)
+    made.run()
+    assert made.optimizer.defaults["momentum"] == 0 and not made.optimizer.defaults["nesterov"]
+
+
 @pytest.mark.parametrize("patience", [1, 2])
 def test_patience(patience):
     class Worse(FirstSymbol):
@@ -186,6 +206,29 @@ def test_named_parts_of_the_loss_are_reported():
     for report in reports:
         assert report["first"] == pytest.approx(report["loss"] / 2) and report["rest"] == 0.0
     assert len(reports) > 10
+
+
+def test_updates_tell_their_parts_and_a_listener_may_stop():
+    class Parts(Waves):
+        def loss(self, model, batch, state):
+            made = batch_loss(model, batch, state)
+            return type(made)(made.total, made.count, made.state, {"steps": (float(made.count), 1)})
+
+    run = MemoryRun()
+    made, _ = trainer(Parts(), run)
+    told = []
+
+    def listen(event):
+        if event["event"] == "update":
+            told.append(event["parts"]["steps"])
+            if event["update"] == 5:
+                made.stop()
+
+    made.listen = listen
+    progress = made.run()
+    assert told == [(float(made.batches.batch_at(k).steps), 1) for k in range(5)]
+    assert progress.update == 5 and progress.finished and run.history()[-1]["event"] == "finished"
+    assert run.read_model()[1]["update"] == 5
 
 
 def test_a_state_is_carried_where_batches_continue_alone():

@@ -17,7 +17,9 @@ from unrolled.wording import counted, wrapped
 
 @click.command(epilog="Example: unrolled lab reber --seeds 5")
 @click.argument("name", required=False)
-@click.option("--cell", multiple=True, help="lstm, gru, elman, ...; can be repeated.")
+@click.option(
+    "--cell", multiple=True, type=NAME, metavar="CELL", help="As in train: lstm, ..., FILE.py:Class; can be repeated."
+)
 @click.option("--lag", type=int, metavar="T", help="Time lag (default: the paper's).")
 @click.option("--seeds", type=click.IntRange(1), help="Number of seeds (default: 20 up to T = 100, 5 beyond).")
 @click.option("--jobs", type=click.IntRange(1), help="Seeds run in parallel (default: one per core).")
@@ -40,7 +42,7 @@ def lab(
     saved when it ends, so a stopped table resumes where it was. A seed runs on one
     thread, so its outcome does not depend on --threads or --jobs.
     """
-    from unrolled.lab.experiment import TITLES, chosen, experiment
+    from unrolled.lab.catalogue import TITLES, chosen, experiment
 
     if name is None:
         _list(TITLES, as_json)
@@ -164,9 +166,9 @@ def _table(chosen: Any, settings: list[Any], outcomes: dict[Any, list]) -> None:
 
 
 def _picture(chosen: Any, outcomes: dict[Any, list], folder: Path) -> Path | None:
-    from unrolled.lab.figures import draw_curves
+    from unrolled.lab.catalogue import picture
 
-    figure = (chosen.draw or draw_curves)(chosen, outcomes)
+    figure = picture(chosen, outcomes)
     if figure is None:
         return None
     path = folder / f"{chosen.name}.png"

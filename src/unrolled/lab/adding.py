@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.lab.answers import Problem, Training, guessed, learn
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.sequences import Batch, Task, Training, guessed, train
+from unrolled.models.encoders import Vectors
+from unrolled.models.heads import Regression
+from unrolled.training.batches import Batch
 
 LAGS = (100, 500, 1000)
 CELLS = ("lstm", "gru", "lstm1997", "elman")
@@ -48,24 +53,20 @@ def draw(lag: int, count: int, rng: np.random.Generator) -> Batch:
     """Numbers from -1 to 1; the target is 0.5 + (X1 + X2) / 4, from 0 to 1.
 
     >>> batch = draw(100, 3, np.random.default_rng(0))
-    >>> batch.x.shape[1:], bool(((batch.target > 0) & (batch.target < 1)).all())
+    >>> batch.inputs.shape[1:], bool(((batch.targets > 0) & (batch.targets < 1)).all())
     (torch.Size([3, 2]), True)
     """
     x, lengths, values = marked_pairs(lag, count, rng, low=-1, neutral=0)
-    return Batch(x, lengths, 0.5 + values.sum(-1) / 4)
+    return Batch(x, 0.5 + values.sum(-1, keepdim=True) / 4, lengths)
 
 
-def squared(y: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error."""
-    return (y[:, 0] - target).square().mean()
-
-
-def difference(y: Tensor, target: Tensor) -> Tensor:
+def difference(outputs: Tensor, targets: Tensor) -> Tensor:
     """The absolute error (N, 1)."""
-    return (y[:, 0] - target)[:, None].abs()
+    return (outputs - targets).abs()
 
 
-TASK = Task(2, 1, draw, squared, difference, LARGEST_ERROR, allowed=1, mean_error=0.01)
+NETWORK = partial(Vectors, 2), partial(Regression, output_size=1)
+PROBLEM = Problem("adding", *NETWORK, draw, difference, LARGEST_ERROR, allowed=1, mean_error=0.01)
 TRAINING = {
     100: Training(hidden=16, batch=50, rate=0.005, budget=400_000),
     500: Training(hidden=16, batch=50, rate=0.005, budget=500_000),
@@ -80,17 +81,17 @@ def training(lag: int | None) -> Training:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained until the paper's criterion is met."""
-    return train(TASK, training(setting.lag), setting, seed)
+    return learn(PROBLEM, training(setting.lag), setting, seed)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The share of wrong answers of numbers drawn from 0 to 1."""
-    return guessed(TASK, setting.lag or LAGS[0], uniform, generator)
+    return guessed(PROBLEM, setting.lag or LAGS[0], uniform, generator)
 
 
 def uniform(batch: Batch, generator: torch.Generator) -> Tensor:
     """Numbers from 0 to 1 as answers (N, 1)."""
-    return torch.rand(len(batch.target), 1, generator=generator)
+    return torch.rand(len(batch.targets), 1, generator=generator)
 
 
 EXPERIMENT = Experiment(

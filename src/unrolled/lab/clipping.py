@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.predictor import Predictor
-from unrolled.lab.sequences import Batch, Recent, Task, Training, guessed, share_wrong, train
+from unrolled.lab.answers import RECENT, Problem, Recent, Training, guessed, learn, share_wrong
+from unrolled.lab.experiment import Experiment, Outcome, Setting
 from unrolled.lab.temporal_order import SYMBOLS, symbols
+from unrolled.models.encoders import OneHot
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
+from unrolled.training.batches import Batch
 
 LENGTHS = (20, 30, 40, 50, 70, 100)
 CLIPPED, FREE = "norm clipped at 1", "not clipped"
@@ -25,51 +28,43 @@ TRAINING = Training(hidden=50, batch=20, rate=0.05, budget=400_000, chrono=False
 def draw(lag: int, count: int, rng: np.random.Generator) -> Batch:
     """The sequences of task 6a of 1997, all of length T.
 
-    >>> draw(50, 4, np.random.default_rng(1)).x.shape
-    torch.Size([50, 4, 8])
+    >>> draw(50, 4, np.random.default_rng(1)).inputs.shape
+    torch.Size([50, 4])
     """
     lengths = np.full(count, lag)
     drawn, classes = symbols(2, lag, lengths, rng)
-    x = F.one_hot(torch.from_numpy(drawn), len(SYMBOLS)).float()
-    return Batch(x, torch.from_numpy(lengths), torch.from_numpy(classes))
+    return Batch(torch.from_numpy(drawn), torch.from_numpy(classes), torch.from_numpy(lengths))
 
 
-def misclassified(y: Tensor, target: Tensor) -> Tensor:
+def misclassified(outputs: Tensor, targets: Tensor) -> Tensor:
     """1 where another class is the most active one, or none is, else 0 (N, 1)."""
-    right = y.argmax(-1) == target
-    return 1.0 - (right & y.isfinite().all(-1)).float()[:, None]
+    right = outputs.argmax(-1) == targets
+    return 1.0 - (right & outputs.isfinite().all(-1)).float()[:, None]
 
 
-TASK = Task(len(SYMBOLS), 4, draw, F.cross_entropy, misclassified, largest=0.5)
+NETWORK = partial(OneHot, len(SYMBOLS)), partial(Softmax, vocabulary_size=4)
+PROBLEM = Problem("clipping", *NETWORK, draw, misclassified, largest=0.5)
 
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained by plain gradient descent until fewer than 1 % of 10,000 fresh sequences are wrong."""
-    training = TRAINING if setting.variant == CLIPPED else dataclasses.replace(TRAINING, clip=None)
+    training = TRAINING if setting.variant == CLIPPED else dataclasses.replace(TRAINING, clip="off")
     tested = np.random.default_rng([seed, setting.lag or 0, 3])
 
-    def solved(net: Predictor, recent: Recent, shown: int) -> bool:
-        updates = shown // training.batch
-        promising = updates % EVERY == 0 and recent.wrong < 2 * SHARE * 2000
-        return promising and share_wrong(net, TASK, setting.lag or 0, FRESH, tested) < SHARE
+    def stop(model: Model, recent: Recent, update: int) -> bool:
+        promising = update % EVERY == 0 and recent.wrong < 2 * SHARE * RECENT
+        return promising and share_wrong(model, PROBLEM, setting.lag or 0, FRESH, tested) < SHARE
 
-    return train(TASK, training, setting, seed, solved)
+    return learn(PROBLEM, training, setting, seed, stop)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The share of wrong answers of random outputs."""
 
     def guess(batch: Batch, generator: torch.Generator) -> Tensor:
-        return torch.rand(len(batch.target), 4, generator=generator)
+        return torch.rand(len(batch.targets), 4, generator=generator)
 
-    return guessed(TASK, setting.lag or LENGTHS[0], guess, generator)
-
-
-def draw_lengths(experiment: Experiment, outcomes: Outcomes) -> object:
-    """The share of seeds that succeed against the length."""
-    from unrolled.lab.figures import draw_success
-
-    return draw_success(experiment, outcomes)
+    return guessed(PROBLEM, setting.lag or LENGTHS[0], guess, generator)
 
 
 EXPERIMENT = Experiment(
@@ -84,7 +79,6 @@ EXPERIMENT = Experiment(
     settings=tuple(Setting(cell, lag, v) for lag in LENGTHS for cell in ("elman",) for v in (CLIPPED, FREE)),
     run=run,
     chance=chance,
-    draw=draw_lengths,
     least_lag=20,
     seeds=5,
 )

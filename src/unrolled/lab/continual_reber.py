@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,11 @@ from torch.nn import functional as F
 
 from unrolled.lab import grammar
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.predictor import Predictor, update
+from unrolled.lab.reber import begin
+from unrolled.lab.task import LabTask, Parts, options, train
+from unrolled.models.model import Model
+from unrolled.training.batches import Batch
+from unrolled.training.metric import Metric
 
 TEST_STREAMS, TEST_SYMBOLS = 10, 100_000
 HIDDEN = 16
@@ -41,87 +44,111 @@ def right(y: Tensor, legal: Tensor, following: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def error_free(
-    net: Predictor, streams: grammar.Streams, count: int, symbols: int, chunk: int = 1000
-) -> dict[str, Any]:
-    """Read fresh streams with frozen weights, each up to its first error.
-
-    Returns:
-        ``lengths``, symbols before the first error of each stream (``symbols`` if there is none); ``at`` and
-        ``largest``, the largest entry of the last state (c where there is one) by the end of each chunk.
-    """
-    lengths, alive = torch.full((count,), symbols), torch.ones(count, dtype=torch.bool)
-    state, read = None, 0
+def error_free(model: Model, streams: grammar.Streams, symbols: int = TEST_SYMBOLS, chunk: int = 1000) -> list[int]:
+    """How many symbols of each fresh stream are read without error, with frozen weights; at most ``symbols``."""
     last, last_legal = streams.take(1)
-    at, largest = [], []
+    lengths, alive = torch.full((last.shape[1],), symbols), torch.ones(last.shape[1], dtype=torch.bool)
+    state, read = None, 0
     while read < symbols and bool(alive.any()):
         steps = min(chunk, symbols - read)
         more, more_legal = streams.take(steps)
-        given, legal = torch.cat([last, more[:-1]]), torch.cat([last_legal, more_legal[:-1]])
-        y, _, state = net(F.one_hot(given, V).float(), state)
-        wrong = ~right(y, legal, more)
+        y, state = model(torch.cat([last, more[:-1]]), state)
+        wrong = ~right(y, torch.cat([last_legal, more_legal[:-1]]), more)
         first = torch.where(wrong.any(0), wrong.int().argmax(0), steps)
         ended = alive & (first < steps)
         lengths[ended] = read + first[ended]
         alive &= ~ended
         read += steps
         last, last_legal = more[-1:], more_legal[-1:]
-        at.append(read)
-        largest.append(float(state[-1].abs().max()))
-    return {"lengths": lengths.tolist(), "at": at, "largest": largest}
+    return lengths.tolist()
 
 
 @torch.no_grad()
-def growth(net: Predictor, seed: int, symbols: int = 20_000, chunk: int = 500) -> dict[str, list[float]]:
+def growth(model: Model, seed: int, symbols: int = 20_000, chunk: int = 500) -> dict[str, list[float]]:
     """The mean and the largest size of the last state along a stream that is read on, errors or not."""
     streams = grammar.Streams(TEST_STREAMS, np.random.default_rng([seed, 3]))
     state = None
-    made: dict[str, list[float]] = {"symbols": [], "mean": [], "largest": []}
+    sizes: dict[str, list[float]] = {"symbols": [], "mean": [], "largest": []}
     for k in range(symbols // chunk):
         given, _ = streams.take(chunk)
-        _, _, state = net(F.one_hot(given, V).float(), state)
-        size = state[-1].abs()
-        made["symbols"].append((k + 1) * chunk)
-        made["mean"].append(float(size.mean()))
-        made["largest"].append(float(size.max()))
-    return made
+        _, state = model(given, state)
+        size = state[-1][-1].abs()
+        sizes["symbols"].append((k + 1) * chunk)
+        sizes["mean"].append(float(size.mean()))
+        sizes["largest"].append(float(size.max()))
+    return sizes
+
+
+class Endless:
+    """Streams without end: each update reads on where the one before stopped, and one stream begins anew.
+
+    It does because test streams begin from fresh states. The streams of an update are walked to from the start, or
+    from the update before.
+
+    Arguments:
+        seed: of the edges taken.
+    """
+
+    batch, updates_per_epoch = STREAMS, UPDATES
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._begin()
+
+    def batch_at(self, update: int) -> Batch:
+        """The batch of an update, counted from the start."""
+        if update < len(self._ends) - 1:
+            self._begin()
+        while len(self._ends) <= update:
+            self._latest = self._next()
+        return self._latest
+
+    def strings(self, updates: int) -> int:
+        """How many were read in so many updates, which have been drawn."""
+        return sum(self._ends[:updates]) // 2  # each has two E, that of the string inside and its own
+
+    def _begin(self) -> None:
+        self._streams = grammar.Streams(STREAMS, np.random.default_rng([self._seed, 2000]))
+        self._last, _ = self._streams.take(1)
+        self._ends: list[int] = []
+
+    def _next(self) -> Batch:
+        k = len(self._ends)
+        anew, resets = (k + 1) % STREAMS, torch.zeros(WINDOW, STREAMS, dtype=torch.bool)
+        resets[0, anew] = True
+        self._last[0, anew] = self._streams.restart(anew)
+        more, _ = self._streams.take(WINDOW)
+        inputs, self._last = torch.cat([self._last, more[:-1]]), more[-1:].clone()
+        self._ends.append(int((more == grammar.SYMBOLS.index("E")).sum()))
+        return Batch(inputs, more, continues=k > 0, resets=resets)
 
 
 def run(setting: Setting, seed: int) -> Outcome:
-    """Train on endless streams, states carried on and never reset, until ten test streams are read without error.
+    """Train on endless streams, states carried on, until ten test streams are read without error.
 
-    The learning rate falls linearly to zero over the budget. ``sequences`` counts strings read in training.
+    The learning rate falls linearly to zero over the budget. ``sequences`` counts strings read in training; the score
+    is that of the last test.
     """
-    begun = time.process_time()
-    net = Predictor(setting.cell, V, HIDDEN, V, seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
-    streams = grammar.Streams(STREAMS, np.random.default_rng([seed, 2000]))
-    tested = np.random.default_rng([seed, 2])
-    state, ends, curve, losses = None, 0, [], []
-    end = grammar.SYMBOLS.index("E")
-    last, _ = streams.take(1)
-    for k in range(1, UPDATES + 1):
-        anew = k % STREAMS  # test streams begin from a zero state, so training streams do now and then
-        last[0, anew] = streams.restart(anew)
-        if state is not None:
-            for part in state:
-                part[anew] = 0
-        more, _ = streams.take(WINDOW)
-        y, _, state = net(F.one_hot(torch.cat([last, more[:-1]]), V).float(), state)
-        state, last = tuple(s.detach().clone() for s in state), more[-1:].clone()
-        ends += int((more == end).sum())  # each string has two, that of the string inside and its own
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - (k - 1) / UPDATES)
-        losses.append(update(net, optimizer, F.cross_entropy(y.flatten(0, 1), more.flatten())))
-        if k % EVERY == 0:
-            found = error_free(net, grammar.Streams(TEST_STREAMS, tested), TEST_STREAMS, TEST_SYMBOLS)
-            mean = float(np.mean(found["lengths"]))
-            curve.append({"sequences": ends // 2, "loss": float(np.mean(losses)), "error_free": mean})
-            losses = []
-            if min(found["lengths"]) == TEST_SYMBOLS:
-                break
-    solved = min(found["lengths"]) == TEST_SYMBOLS
-    details = {"curve": curve, "lengths": found["lengths"], "state": growth(net, seed), "updates": k}
-    return Outcome(solved, ends // 2, time.process_time() - begun, mean, details)
+    model, streams, tested = begin(setting.cell, HIDDEN, seed), Endless(seed), np.random.default_rng([seed, 2])
+    lengths: list[int] = []
+
+    def error_free_symbols(model: Model) -> float:
+        if not lengths:
+            lengths[:] = error_free(model, grammar.Streams(TEST_STREAMS, tested))
+        return float(np.mean(lengths))
+
+    def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
+        if update % EVERY:
+            return False
+        lengths.clear()
+        record["error_free"] = error_free_symbols(model)
+        return min(lengths) == TEST_SYMBOLS
+
+    measure = Metric("error free", "symbols", digits=0, higher=True)
+    task = LabTask("continual-reber", streams, measure, error_free_symbols)
+    trained = train(task, model, options(LEARNING_RATE), EVERY, solved, streams.strings)
+    details = {"curve": trained.curve, "lengths": lengths, "state": growth(model, seed)}
+    return Outcome(trained.solved, trained.shown, trained.score, details)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 import sysconfig
-import time
-from functools import cache
+from bisect import bisect_left
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from unrolled.cells.registry import CELLS
-from unrolled.drawing import COLOURS, new_figure
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.predictor import update
-from unrolled.layers.stack import Stack
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.network import network
+from unrolled.lab.task import LabTask, options, train
 from unrolled.models.encoders import Embedding
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.tasks.text.baselines import bigram_loss
 from unrolled.training.bptt import batch_loss
-from unrolled.training.schedule import cosine
+from unrolled.training.metric import Metric
 from unrolled.training.streams import Streams
 
 CHARACTERS = 1_000_000
@@ -30,13 +27,9 @@ VALIDATION = 0.1
 PARAMETERS = 150_000
 EMBEDDING = 64
 DEPTHS = {"1 layer": 1, "2 layers": 2, "3 layers": 3}
-MAPS = {"lstm": 4, "gru": 3, "elman": 1}
-"""Linear maps of each input in a cell: its gates and candidates."""
-
 UPDATES = 4000
 BATCH, BPTT = 32, 64
 LEARNING_RATE = 0.005
-EVERY = 500
 
 
 @cache
@@ -59,24 +52,13 @@ def text() -> tuple[np.ndarray, int]:
 
 def build(cell: str, layers: int, hidden: int, size: int, seed: int) -> Model:
     """Embedded characters, ``layers`` hidden layers of ``hidden`` units, and the scores of the next character."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        stack = Stack([CELLS[cell](hidden if k else EMBEDDING, hidden) for k in range(layers)])
-        return Model(Embedding(size, EMBEDDING), stack, Softmax(hidden, size))
+    encoder, head = partial(Embedding, size, EMBEDDING), partial(Softmax, vocabulary_size=size)
+    return network(cell, encoder, hidden, head, seed, layers=layers)
 
 
 def parameters(cell: str, layers: int, hidden: int, size: int) -> int:
-    """How many a model has.
-
-    Equation::
-
-        V E + G (E + H + 1) H + (L - 1) G (2 H + 1) H + (H + 1) V
-
-    with the G maps of the cell, the V characters, and the E numbers that stand for each.
-    """
-    G = MAPS[cell]
-    lowest, others = G * (EMBEDDING + hidden + 1) * hidden, G * (2 * hidden + 1) * hidden
-    return size * EMBEDDING + lowest + (layers - 1) * others + (hidden + 1) * size
+    """How many a model has."""
+    return sum(p.numel() for p in build(cell, layers, hidden, size, seed=1).parameters())
 
 
 def width(cell: str, layers: int, size: int, wanted: int = PARAMETERS) -> int:
@@ -85,89 +67,53 @@ def width(cell: str, layers: int, size: int, wanted: int = PARAMETERS) -> int:
     >>> [width("lstm", layers, 96) for layers in (1, 2, 3)]
     [150, 95, 76]
     """
-    hidden = 1
-    while parameters(cell, layers, hidden, size) < wanted:
-        hidden += 1
-    return min(hidden, hidden - 1, key=lambda H: abs(parameters(cell, layers, H, size) - wanted))
+    count = partial(parameters, cell, layers, size=size)
+    most = 1
+    while count(hidden=most) < wanted:
+        most *= 2
+    hidden = bisect_left(range(1, most), wanted, key=lambda H: count(hidden=H)) + 1
+    return min(hidden, max(hidden - 1, 1), key=lambda H: abs(count(hidden=H) - wanted))
 
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train on a budget of characters, the same for all; the score is the loss on the whole validation part."""
-    begun = time.process_time()
     numbers, size = text()
     edge = round(len(numbers) * (1 - VALIDATION))
     layers = DEPTHS[setting.variant]
-    hidden = width(setting.cell, layers, size)
+    hidden = width(setting.cell, layers, size, PARAMETERS)
     model = build(setting.cell, layers, hidden, size, seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     begin = int(np.random.default_rng(seed).integers(edge))  # each seed begins at another place
-    streams = Streams(np.roll(numbers[:edge], -begin), BATCH, BPTT)
-    curve: list[dict[str, float]] = []
-    losses, state = [], None
-    for k in range(UPDATES):
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * cosine(k / UPDATES, 0.02)
-        batch = streams.batch_at(k)
-        loss = batch_loss(model, batch, state if batch.continues else None)
-        total, count, state = loss.total, loss.count, loss.state
-        losses.append(update(model, optimizer, total / count))
-        if (k + 1) % EVERY == 0:
-            held_out = validation_loss(model, numbers[edge:])
-            shown = (k + 1) * BATCH * BPTT
-            curve.append({"sequences": shown, "loss": float(np.mean(losses)), "validation": held_out})
-            losses = []
-    score = curve[-1]["validation"]
+    data = Streams(np.roll(numbers[:edge], -begin), BATCH, BPTT)
+    score = partial(validation_loss, numbers=numbers[edge:])
+    task = LabTask("depth", data, Metric("loss", "nats per character"), score, throughout=True)
+    how = options(LEARNING_RATE, epochs=UPDATES / data.updates_per_epoch, schedule="cosine", warmup=0.02)
+    trained = train(task, model, how, max(1, UPDATES // 10), shown=lambda update: update * BATCH * BPTT)
+    held_out = [event["loss"] for event in trained.history if event["event"] == "validation"]
     pairs = bigram_loss(numbers[:edge], numbers[edge:], size)
     details = {
-        "curve": curve,
+        "curve": [one | {"validation": loss} for one, loss in zip(trained.curve, held_out, strict=False)],
         "hidden": hidden,
         "parameters": sum(p.numel() for p in model.parameters()),
         "pairs": pairs,
     }
-    solved = pairs is not None and score < pairs
-    return Outcome(solved, UPDATES * BATCH * BPTT, time.process_time() - begun, score, details)
+    solved = pairs is not None and trained.score < pairs
+    return Outcome(solved, trained.shown, trained.score, details)
 
 
 @torch.no_grad()
 def validation_loss(model: Model, numbers: np.ndarray) -> float:
     """Nats a character, read as 32 streams."""
     streams = Streams(numbers, BATCH, 256)
-    losses, counted, state = 0.0, 0, None
+    total, count, state = 0.0, 0, None
     for k in range(streams.updates_per_epoch):
         loss = batch_loss(model, streams.batch_at(k), state)
-        total, count, state = loss.total, loss.count, loss.state
-        losses, counted = losses + float(total), counted + count
-    return losses / counted
+        total, count, state = total + float(loss.total), count + loss.count, loss.state
+    return total / count
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The loss of guesses that take all characters for equally likely."""
     return math.log(text()[1])
-
-
-def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The validation loss over the characters read, one line a seed."""
-    figure = new_figure(6.4, 4)
-    axes = figure.add_subplot()
-    cells = list(dict.fromkeys(setting.cell for setting in outcomes))
-    for setting, of in outcomes.items():
-        colour = COLOURS[list(DEPTHS).index(setting.variant)]
-        style = ("-", "--", ":")[cells.index(setting.cell)]
-        for k, outcome in enumerate(of):
-            curve = outcome.details["curve"]
-            axes.plot(
-                [c["sequences"] / 1e6 for c in curve],
-                [c["validation"] for c in curve],
-                style,
-                color=colour,
-                linewidth=1.2,
-                label=f"{setting}: {outcome.details['hidden']} units a layer" if k == 0 else "_",
-            )
-    axes.set_xlabel("million characters read")
-    axes.set_ylabel("validation loss, nats a character")
-    axes.set_title(experiment.title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
-    axes.grid(alpha=0.2)
-    return figure
 
 
 EXPERIMENT = Experiment(
@@ -182,7 +128,6 @@ EXPERIMENT = Experiment(
     settings=tuple(Setting(cell, None, variant) for cell in ("lstm", "elman") for variant in DEPTHS),
     run=run,
     chance=chance,
-    draw=picture,
     seeds=3,
     first_seed=101,
 )

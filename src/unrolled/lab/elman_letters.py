@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.drawing import COLOURS, new_figure
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
-from unrolled.lab.predictor import Predictor
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.network import read
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
+from unrolled.models.model import Model
+from unrolled.training.metric import Metric
+from unrolled.training.streams import Streams
 
 FEATURES = ("consonant", "vowel", "interrupted", "high", "back", "voiced")
 LETTERS = {
@@ -75,60 +77,40 @@ def run(setting: Setting, seed: int) -> Outcome:
 
     ``sequences`` counts the passes until then.
     """
-    begun = time.process_time()
-    net = Predictor(setting.cell, D, HIDDEN, D, seed)
-    streams = side_by_side(encode(draw(np.random.default_rng([seed, 1990]))), STREAMS)
+    model = bits(setting.cell, D, HIDDEN, seed)
     rng = np.random.default_rng([seed, 1])
     lead_in, fresh = draw(rng, LEAD_IN), draw(rng)
     inputs = encode(lead_in + fresh)[:-1].unsqueeze(1)
 
-    def said() -> Tensor:
-        return torch.sigmoid(read(net, inputs)[0][len(lead_in) - 1 :, 0])
+    def said(model: Model) -> Tensor:
+        return torch.sigmoid(read(model, inputs)[0][len(lead_in) - 1 :, 0])
 
-    def done(record: dict[str, float]) -> bool:
-        record["right"] = share_right(said(), fresh)
-        return record["right"] == 1 and record["sequences"] >= LEAST
+    def right(model: Model) -> float:
+        return share_right(said(model), fresh)
 
-    curve = train(net, streams[:-1], streams[1:], PASSES, WINDOW, LEARNING_RATE, done=done)
-    errors = said() - encode(fresh)
+    def done(passes: int, record: dict[str, Any]) -> bool:
+        record["right"] = right(model)
+        return record["right"] == 1 and passes >= LEAST
+
+    steps = encode(draw(np.random.default_rng([seed, 1990]))).numpy()
+    measure = Metric("right", "of the predictable features", higher=True)
+    task = LabTask("elman-letters", Streams(steps, STREAMS, WINDOW), measure, right)
+    trained = read_again(task, model, PASSES, LEARNING_RATE, done)
+    errors = said(model) - encode(fresh)
     details = {
-        "curve": curve,
+        "curve": trained.curve,
         "letters": fresh[:SHOWN],
         "error": root_mean_square(errors, 1)[:SHOWN].tolist(),
         "by_feature": {name: errors[:SHOWN, k].abs().tolist() for k, name in enumerate(FEATURES)},
     }
-    score = curve[-1]["right"]
-    shown = next((c["sequences"] for c in curve if c["right"] == 1), PASSES)
-    return Outcome(score == 1, int(shown), time.process_time() - begun, score, details)
+    shown = next((c["sequences"] for c in trained.curve if c["right"] == 1), PASSES)
+    return Outcome(trained.score == 1, shown, trained.score, details)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The score of random numbers."""
     letters = draw(np.random.default_rng(1))
     return share_right(torch.rand(len(letters), D, generator=generator), letters)
-
-
-def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The errors of the first network over some letters, as in the paper's figures 4 and 5."""
-    setting, of = next(iter(outcomes.items()))
-    details = of[0].details
-    letters, steps = details["letters"], np.arange(len(details["letters"]))
-    consonant = np.array([letter in "bdg" for letter in letters])
-    rows = {
-        "root mean square of all": details["error"],
-        "consonant": details["by_feature"]["consonant"],
-        "high": details["by_feature"]["high"],
-    }
-    figure = new_figure(6.8, 5.4)
-    for k, (name, errors) in enumerate(rows.items()):
-        axes = figure.add_subplot(3, 1, k + 1)
-        axes.bar(steps, errors, color=[COLOURS[1] if c else COLOURS[0] for c in consonant], width=0.7)
-        axes.set_ylim(0, 1)
-        axes.set_ylabel("error")
-        axes.set_title(name if k == 0 else f"feature: {name}", fontsize=9, loc="left")
-        axes.set_xticks(steps, list(letters))
-    figure.suptitle(f"{experiment.title}: {setting}, red where a consonant comes", fontsize=10)
-    return figure
 
 
 EXPERIMENT = Experiment(
@@ -143,6 +125,5 @@ EXPERIMENT = Experiment(
     settings=SETTINGS,
     run=run,
     chance=chance,
-    draw=picture,
     first_seed=101,
 )

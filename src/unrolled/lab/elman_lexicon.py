@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.drawing import COLOURS, new_figure
-from unrolled.lab.clustering import Tree, cluster, draw_tree, purity
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.prediction import SETTINGS, read, side_by_side, train
-from unrolled.lab.predictor import Predictor
+from unrolled.insight.clustering import Tree, cluster, purity
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.network import network, read
+from unrolled.lab.prediction import SETTINGS, read_again
+from unrolled.lab.task import LabTask
+from unrolled.models.encoders import OneHot
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
+from unrolled.training.metric import Metric
+from unrolled.training.streams import Streams
 
 CATEGORIES = {
     "noun-hum": "man woman girl boy",
@@ -115,54 +119,35 @@ def mean_by_word(hidden: Tensor, words: Tensor) -> np.ndarray:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train for the paper's six passes, then cluster the mean hidden states of the words."""
-    begun = time.process_time()
     sentences = draw(np.random.default_rng([seed, 1990]))
     words = torch.tensor([word for sentence in sentences for word in sentence])
-    net = Predictor(setting.cell, BITS, HIDDEN, BITS, seed)
-    inputs, targets = (side_by_side(part, STREAMS) for part in (F.one_hot(words[:-1], BITS).float(), words[1:]))
-    curve = train(net, inputs, targets, PASSES, WINDOW, LEARNING_RATE, loss=_loss)
-    y, h = read(net, F.one_hot(words[:-1], BITS).float().unsqueeze(1))
-    said = torch.softmax(y[:, 0], dim=1)
+
+    def tree_of(model: Model) -> Tree:
+        return cluster(mean_by_word(read(model, words[:-1, None])[1][:, 0], words[:-1]), WORDS)
+
+    model = network(setting.cell, partial(OneHot, BITS), HIDDEN, partial(Softmax, vocabulary_size=BITS), seed)
+    data = Streams(words.numpy(), STREAMS, WINDOW)
+    measure = Metric("purity", higher=True)
+    task = LabTask("elman-lexicon", data, measure, lambda model: purity(tree_of(model), KIND))
+    trained = read_again(task, model, PASSES, LEARNING_RATE)
+    said = torch.softmax(read(model, words[:-1, None])[0][:, 0], dim=1)
     wanted = F.pad(likelihoods(sentences), (0, BITS - len(WORDS)))
-    tree = cluster(mean_by_word(h[:, 0], words[:-1]), WORDS)
+    tree = tree_of(model)
     cosine = float(F.cosine_similarity(said, wanted).mean())
-    score = purity(tree, KIND)
     details = {
-        "curve": curve,
+        "curve": trained.curve,
         "cosine": cosine,
         "error": float((said - wanted).square().mean(1).sqrt().mean()),
         "nouns": tree.has([word for word in WORDS if KIND[word] != "verb"]),
         "tree": tree.as_json(),
     }
-    solved = score == 1 and cosine >= COSINE
-    return Outcome(solved, PASSES, time.process_time() - begun, score, details)
-
-
-def _loss(y: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(y.flatten(0, 1), targets.flatten())
+    return Outcome(trained.score == 1 and cosine >= COSINE, PASSES, trained.score, details)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The purity of trees of random vectors, in the mean of 100."""
     vectors = torch.randn(100, len(WORDS), HIDDEN, generator=generator).numpy()
     return float(np.mean([purity(cluster(one, WORDS), KIND) for one in vectors]))
-
-
-def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The tree of the first seed of each cell, as in the paper's figure 7."""
-    colours = dict(zip(KINDS, COLOURS, strict=False))
-    figure = new_figure(3.4 * len(outcomes), 5.6)
-    for k, (setting, of) in enumerate(outcomes.items()):
-        axes = figure.add_subplot(1, len(outcomes), k + 1)
-        tree = Tree.read(of[0].details["tree"])
-        draw_tree(tree, axes, {word: colours[KIND[word]] for word in WORDS})
-        axes.set_xlabel("distance")
-        axes.set_title(f"{setting}, purity {of[0].score:.2f}", fontsize=9)
-    for kind, colour in colours.items():
-        axes.plot([], [], "s", color=colour, label=kind)
-    figure.legend(loc="outside lower center", ncols=len(colours), fontsize=8, frameon=False)
-    figure.suptitle("Mean hidden states of words, by what comes before and after them", fontsize=10)
-    return figure
 
 
 EXPERIMENT = Experiment(
@@ -177,6 +162,5 @@ EXPERIMENT = Experiment(
     settings=SETTINGS,
     run=run,
     chance=chance,
-    draw=picture,
     first_seed=101,
 )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.drawing import COLOURS, new_figure
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import draw_seeds
-from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
-from unrolled.lab.predictor import Predictor
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.network import read
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
+from unrolled.models.model import Model
+from unrolled.training.metric import Metric
+from unrolled.training.streams import Streams
 
 WORDS = [
     "many",
@@ -92,30 +91,35 @@ def by_position(errors: np.ndarray, begins: np.ndarray) -> list[float]:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train for the paper's ten passes, then look for words in fresh sentences by the error alone."""
-    begun = time.process_time()
     rng = np.random.default_rng([seed, 1990])
-    bits, words = code(rng), draw(rng)
+    letters, words = code(rng), draw(rng)
     fresh = draw(np.random.default_rng([seed, 1]))
-    net = Predictor(setting.cell, BITS, HIDDEN, BITS, seed)
-    streams = side_by_side(torch.stack([bits[letter] for letter in "".join(words)]), STREAMS)
-    curve = train(net, streams[:-1], streams[1:], PASSES, WINDOW, LEARNING_RATE)
-    text = torch.stack([bits[letter] for letter in "".join(fresh)])
-    said = torch.sigmoid(read(net, text[:-1].unsqueeze(1))[0][:, 0])
-    errors = root_mean_square(said - text[1:], 1).numpy()
+    text = torch.stack([letters[letter] for letter in "".join(fresh)])
     begins = beginnings(fresh)[1:]
-    found = agreement(peaks(errors), begins)
-    places = by_position(errors, begins)
-    shown = 48
+
+    def errors(model: Model) -> np.ndarray:
+        said = torch.sigmoid(read(model, text[:-1].unsqueeze(1))[0][:, 0])
+        return root_mean_square(said - text[1:], 1).numpy()
+
+    def f1(model: Model) -> float:
+        return agreement(peaks(errors(model)), begins)["f1"]
+
+    model = bits(setting.cell, BITS, HIDDEN, seed)
+    steps = torch.stack([letters[letter] for letter in "".join(words)]).numpy()
+    task = LabTask("elman-words", Streams(steps, STREAMS, WINDOW), Metric("f1", higher=True), f1)
+    trained = read_again(task, model, PASSES, LEARNING_RATE)
+    found, shown = errors(model), 48
+    places = by_position(found, begins)
     details = {
-        "curve": curve,
-        **found,
+        "curve": trained.curve,
+        **agreement(peaks(found), begins),
         "by_position": places,
         "letters": "".join(fresh)[1 : shown + 1],
         "begins": begins[:shown].tolist(),
-        "error": errors[:shown].tolist(),
+        "error": found[:shown].tolist(),
     }
-    solved = found["f1"] >= 2 * guessed(begins, seed) and places[0] > max(places[1:])
-    return Outcome(solved, PASSES, time.process_time() - begun, found["f1"], details)
+    solved = trained.score >= 2 * guessed(begins, seed) and places[0] > max(places[1:])
+    return Outcome(solved, PASSES, trained.score, details)
 
 
 def guessed(begins: np.ndarray, seed: int) -> float:
@@ -131,32 +135,6 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
     return float(np.mean([agreement(peaks(one), begins)["f1"] for one in errors]))
 
 
-def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The error along the letters of the first network, as in the paper's figure 6, and by place in the word."""
-    setting, of = next(iter(outcomes.items()))
-    details = of[0].details
-    steps = np.arange(len(details["error"]))
-    begins = np.array(details["begins"])
-    figure = new_figure(7.6, 5.2)
-    upper, lower = figure.subplots(2, 1)
-    upper.plot(steps, details["error"], color=COLOURS[0], linewidth=1)
-    upper.plot(steps[begins], np.array(details["error"])[begins], "o", color=COLOURS[1], label="a word begins")
-    upper.set_xticks(steps, list(details["letters"]), fontsize=8)
-    upper.set_title(f"{setting}, the first seed, fresh sentences", fontsize=9, loc="left")
-    upper.legend(fontsize=8, frameon=False)
-    for colour, (one, seeds) in zip(COLOURS, outcomes.items(), strict=False):
-        curves = [outcome.details["by_position"] for outcome in seeds]
-        draw_seeds(lower, np.arange(1, len(curves[0]) + 1), curves, colour, str(one))
-    lower.set_xlabel("place of the letter in its word")
-    lower.set_title("mean over fresh sentences: a faint line a seed, and their median", fontsize=9, loc="left")
-    lower.legend(fontsize=8, frameon=False)
-    for axes in (upper, lower):
-        axes.set_ylim(0, None)
-        axes.set_ylabel("root mean square error")
-    figure.suptitle(experiment.title, fontsize=10)
-    return figure
-
-
 EXPERIMENT = Experiment(
     name="elman-words",
     title="Words in a stream of letters",
@@ -169,6 +147,5 @@ EXPERIMENT = Experiment(
     settings=SETTINGS,
     run=run,
     chance=chance,
-    draw=picture,
     first_seed=101,
 )

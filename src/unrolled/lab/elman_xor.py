@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.drawing import COLOURS, new_figure
-from unrolled.lab.experiment import Experiment, Outcome, Outcomes, Setting
-from unrolled.lab.figures import draw_seeds
-from unrolled.lab.prediction import SETTINGS, read, root_mean_square, side_by_side, train
-from unrolled.lab.predictor import Predictor
+from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.network import read
+from unrolled.lab.prediction import SETTINGS, bits, read_again, root_mean_square
+from unrolled.lab.task import LabTask
+from unrolled.models.model import Model
+from unrolled.training.metric import Metric
+from unrolled.training.streams import Streams
 
 BITS = 3000
 PASSES = 600
@@ -44,22 +45,25 @@ def fresh_stream(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 def run(setting: Setting, seed: int) -> Outcome:
     """Train until every exclusive or of a fresh stream is predicted right, at most as many passes as in the paper."""
-    begun = time.process_time()
-    net = Predictor(setting.cell, 1, HIDDEN, 1, seed)
-    bits = side_by_side(draw(BITS, np.random.default_rng([seed, 1990])).unsqueeze(1), STREAMS)
+    model = bits(setting.cell, 1, HIDDEN, seed)
     inputs, wanted = fresh_stream(np.random.default_rng([seed, 1]))
 
-    def said() -> Tensor:
-        return torch.sigmoid(read(net, inputs)[0][2:]).reshape(TRIALS, STEPS)
+    def said(model: Model) -> Tensor:
+        return torch.sigmoid(read(model, inputs)[0][2:]).reshape(TRIALS, STEPS)
 
-    def done(record: dict[str, float]) -> bool:
-        record["right"] = share_right(said(), wanted)
+    def right(model: Model) -> float:
+        return share_right(said(model), wanted)
+
+    def done(passes: int, record: dict[str, Any]) -> bool:
+        record["right"] = right(model)
         return record["right"] == 1
 
-    curve = train(net, bits[:-1], bits[1:], PASSES, WINDOW, LEARNING_RATE, done=done, every=EVERY)
-    details = {"curve": curve, "error": root_mean_square(said() - wanted, 0).tolist()}
-    score = curve[-1]["right"]
-    return Outcome(score == 1, int(curve[-1]["sequences"]), time.process_time() - begun, score, details)
+    stream = draw(BITS, np.random.default_rng([seed, 1990])).unsqueeze(1).numpy()
+    measure = Metric("right", "of the exclusive ors", higher=True)
+    task = LabTask("elman-xor", Streams(stream, STREAMS, WINDOW), measure, right)
+    trained = read_again(task, model, PASSES, LEARNING_RATE, done, EVERY)
+    details = {"curve": trained.curve, "error": root_mean_square(said(model) - wanted, 0).tolist()}
+    return Outcome(trained.score == 1, trained.shown, trained.score, details)
 
 
 def share_right(said: Tensor, wanted: Tensor) -> float:
@@ -74,25 +78,6 @@ def chance(setting: Setting, generator: torch.Generator) -> float:
     return share_right(torch.rand(wanted.shape, generator=generator), wanted)
 
 
-def picture(experiment: Experiment, outcomes: Outcomes) -> Any:
-    """The error over twelve consecutive bits, as in the paper's figure 3: a faint line a seed, and their median."""
-    figure = new_figure(6.4, 3.6)
-    axes = figure.add_subplot()
-    steps = np.arange(1, STEPS + 1)
-    for colour, (setting, of) in zip(COLOURS, outcomes.items(), strict=False):
-        draw_seeds(axes, steps, [outcome.details["error"] for outcome in of], colour, str(setting))
-    for third in steps[2::3]:
-        axes.axvspan(third - 0.25, third + 0.25, color="#eeeeee", zorder=0)
-    axes.axhline(0.5, color="#555555", linewidth=1, linestyle=":", label="always saying 1/2")
-    axes.set_xticks(steps)
-    axes.set_ylim(0, None)
-    axes.set_xlabel("bit predicted (grey: an exclusive or of the two before it)")
-    axes.set_ylabel("root mean square error")
-    axes.set_title(experiment.title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False, ncols=2)
-    return figure
-
-
 EXPERIMENT = Experiment(
     name="elman-xor",
     title="Exclusive or spread over time",
@@ -105,6 +90,5 @@ EXPERIMENT = Experiment(
     settings=SETTINGS,
     run=run,
     chance=chance,
-    draw=picture,
     first_seed=101,
 )

@@ -1,31 +1,10 @@
-"""What an experiment of the laboratory is, and which there are. No torch here, so that the list is instant."""
+"""What an experiment of the laboratory is, one way to run it, and what comes of a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
-
-from unrolled.errors import UsageError
-
-TITLES = {
-    "latch": "Latching the first inputs through noise (Bengio 1994)",
-    "long-lag": "A symbol kept for 1,000 steps (Hochreiter & Schmidhuber 1997)",
-    "adding": "The sum of two marked numbers (Hochreiter & Schmidhuber 1997)",
-    "multiplication": "The product of two marked numbers (Hochreiter & Schmidhuber 1997)",
-    "temporal-order": "Which came first, X or Y (Hochreiter & Schmidhuber 1997)",
-    "clipping": "Temporal order at growing length (Pascanu 2013)",
-    "forget-bias": "The forget gate's bias, on arithmetic (Jozefowicz 2015)",
-    "reber": "Embedded Reber grammar (Hochreiter & Schmidhuber 1997)",
-    "continual-reber": "Embedded Reber grammar as an endless stream (Gers & Schmidhuber 2000)",
-    "elman-xor": "Exclusive or spread over time (Elman 1990)",
-    "elman-letters": "Letters of ba, dii and guuu (Elman 1990)",
-    "elman-words": "Words in a stream of letters (Elman 1990)",
-    "elman-lexicon": "A lexicon from the order of words (Elman 1990)",
-    "depth": "One, two and three layers at equal numbers of parameters",
-    "rtrl": "A memory longer than the window: RTRL (Williams & Zipser 1989)",
-}
 
 
 @dataclass(frozen=True)
@@ -33,7 +12,7 @@ class Setting:
     """One way to run an experiment.
 
     Fields:
-        cell: the recurrent cell, by name.
+        cell: the recurrent cell: a name, or ``FILE.py:Class``.
         lag: T in steps, None where the experiment has none.
         variant: what else is varied, such as ``"no clipping"``; empty where nothing is.
     """
@@ -59,16 +38,16 @@ class Outcome:
     Fields:
         solved: whether the experiment's criterion was met.
         sequences: training sequences shown until then, or in all.
-        seconds: of processor time, one thread.
         score: the experiment's measure.
         details: more numbers, for pictures, JSON alone: ``curve`` is a list of records with ``sequences`` and others.
+        seconds: of processor time, one thread, as whoever ran the seed measured.
     """
 
     solved: bool
     sequences: int
-    seconds: float
     score: float
     details: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 Outcomes = dict[Setting, list[Outcome]]
@@ -87,7 +66,6 @@ class Experiment:
         run: one seed of one setting. A function of a module, since other processes call it.
         chance: the score of guesses at random, measured on the same data.
         published_at: what the paper reports for a lag and a variant, where it differs among them.
-        draw: a picture of all outcomes; None for the training curves.
         least_lag: the shortest lag for which the data are defined.
         seeds: how many, if not 20 up to T = 100 and 5 beyond.
         first_seed: where they begin: seeds before it, or far beyond, chose the settings.
@@ -103,7 +81,6 @@ class Experiment:
     run: Callable[[Setting, int], Outcome]
     chance: Callable[[Setting, Any], float]
     published_at: Mapping[tuple[int | None, str], str] = field(default_factory=dict)
-    draw: Callable[[Experiment, Outcomes], Any] | None = None
     least_lag: int = 2
     seeds: int | None = None
     first_seed: int = 1
@@ -112,6 +89,17 @@ class Experiment:
     def cells(self) -> tuple[str, ...]:
         """The cells to compare, in the order of the table."""
         return tuple(dict.fromkeys(s.cell for s in self.settings))
+
+    def settings_of(self, cell: str) -> list[Setting]:
+        """The settings of a cell, in the order of the table.
+
+        A cell that the table does not have gets every lag and variant that it has; if some of its cells run without
+        a variant, because only others can be varied, so does this one.
+        """
+        if cell in self.cells:
+            return [s for s in self.settings if s.cell == cell]
+        bare = [s for s in self.settings if not s.variant]
+        return list(dict.fromkeys(Setting(cell, s.lag, s.variant) for s in bare or self.settings))
 
     def paper(self, setting: Setting) -> str:
         """What the paper reports for a setting."""
@@ -122,30 +110,3 @@ class Experiment:
         if self.seeds is not None:
             return self.seeds
         return 20 if setting.lag is None or setting.lag <= 100 else 5
-
-
-def experiment(name: str) -> Experiment:
-    """The experiment of that name; UsageError if there is none."""
-    if name not in TITLES:
-        raise UsageError(f"there is no experiment {name!r}; choose one of {', '.join(TITLES)}, or all")
-    made: Experiment = import_module(f"unrolled.lab.{name.replace('-', '_')}").EXPERIMENT
-    return made
-
-
-def chosen(experiment: Experiment, cells: tuple[str, ...], lag: int | None) -> list[Setting]:
-    """What to run: the settings of the experiment, or of some of its cells, or with another lag in place of its own.
-
-    Raises:
-        UsageError: a cell that the experiment does not have, or a lag where there is none.
-    """
-    for cell in cells:
-        if cell not in experiment.cells:
-            raise UsageError(f"--cell: {experiment.name} runs {', '.join(experiment.cells)}, got {cell!r}")
-    found = [s for s in experiment.settings if s.cell in (cells or experiment.cells)]
-    if lag is None:
-        return found
-    if all(s.lag is None for s in experiment.settings):
-        raise UsageError(f"--lag: {experiment.name} has no lag to set")
-    if lag < experiment.least_lag:
-        raise UsageError(f"--lag: must be a whole number from {experiment.least_lag}, got {lag}")
-    return list(dict.fromkeys(Setting(s.cell, lag, s.variant) for s in found))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import string
-import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.predictor import Predictor, update
+from unrolled.lab.network import network
+from unrolled.lab.task import LabTask, Parts, options, train
+from unrolled.models.encoders import Embedding
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
+from unrolled.training.batches import Batch
+from unrolled.training.drawn import Drawn
+from unrolled.training.metric import Metric
 
 SYMBOLS = string.ascii_lowercase + string.digits + "+-.="
 DIGITS = 1
@@ -52,66 +57,61 @@ def problem(rng: np.random.Generator, digits: int = DIGITS) -> tuple[str, str]:
     return "".join(mixed) + "=", f"{one + two if sign == '+' else one - two}."
 
 
-def encode(problems: list[tuple[str, str]]) -> tuple[Tensor, Tensor]:
-    """Symbols (T, N), and the next symbol where it belongs to the answer, -1 elsewhere (T, N)."""
-    T = max(len(asked) + len(answer) for asked, answer in problems) - 1
-    x = torch.zeros(T, len(problems), dtype=torch.long)
-    target = torch.full((T, len(problems)), -1)
+def encode(problems: list[tuple[str, str]]) -> Batch:
+    """Symbols, and the next symbols as targets (T, N), of which those count that belong to the answer."""
+    lengths = torch.tensor([len(asked) + len(answer) - 1 for asked, answer in problems])
+    T = int(lengths.max())
+    inputs, targets = (torch.zeros(T, len(problems), dtype=torch.long) for _ in range(2))
+    mask = torch.zeros(T, len(problems), dtype=torch.bool)
     for n, (asked, answer) in enumerate(problems):
         whole = torch.tensor([SYMBOLS.index(s) for s in asked + answer])
-        x[: len(whole) - 1, n] = whole[:-1]
-        target[len(asked) - 1 : len(whole) - 1, n] = whole[len(asked) :]
-    return x, target
+        inputs[: len(whole) - 1, n], targets[: len(whole) - 1, n] = whole[:-1], whole[1:]
+        mask[len(asked) - 1 : len(whole) - 1, n] = True
+    return Batch(inputs, targets, lengths, mask)
 
 
-def network(setting: Setting, seed: int) -> Predictor:
+def draw(count: int, rng: np.random.Generator) -> Batch:
+    """Problems drawn anew."""
+    return encode([problem(rng) for _ in range(count)])
+
+
+def begin(setting: Setting, seed: int) -> Model:
     """A fresh network, with the setting's forget bias."""
-    net = Predictor(setting.cell, WIDTH, HIDDEN, len(SYMBOLS), seed, symbols=len(SYMBOLS))
-    if setting.variant:
-        gates: Any = net.layer.cell.x
-        gates.bias.data[gates.rows("f")] = BIASES[setting.variant]
-    return net
+    V = len(SYMBOLS)
+    encoder, head = partial(Embedding, V, WIDTH), partial(Softmax, vocabulary_size=V)
+    return network(setting.cell, encoder, HIDDEN, head, seed, forget_bias=BIASES.get(setting.variant))
 
 
 @torch.no_grad()
-def accuracy(net: Predictor, x: Tensor, target: Tensor) -> float:
+def accuracy(model: Model, batch: Batch) -> float:
     """The share of the answers' symbols predicted right, each with the true ones before it."""
-    y, _, _ = net(x)
-    counted = target >= 0
-    return float((y.argmax(-1) == target)[counted].double().mean())
+    outputs, _ = model(batch.inputs, lengths=batch.lengths)
+    return float((outputs.argmax(-1) == batch.targets)[batch.mask].double().mean())
 
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained on fresh problems until its accuracy is the paper's, or the budget is used up."""
-    begun = time.process_time()
-    net = network(setting, seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
-    rng = np.random.default_rng([seed, 2015])
-    tested = encode([problem(rng) for _ in range(TESTED)])
-    curve: list[dict[str, float]] = []
-    losses: list[float] = []
-    shown, reached = 0, 0.0
-    while shown < BUDGET and reached < ACCURACY:
-        x, target = encode([problem(rng) for _ in range(BATCH)])
-        y, _, _ = net(x)
-        optimizer.param_groups[0]["lr"] = RATE * (1 - shown / BUDGET)
-        losses.append(update(net, optimizer, F.cross_entropy(y.flatten(0, 1), target.flatten(), ignore_index=-1)))
-        shown += BATCH
-        if len(losses) == EVERY:
-            reached = accuracy(net, *tested)
-            curve.append({"sequences": shown, "loss": float(np.mean(losses)), "accuracy": reached})
-            losses = []
-    fresh = encode([problem(rng) for _ in range(TESTED)])
-    seconds = time.process_time() - begun
-    return Outcome(reached >= ACCURACY, shown, seconds, accuracy(net, *fresh), {"curve": curve})
+    model = begin(setting, seed)
+    tested, fresh = (draw(TESTED, np.random.default_rng([seed, 2015, part])) for part in (1, 2))
+    data = Drawn(draw, BATCH, BUDGET // BATCH, [seed, 2015, 0])
+    measure = Metric("accuracy", "of the answers' symbols", higher=True)
+    task = LabTask("forget-bias", data, measure, lambda model: accuracy(model, fresh))
+
+    def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
+        if update % EVERY:
+            return False
+        record["accuracy"] = accuracy(model, tested)
+        return record["accuracy"] >= ACCURACY
+
+    trained = train(task, model, options(RATE), EVERY, solved)
+    return Outcome(trained.solved, trained.shown, trained.score, {"curve": trained.curve})
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The accuracy of symbols drawn at random from the ten digits, the minus and the full stop."""
-    rng = np.random.default_rng(1)
-    _, target = encode([problem(rng) for _ in range(2000)])
+    batch = draw(2000, np.random.default_rng(1))
     known = torch.tensor([SYMBOLS.index(s) for s in string.digits + "-."])
-    counted = target[target >= 0]
+    counted = batch.targets[batch.mask]
     drawn = known[torch.randint(len(known), counted.shape, generator=generator)]
     return float((drawn == counted).double().mean())
 

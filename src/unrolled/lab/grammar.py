@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.training.batches import Batch
+
 SYMBOLS = "BTPSXVE"
 """The seven symbols, in the order of the input and output units."""
 
@@ -96,12 +98,11 @@ def legal_next(string: str) -> list[str]:
     return ["".join(EDGES[node]) for node in nodes(string)]
 
 
-def encode(strings: list[str]) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers for a batch of whole strings.
+def encode(strings: list[str]) -> tuple[Batch, Tensor]:
+    """Whole strings as a batch: symbols (T - 1, N), and the next symbols as targets.
 
     Returns:
-        symbols (T, N), padded with 0; legal (T - 1, N, 7), what may come behind each symbol but the last;
-        lengths (N,).
+        The batch, and what may come behind each symbol but the last, (T - 1, N, 7).
     """
     lengths = torch.tensor([len(s) for s in strings])
     T = int(lengths.max())
@@ -110,7 +111,8 @@ def encode(strings: list[str]) -> tuple[Tensor, Tensor, Tensor]:
     for n, string in enumerate(strings):
         symbols[: len(string), n] = torch.tensor([SYMBOLS.index(s) for s in string])
         legal[: len(string) - 1, n] = LEGAL[nodes(string)[:-1]]
-    return symbols, legal, lengths
+    mask = torch.arange(T - 1)[:, None] < lengths - 1
+    return Batch(symbols[:-1], symbols[1:], lengths - 1, mask), legal
 
 
 def predicted(scores: Tensor, legal: Tensor) -> Tensor:

@@ -5,34 +5,35 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unrolled.lab.adding import CELLS, LARGEST_ERROR, difference, marked_pairs, squared, uniform
+from unrolled.lab.adding import CELLS, LARGEST_ERROR, NETWORK, difference, marked_pairs, uniform
+from unrolled.lab.answers import Problem, Training, guessed, learn
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.sequences import Batch, Task, Training, guessed, train
+from unrolled.training.batches import Batch
 
 
 def draw(lag: int, count: int, rng: np.random.Generator) -> Batch:
     """Numbers from 0 to 1; the target is X1 X2.
 
     >>> batch = draw(100, 3, np.random.default_rng(0))
-    >>> bool(((batch.target >= 0) & (batch.target <= 1)).all())
+    >>> bool(((batch.targets >= 0) & (batch.targets <= 1)).all())
     True
     """
     x, lengths, values = marked_pairs(lag, count, rng, low=0, neutral=1)
-    return Batch(x, lengths, values.prod(-1))
+    return Batch(x, values.prod(-1, keepdim=True), lengths)
 
 
-TASK = Task(2, 1, draw, squared, difference, LARGEST_ERROR, allowed=13)
+PROBLEM = Problem("multiplication", *NETWORK, draw, difference, LARGEST_ERROR, allowed=13)
 TRAINING = Training(hidden=32, batch=50, rate=0.005, budget=400_000)
 
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained until the paper's stricter criterion is met."""
-    return train(TASK, TRAINING, setting, seed)
+    return learn(PROBLEM, TRAINING, setting, seed)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The share of wrong answers of numbers drawn from 0 to 1."""
-    return guessed(TASK, setting.lag or 100, uniform, generator)
+    return guessed(PROBLEM, setting.lag or 100, uniform, generator)
 
 
 EXPERIMENT = Experiment(

@@ -3,80 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.lab.experiment import Setting
-from unrolled.lab.predictor import Predictor, update
+from unrolled.lab.network import network
+from unrolled.lab.task import LabTask, Parts, Trained, options, train
+from unrolled.models.encoders import Vectors
+from unrolled.models.heads import Bernoulli
+from unrolled.models.model import Model
 
 SETTINGS = (Setting("elman"), Setting("lstm"), Setting("gru"))
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+
+def bits(cell: str, width: int, hidden: int, seed: int) -> Model:
+    """A fresh network from bits to the probabilities of the next ones."""
+    return network(cell, partial(Vectors, width), hidden, partial(Bernoulli, width=width), seed)
 
 
-def side_by_side(x: Tensor, count: int) -> Tensor:
-    """One sequence (T, ...) as ``count`` streams (T // count, count, ...), each going on where it left off.
-
-    >>> side_by_side(torch.arange(7), 2).tolist()
-    [[0, 3], [1, 4], [2, 5]]
-    """
-    steps = len(x) // count
-    return x[: steps * count].reshape(count, steps, *x.shape[1:]).transpose(0, 1)
-
-
-def train(
-    net: Predictor,
-    inputs: Tensor,
-    targets: Tensor,
+def read_again(
+    task: LabTask,
+    model: Model,
     passes: int,
-    window: int,
     rate: float,
-    loss: Loss = F.binary_cross_entropy_with_logits,
-    done: Callable[[dict[str, float]], bool] = lambda record: False,
+    done: Callable[[int, dict[str, Any]], bool] = lambda passes, record: False,
     every: int = 1,
-) -> list[dict[str, float]]:
-    """Read the streams again and again, one update a window, states carried on from window to window.
+) -> Trained:
+    """Read one sequence again and again, for at most so many passes; ``sequences`` of what comes of it are passes.
 
-    The learning rate of Adam falls linearly to zero over all passes. Elman's own procedure cut the gradient after
-    one step; ours reaches back to the window's first.
-
-    Shapes:
-        inputs (T, N, D); targets (T, N, ...) as ``loss`` takes them.
+    The gradient reaches back to a window's first step; Elman's own procedure cut it after one.
 
     Arguments:
-        passes: at most.
-        window: steps between two updates.
-        done: told of each ``every`` passes; it may add to the record, and true ends the training.
-
-    Returns:
-        One record each ``every`` passes: ``sequences``, the passes so far, and the mean ``loss`` since the last.
+        done: told after each ``every`` passes of their number and the record, to which it may add; true ends
+            training.
     """
-    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
-    curve: list[dict[str, float]] = []
-    losses = []
-    for k in range(1, passes + 1):
-        state = None
-        optimizer.param_groups[0]["lr"] = rate * (1 - (k - 1) / passes)
-        for x, target in zip(inputs.split(window), targets.split(window), strict=True):
-            y, _, state = net(x, state)
-            state = tuple(s.detach() for s in state)
-            losses.append(update(net, optimizer, loss(y, target)))
-        if k % every == 0 or k == passes:
-            curve.append({"sequences": k, "loss": float(np.mean(losses))})
-            losses = []
-            if done(curve[-1]):
-                break
-    return curve
+    updates = task.batches().updates_per_epoch
 
+    def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
+        over, rest = divmod(update, updates)
+        return not rest and (over % every == 0 or over == passes) and done(over, record)
 
-@torch.no_grad()
-def read(net: Predictor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """What the trained network says, (T, N, outputs) before any squashing, and its hidden states (T, N, H)."""
-    y, h, _ = net(inputs)
-    return y, h
+    how = options(rate, epochs=float(passes))
+    return train(task, model, how, updates * every, solved, lambda update: update // updates)
 
 
 def root_mean_square(errors: Tensor, dim: int | tuple[int, ...]) -> Tensor:

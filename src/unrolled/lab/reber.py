@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.lab import grammar
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.predictor import Predictor, update
+from unrolled.lab.network import network
+from unrolled.lab.task import LabTask, Parts, options, train
+from unrolled.models.encoders import OneHot
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
+from unrolled.training.batches import Batch
+from unrolled.training.drawn import Drawn
+from unrolled.training.metric import Metric
 
 TRAIN = TEST = 256
 HIDDEN = 12
@@ -21,29 +27,26 @@ BUDGET = 100_000
 """Strings shown at most."""
 
 
-def data(seed: int) -> tuple[list[str], list[str]]:
+def strings_of(seed: int) -> tuple[list[str], list[str]]:
     """256 training strings, and 256 test strings that are not among them."""
     rng = np.random.default_rng([seed, 1997])
     train = grammar.draw_many(TRAIN, rng)
     return train, grammar.draw_many(TEST, rng, without=set(train))
 
 
-def loss(net: Predictor, strings: list[str]) -> Tensor:
-    """The mean cross-entropy of the next symbol, in nats."""
-    symbols, _, lengths = grammar.encode(strings)
-    y, _, _ = net(F.one_hot(symbols[:-1], len(grammar.SYMBOLS)).float())
-    counted = torch.arange(len(y))[:, None] < lengths - 1
-    return F.cross_entropy(y[counted], symbols[1:][counted])
-
-
 @torch.no_grad()
-def right(net: Predictor, strings: list[str]) -> float:
+def right(model: Model, strings: list[str]) -> float:
     """The share of symbols predicted right; 1 only where every symbol of every string is."""
-    symbols, legal, lengths = grammar.encode(strings)
-    y, _, _ = net(F.one_hot(symbols[:-1], len(grammar.SYMBOLS)).float())
-    counted = torch.arange(len(y))[:, None] < lengths - 1
-    good = grammar.predicted(y, legal)[counted]
+    batch, legal = grammar.encode(strings)
+    outputs, _ = model(batch.inputs, lengths=batch.lengths)
+    good = grammar.predicted(outputs, legal)[batch.mask]
     return 1.0 if bool(good.all()) else int(good.sum()) / good.numel()
+
+
+def begin(cell: str, hidden: int, seed: int) -> Model:
+    """A fresh network over the seven symbols."""
+    V = len(grammar.SYMBOLS)
+    return network(cell, partial(OneHot, V), hidden, partial(Softmax, vocabulary_size=V), seed)
 
 
 def run(setting: Setting, seed: int) -> Outcome:
@@ -51,45 +54,43 @@ def run(setting: Setting, seed: int) -> Outcome:
 
     The criterion is tested after each 256 strings.
     """
-    begun = time.process_time()
-    train, test = data(seed)
-    net = Predictor(setting.cell, len(grammar.SYMBOLS), HIDDEN, len(grammar.SYMBOLS), seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
-    rng = np.random.default_rng([seed, 1])
-    curve: list[dict[str, float]] = []
-    shown = 0
-    while shown < BUDGET:
-        losses = []
-        for _ in range(TRAIN // BATCH):
-            picked = rng.integers(TRAIN, size=BATCH)
-            losses.append(update(net, optimizer, loss(net, [train[k] for k in picked])))
-            shown += BATCH
-        of_train, of_test = right(net, train), right(net, test)
-        curve.append({"sequences": shown, "loss": float(np.mean(losses)), "train": of_train, "test": of_test})
-        if of_train == of_test == 1.0:
-            break
-    details = {"curve": curve, "example": example(net, test[0])}
-    solved = of_train == of_test == 1.0
-    return Outcome(solved, shown, time.process_time() - begun, (of_train + of_test) / 2, details)
+    train_strings, test_strings = strings_of(seed)
+    model, every = begin(setting.cell, HIDDEN, seed), TRAIN // BATCH
+
+    def solved(update: int, parts: Parts, record: dict[str, Any]) -> bool:
+        if update % every:
+            return False
+        record |= {"train": right(model, train_strings), "test": right(model, test_strings)}
+        return record["train"] == record["test"] == 1.0
+
+    def draw(count: int, rng: np.random.Generator) -> Batch:
+        return grammar.encode([train_strings[k] for k in rng.integers(TRAIN, size=count)])[0]
+
+    def score(model: Model) -> float:
+        return (right(model, train_strings) + right(model, test_strings)) / 2
+
+    data = Drawn(draw, BATCH, BUDGET // BATCH, [seed, 1, 0])
+    task = LabTask("reber", data, Metric("right", "of the symbols", higher=True), score)
+    trained = train(task, model, options(LEARNING_RATE, schedule="constant"), every, solved)
+    details = {"curve": trained.curve, "example": example(model, test_strings[0])}
+    return Outcome(trained.solved, trained.shown, trained.score, details)
 
 
 @torch.no_grad()
-def example(net: Predictor, string: str) -> dict[str, object]:
+def example(model: Model, string: str) -> dict[str, object]:
     """What the network says to one string: the probabilities of all symbols behind each of its symbols."""
-    symbols, _, _ = grammar.encode([string])
-    y, _, _ = net(F.one_hot(symbols[:-1], len(grammar.SYMBOLS)).float())
-    said = torch.softmax(y[:, 0], dim=-1)
+    outputs, _ = model(grammar.encode([string])[0].inputs)
+    said = torch.softmax(outputs[:, 0], dim=-1)
     return {"string": string, "legal": grammar.legal_next(string)[:-1], "probabilities": said.tolist()}
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The score of random numbers as outputs, on the strings of seed 1."""
     shares = []
-    for strings in data(1):
-        _, legal, lengths = grammar.encode(strings)
-        counted = torch.arange(len(legal))[:, None] < lengths - 1
+    for strings in strings_of(1):
+        batch, legal = grammar.encode(strings)
         scores = torch.rand(legal.shape, generator=generator)
-        shares.append(float(grammar.predicted(scores, legal)[counted].float().mean()))
+        shares.append(float(grammar.predicted(scores, legal)[batch.mask].float().mean()))
     return sum(shares) / 2
 
 

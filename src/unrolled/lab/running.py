@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
 import json
 import math
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import import_module
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from unrolled import workers
 from unrolled.errors import UsageError
-from unrolled.lab import workers
 from unrolled.lab.experiment import Experiment, Outcome, Setting
+from unrolled.lab.mark import mark
 from unrolled.runs.files import append_line, held, sync, write_error
-
-APART = {"experiment", "figures", "running", "workers"}
-"""Modules of the laboratory that an outcome does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,9 @@ class Results:
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.path = folder / f"{experiment.name}.jsonl"
-        self.code = code(experiment)
-        self._known: dict[tuple[Setting, int], Outcome] = {}
+        self._experiment = experiment
+        self._marks: dict[str, str] = {}
+        self._known: dict[tuple[Setting, int, str], Outcome] = {}
         try:
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         except OSError as error:
@@ -86,29 +81,31 @@ class Results:
         for line in lines:
             self._read(line)
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def get(self, setting: Setting, seed: int) -> Outcome | None:
         """What came of a seed; None if it has not been run."""
-        return self._known.get((setting, seed))
+        return self._known.get((setting, seed, self._mark(setting.cell)))
 
     def add(self, setting: Setting, seed: int, outcome: Outcome) -> None:
         """Keep an outcome."""
-        content = {"code": self.code, **asdict(setting), "seed": seed, **asdict(outcome)}
+        content = {"code": self._mark(setting.cell), **asdict(setting), "seed": seed, **asdict(outcome)}
         if self.path.is_file() and not self.path.read_bytes().endswith(b"\n"):
             append_line(self.path, "")  # after a line that was cut short
         append_line(self.path, json.dumps(content))
         sync(self.path)
-        self._known[setting, seed] = outcome
+        self._known[setting, seed, self._mark(setting.cell)] = outcome
+
+    def _mark(self, cell: str) -> str:
+        """The mark of today's program. That of a cell of one's own needs its class, so it waits until one asks."""
+        if cell not in self._marks:
+            self._marks[cell] = mark(self._experiment, cell)
+        return self._marks[cell]
 
     def _read(self, line: bytes) -> None:
         try:
             content = json.loads(line)
-            if content.pop("code") == self.code:
-                setting = Setting(content.pop("cell"), content.pop("lag"), content.pop("variant"))
-                key = setting, content.pop("seed")
-                self._known[key] = Outcome(**content)
+            setting = Setting(content.pop("cell"), content.pop("lag"), content.pop("variant"))
+            key = setting, content.pop("seed"), content.pop("code")
+            self._known[key] = Outcome(**content)
         except (ValueError, KeyError, TypeError, AttributeError):
             return  # cut short, or not ours: that seed is run again
 
@@ -135,12 +132,19 @@ def run(wanted: list[Seed], folder: Path, jobs: int = 1) -> Generator[tuple[Seed
                 missing.append(one)
             else:
                 yield one, outcome, True
-        calls: list[workers.Call] = [(one.experiment.run, (one.setting, one.seed)) for one in missing]
+        calls: list[workers.Call] = [(timed, (one.experiment.run, one.setting, one.seed)) for one in missing]
         with closing(workers.results(calls, jobs)) as made:
             for k, outcome in made:
                 one = missing[k]
                 kept[one.experiment.name].add(one.setting, one.seed, outcome)
                 yield one, outcome, False
+
+
+def timed(run: Callable[[Setting, int], Outcome], setting: Setting, seed: int) -> Outcome:
+    """One seed, and the processor time that it took."""
+    begun = time.process_time()
+    outcome = run(setting, seed)
+    return replace(outcome, seconds=time.process_time() - begun)
 
 
 def _made(folder: Path) -> Path:
@@ -186,43 +190,3 @@ def number(value: float) -> str:
     ('0.000195', '1.347', '100,000')
     """
     return f"{value:,.0f}" if value >= 100 else f"{value:.{4 if value >= 1 else 3}g}"
-
-
-def code(experiment: Experiment) -> str:
-    """A mark of the program that an experiment's outcomes come from.
-
-    It covers the experiment's module and the modules of the laboratory that it imports, but neither comments nor
-    docstrings, and not what the experiment says of itself.
-    """
-    module = inspect.getmodule(experiment.run)
-    names = {module.__name__} if module is not None else set()
-    done: set[str] = set()
-    while names - done:
-        name = min(names - done)
-        done.add(name)
-        names |= _program(name)[1]
-    text = "".join(_program(name)[0] for name in sorted(done))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-@cache
-def _program(module: str) -> tuple[str, frozenset[str]]:
-    """A module's program without docstrings and ``EXPERIMENT``, and the modules of the laboratory it imports."""
-    tree = ast.parse(inspect.getsource(import_module(module)))
-    used = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unrolled.lab"):
-            apart = node.module == "unrolled.lab"
-            used |= {f"unrolled.lab.{a.name}" for a in node.names} if apart else {node.module or ""}
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _says(part)]  # type: ignore[attr-defined]
-    return ast.dump(tree), frozenset(name for name in used if name.rpartition(".")[2] not in APART)
-
-
-def _says(part: ast.AST) -> bool:
-    """Whether a statement is a docstring, or the description of an experiment."""
-    if isinstance(part, ast.Expr):
-        return isinstance(part.value, ast.Constant)
-    named = part.targets if isinstance(part, ast.Assign) else []
-    return any(isinstance(target, ast.Name) and target.id == "EXPERIMENT" for target in named)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.lab.answers import Problem, Training, guessed, learn
 from unrolled.lab.experiment import Experiment, Outcome, Setting
-from unrolled.lab.sequences import Batch, Task, Training, guessed, train
+from unrolled.models.encoders import OneHot
+from unrolled.models.heads import Softmax
+from unrolled.training.batches import Batch
 
 SYMBOLS = "EBabcdXY"
 """Begin, end (the trigger), four distractors, and the two that matter."""
@@ -42,38 +47,32 @@ def symbols(relevant: int, lag: int, lengths: np.ndarray, rng: np.random.Generat
 
 
 def draw(relevant: int, lag: int, count: int, rng: np.random.Generator) -> Batch:
-    """One-hot symbols, lengths from T to T + T/10, and the class of each sequence.
+    """Symbols, lengths from T to T + T/10, and the class of each sequence.
 
     >>> batch = draw(2, 100, 3, np.random.default_rng(0))
-    >>> batch.x.shape[1:], batch.target.shape
-    (torch.Size([3, 8]), torch.Size([3]))
+    >>> batch.inputs.shape[1:], batch.targets.shape
+    (torch.Size([3]), torch.Size([3]))
     """
     lengths = rng.integers(lag, lag + lag // 10 + 1, size=count)
     drawn, classes = symbols(relevant, lag, lengths, rng)
-    x = F.one_hot(torch.from_numpy(drawn), len(SYMBOLS)).float()
-    x[torch.arange(len(x))[:, None] >= torch.from_numpy(lengths)] = 0
-    return Batch(x, torch.from_numpy(lengths), torch.from_numpy(classes))
+    return Batch(torch.from_numpy(drawn), torch.from_numpy(classes), torch.from_numpy(lengths))
 
 
-def draw_two(lag: int, count: int, rng: np.random.Generator) -> Batch:
-    """Task 6a."""
-    return draw(2, lag, count, rng)
-
-
-def draw_three(lag: int, count: int, rng: np.random.Generator) -> Batch:
-    """Task 6b."""
-    return draw(3, lag, count, rng)
-
-
-def difference(y: Tensor, target: Tensor) -> Tensor:
+def difference(outputs: Tensor, targets: Tensor) -> Tensor:
     """The absolute error of each output, behind the softmax."""
-    return (torch.softmax(y, dim=-1) - F.one_hot(target, y.shape[-1])).abs()
+    return (torch.softmax(outputs, dim=-1) - F.one_hot(targets, outputs.shape[-1])).abs()
 
 
-def _task(variant: str) -> Task:
-    relevant = VARIANTS[variant]
-    drawn = draw_two if relevant == 2 else draw_three
-    return Task(len(SYMBOLS), 2**relevant, drawn, F.cross_entropy, difference, LARGEST_ERROR, mean_error=0.1)
+def orders(variant: str) -> int:
+    """How many orders there are."""
+    return 2 ** VARIANTS[variant]
+
+
+def problem(variant: str) -> Problem:
+    """Task 6a or 6b."""
+    encoder, head = partial(OneHot, len(SYMBOLS)), partial(Softmax, vocabulary_size=orders(variant))
+    drawn = partial(draw, VARIANTS[variant])
+    return Problem("temporal-order", encoder, head, drawn, difference, LARGEST_ERROR, mean_error=0.1)
 
 
 TRAINING = Training(hidden=16, batch=50, rate=0.005, budget=300_000)
@@ -81,18 +80,17 @@ TRAINING = Training(hidden=16, batch=50, rate=0.005, budget=300_000)
 
 def run(setting: Setting, seed: int) -> Outcome:
     """One network, trained until the paper's criterion is met."""
-    return train(_task(setting.variant), TRAINING, setting, seed)
+    return learn(problem(setting.variant), TRAINING, setting, seed)
 
 
 def chance(setting: Setting, generator: torch.Generator) -> float:
     """The share of wrong answers of one class drawn at random with certainty."""
-    task = _task(setting.variant)
 
     def guess(batch: Batch, generator: torch.Generator) -> Tensor:
-        drawn = torch.randint(task.outputs, (len(batch.target),), generator=generator)
-        return 100.0 * F.one_hot(drawn, task.outputs)
+        count = orders(setting.variant)
+        return 100.0 * F.one_hot(torch.randint(count, (len(batch.targets),), generator=generator), count)
 
-    return guessed(task, setting.lag or 100, guess, generator)
+    return guessed(problem(setting.variant), setting.lag or 100, guess, generator)
 
 
 EXPERIMENT = Experiment(

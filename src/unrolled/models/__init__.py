@@ -10,7 +10,7 @@ _HOMES = {
     "chooser": ("Chooser",),
     "decode": ("Hypothesis", "beam_search", "paths", "sample"),
     "encoder_decoder": ("EncoderDecoder",),
-    "encoders": ("Embedding", "Linear", "OneHot"),
+    "encoders": ("Embedding", "Linear", "OneHot", "Vectors"),
     "heads": (
         "CTC",
         "Bernoulli",

@@ -94,6 +94,25 @@ class Linear(nn.Module):
         return self.map(v)
 
 
+class Vectors(nn.Module):
+    """Measurements as they are: x_t = v_t.
+
+    Shapes:
+        v (..., width); output (..., width).
+
+    >>> Vectors(2)(torch.tensor([[0.5, -1.0]])).tolist()
+    [[0.5, -1.0]]
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input_kind = "numbers"
+        self.output_size = whole("Vectors", "width", width)
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v
+
+
 def _rows(name: str, symbols: Tensor, table: Tensor) -> Tensor:
     """The row of each symbol."""
     if symbols.is_floating_point() or symbols.is_complex() or symbols.dtype == torch.bool:

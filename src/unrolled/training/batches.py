@@ -15,7 +15,7 @@ class Batch:
 
     Shapes:
         inputs (T, N) whole numbers, or (T, N, width); targets as the head takes them, (T, N, ...) or (N, ...);
-        lengths (N,); mask bool, one for each target.
+        lengths (N,); mask bool, one for each target; resets (T, N) bool.
 
     Fields:
         lengths: None where every sequence has T steps.
@@ -23,6 +23,7 @@ class Batch:
         continues: whether the states of the batch before are carried into this one.
         counted: the last so many steps have losses that count and are read for the first time; None for all.
         advance: the next batch begins so many steps after this one; None for behind the last.
+        resets: where a new sequence begins within a stream, from the initial states; None for nowhere.
     """
 
     inputs: Tensor
@@ -32,6 +33,7 @@ class Batch:
     continues: bool = False
     counted: int | None = None
     advance: int | None = None
+    resets: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -55,6 +57,7 @@ def at_the_end(batch: Batch, most: int) -> tuple[Batch, Tensor]:
         T = int(batch.lengths.max())
     rows = rows[:most]
     inputs = batch.inputs[:T, rows]
+    batch = replace(batch, resets=None if batch.resets is None else batch.resets[:T, rows])
     if batch.lengths is None:
         return replace(batch, inputs=inputs, targets=batch.targets[:, rows], counted=1), rows
     lengths = batch.lengths[rows]

@@ -20,8 +20,8 @@ def batch_loss(model: Model, batch: Batch, state: Any) -> Loss:
         h_t = stack(x_t, h_{t-1}) over the batch, from the given states, which carry no gradient;
         loss = sum over the steps that count
 
-    So the gradient of each loss reaches back to the batch's first step and stops there. With a window
-    longer than the update step (R. Williams & J. Peng 1990: BPTT(h; h')), the window is recomputed with
+    So the gradient of each loss reaches back to the batch's first step, or to the last reset, and stops there. With
+    a window longer than the update step (R. Williams & J. Peng 1990: BPTT(h; h')), the window is recomputed with
     today's weights from the states that were stored at its start.
 
     Sequences with lengths are separate: they begin from the initial states, and carry none on. They may be of any
@@ -31,19 +31,21 @@ def batch_loss(model: Model, batch: Batch, state: Any) -> Loss:
         The sum of the losses (nats), their number, and the states ``batch.advance`` steps on, detached.
     """
     if batch.lengths is not None:
-        outputs, _ = model(batch.inputs, lengths=batch.lengths)
+        outputs, _ = model(batch.inputs, lengths=batch.lengths, resets=batch.resets)
         return Loss(*model.head.loss(outputs, batch.targets, batch.mask))
     state = None if state is None else detach(state)
     x = model.encoder(batch.inputs)
     advance = len(x) if batch.advance is None else batch.advance
+    resets = batch.resets
     if advance == len(x):
-        h, state = model.unroll(x, state)
+        h, state = model.unroll(x, state, resets=resets)
         following = state
     elif advance == 0:
-        h, following = model.unroll(x, state)[0], state
+        h, following = model.unroll(x, state, resets=resets)[0], state
     else:
-        before, following = model.unroll(x[:advance], state)
-        after, _ = model.unroll(x[advance:], following)
+        earlier, later = (None, None) if resets is None else (resets[:advance], resets[advance:])
+        before, following = model.unroll(x[:advance], state, resets=earlier)
+        after, _ = model.unroll(x[advance:], following, resets=later)
         h = torch.cat([before, after])
     first = 0 if batch.counted is None else len(h) - batch.counted
     outputs = model.read(h[first:])

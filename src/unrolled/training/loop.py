@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
 from unrolled.training.progress import Progress, Since
-from unrolled.training.schedule import Budget, cosine, passed
+from unrolled.training.schedule import SCHEDULES, Budget, passed
 from unrolled.training.stopping import StopRequest
 from unrolled.training.task import Task
 from unrolled.training.watch import Change
@@ -52,10 +52,10 @@ class Trainer:
         model: what to train.
         options: with every choice made.
         run: where to keep it: a folder, or memory.
-        listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each
-            one, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``, ``warning``,
-            ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The history keeps
-            ``gradients`` and ``lags`` besides; see `GradientProbe`.
+        listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each one, with
+            the parts of its loss, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``,
+            ``warning``, ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The
+            history keeps ``gradients`` and ``lags`` besides; see `GradientProbe`.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class Trainer:
         assert options.lr is not None and options.ema is not None
         self.lr, self.clip = options.lr, options.clipping()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, options.weight_decay)
+        decay, momentum = options.weight_decay, options.momentum
+        self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, decay, momentum)
         self.average = Average(model, options.ema)
         self.probe = GradientProbe(model)
         self.budget = self._budget(0, 0.0)
@@ -97,6 +98,10 @@ class Trainer:
             if not self.progress.finished:
                 self._finish()
         return self.progress
+
+    def stop(self) -> None:
+        """End training behind this update, as if the budget were used: for listeners."""
+        self.progress.stopped = True
 
     def restore(self) -> None:
         """Go back to the run folder's checkpoint; history written after it is cut."""
@@ -151,7 +156,7 @@ class Trainer:
     def _update(self) -> None:
         p = self.progress
         began = self._seconds()
-        lr = self.lr * cosine(self._share(), self.options.warmup)
+        lr = self.lr * SCHEDULES[self.options.schedule](self._share(), self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch = self.batches.batch_at(p.update)
@@ -185,7 +190,7 @@ class Trainer:
         p.since.seconds += self._seconds() - began
         before, p.seconds = p.share, self._seconds()
         p.share = self.budget.progress(p.update, p.seconds - p.scoring)
-        self._tell_update(loss / losses.count)
+        self._tell_update(loss / losses.count, losses.parts)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
             self._look_inside(batch, state)
         self._at_marks(before, lr)
@@ -354,13 +359,14 @@ class Trainer:
         self.run_folder.append_history(event)
         self.listen(event)
 
-    def _tell_update(self, loss: float) -> None:
+    def _tell_update(self, loss: float, parts: Mapping[str, tuple[float, int]]) -> None:
         p = self.progress
         self.listen(
             {
                 "event": "update",
                 "update": p.update,
                 "loss": loss,
+                "parts": parts,
                 "share": p.share,
                 "seconds": p.seconds,
                 "seconds_left": self.budget.seconds_left(p.update, p.seconds - p.scoring),

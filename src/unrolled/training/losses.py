@@ -17,7 +17,8 @@ class Loss:
         total: their sum (nats), which is differentiated over ``count``.
         count: how many there are.
         state: where the next batch begins, detached; None where nothing is carried on.
-        parts: named sums and counts that make up the total, such as those of several heads; none where there is one.
+        parts: named sums and counts that are reported beside the total, such as those of several heads, or how many
+            answers were wrong.
     """
 
     total: Tensor

@@ -9,9 +9,13 @@ from torch import nn
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float | None = None
 ) -> torch.optim.Optimizer:
-    """Adam, AdamW, RMSprop or SGD (with Nesterov momentum 0.9), fused where torch has it."""
+    """Adam, AdamW, RMSprop or SGD, fused where torch has it.
+
+    Arguments:
+        momentum: Nesterov's, of SGD; None for 0.9, 0 for plain gradient descent.
+    """
     parameters = list(parameters)
     if name == "adam":
         return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
@@ -20,5 +24,7 @@ def make_optimizer(
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, alpha=0.95, foreach=True)
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True)
+        momentum = 0.9 if momentum is None else momentum
+        nesterov = momentum > 0
+        return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True)
     raise ValueError(f"make_optimizer: there is no optimizer {name!r}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unrolled.options import check, check_one_of, check_types, option
+from unrolled.options import check, check_one_of, check_share, check_types, option
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("cosine", "linear", "constant")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class TrainingOptions:
     update_every: int | None = option(None, "New steps per update; below --bptt the window slides.")
     carry: bool = option(True, "Carry the hidden state from chunk to chunk.")
     optimizer: str = option("adam", "adam (default), adamw, rmsprop or sgd.")
+    momentum: float | None = option(None, "Nesterov momentum of sgd (0.9); 0 for none.")
     lr: float | None = option(None, "Peak learning rate.")
+    schedule: str = option("cosine", "Learning rate: cosine (default), linear or constant.")
     weight_decay: float = option(0.0, "Weight decay (0).")
     warmup: float = option(0.02, "Share of the budget for warm-up (0.02).")
     clip: str | float = option("1", "Limit of the gradient norm (1), value:5, or off.")
@@ -59,6 +62,10 @@ class TrainingOptions:
                 "a sliding window carries the state: leave out --update-every or --no-carry",
             )
         check_one_of(self, "optimizer", OPTIMIZERS)
+        check_share(self, "momentum")
+        needless = self.momentum is not None and self.optimizer != "sgd"
+        check(not needless, "momentum", f"applies to --optimizer sgd only, and the optimizer is {self.optimizer}")
+        check_one_of(self, "schedule", SCHEDULES)
         check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
         check(self.weight_decay >= 0, "weight_decay", f"must be 0 or more, got {self.weight_decay}")
         decays = self.ema is None or 0 <= self.ema < 1

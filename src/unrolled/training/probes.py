@@ -113,7 +113,10 @@ class GradientProbe:
         T, N = batch.inputs.shape[:2]
         lengths = torch.full((N,), T) if batch.lengths is None else batch.lengths
         lengths = lengths.to(batch.inputs.device)
-        chosen = (lengths > 0).nonzero()[:ACROSS, 0]
+        whole = lengths > 0
+        if batch.resets is not None:  # layers name their gates without resets
+            whole = whole & ~batch.resets[:STRETCH].any(0)
+        chosen = whole.nonzero()[:ACROSS, 0]
         if not len(chosen):
             return
         inputs = batch.inputs[:STRETCH, chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -70,6 +71,28 @@ def cosine(progress: float, warmup: float) -> float:
     if progress < warmup:
         return progress / warmup
     return (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
+
+
+def linear(progress: float, warmup: float) -> float:
+    """The learning rate as a share of its peak: linear warm-up, then a straight line to 0.
+
+    >>> [round(linear(p, warmup=0.2), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    return progress / warmup if progress < warmup else (1 - progress) / (1 - warmup)
+
+
+def constant(progress: float, warmup: float) -> float:
+    """The learning rate as a share of its peak: linear warm-up, then the peak until the end.
+
+    >>> [round(constant(p, warmup=0.2), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
+    [0.0, 0.5, 1.0, 1.0, 1.0]
+    """
+    return progress / warmup if progress < warmup else 1.0
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {"cosine": cosine, "linear": linear, "constant": constant}
+"""What ``--schedule`` may name."""
 
 
 def passed(before: float, after: float, parts: int) -> bool:

@@ -99,27 +99,3 @@ def purity(tree: Tree, labels: dict[str, str]) -> float:
 
     visit(tree)
     return float(np.mean(shares))
-
-
-def draw_tree(tree: Tree, axes: Any, colours: dict[str, str]) -> None:
-    """Draw it from left (the leaves) to right, names in their colours."""
-    order = tree.names
-    place = {name: len(order) - k for k, name in enumerate(order)}
-
-    def visit(branch: Tree) -> float:
-        if not branch.branches:
-            return place[branch.names[0]]
-        heights = [visit(part) for part in branch.branches]
-        for part, y in zip(branch.branches, heights, strict=True):
-            axes.plot([part.height, branch.height], [y, y], color="#444444", linewidth=1)
-        axes.plot([branch.height] * 2, heights, color="#444444", linewidth=1)
-        return float(np.mean(heights))
-
-    visit(tree)
-    axes.set_yticks([place[name] for name in order], order, fontsize=8)
-    for tick, name in zip(axes.get_yticklabels(), order, strict=True):
-        tick.set_color(colours[name])
-    axes.set_xlim(0, None)
-    for side in ("top", "left", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(left=False)

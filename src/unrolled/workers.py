@@ -89,6 +89,8 @@ def _work(calls: Any) -> None:
             return
         try:
             made = True, function(*arguments)
+        except KeyboardInterrupt:  # the parent ends us, in the middle of a training
+            return
         except Exception:
             made = False, traceback.format_exc()
         calls.send(made)
