@@ -21,7 +21,7 @@ def test_data_are_the_same_whenever_they_are_asked_for():
     first, second = made.batch_at(0), made.batch_at(1)
     assert torch.equal(made.batch_at(0).inputs, first.inputs) and first.inputs.shape[1] == 4
     assert first.inputs.shape != second.inputs.shape or not torch.equal(first.inputs, second.inputs)
-    one, two = (task_of(adding.PROBLEM, SMALL, 20, 3, part).data.batch_at(0) for part in (0, 1))
+    one, two = (task_of(adding.PROBLEM, SMALL, 20, 3, part).batches().batch_at(0) for part in (0, 1))
     assert one.inputs.shape != two.inputs.shape or not torch.equal(one.inputs, two.inputs)
 
 
@@ -77,7 +77,7 @@ def test_a_score_that_is_taken_throughout_is_that_of_the_best_weights():
         return float(abs(len(taken) - 4))  # the fourth is best
 
     model = begin(adding.PROBLEM, SMALL, SETTING, seed=1)
-    data = task_of(adding.PROBLEM, SMALL, 20, 1).data
+    data = task_of(adding.PROBLEM, SMALL, 20, 1).batches()
     trained = train(LabTask("n", data, Metric("distance"), score, throughout=True), model, options(0.01), 20)
     assert len(taken) == 11 and trained.score == 7.0  # what the last call says, of the weights of the fourth
     assert all(torch.equal(a, b) for a, b in zip(taken[3], taken[-1], strict=True))
