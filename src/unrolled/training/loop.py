@@ -88,7 +88,8 @@ class Trainer:
         self._start_clock()
         with StopRequest() as stop:
             while self.progress.share < 1 and not self.progress.stopped:
-                self.model.train()
+                if not self.model.training:
+                    self.model.train()
                 self._update()
                 asked = stop.requested  # once: a signal between two looks would stop the run without saving
                 if asked or time.monotonic() - self._saved_at >= self.options.save_every:
