@@ -44,7 +44,8 @@ def test_the_record_has_every_number_of_the_history():
     assert kept.train["update"].tolist() == [10, 20]
     np.testing.assert_array_equal(kept.train["loss"], [3.0, math.nan])
     assert kept.train["clipped"].tolist() == [0.5, 0]
-    assert set(kept.validation) == {"update", "loss"}
+    assert set(kept.validation) == {"update", "loss"} and not kept.is_estimated
+    assert record([{"event": "validation", "update": 1, "loss": 1.0, "estimate": True}]).is_estimated
     np.testing.assert_array_equal(kept.by_position["1.h"].norms, [[1, 2, 3], [4, 5, math.nan]])
     assert kept.by_lag["1.c"].updates.tolist() == [10, 20]
     assert kept.warnings == [{"cause": "overfitting", "evidence": "it rose", "cure": "more data", "update": 20}]

@@ -36,6 +36,7 @@ class Record:
         by_lag: the same of the loss of one step alone, 0, 1, 2, ... steps back.
         further: after which updates the run was trained further, with one more budget.
         warnings: ``cause``, ``evidence``, ``cure`` and ``update`` of each.
+        is_estimated: whether validations on the way scored only excerpts.
         finished: the numbers of the end; empty if training has not come to that of its last budget.
     """
 
@@ -45,6 +46,7 @@ class Record:
     by_lag: dict[str, Curves]
     further: list[float]
     warnings: list[dict[str, Any]]
+    is_estimated: bool
     finished: dict[str, Any]
 
     @property
@@ -83,6 +85,7 @@ def record(events: Iterable[Mapping[str, Any]]) -> Record:
         by_lag=_curves(of("lags"), "by_lag"),
         further=[update for update in further if math.isfinite(update)],
         warnings=warnings,
+        is_estimated=any(e.get("estimate") is True for e in of("validation")),
         finished=dict(ends[-1]) if ends and ends[-1]["event"] == "finished" else {},
     )
 

@@ -140,7 +140,7 @@ class Sections:
         over = self._picture(
             draw.gate_map(findings.means, [visible(s).replace("\n", "↵") for s in findings.symbols]),
             "gates",
-            "Mean of each gate over its units, symbol by symbol, for the beginning of the text.",
+            f"Mean of each gate over its units, {self.unit} by {self.unit}, for the beginning of the sequence.",
         )
         none = (
             ""
@@ -265,7 +265,8 @@ def _how(history: Record) -> str:
     """How validation was scored while training, and at its end."""
     whole = history.whole_validation
     best = "" if whole is None else f". On the whole part, the best weights have a loss of {whole:.3f} nats"
-    return f"the validation loss, estimated on excerpts of the validation part{best}"
+    estimated = ", estimated on excerpts of the validation part" if history.is_estimated else ""
+    return f"the validation loss{estimated}{best}"
 
 
 def _grid(*figures: str) -> str:
