@@ -52,7 +52,7 @@ def test_two_files_of_one_name_and_a_file_that_changes(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("leaky", "expected lstm, gru, elman or FILE.py:Class, got 'leaky'"),
+        ("leaky", "expected lstm, gru, elman, lstm1997 or FILE.py:Class, got 'leaky'"),
         ("{file}:Missing", "has no class Missing; its cells: Leaky"),
         ("{file}:NoCell", "not a subclass of unrolled.Cell"),
         ("{file}x:Leaky", "does not exist"),

@@ -284,7 +284,7 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(small, new), 1, "but --batch 4 and --bptt 20 need at least 81"),
         (train(text, run), 1, "holds a finished run"),
         (train(text, text), 2, "this is a file, expected a folder"),
-        (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman or FILE.py:Class"),
+        (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman, lstm1997 or FILE.py:Class"),
         (train(text, new, "--clip", "x"), 2, "--clip"),
         (train(text, new, "--task", "go"), 2, "--task"),
         (train(text, new, "--hidden", 1_000_000), 2, "parameters and need"),

@@ -54,7 +54,7 @@ def test_every_table_is_whole_at_80_columns(name, capsys, monkeypatch):
     ("arguments", "problem"),
     [
         (("rebr",), "there is no experiment 'rebr'; choose one of "),
-        (("reber", "--cell", "rnn"), "--cell: expected lstm, gru, elman or FILE.py:Class, got 'rnn'"),
+        (("reber", "--cell", "rnn"), "--cell: expected lstm, gru, elman, lstm1997 or FILE.py:Class, got 'rnn'"),
         (("reber", "--lag", "7"), "--lag: reber has no lag to set"),
     ],
 )

@@ -198,6 +198,10 @@ def test_after_a_change_of_weights_the_influence_of_the_older_ones_is_carried_on
             ),
             "RTRL: constants work with a single cell only",
         ),
+        (
+            lambda: RTRL(unrolled.Stack([Modulated(D, H), unrolled.GRUCell(H, H)])),
+            "RTRL: constants work with a single cell only",
+        ),
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(2, D)), r"RTRL: x has shape \(2, 4\), expected"),
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step(torch.ones(1, 9)), r"RTRL: x has shape \(1, 1, 9\)"),
         (lambda: RTRL(unrolled.ElmanCell(D, H)).step([1]), "RTRL: x has type list"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.cells.cell import Cell
+from unrolled.cells.registry import CELLS
 from unrolled.errors import UsageError
 
 _SOURCE = "__unrolled_source__"
@@ -21,7 +22,7 @@ def load_cell(spec: str) -> type[Cell]:
     Raises:
         UsageError: no such file or class, the file does not run, or the class is no `Cell`.
     """
-    return load_class(spec, Cell, "--cell", "lstm, gru, elman or ")
+    return load_class(spec, Cell, "--cell", f"{', '.join(CELLS)} or ")
 
 
 def load_class(spec: str, base: type, option: str, others: str = "") -> Any:

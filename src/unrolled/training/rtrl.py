@@ -82,7 +82,7 @@ class RTRL:
         like = self._weights[0].new_empty(1, batch, 1)
         if len(self._cells) == 1:
             self._constants = _constants(self._cells[0], constants, like)
-        elif constants:
+        elif constants or any(cell.constants for cell in self._cells):
             raise ValueError("RTRL: constants work with a single cell only, and there are several layers")
         else:
             self._constants = ()
