@@ -8,7 +8,7 @@ from helpers import TINY, PeepholeLSTM, TwoWidths
 from unrolled.compiler.stored import stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.fit import _keep_cell
+from unrolled.tasks.start import keep_cell
 
 
 def test_own_cell_from_a_class(text, tmp_path):
@@ -60,7 +60,7 @@ def test_cells_of_bidirectional_layers_are_kept_too(tmp_path):
     model = unrolled.Model(unrolled.OneHot(5), unrolled.Stack(layers), unrolled.Softmax(7, 2), "many-to-one")
     folder = RunFolder(tmp_path / "run")
     folder.create({"task": "text"})
-    _keep_cell(folder, PeepholeLSTM, model)
+    keep_cell(folder, PeepholeLSTM, model)
     kind = stored_class(folder.read_json("program.json"))
     for layer in layers:
         for way in (layer.forward_layer, layer.backward_layer):

@@ -73,7 +73,7 @@ def start(
         if source is not None and source.is_program:
             source.keep_cell(folder)
         elif name not in CELLS:
-            _keep_cell(folder, cell, model)
+            keep_cell(folder, cell, model)
         trainer = Trainer(task, model, task.training, folder, listen)
         trainer.progress.watch.fresh = source is None
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
@@ -82,7 +82,7 @@ def start(
     return load(folder.path, cell=cell, task=kind)
 
 
-def _keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
+def keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
     """A cell of one's own: its text, for a person to read, and its program, which runs without it."""
     if source := source_of(cell):
         folder.write_text("cell.py", source)
