@@ -98,6 +98,22 @@ def test_a_resumed_run_is_bit_exact(files, tmp_path):
         assert all(np.array_equal(one[key], other[key]) for key in other)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"variational_dropout": 0.2, "layers": 2, "dropout": 0.1},
+        {"weight_drop": 0.2, "zoneout": 0.1},
+        {"layer_norm": True},
+    ],
+)
+def test_all_settings_of_models_are_theirs(files, tmp_path, given):
+    """In evaluation nothing is dropped: the same scores each time."""
+    options = {"epochs": 1, **SIZES, **given}
+    model = unrolled.fit(files / "lines.tsv", tmp_path / "lines", task=LINES, batch=8, **options)
+    other = unrolled.fit(files / "table.csv", tmp_path / "rows", task=ROWS, batch=4, bptt=20, **options)
+    assert model.evaluate() == model.evaluate() and other.evaluate() == other.evaluate()
+
+
 def test_from_the_command_line(cli, files, runs, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 20)

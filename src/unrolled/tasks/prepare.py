@@ -14,6 +14,7 @@ import torch
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.engine import native
+from unrolled.engine.prepared import widths
 from unrolled.errors import DataError, UsageError
 from unrolled.layers.paths import usual
 from unrolled.layers.recurrent import Recurrent
@@ -98,9 +99,13 @@ def _line(error: Exception, cell: type[Cell]) -> str:
     return f" ({own}, line {lines[-1]})" if lines else ""
 
 
-def _first_cell(model: Model) -> Cell:
-    """As its layer has it, with its wrappers."""
-    return next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+def _path(model: Model) -> str:
+    """The path of the first recurrent layer, with the constants that the cell's wrappers draw in training."""
+    cell = next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+    like = next(cell.parameters(), torch.empty(0))
+    with torch.random.fork_rng(devices=[]):
+        drawn = cell.draw_constants(1, like)
+    return usual(cell, widths(drawn))
 
 
 def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
@@ -120,7 +125,7 @@ def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trai
         "from_update": trainer.progress.update,
         "budget": len(earlier) + 1,
         "further": trainer.progress.budget < len(earlier),
-        "path": usual(_first_cell(trainer.model)) if trainer.options.device == "cpu" else "",
+        "path": _path(trainer.model) if trainer.options.device == "cpu" else "",
         "engine_missing": native.missing,
         "data": config["data"] | task.facts(),
         "about": task.about(),
