@@ -114,6 +114,14 @@ def test_all_settings_of_models_are_theirs(files, tmp_path, given):
     assert model.evaluate() == model.evaluate() and other.evaluate() == other.evaluate()
 
 
+def test_a_model_must_not_see_the_row_that_it_predicts(files, tmp_path):
+    """Both directions are for sequences that are read to their end."""
+    with pytest.raises(UsageError, match="--direction: a model must not see the rows that it predicts"):
+        unrolled.fit(files / "table.csv", tmp_path / "rows", task=ROWS, direction="both", **SIZES)
+    assert not (tmp_path / "rows").exists()
+    unrolled.fit(files / "lines.tsv", tmp_path / "lines", task=LINES, direction="both", epochs=1, **SIZES)
+
+
 def test_from_the_command_line(cli, files, runs, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 20)

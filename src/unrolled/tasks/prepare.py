@@ -16,14 +16,17 @@ from unrolled.cells.registry import CELLS
 from unrolled.engine import native
 from unrolled.engine.prepared import widths
 from unrolled.errors import DataError, UsageError
+from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.paths import usual
 from unrolled.layers.recurrent import Recurrent
 from unrolled.models.build import check_memory, set_first_weights
 from unrolled.models.model import Model
 from unrolled.tasks.opening import SECTION
 from unrolled.threads import limited, suited, using
+from unrolled.training.batches import Batches
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
+from unrolled.training.streams import Streams
 from unrolled.training.task import Task
 
 Listener = Callable[[dict[str, Any]], None]
@@ -70,10 +73,11 @@ def built(task: Task, cell: type[Cell]) -> Model:
     """The model with its first weights, tried on a small batch, so that mistakes show before anything is written."""
     options = task.model
     assert options.layers is not None
-    task.batches()  # too few data show first
+    batches = task.batches()  # too few data show first
     try:
         check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
         model = task.build(cell, options)
+        _check_directions(model, batches, task)
         set_first_weights(model.stack, options)
         model = model.to(task.training.device)
         batch = task.example()
@@ -89,6 +93,16 @@ def built(task: Task, cell: type[Cell]) -> Model:
             raise
         raise UsageError(f"--cell {options.cell}: {type(error).__name__}: {error}{_line(error, cell)}") from error
     return model
+
+
+def _check_directions(model: Model, batches: Batches, task: Task) -> None:
+    """UsageError where a model sees the step that it predicts: the targets of `Streams` are the next inputs."""
+    layers = model.stack.modules()
+    sees_ahead = any(isinstance(m, Bidirectional) or (isinstance(m, Recurrent) and m.reverse) for m in layers)
+    if isinstance(batches, Streams) and sees_ahead:
+        raise UsageError(
+            f"--direction: a model must not see the {task.step_unit} that it predicts: leave out --direction"
+        )
 
 
 def _line(error: Exception, cell: type[Cell]) -> str:
