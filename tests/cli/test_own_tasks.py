@@ -12,6 +12,7 @@ import torch
 import unrolled
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
+from unrolled.training import Loss, Metric, Padded, build_stack
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -96,6 +97,124 @@ def test_a_resumed_run_is_bit_exact(files, tmp_path):
         assert lasting(tmp_path / name) == lasting(tmp_path / f"{name} whole")
         one, other = (RunFolder(tmp_path / n).read_model()[0] for n in (name, f"{name} whole"))
         assert all(np.array_equal(one[key], other[key]) for key in other)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"variational_dropout": 0.2, "layers": 2, "dropout": 0.1},
+        {"weight_drop": 0.2, "zoneout": 0.1},
+        {"layer_norm": True},
+    ],
+)
+def test_all_settings_of_models_are_theirs(files, tmp_path, given):
+    """In evaluation nothing is dropped: the same scores each time."""
+    options = {"epochs": 1, **SIZES, **given}
+    model = unrolled.fit(files / "lines.tsv", tmp_path / "lines", task=LINES, batch=8, **options)
+    other = unrolled.fit(files / "table.csv", tmp_path / "rows", task=ROWS, batch=4, bptt=20, **options)
+    assert model.evaluate() == model.evaluate() and other.evaluate() == other.evaluate()
+
+
+def test_a_model_must_not_see_the_row_that_it_predicts(files, tmp_path):
+    """Both directions are for sequences that are read to their end."""
+    with pytest.raises(UsageError, match="--direction: a model must not see the rows that it predicts"):
+        unrolled.fit(files / "table.csv", tmp_path / "rows", task=ROWS, direction="both", **SIZES)
+    assert not (tmp_path / "rows").exists()
+    unrolled.fit(files / "lines.tsv", tmp_path / "lines", task=LINES, direction="both", epochs=1, **SIZES)
+
+
+class Tagged(unrolled.Task):
+    """Tags of steps: the sum so far of a sequence of numbers, modulo 3."""
+
+    name, unit = "tagged", "steps"
+    metrics = (Metric("accuracy", percent=True, higher=True), Metric("loss", "nats per step"))
+
+    def read(self, data):
+        draw = np.random.default_rng(int(Path(data).read_text()))
+        inputs = [draw.integers(0, 5, draw.integers(1, 9)) for _ in range(40)]
+        targets = [np.cumsum(x) % 3 for x in inputs]
+        cuts = {"all": slice(40), "validation": slice(10), "test": slice(10, 20), "training": slice(20, 40)}
+        self.parts = {name: (inputs[cut], targets[cut]) for name, cut in cuts.items()}
+        return sum(map(len, self.parts["training"][0]))
+
+    def build(self, cell, options, for_use=False):
+        stack = build_stack(cell, 5, options, for_use)
+        return unrolled.Model(unrolled.Embedding(5, 5), stack, unrolled.Softmax(stack.output_size, 3), dropout=0.4)
+
+    def batches(self, part="training"):
+        return Padded(*self.parts[part], batch=self.training.batch, seed=self.training.seed, by_step=True)
+
+    def loss(self, model, batch, state):
+        outputs, _ = model(batch.inputs, lengths=batch.lengths)
+        mask = batch.mask & self.counts(batch)
+        total, count = model.head.loss(outputs, batch.targets, mask)
+        right = (outputs.argmax(-1) == batch.targets) & mask
+        return Loss(total, count, parts={"accuracy": (right.sum(), mask.sum())})  # tensors, as they come
+
+    def counts(self, batch):
+        return batch.inputs != 2
+
+
+def tagged(tmp_path, kind=Tagged, **given):
+    (tmp_path / "seed").write_text("7")
+    return unrolled.fit(tmp_path / "seed", tmp_path / "run", task=kind, **{"batch": 3, "epochs": 4, **SIZES, **given})
+
+
+def test_scores_are_means_over_all_losses_that_count(tmp_path):
+    """By hand, one sequence at a time: neither padding nor what is masked counts, and nothing is dropped."""
+    model = tagged(tmp_path, direction="both")
+    task = Tagged()
+    task.read(tmp_path / "seed")
+    right, nats, count = 0, 0.0, 0
+    for x, y in zip(*task.parts["test"], strict=True):
+        outputs, _ = model.model(torch.from_numpy(x)[:, None])
+        logs = torch.log_softmax(outputs[:, 0].detach().double(), 1)
+        for t in np.flatnonzero(x != 2):
+            right, nats, count = right + int(logs[t].argmax() == y[t]), nats - float(logs[t, y[t]]), count + 1
+    figures = model.evaluate(on="test")
+    assert figures["scored"] == count and figures["accuracy"] == right / count
+    assert figures["loss"] == pytest.approx(nats / count, rel=1e-5)
+    first = next(e for e in RunFolder(tmp_path / "run").history() if e["event"] == "train")
+    assert type(first["accuracy"]) is float
+
+
+def test_updates_and_parts_without_a_loss(tmp_path):
+    """A batch none of whose steps count is no fault; a part of the data without a loss has no score, not loss 0."""
+
+    class Few(Tagged):
+        def counts(self, batch):
+            return (batch.inputs == 4) & torch.tensor(self.training.batch == 1)
+
+    figures = tagged(tmp_path, Few, batch=1).evaluate(on="test")
+    assert figures["scored"] < 30 and figures["loss"] > 0.1
+    history = RunFolder(tmp_path / "run").history()
+    assert history[-1]["event"] == "finished" and history[-1]["skipped"] == 0
+    assert any(e["event"] == "train" and e["loss"] is None for e in history)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="the test part has nothing to score"):
+        tagged(tmp_path / "none", Few, batch=2).evaluate(on="test")
+
+
+def test_what_a_loss_cannot_be():
+    total = torch.tensor(1.0)
+    assert Loss(total, torch.tensor(2), parts={"a": (np.float32(0.5), np.int64(2))}).parts == {"a": (0.5, 2)}
+    for arguments, message in (
+        (((1.0, 2)), "total must be a tensor of one number, got float"),
+        (((torch.ones(3), 3)), r"total must be a tensor of one number, got \(3,\)"),
+        ((total, -1), "counts must be 0 or more"),
+        ((total, 1, None, {"update": (1.0, 1)}), "a part must not be called update"),
+        ((total, 1, None, {"loss": (1.0, 1)}), "a part must not be called loss"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            Loss(*arguments)
+
+
+def test_the_criterion_must_be_among_the_scores(tmp_path):
+    class Missing(Tagged):
+        loss = unrolled.Task.loss
+
+    with pytest.raises(ValueError, match="chosen by 'accuracy', .* but its scores are loss, scored"):
+        tagged(tmp_path, Missing)
 
 
 def test_from_the_command_line(cli, files, runs, tmp_path):

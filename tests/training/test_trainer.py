@@ -204,7 +204,7 @@ def test_named_parts_of_the_loss_are_reported():
     trainer(Parts(), run)[0].run()
     reports = [e for e in run.history() if e["event"] == "train"]
     for report in reports:
-        assert report["first"] == pytest.approx(report["loss"] / 2) and report["rest"] == 0.0
+        assert report["first"] == pytest.approx(report["loss"] / 2) and math.isnan(report["rest"])  # mean of none
     assert len(reports) > 10
 
 

@@ -14,15 +14,19 @@ import torch
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.engine import native
+from unrolled.engine.prepared import widths
 from unrolled.errors import DataError, UsageError
+from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.paths import usual
 from unrolled.layers.recurrent import Recurrent
 from unrolled.models.build import check_memory, set_first_weights
 from unrolled.models.model import Model
 from unrolled.tasks.opening import SECTION
 from unrolled.threads import limited, suited, using
+from unrolled.training.batches import Batches
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
+from unrolled.training.streams import Streams
 from unrolled.training.task import Task
 
 Listener = Callable[[dict[str, Any]], None]
@@ -69,10 +73,11 @@ def built(task: Task, cell: type[Cell]) -> Model:
     """The model with its first weights, tried on a small batch, so that mistakes show before anything is written."""
     options = task.model
     assert options.layers is not None
-    task.batches()  # too few data show first
+    batches = task.batches()  # too few data show first
     try:
         check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
         model = task.build(cell, options)
+        _check_directions(model, batches, task)
         set_first_weights(model.stack, options)
         model = model.to(task.training.device)
         batch = task.example()
@@ -90,6 +95,16 @@ def built(task: Task, cell: type[Cell]) -> Model:
     return model
 
 
+def _check_directions(model: Model, batches: Batches, task: Task) -> None:
+    """UsageError where a model sees the step that it predicts: the targets of `Streams` are the next inputs."""
+    layers = model.stack.modules()
+    sees_ahead = any(isinstance(m, Bidirectional) or (isinstance(m, Recurrent) and m.reverse) for m in layers)
+    if isinstance(batches, Streams) and sees_ahead:
+        raise UsageError(
+            f"--direction: a model must not see the {task.step_unit} that it predicts: leave out --direction"
+        )
+
+
 def _line(error: Exception, cell: type[Cell]) -> str:
     """Where in the cell's own file it happened, if it did there."""
     file = inspect.getmodule(cell)
@@ -98,9 +113,13 @@ def _line(error: Exception, cell: type[Cell]) -> str:
     return f" ({own}, line {lines[-1]})" if lines else ""
 
 
-def _first_cell(model: Model) -> Cell:
-    """As its layer has it, with its wrappers."""
-    return next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+def _path(model: Model) -> str:
+    """The path of the first recurrent layer, with the constants that the cell's wrappers draw in training."""
+    cell = next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+    like = next(cell.parameters(), torch.empty(0))
+    with torch.random.fork_rng(devices=[]):
+        drawn = cell.draw_constants(1, like)
+    return usual(cell, widths(drawn))
 
 
 def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:
@@ -120,7 +139,7 @@ def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trai
         "from_update": trainer.progress.update,
         "budget": len(earlier) + 1,
         "further": trainer.progress.budget < len(earlier),
-        "path": usual(_first_cell(trainer.model)) if trainer.options.device == "cpu" else "",
+        "path": _path(trainer.model) if trainer.options.device == "cpu" else "",
         "engine_missing": native.missing,
         "data": config["data"] | task.facts(),
         "about": task.about(),

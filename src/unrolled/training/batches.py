@@ -64,7 +64,7 @@ def at_the_end(batch: Batch, most: int) -> tuple[Batch, Tensor]:
     if batch.mask is None:  # one target for a whole sequence
         return replace(batch, inputs=inputs, targets=batch.targets[rows], lengths=lengths), rows
     mask = torch.zeros(T, len(rows), dtype=torch.bool, device=inputs.device)
-    mask[-1] = True
+    mask[-1] = batch.mask[T - 1, rows]
     return replace(batch, inputs=inputs, targets=batch.targets[:T, rows], lengths=lengths, mask=mask), rows
 
 

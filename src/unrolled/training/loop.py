@@ -19,7 +19,7 @@ from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.batches import Batch
 from unrolled.training.gradient import Gradient, backward
-from unrolled.training.losses import Loss
+from unrolled.training.losses import Loss, mean
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.probes import GradientProbe
@@ -135,7 +135,7 @@ class Trainer:
         self.budget = self._budget(p.begun_update, p.begun_seconds)
         self._start_clock()
         scores, best_update = self._score_best(whole=False)
-        p.best = self._criterion(scores)
+        p.best = self.task.criterion.of(scores)
         p.best_update = best_update
         asked = {name: getattr(self.options, name) for name in ("epochs", "minutes") if getattr(self.options, name)}
         event = {"event": "further", "update": p.update, **asked, "lr": self.lr, "warmup": self.options.warmup}
@@ -166,7 +166,7 @@ class Trainer:
         wanted = not p.since.updates and (not p.recorded_update or p.update - p.recorded_update >= APART - 1)
         with self.probe.watching(batch, wanted) as recorded:
             losses = self.task.loss(self.model, batch, state)
-            gradient = backward(losses.total / losses.count, self.parameters)
+            gradient = backward(losses.total / max(losses.count, 1), self.parameters)
         loss = float(losses.total.detach())
         finite = math.isfinite(loss) and gradient.finite
         if not finite:
@@ -191,7 +191,7 @@ class Trainer:
         p.since.seconds += self._seconds() - began
         before, p.seconds = p.share, self._seconds()
         p.share = self.budget.progress(p.update, p.seconds - p.scoring)
-        self._tell_update(loss / losses.count, losses.parts)
+        self._tell_update(mean(loss, losses.count), losses.parts)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
             self._look_inside(batch, state)
         self._at_marks(before, lr)
@@ -250,14 +250,14 @@ class Trainer:
 
     def _report(self, lr: float) -> None:
         p, s = self.progress, self.progress.since
-        loss = s.loss / s.count
+        loss = mean(s.loss, s.count)
         event = {
             "event": "train",
             "update": p.update,
             "epoch": round(p.update / self.batches.updates_per_epoch, 4),
             "symbols": p.symbols,
             "loss": loss,
-            **{name: total / max(count, 1) for name, (total, count) in s.parts.items()},
+            **{name: mean(*of) for name, of in s.parts.items()},
             "gradient_norm": s.norm / s.updates,
             "clipped": s.clipped / s.updates,
             "skipped": p.skipped,
@@ -274,7 +274,7 @@ class Trainer:
         p.validated_update = p.update
         with self.average.in_place():
             scores = self.task.validate(self.model, whole=False)
-            score = self._criterion(scores)
+            score = self.task.criterion.of(scores)
             best = score is not None and self.task.criterion.improves(score, p.best)
             if best or scores is None or not p.best_update:
                 p.best_update = p.update
@@ -346,11 +346,6 @@ class Trainer:
         scores = self.task.validate(self.model, whole, self._tell_scored if whole else None)
         self.model.load_state_dict(latest)
         return scores, about["update"]
-
-    def _criterion(self, scores: dict[str, float] | None) -> float | None:
-        """The score by which the best weights are chosen; None where there is none that is finite."""
-        score = None if scores is None else scores[self.task.criterion.name]
-        return score if score is not None and math.isfinite(score) else None
 
     def _keep_model(self, scores: dict[str, float] | None) -> None:
         about = {"update": self.progress.update, "validation": scores}

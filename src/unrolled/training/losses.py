@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+_SCORES = {"loss", "scored", "on", "best", "estimate"}
+_REPORTS = {
+    "event",
+    "update",
+    "epoch",
+    "symbols",
+    "gradient_norm",
+    "clipped",
+    "skipped",
+    "lr",
+    "seconds",
+    "per_second",
+}
+RESERVED = frozenset(_SCORES | _REPORTS)
+"""What scores and the history say themselves."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +35,31 @@ class Loss:
         count: how many there are.
         state: where the next batch begins, detached; None where nothing is carried on.
         parts: named sums and counts that are reported beside the total, such as those of several heads, or how many
-            answers were wrong.
+            answers were wrong. A tensor or an array of one number is taken as that number.
+
+    Raises:
+        TypeError: a total that is no tensor of one number. ValueError: a count below 0, or a part whose name is the
+            program's own.
     """
 
     total: Tensor
     count: int
     state: Any = None
     parts: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.total, Tensor) or self.total.numel() != 1:
+            got = tuple(self.total.shape) if isinstance(self.total, Tensor) else type(self.total).__name__
+            raise TypeError(f"Loss: total must be a tensor of one number, got {got}")
+        parts = {name: (float(total), int(count)) for name, (total, count) in self.parts.items()}
+        object.__setattr__(self, "count", int(self.count))
+        object.__setattr__(self, "parts", parts)
+        if min([self.count, *(count for _, count in parts.values())]) < 0:
+            raise ValueError(f"Loss: counts must be 0 or more, got {self.count} and {parts}")
+        if taken := sorted(RESERVED & parts.keys()):
+            raise ValueError(f"Loss: a part must not be called {taken[0]}, which the history has already")
+
+
+def mean(total: float, count: int) -> float:
+    """Of so many losses; of none it is no number."""
+    return total / count if count else math.nan

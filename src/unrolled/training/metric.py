@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from unrolled.wording import short
 
@@ -61,6 +63,22 @@ class Metric:
         """
         digits = self.digits if self.brief_digits is None else self.brief_digits
         return f"{self.brief or self.title} {mark}{self.number(value, digits)}" if self.in_lines else ""
+
+    def of(self, scores: Mapping[str, Any] | None) -> float | None:
+        """The value among scores; None where there are no scores, or it is not finite.
+
+        Raises:
+            ValueError: it is not among them.
+        """
+        if scores is None:
+            return None
+        if self.name not in scores:
+            raise ValueError(
+                f"the best weights are chosen by {self.name!r}, the first of the task's metrics, but its scores are "
+                f"{', '.join(scores)}: give the loss a part of that name, or name another metric first"
+            )
+        value = float(scores[self.name])
+        return value if math.isfinite(value) else None
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether ``value`` is finite and better than the best so far, which is None before there is one."""

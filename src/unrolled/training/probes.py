@@ -76,6 +76,8 @@ class GradientProbe:
                 return {}
             few, rows = at_the_end(batch, LANES)
             losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
+            if not losses.count:
+                return {}
             torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
         by_lag = {}
         for name, norms in self.curves(recorded).items():

@@ -16,7 +16,7 @@ from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.training.batches import Batch, Batches, first_steps
 from unrolled.training.bptt import batch_loss
-from unrolled.training.losses import Loss
+from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
 from unrolled.training.sizes import choose_sizes
@@ -216,8 +216,8 @@ class Task:
                     sums[name] = before[0] + total, before[1] + count
                 if tell is not None:
                     tell((k + 1) / batches.updates_per_epoch)
-        scores: dict[str, Any] = {name: total / max(count, 1) for name, (total, count) in sums.items()}
-        return scores | {"scored": sums["loss"][1]}
+        scored = sums.get("loss", (0.0, 0))[1]
+        return {name: mean(*of) for name, of in sums.items()} | {"scored": scored} if scored else None
 
     def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
         """Scores on the validation part, with that of the criterion among them; None if there is no such part.
