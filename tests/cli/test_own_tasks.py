@@ -217,6 +217,23 @@ def test_the_criterion_must_be_among_the_scores(tmp_path):
         tagged(tmp_path, Missing)
 
 
+def test_without_a_validation_part(cli, files, tmp_path):
+    """The weights at the end are the best ones, and whoever asks for scores hears that there are none."""
+    run, rest = tmp_path / "run", ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 0)
+    assert cli("train", files / "lines.tsv", "--run", run, "--task", LINES, *rest)[0] == 0
+    assert unrolled.load(run, task=LINES).about["update"] == RunFolder(run).checkpoint_about()["update"]
+    status, _, err = cli("evaluate", run, "--task", LINES)
+    assert status == 1 and err == "unrolled: the validation part has nothing to score\n"
+    assert cli("evaluate", run, "--task", LINES, "--on", "training")[0] == 0
+    status, out, _ = cli("inspect", run, "--task", LINES)
+    assert status == 0 and "! There is nothing to analyse: there are no sequences" in out
+    (tmp_path / "few.csv").write_text("1,2\n2,3\n3,1\n1,2\n2,3\n3,1\n")
+    rows = unrolled.fit(tmp_path / "few.csv", tmp_path / "few", task=ROWS, batch=1, bptt=2, epochs=2, **SIZES)
+    for part in ("validation", "test"):
+        with pytest.raises(DataError, match=f"the {part} part has nothing to score"):
+            rows.evaluate(on=part)
+
+
 def test_from_the_command_line(cli, files, runs, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 20)
