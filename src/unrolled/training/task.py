@@ -14,6 +14,7 @@ from unrolled.errors import EmptyPartError
 from unrolled.models.decode import evaluating
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
+from unrolled.options import check_types
 from unrolled.runs.folder import RunFolder
 from unrolled.training.batches import Batch, Batches, first_steps
 from unrolled.training.bptt import batch_loss
@@ -128,6 +129,7 @@ class Task:
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.options_class() if options is None else options
+        check_types(self.options)
 
     @property
     def criterion(self) -> Metric:
