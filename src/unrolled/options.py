@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import Field, field, fields
-from typing import Any
+from typing import Any, get_args
 
 from unrolled.errors import UsageError
 
@@ -41,7 +41,19 @@ def chosen_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def kinds(one: Field) -> set[type]:
     """The types that a setting may have, as its annotation says."""
-    return {_KINDS[name][0] for name in str(one.type).split(" | ")}
+    return {_KINDS[name][0] for name in _type_names(one)}
+
+
+def _type_names(one: Field) -> list[str]:
+    """The parts of its annotation, which is a type or its text."""
+    text = one.type.__name__ if isinstance(one.type, type) and not get_args(one.type) else str(one.type)
+    return text.split(" | ")
+
+
+def is_asked(one: Field) -> bool:
+    """Whether a person can be asked for a setting of that type on the command line."""
+    names = set(_type_names(one))
+    return names <= set(_KINDS) and names != {"None"}
 
 
 def flag(name: str) -> str:
@@ -63,7 +75,7 @@ def check_types(options: Any) -> None:
         if float in known:
             known |= {int}
         if not isinstance(value, tuple(known)) or (isinstance(value, bool) and bool not in known):
-            names = (_KINDS[name] for name in str(one.type).split(" | "))
+            names = (_KINDS[name] for name in _type_names(one))
             expected = " or ".join(sorted(text for kind, text in names if kind is not type(None)))
             raise UsageError(f"{flag(one.name)}: expected {expected}, got {value!r}")
 

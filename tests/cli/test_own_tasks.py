@@ -217,6 +217,83 @@ def test_the_criterion_must_be_among_the_scores(tmp_path):
         tagged(tmp_path, Missing)
 
 
+def test_without_a_validation_part(cli, files, tmp_path):
+    """The weights at the end are the best ones, and whoever asks for scores hears that there are none."""
+    run, rest = tmp_path / "run", ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 0)
+    assert cli("train", files / "lines.tsv", "--run", run, "--task", LINES, *rest)[0] == 0
+    assert unrolled.load(run, task=LINES).about["update"] == RunFolder(run).checkpoint_about()["update"]
+    status, _, err = cli("evaluate", run, "--task", LINES)
+    assert status == 1 and err == "unrolled: the validation part has nothing to score\n"
+    assert cli("evaluate", run, "--task", LINES, "--on", "training")[0] == 0
+    status, out, _ = cli("inspect", run, "--task", LINES)
+    assert status == 0 and "! There is nothing to analyse: there are no sequences" in out
+    (tmp_path / "few.csv").write_text("1,2\n2,3\n3,1\n1,2\n2,3\n3,1\n")
+    rows = unrolled.fit(tmp_path / "few.csv", tmp_path / "few", task=ROWS, batch=1, bptt=2, epochs=2, **SIZES)
+    for part in ("validation", "test"):
+        with pytest.raises(DataError, match=f"the {part} part has nothing to score"):
+            rows.evaluate(on=part)
+
+
+def test_a_run_may_lie_in_the_folder_of_its_data(tmp_path):
+    """What training writes there is no data, and changes none."""
+
+    class Folder(Tagged):
+        def read(self, data):
+            return super().read(Path(data) / "seed")
+
+    (tmp_path / "seed").write_text("7")
+    given = {"task": Folder, "batch": 3, **SIZES}
+    model = unrolled.fit(tmp_path, tmp_path / "runs" / "one", epochs=2, **given)
+    assert model.evaluate(on="validation")["scored"] > 0
+    unrolled.fit(None, tmp_path / "runs" / "one", resume=True, task=Folder, epochs=3, quiet=True)
+    (tmp_path / "more").write_text("8")
+    with pytest.raises(DataError, match="has changed"):
+        model.evaluate(on="validation")
+
+
+OPTIONS = """
+import unrolled
+from dataclasses import dataclass
+from unrolled.training import option
+{head}
+class Options:
+    {line}
+class Mine(unrolled.Task):
+    name, {kind}_class = "mine", Options
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("batch: int = option(3, 'rows')", "setting batch has the name of one of the program's own"),
+        ("run: str = option('', 'a run')", "setting run has the name of one of the program's own"),
+        ("held: int = 10", "setting held must have a default and a line of help"),
+        ("held: list[int] = option(None, 'which')", "setting held must be of int, float, str or bool"),
+    ],
+)
+def test_settings_that_cannot_be_asked_for(cli, tmp_path, line, message):
+    text = OPTIONS.format(head="@dataclass(frozen=True)", line=line, kind="options")
+    (tmp_path / "mine.py").write_text(text)
+    status, _, err = cli(
+        "train", tmp_path / "mine.py", "--run", tmp_path / "run", "--task", f"{tmp_path}/mine.py:Mine"
+    )
+    assert status == 2 and message in err and len(err.splitlines()) == 1
+    (tmp_path / "other.py").write_text(OPTIONS.format(head="", line="out: str = 'a'", kind="sample"))
+    status, _, err = cli("sample", tmp_path, "--task", f"{tmp_path}/other.py:Mine")
+    assert status == 2 and "Options of Mine must be a dataclass" in err
+
+
+def test_settings_of_another_type(files, runs, tmp_path):
+    with pytest.raises(UsageError, match="--held-out: expected a whole number, got '10'"):
+        unrolled.fit(files / "lines.tsv", tmp_path / "run", task=LINES, held_out="10", **SIZES)
+    unrolled.fit(files / "lines.tsv", tmp_path / "run", task=LINES, epochs=1, **SIZES)
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("held_out = 10", "held_out = true"))
+    with pytest.raises(RunError, match="config.toml is damaged: section .options.: --held-out: expected a whole"):
+        unrolled.load(tmp_path / "run", task=LINES)
+
+
 def test_from_the_command_line(cli, files, runs, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 2, "--hidden", 8, "--batch", 8, "--held-out", 20)

@@ -79,7 +79,7 @@ def test_sequences_of_similar_length_stand_together():
 @pytest.mark.parametrize(
     ("inputs", "targets", "by_step", "message"),
     [
-        ([], [], False, "0 sequences and 0 targets"),
+        ([], [], False, "there are no sequences"),
         ([np.arange(3)], [], False, "1 sequences and 0 targets"),
         ([np.arange(3), np.arange(0)], [np.int64(0)] * 2, False, "sequence 1 has no steps"),
         ([np.arange(3)], [np.arange(2)], True, "sequence 0 has 3 steps and 2 targets"),

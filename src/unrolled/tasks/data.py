@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unrolled.errors import DataError, UsageError
+from unrolled.runs.folder import is_run
 
 BLOCK = 1 << 20
 """Bytes in memory at once."""
@@ -71,7 +72,7 @@ class Fingerprint:
 
 
 def fingerprint(data: str) -> dict[str, str]:
-    """The fingerprint of a file, or of all files of a folder that are not hidden.
+    """The fingerprint of a file, or of all files of a folder but hidden ones and those of runs.
 
     Raises:
         UsageError: there is no such file or folder.
@@ -85,7 +86,8 @@ def fingerprint(data: str) -> dict[str, str]:
             pass
         return found.digests
     found = Fingerprint(is_folder=True)
-    names = (p.relative_to(path) for p in path.rglob("*") if p.is_file())
+    runs = {p.parent for p in path.rglob("config.toml") if is_run(p.parent)}
+    names = (p.relative_to(path) for p in path.rglob("*") if p.is_file() and not runs & set(p.parents))
     for name in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):
         for _ in found.read(path / name, name.as_posix()):
             pass

@@ -26,7 +26,10 @@ def restored(kind: type[T], run: RunFolder) -> T:
     Raises:
         RunError: one of them, or the configuration, is damaged.
     """
-    task = kind(run.options(kind.options_class, SECTION))
+    try:
+        task = kind(run.options(kind.options_class, SECTION))
+    except UsageError as error:
+        raise RunError(f"{run.path / 'config.toml'} is damaged: section [{SECTION}]: {error}") from error
     try:
         task.restore(run)
     except (KeyError, TypeError, ValueError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from unrolled.errors import RunError, UsageError
+from unrolled.options import is_asked, option_names
 
 if TYPE_CHECKING:
     from unrolled.runs.folder import RunFolder
@@ -29,6 +31,10 @@ _HOMES = {
         "unrolled.tasks.text.options:SampleOptions",
     )
 }
+_TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
+_SAMPLE = {"run", "cell", "task", "allow_code", "out", "threads", "help"}
+"""What the verbs themselves are told."""
+
 DEFAULT = "text"
 """The task of data that no other one recognises."""
 
@@ -53,15 +59,42 @@ def task_class(name: str) -> Any:
 
 
 def options_class(name: str) -> type:
-    """The class of a task's options; UsageError if there is none of that name."""
-    kind: type = task_class(name).options_class if is_own(name) else _imported(_home(name).options)
-    return kind
+    """The class of a task's options; UsageError if there is none of that name, or it cannot be used."""
+    if not is_own(name):
+        return cast(type, _imported(_home(name).options))
+    kind = task_class(name)
+    check_options(kind)
+    return cast(type, kind.options_class)
 
 
 def sample_class(name: str) -> type:
-    """The class of what ``sample`` can be told; UsageError if there is no task of that name."""
-    kind: type = task_class(name).sample_class if is_own(name) else _imported(_home(name).sample)
-    return kind
+    """The class of what ``sample`` can be told; UsageError if there is no task of that name, or it cannot be used."""
+    if not is_own(name):
+        return cast(type, _imported(_home(name).sample))
+    kind = task_class(name)
+    check_options(kind)
+    return cast(type, kind.sample_class)
+
+
+def check_options(kind: Any) -> None:
+    """UsageError where a task has a setting that the program has already, or one that it cannot ask for."""
+    from unrolled.models.options import ModelOptions
+    from unrolled.training.options import TrainingOptions
+
+    trains = option_names(ModelOptions) | option_names(TrainingOptions)
+    for of, taken in ((kind.options_class, trains | _TRAIN), (kind.sample_class, _SAMPLE)):
+        if not is_dataclass(of):
+            raise UsageError(f"--task: {of.__name__} of {kind.__name__} must be a dataclass")
+        for one in fields(of):
+            where = f"--task: {kind.__name__}'s setting {one.name}"
+            if one.name in taken:
+                raise UsageError(f"{where} has the name of one of the program's own: give it another")
+            if "help" not in one.metadata:
+                raise UsageError(f"{where} must have a default and a line of help: option(default, help)")
+            if not is_asked(one):
+                raise UsageError(
+                    f"{where} must be of int, float, str or bool, or one of them or None, got {one.type}"
+                )
 
 
 def trained_class(name: str) -> Any:
@@ -97,6 +130,7 @@ def task_of_run(name: str, given: str | None, where: str) -> Any:
 def task_for(task: Any, data: str | None) -> Any:
     """The class of the task that is named, or given as a class, or else that the data are for."""
     if _is_task(task):
+        check_options(task)
         return task
     if task is None:
         task = DEFAULT if data is None or not Path(data).exists() else recognised(Path(data))

@@ -10,6 +10,7 @@ _HOME = {
     "Batch": "training.batches",
     "Batches": "training.batches",
     "DataError": "errors",
+    "EmptyPartError": "errors",
     "Evidence": "training.task",
     "Loss": "training.losses",
     "Metric": "training.metric",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, EmptyPartError
 from unrolled.training.batches import Batch
 
 POOL = 50
@@ -36,7 +36,8 @@ class Padded:
         device: where the batches are to be.
 
     Raises:
-        DataError: no sequences, an empty one, one whose targets do not fit its steps, or arrays of several types.
+        EmptyPartError: no sequences. DataError: an empty one, one whose targets do not fit its steps, or arrays of
+            several types.
 
     >>> made = Padded([np.array([1, 2, 3]), np.array([4])], [np.int64(0), np.int64(1)], batch=2)
     >>> one = made.batch_at(0)
@@ -97,8 +98,10 @@ class Padded:
 
 
 def _check(inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], by_step: bool) -> None:
-    if not len(inputs) or len(inputs) != len(targets):
-        raise DataError(f"{len(inputs):,} sequences and {len(targets):,} targets, expected the same number, above 0")
+    if len(inputs) != len(targets):
+        raise DataError(f"{len(inputs):,} sequences and {len(targets):,} targets, expected the same number")
+    if not len(inputs):
+        raise EmptyPartError("there are no sequences, expected at least one")
     for name, arrays in (("inputs", inputs), ("targets", targets)):
         kinds = {(np.asarray(a).dtype, np.asarray(a).shape[name == "inputs" or by_step :]) for a in arrays}
         if len(kinds) > 1:

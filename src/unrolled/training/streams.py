@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, EmptyPartError
 from unrolled.training.batches import Batch
 from unrolled.wording import counted
 
@@ -26,7 +26,7 @@ class Streams:
         unit: what the steps are called in errors.
 
     Raises:
-        DataError: a stream would be shorter than one window.
+        EmptyPartError: fewer than two steps. DataError: a stream would be shorter than one window.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class Streams:
         unit: str = "steps",
         device: str = "cpu",
     ) -> None:
+        if len(steps) < 2:
+            raise EmptyPartError(f"the sequence has {counted(len(steps), unit)}, expected at least 2")
         self.batch = batch
         self.length = (len(steps) - 1) // batch
         self.bptt = bptt or self.length

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unrolled.cells.cell import Cell
+from unrolled.errors import EmptyPartError
 from unrolled.models.decode import evaluating
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
+from unrolled.options import check_types
 from unrolled.runs.folder import RunFolder
 from unrolled.training.batches import Batch, Batches, first_steps
 from unrolled.training.bptt import batch_loss
@@ -127,6 +129,7 @@ class Task:
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.options_class() if options is None else options
+        check_types(self.options)
 
     @property
     def criterion(self) -> Metric:
@@ -180,7 +183,7 @@ class Task:
         """One of the `PARTS`, or `ALL`, in batches; each sequence, or step, once an epoch.
 
         Raises:
-            DataError: there is nothing in that part.
+            EmptyPartError: there is nothing in that part; `Padded` and `Streams` raise it.
         """
         raise NotImplementedError
 
@@ -203,7 +206,10 @@ class Task:
 
         By default the means of the losses and of their named parts over one epoch of `batches`.
         """
-        batches = self.batches(part)
+        try:
+            batches = self.batches(part)
+        except EmptyPartError:
+            return None
         sums: dict[str, tuple[float, int]] = {}
         state = None
         with evaluating(model):
