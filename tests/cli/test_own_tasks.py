@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 import unrolled
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.training import Loss, Metric, Padded, build_stack
+from unrolled.training import Loss, Metric, Padded, Shown, build_stack
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -292,6 +294,50 @@ def test_settings_of_another_type(files, runs, tmp_path):
     config.write_text(config.read_text().replace("held_out = 10", "held_out = true"))
     with pytest.raises(RunError, match="config.toml is damaged: section .options.: --held-out: expected a whole"):
         unrolled.load(tmp_path / "run", task=LINES)
+
+
+def test_labels_of_other_lines(files, runs, tmp_path):
+    """A new label is refused; a run from the weights of another numbers letters and labels as that one."""
+    (tmp_path / "new.tsv").write_text("a\tab\nnew\tab\n")
+    with pytest.raises(DataError, match="new.tsv has the label 'new', which the model does not know"):
+        unrolled.load(runs[LINES], task=LINES).evaluate(tmp_path / "new.tsv")
+    (tmp_path / "xyz.tsv").write_text("other\txab\nother\tyzb\n" * 20)
+    options = {"task": LINES, "epochs": 1, "threads": 1, "quiet": True}
+    model = unrolled.fit(tmp_path / "xyz.tsv", tmp_path / "run", from_run=runs[LINES], **options)
+    assert (model.task.letters, model.task.labels) == ("abc", ("a", "other"))
+
+
+def test_what_a_task_gives_is_checked(tmp_path):
+    class NoSteps(Tagged):
+        def read(self, data):
+            super().read(data)
+
+    class Text(Tagged):
+        def sample(self, model, options):
+            return "a text"
+
+    with pytest.raises(TypeError, match="NoSteps.read must return how many steps it has read, got None"):
+        tagged(tmp_path, NoSteps)
+    model = tagged(tmp_path, Text, epochs=1)
+    with pytest.raises(TypeError, match="Text.sample must return a Shown, or an iterator of text or bytes, got str"):
+        model.generate()
+    with pytest.raises(UsageError, match="there is no setting 'length'"):
+        model.generate(length=3)
+    with pytest.raises(ValueError, match="Shown: kind must be one of text, picture, midi, wav, table, got 'html'"):
+        Shown("html", b"")
+    with pytest.raises(TypeError, match="Shown: content must be bytes, got str"):
+        Shown("text", "a")
+
+
+def test_rows_from_a_pipe_are_scored(files, runs, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    content = (files / "table.csv").read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
+    writer.start()
+    model = unrolled.load(runs[ROWS], task=ROWS)
+    figures = model.evaluate(tmp_path / "pipe")
+    writer.join()
+    assert figures == model.evaluate(files / "table.csv") | {"on": str(tmp_path / "pipe")}
 
 
 def test_from_the_command_line(cli, files, runs, tmp_path):
