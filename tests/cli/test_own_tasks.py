@@ -5,6 +5,7 @@ import math
 import os
 import random
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,8 @@ def test_updates_and_parts_without_a_loss(tmp_path):
 def test_what_a_loss_cannot_be():
     total = torch.tensor(1.0)
     assert Loss(total, torch.tensor(2), parts={"a": (np.float32(0.5), np.int64(2))}).parts == {"a": (0.5, 2)}
+    with warnings.catch_warnings(action="error"):
+        assert Loss(total, 1, parts={"a": (torch.ones(1, requires_grad=True), 1)}).parts == {"a": (1.0, 1)}
     for arguments, message in (
         (((1.0, 2)), "total must be a tensor of one number, got float"),
         (((torch.ones(3), 3)), r"total must be a tensor of one number, got \(3,\)"),
@@ -284,6 +287,13 @@ def test_settings_that_cannot_be_asked_for(cli, tmp_path, line, message):
     (tmp_path / "other.py").write_text(OPTIONS.format(head="", line="out: str = 'a'", kind="sample"))
     status, _, err = cli("sample", tmp_path, "--task", f"{tmp_path}/other.py:Mine")
     assert status == 2 and "Options of Mine must be a dataclass" in err
+
+
+def test_a_task_for_a_run_of_text(tmp_path):
+    (tmp_path / "t.txt").write_text("to be or not to be " * 30)
+    unrolled.fit(tmp_path / "t.txt", tmp_path / "text", epochs=1, **SIZES)
+    with pytest.raises(UsageError, match="has the task text, got Tagged: leave out --task"):
+        unrolled.load(tmp_path / "text", task=Tagged)
 
 
 def test_settings_of_another_type(files, runs, tmp_path):
