@@ -8,7 +8,7 @@ from helpers import TINY, PeepholeLSTM, TwoWidths
 from unrolled.compiler.stored import stored_class
 from unrolled.errors import RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.fit import _keep_cell
+from unrolled.tasks.start import _keep_cell
 
 
 def test_own_cell_from_a_class(text, tmp_path):
