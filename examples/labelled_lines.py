@@ -22,15 +22,18 @@ class LabelledLines(unrolled.Task):
     metrics = (Metric("accuracy", percent=True, digits=1, higher=True), Metric("loss", "nats per line"))
     options_class = Options
     letters = ""
-    labels: list[str]
+    labels: tuple[str, ...] = ()
 
     def read(self, data):
         lines = [line.split("\t", 1) for line in Path(data).read_text(encoding="utf-8").splitlines() if "\t" in line]
         if not lines:
             raise DataError(f"{data} has no line with a label, a tab and a text")
-        if not self.letters:  # a run that exists has its own
+        labels = {label for label, _ in lines}
+        if not self.labels:  # a run that exists has its own
             self.letters = "".join(sorted({c for _, text in lines for c in text}))
-            self.labels = sorted({label for label, _ in lines})
+            self.labels = tuple(sorted(labels))
+        if new := sorted(labels - set(self.labels)):
+            raise DataError(f"{data} has the label {new[0]!r}, which the model does not know")
         number = {c: k + 1 for k, c in enumerate(self.letters)}  # 0 is any other character
         texts = [np.array([number.get(c, 0) for c in text] or [0]) for _, text in lines]
         targets = [np.int64(self.labels.index(label)) for label, _ in lines]
@@ -46,7 +49,10 @@ class LabelledLines(unrolled.Task):
 
     def restore(self, run):
         symbols = run.read_json("symbols.json")
-        self.letters, self.labels = symbols["letters"], symbols["labels"]
+        self.letters, self.labels = symbols["letters"], tuple(symbols["labels"])
+
+    def begin_from(self, source, where):  # the weights know its letters and labels by their numbers
+        self.letters, self.labels = source.letters, source.labels
 
     def build(self, cell, options, for_use=False):
         encoder = unrolled.Embedding(len(self.letters) + 1, 32)

@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import random
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import torch
 import unrolled
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
-from unrolled.training import Loss, Metric, Padded, build_stack
+from unrolled.training import Loss, Metric, Padded, Shown, build_stack
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -198,6 +201,8 @@ def test_updates_and_parts_without_a_loss(tmp_path):
 def test_what_a_loss_cannot_be():
     total = torch.tensor(1.0)
     assert Loss(total, torch.tensor(2), parts={"a": (np.float32(0.5), np.int64(2))}).parts == {"a": (0.5, 2)}
+    with warnings.catch_warnings(action="error"):
+        assert Loss(total, 1, parts={"a": (torch.ones(1, requires_grad=True), 1)}).parts == {"a": (1.0, 1)}
     for arguments, message in (
         (((1.0, 2)), "total must be a tensor of one number, got float"),
         (((torch.ones(3), 3)), r"total must be a tensor of one number, got \(3,\)"),
@@ -284,6 +289,13 @@ def test_settings_that_cannot_be_asked_for(cli, tmp_path, line, message):
     assert status == 2 and "Options of Mine must be a dataclass" in err
 
 
+def test_a_task_for_a_run_of_text(tmp_path):
+    (tmp_path / "t.txt").write_text("to be or not to be " * 30)
+    unrolled.fit(tmp_path / "t.txt", tmp_path / "text", epochs=1, **SIZES)
+    with pytest.raises(UsageError, match="has the task text, got Tagged: leave out --task"):
+        unrolled.load(tmp_path / "text", task=Tagged)
+
+
 def test_settings_of_another_type(files, runs, tmp_path):
     with pytest.raises(UsageError, match="--held-out: expected a whole number, got '10'"):
         unrolled.fit(files / "lines.tsv", tmp_path / "run", task=LINES, held_out="10", **SIZES)
@@ -292,6 +304,50 @@ def test_settings_of_another_type(files, runs, tmp_path):
     config.write_text(config.read_text().replace("held_out = 10", "held_out = true"))
     with pytest.raises(RunError, match="config.toml is damaged: section .options.: --held-out: expected a whole"):
         unrolled.load(tmp_path / "run", task=LINES)
+
+
+def test_labels_of_other_lines(files, runs, tmp_path):
+    """A new label is refused; a run from the weights of another numbers letters and labels as that one."""
+    (tmp_path / "new.tsv").write_text("a\tab\nnew\tab\n")
+    with pytest.raises(DataError, match="new.tsv has the label 'new', which the model does not know"):
+        unrolled.load(runs[LINES], task=LINES).evaluate(tmp_path / "new.tsv")
+    (tmp_path / "xyz.tsv").write_text("other\txab\nother\tyzb\n" * 20)
+    options = {"task": LINES, "epochs": 1, "threads": 1, "quiet": True}
+    model = unrolled.fit(tmp_path / "xyz.tsv", tmp_path / "run", from_run=runs[LINES], **options)
+    assert (model.task.letters, model.task.labels) == ("abc", ("a", "other"))
+
+
+def test_what_a_task_gives_is_checked(tmp_path):
+    class NoSteps(Tagged):
+        def read(self, data):
+            super().read(data)
+
+    class Text(Tagged):
+        def sample(self, model, options):
+            return "a text"
+
+    with pytest.raises(TypeError, match="NoSteps.read must return how many steps it has read, got None"):
+        tagged(tmp_path, NoSteps)
+    model = tagged(tmp_path, Text, epochs=1)
+    with pytest.raises(TypeError, match="Text.sample must return a Shown, or an iterator of text or bytes, got str"):
+        model.generate()
+    with pytest.raises(UsageError, match="there is no setting 'length'"):
+        model.generate(length=3)
+    with pytest.raises(ValueError, match="Shown: kind must be one of text, picture, midi, wav, table, got 'html'"):
+        Shown("html", b"")
+    with pytest.raises(TypeError, match="Shown: content must be bytes, got str"):
+        Shown("text", "a")
+
+
+def test_rows_from_a_pipe_are_scored(files, runs, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    content = (files / "table.csv").read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
+    writer.start()
+    model = unrolled.load(runs[ROWS], task=ROWS)
+    figures = model.evaluate(tmp_path / "pipe")
+    writer.join()
+    assert figures == model.evaluate(files / "table.csv") | {"on": str(tmp_path / "pipe")}
 
 
 def test_from_the_command_line(cli, files, runs, tmp_path):

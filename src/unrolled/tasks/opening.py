@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+
+import numpy as np
 
 from unrolled.errors import RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.data import fingerprint, same_data
-from unrolled.tasks.piped import own_data
+from unrolled.tasks.data import fingerprint, opened, same_data
+from unrolled.tasks.piped import KEPT, is_piped, own_data
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Task
 
@@ -39,7 +43,7 @@ def restored(kind: type[T], run: RunFolder) -> T:
 
 def with_data(task: T, data: str, model: ModelOptions, training: TrainingOptions) -> T:
     """The task with its data read and all choices made."""
-    steps = task.read(data)
+    steps = _whole("read", task, task.read(data))
     if task.fingerprint is None:
         task.fingerprint = fingerprint(data)
     task.settle(model, training, steps)
@@ -48,8 +52,21 @@ def with_data(task: T, data: str, model: ModelOptions, training: TrainingOptions
 
 def with_all(task: T, data: str, model: ModelOptions, training: TrainingOptions) -> T:
     """The task with data that are to be scored whole."""
-    task.settle(model, training, task.read_all(data))
+    if is_piped(data) and not task.reads_pipes:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / KEPT
+            with opened(data) as stream, open(file, "wb") as copy:
+                shutil.copyfileobj(stream, copy)
+            return with_all(task, str(file), model, training)
+    task.settle(model, training, _whole("read_all", task, task.read_all(data)))
     return task
+
+
+def _whole(method: str, task: Task, steps: object) -> int:
+    """The number of steps that a task has read; TypeError where it gave none."""
+    if not isinstance(steps, int | np.integer):
+        raise TypeError(f"{type(task).__name__}.{method} must return how many steps it has read, got {steps!r}")
+    return int(steps)
 
 
 def data_section(task: Task, data: str) -> dict[str, Any]:

@@ -139,7 +139,12 @@ def task_for(task: Any, data: str | None) -> Any:
 
 def own_task(folder: RunFolder, task: Any) -> Any:
     """The class of a run's own task; ``task`` as in `task_of_run`, or a class."""
-    return task if _is_task(task) else task_of_run(folder.config()["task"], task, str(folder.path))
+    name = folder.config()["task"]
+    if not _is_task(task):
+        return task_of_run(name, task, str(folder.path))
+    if not is_own(name) and task_name(task, None) != name:
+        raise UsageError(f"--task: {folder.path} has the task {name}, got {task.__name__}: leave out --task")
+    return task
 
 
 def _is_task(task: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from unrolled.cells import Cell
 from unrolled.errors import DataError, UsageError
 from unrolled.models.model import Model
+from unrolled.options import option_names
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.data import file_name, same_data
 from unrolled.tasks.opening import restored, with_all, with_data
@@ -95,10 +96,18 @@ class Trained:
         Raises:
             UsageError: there is no such setting, or the task cannot generate.
         """
-        try:
-            return self.task.sample(self.model, self.task.sample_class(**settings))
-        except NotImplementedError as error:
-            raise UsageError(f"{self.run.path}: the task {self.task.name} has nothing to sample") from error
+        kind = type(self.task)
+        if not self.generates:
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} has nothing to sample")
+        if unknown := sorted(settings.keys() - option_names(kind.sample_class)):
+            raise UsageError(f"there is no setting {unknown[0]!r}")
+        made: Any = self.task.sample(self.model, kind.sample_class(**settings))
+        if not isinstance(made, Shown | Iterator):
+            raise TypeError(
+                f"{kind.__name__}.sample must return a Shown, or an iterator of text or bytes, got "
+                f"{type(made).__name__}"
+            )
+        return made
 
     def evidence(self, data: str | os.PathLike | None = None) -> Evidence:
         """A sequence for `unrolled.insight` to look at what the model does with it.

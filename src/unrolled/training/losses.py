@@ -51,13 +51,17 @@ class Loss:
         if not isinstance(self.total, Tensor) or self.total.numel() != 1:
             got = tuple(self.total.shape) if isinstance(self.total, Tensor) else type(self.total).__name__
             raise TypeError(f"Loss: total must be a tensor of one number, got {got}")
-        parts = {name: (float(total), int(count)) for name, (total, count) in self.parts.items()}
+        parts = {name: (_number(total), int(count)) for name, (total, count) in self.parts.items()}
         object.__setattr__(self, "count", int(self.count))
         object.__setattr__(self, "parts", parts)
         if min([self.count, *(count for _, count in parts.values())]) < 0:
             raise ValueError(f"Loss: counts must be 0 or more, got {self.count} and {parts}")
         if taken := sorted(RESERVED & parts.keys()):
             raise ValueError(f"Loss: a part must not be called {taken[0]}, which the history has already")
+
+
+def _number(total: Any) -> float:
+    return float(total.detach() if isinstance(total, Tensor) else total)
 
 
 def mean(total: float, count: int) -> float:

@@ -45,10 +45,19 @@ class Shown:
     Fields:
         kind: one of text, picture, midi, wav and table.
         content: the bytes of the file; text in UTF-8.
+
+    Raises:
+        ValueError: another kind. TypeError: a content that is no bytes.
     """
 
     kind: str
     content: bytes
+
+    def __post_init__(self) -> None:
+        if self.kind not in SUFFIXES:
+            raise ValueError(f"Shown: kind must be one of {', '.join(SUFFIXES)}, got {self.kind!r}")
+        if not isinstance(self.content, bytes):
+            raise TypeError(f"Shown: content must be bytes, got {type(self.content).__name__}")
 
     @property
     def suffix(self) -> str:
@@ -105,6 +114,8 @@ class Task:
         options_class, sample_class: dataclasses of its settings, and of those of ``unrolled sample``; see `option`.
         options: its settings.
         model, training: the settings of the model and of training, once `settle` has made every choice.
+        reads_pipes: whether `read_all` takes ``-``, standard input, and what can be read only once; else they are
+            copied to a file before.
         sequences: how many separate sequences the training part has, as `read` found it; None for one stream.
         fingerprint: what tells its data from others, where `read` has found it; else the program does it.
 
@@ -124,6 +135,7 @@ class Task:
     options: Any
     model: ModelOptions
     training: TrainingOptions
+    reads_pipes: ClassVar[bool] = False
     sequences: int | None = None
     fingerprint: Mapping[str, str] | None = None
 

@@ -45,6 +45,7 @@ class TextTask(Task):
 
     name, noun = "text", "text"
     options_class, sample_class = TextOptions, SampleOptions
+    reads_pipes = True
     vocabulary: Vocabulary
     text: Text | None = None
     parts: Mapping[str, Part]
