@@ -36,3 +36,10 @@ def test_random_cells_equal_a_plain_loop(path, part):
     kinds = collections.Counter(o.kind for o in outcomes)
     assert kinds["equal"] >= 0.8 * len(outcomes), kinds
     assert kinds["undecided"] <= 0.02 * len(outcomes), kinds
+
+
+@pytest.mark.parametrize("seed", [2003306, 2006025, 3003226])
+def test_cells_that_went_wrong(path, seed):
+    """A column sum before its columns were written; a slice of a projection whose place is taken by a saved value."""
+    outcome = run(seed)
+    assert outcome.kind == "equal", outcome.report()

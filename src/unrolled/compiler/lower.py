@@ -195,7 +195,8 @@ def _in_place(
         start = op.start if op is not None and op.kind == "slice" else 0
         source = op.values[0] if op is not None and op.kind == "slice" else value
         array, column = home.get(source, ("", 0))
-        return (column + start, widths[value]) if array == "p" else None
+        width = op.width if op is not None else widths[value]  # slices are sunk into the loop after it has widths
+        return (column + start, width) if array == "p" else None
 
     taken = {v: c for v in saved if (c := columns(v)) is not None}  # what is a projection itself stays where it is
     readers: dict[tuple[int, int], list[Op]] = {c: [] for c in taken.values()}
