@@ -25,6 +25,20 @@ TEXT = "".join(
 TINY = {"hidden": 8, "batch": 4, "bptt": 20, "lr": 0.01, "threads": 1}
 """Settings for runs of a second."""
 
+OWN_CELL = """
+import torch
+import unrolled
+
+class Own(unrolled.Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
+
+    def step(self, x, h):
+        return torch.tanh(self.x.a(x) + self.h.a(h))
+"""
+"""The file of a person's own cell."""
+
 PATIENCE = 600
 """Seconds until a process counts as hung. It says nothing of speed: a loaded machine takes ten times as long."""
 

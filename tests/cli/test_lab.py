@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from helpers import OWN_CELL
 from unrolled.cli.lab import _table
 from unrolled.lab import reber
 from unrolled.lab.catalogue import TITLES, experiment
@@ -63,34 +64,20 @@ def test_mistakes_are_one_sentence(lab, arguments, problem):
     assert status == 2 and problem in err and "Traceback" not in err
 
 
-CELL = """
-import torch
-import unrolled
-
-class Own(unrolled.Cell):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
-
-    def step(self, x, h):
-        return torch.tanh(self.x.a(x) + self.h.a(h))
-"""
-
-
 def test_a_cell_of_ones_own_runs_again_when_it_changes(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(reber, "BUDGET", 512)
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "own.py"
-    file.write_text(CELL)
+    file.write_text(OWN_CELL)
     command = ("reber", "--cell", "own.py:Own", "--cell", "elman", "--seeds", "1", "--jobs", "1")
     status, out, _ = lab(*command)
     assert status == 0 and "reber: own.py:Own, seed 1: not solved, 512 sequences" in out and "(kept)" not in out
     assert lab(*command)[1].count("(kept)") == 2
-    file.write_text(CELL.replace("torch.tanh", "torch.sin"))
+    file.write_text(OWN_CELL.replace("torch.tanh", "torch.sin"))
     assert lab(*command)[1].count("(kept)") == 1
     kept = [json.loads(line) for line in (tmp_path / "lab" / "reber.jsonl").read_text().splitlines()]
     assert [one["cell"] for one in kept] == ["own.py:Own", "elman", "own.py:Own"]
     assert len({one["code"] for one in kept}) == 3
-    file.write_text(CELL.replace("self.x.a(x)", "self.x.b(x)"))
+    file.write_text(OWN_CELL.replace("self.x.a(x)", "self.x.b(x)"))
     status, _, err = lab(*command)
     assert status == 2 and "--cell own.py:Own: AttributeError" in err and "Traceback" not in err

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import unrolled
+from unrolled.cli.main import app
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.training import Loss, Metric, Padded, Shown, build_stack
@@ -369,6 +370,17 @@ def test_from_the_command_line(cli, files, runs, tmp_path):
     status, out, _ = cli("sample", runs[ROWS], "--task", ROWS, "--rows", 3, "--out", tmp_path / "rows.csv")
     assert status == 0 and np.loadtxt(tmp_path / "rows.csv", delimiter=",").shape == (3, 2)
     assert "--held-out" in cli("train", "--task", LINES, "--help")[1]
+
+
+def test_options_of_a_task_do_not_stay(cli, runs):
+    """In one process, as a program or a notebook may call commands one after another."""
+    for verb, own, usual in (("train", "--held-out", "--units"), ("sample", "--rows", "--top-k")):
+        task = LINES if verb == "train" else ROWS
+        before = cli(verb, "--help")[1]
+        with_task = cli(verb, "--task", task, "--help")[1]
+        assert own in with_task and usual not in with_task
+        assert usual in before and cli(verb, "--help")[1] == before
+        assert usual in {name for p in app.commands[verb].params for name in p.opts}
 
 
 def test_its_code_runs_only_when_it_is_named(cli, files, runs, tmp_path):

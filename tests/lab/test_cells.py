@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers import OWN_CELL
 from unrolled.cells.registry import CELLS
 from unrolled.errors import UsageError
 from unrolled.lab import adding, continual_reber, depth, elman_xor, forget_bias, latch, long_lag, reber, rtrl
@@ -17,18 +18,7 @@ from unrolled.tasks.load import resolve_cell
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OWN = """
-import torch
-import unrolled
-
-class Own(unrolled.Cell):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
-
-    def step(self, x, h):
-        return torch.tanh(self.x.a(x) + self.h.a(h))
-
+OWN = f"""{OWN_CELL}
 class Broken(Own):
     def step(self, x, h):
         return torch.tanh(self.x.b(x))

@@ -6,24 +6,12 @@ import sys
 
 import pytest
 
+from helpers import OWN_CELL
 from unrolled.errors import UsageError
 from unrolled.lab import mark as marks
 from unrolled.lab.catalogue import experiment
 from unrolled.lab.experiment import Experiment
 from unrolled.lab.mark import mark, reached
-
-CELL = """
-import torch
-import unrolled
-
-class Own(unrolled.Cell):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
-
-    def step(self, x, h):
-        return torch.tanh(self.x.a(x) + self.h.a(h))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -112,12 +100,12 @@ def test_a_program_by_itself(tmp_path, monkeypatch):
 
 def test_a_cell_of_ones_own_is_a_part_of_it(tmp_path):
     file = tmp_path / "own.py"
-    file.write_text(CELL)
+    file.write_text(OWN_CELL)
     first = mark(experiment("reber"), f"{file}:Own")
     assert first != mark(experiment("reber"), "lstm") == mark(experiment("reber"), "gru")
-    file.write_text(CELL + "# a comment\n")
+    file.write_text(OWN_CELL + "# a comment\n")
     assert mark(experiment("reber"), f"{file}:Own") == first
-    file.write_text(CELL.replace("tanh", "sin"))
+    file.write_text(OWN_CELL.replace("tanh", "sin"))
     assert mark(experiment("reber"), f"{file}:Own") != first
     with pytest.raises(UsageError, match="does not exist"):
         mark(experiment("reber"), f"{tmp_path / 'none.py'}:Own")

@@ -1,10 +1,14 @@
 """Models are built in one place: every model option of every cell, in training and for use."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import unrolled
+from helpers import OWN_CELL
 from unrolled.cells.registry import CELLS
+from unrolled.cells.source import class_from_source
 from unrolled.cells.wrappers import VariationalDropout, WeightDrop, Wrapper, Zoneout
 from unrolled.compiler.stored import store, stored_class
 from unrolled.errors import UsageError
@@ -83,16 +87,9 @@ def test_every_cell_is_wrapped_and_trained_weights_come_back(name, direction):
 
 @pytest.mark.parametrize("name", RATES)
 def test_a_stored_program_has_the_weights_names_of_its_wrappers(name):
-    class Own(unrolled.Cell):
-        def __init__(self, input_size, hidden_size):
-            super().__init__(input_size, hidden_size)
-            self.x, self.h = (unrolled.Gates("a", n, hidden_size) for n in (input_size, hidden_size))
-
-        def step(self, x, h):
-            return torch.tanh(self.x.a(x) + self.h.a(h))
-
+    cell = class_from_source(OWN_CELL, "Own", Path("own.py"))
     options = ModelOptions(**SIZES, **{name: 0.3})
-    stack = build_stack(Own, 3, options).eval()
+    stack = build_stack(cell, 3, options).eval()
     stored = build_stack(stored_class(store(cells_of(stack))), 3, options, for_use=True).eval()
     stored.load_state_dict(stack.state_dict())
     x = torch.randn(5, 2, 3)

@@ -34,6 +34,14 @@ def _option(one: Field) -> click.Option:
     return click.Option([flag(one.name), one.name], type=value, metavar=metavar, help=help)
 
 
+_TITLED = "unrolled.settings"
+"""Where a call keeps the options of its task."""
+
+
+def _options(titled: list[tuple[str, list[click.Option]]]) -> list[click.Option]:
+    return [option for _, options in titled for option in options]
+
+
 class SettingsCommand(click.Command):
     """A command some of whose options are those of the task that its arguments name.
 
@@ -45,23 +53,27 @@ class SettingsCommand(click.Command):
         super().__init__(*args, **kwargs)
         self._sections = sections
         self._own = list(self.params)
-        self._titled: list[tuple[str, list[click.Option]]] = []
-        self._take([])
+        self._usual = self._titled([])
+        self.params = [*self._own, *_options(self._usual)]
 
-    def _take(self, args: list[str]) -> None:
-        """The options of one task in place of those of another."""
-        self._titled = [(title, settings(kind)) for title, kind in self._sections(args)]
-        self.params = [*self._own, *(option for _, options in self._titled for option in options)]
+    def _titled(self, args: list[str]) -> list[tuple[str, list[click.Option]]]:
+        return [(title, settings(kind)) for title, kind in self._sections(args)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        self._take(args)
+        ctx.meta[_TITLED] = self._titled(args)
         return super().parse_args(ctx, args)
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own, and those of the task of this call; nothing of it stays behind."""
+        parameters = [p for p in super().get_params(ctx) if not any(p is one for one in _options(self._usual))]
+        help_option = parameters[len(self._own) :]
+        return [*self._own, *_options(ctx.meta.get(_TITLED, self._usual)), *help_option]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        titled = [option for _, options in self._titled for option in options]
+        titled = ctx.meta.get(_TITLED, self._usual)
         known = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
-        own = [p for p in known if not any(p is one for one in titled)]
-        for title, options in [("Options", own), *self._titled]:
+        own = [p for p in known if not any(p is one for one in _options(titled))]
+        for title, options in [("Options", own), *titled]:
             rows = [row for p in options if (row := p.get_help_record(ctx)) is not None]
             if rows:
                 with formatter.section(title):

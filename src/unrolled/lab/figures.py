@@ -111,8 +111,7 @@ def draw_success(experiment: Experiment, outcomes: Outcomes) -> Any:
     axes.set_ylim(-0.05, 1.05)
     axes.set_xlabel("length of the sequences")
     axes.set_ylabel("share of seeds solved")
-    axes.set_title(experiment.title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    _entitle(axes, experiment)
     axes.grid(alpha=0.2)
     return figure
 
@@ -131,8 +130,7 @@ def draw_xor(experiment: Experiment, outcomes: Outcomes) -> Any:
     axes.set_ylim(0, None)
     axes.set_xlabel("bit predicted (grey: an exclusive or of the two before it)")
     axes.set_ylabel("root mean square error")
-    axes.set_title(experiment.title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False, ncols=2)
+    _entitle(axes, experiment, columns=2)
     return figure
 
 
@@ -246,8 +244,7 @@ def draw_depth(experiment: Experiment, outcomes: Outcomes) -> Any:
             )
     axes.set_xlabel("million characters read")
     axes.set_ylabel("validation loss, nats a character")
-    axes.set_title(experiment.title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    _entitle(axes, experiment)
     axes.grid(alpha=0.2)
     return figure
 
@@ -293,3 +290,9 @@ def _by_queries(outcomes: list[Outcome]) -> tuple[list[int], np.ndarray]:
     queries = [at for at, _ in max(curves, key=len)]
     shares = [[share for _, share in curve] + [curve[-1][1]] * (len(queries) - len(curve)) for curve in curves]
     return queries, np.array(shares)
+
+
+def _entitle(axes: Any, experiment: Experiment, columns: int = 1) -> None:
+    """The experiment's title, and what the colours stand for."""
+    axes.set_title(experiment.title, fontsize=10)
+    axes.legend(fontsize=8, frameon=False, ncols=columns)

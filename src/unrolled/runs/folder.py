@@ -114,14 +114,11 @@ class RunFolder:
 
     # -- its files
 
-    def config(self, task: str | None = None) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         """The configuration.
 
-        Arguments:
-            task: the task it must be of; None for any.
-
         Raises:
-            RunError: no run here, a damaged or newer one, or one of another task.
+            RunError: no run here, or a damaged, older or newer one.
         """
         file = self.path / "config.toml"
         try:
@@ -149,8 +146,6 @@ class RunFolder:
         earlier = config.get("earlier", [])
         if not isinstance(earlier, list) or not all(isinstance(budget, dict) for budget in earlier):
             raise RunError(f"{file} is damaged: [[earlier]] is not a list of budgets")
-        if task is not None and config["task"] != task:
-            raise RunError(f"{self.path} is a run of the task {config['task']!r}, expected {task!r}")
         return config
 
     def _no_run(self) -> str:

@@ -60,20 +60,20 @@ def task_class(name: str) -> Any:
 
 def options_class(name: str) -> type:
     """The class of a task's options; UsageError if there is none of that name, or it cannot be used."""
-    if not is_own(name):
-        return cast(type, _imported(_home(name).options))
-    kind = task_class(name)
-    check_options(kind)
-    return cast(type, kind.options_class)
+    return _settings(name, "options")
 
 
 def sample_class(name: str) -> type:
     """The class of what ``sample`` can be told; UsageError if there is no task of that name, or it cannot be used."""
+    return _settings(name, "sample")
+
+
+def _settings(name: str, part: str) -> type:
     if not is_own(name):
-        return cast(type, _imported(_home(name).sample))
+        return cast(type, _imported(getattr(_home(name), part)))
     kind = task_class(name)
     check_options(kind)
-    return cast(type, kind.sample_class)
+    return cast(type, getattr(kind, f"{part}_class"))
 
 
 def check_options(kind: Any) -> None:
