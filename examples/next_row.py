@@ -4,6 +4,7 @@ For `unrolled train TABLE.csv --run DIR --task examples/next_row.py:NextRow`.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,8 +27,11 @@ class NextRow(unrolled.Task):
     scale: np.ndarray = np.zeros(0)  # mean and spread of each column, of the training part alone
 
     def read(self, data):
+        lines = Path(data).read_text(encoding="utf-8").splitlines()
+        if len(lines) < 3:
+            raise DataError(f"{data} has only {len(lines)} rows, expected at least 3")
         try:
-            table = np.loadtxt(data, delimiter=",", dtype=np.float32, ndmin=2)
+            table = np.loadtxt(lines, delimiter=",", dtype=np.float32, ndmin=2)
         except ValueError as error:
             raise DataError(f"{data} is no table of numbers with commas between them: {error}") from error
         cuts = len(table) * 80 // 100, len(table) * 90 // 100

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -414,6 +415,17 @@ def test_data_that_do_not_fit(files, tmp_path):
     for task, data in ((LINES, "table.csv"), (ROWS, "lines.tsv")):
         with pytest.raises(DataError, match="has no line with a label|is no table of numbers"):
             unrolled.fit(files / data, tmp_path / "run", task=task, quiet=True)
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("task", [LINES, ROWS])
+def test_what_cannot_be_read_is_one_sentence(cli, tmp_path, task):
+    (tmp_path / "empty").touch()
+    (tmp_path / "bytes").write_bytes(b"a\tb\n" * 30 + b"\xff\n")
+    (tmp_path / "folder").mkdir()
+    for name, message in (("empty", "has no line|has only 0 rows"), ("bytes", "is 0xff"), ("folder", "cannot read")):
+        status, out, err = cli("train", tmp_path / name, "--run", tmp_path / "run", "--task", task)
+        assert (status, out) == (1, "") and err.count("\n") == 1 and re.search(message, err)
         assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from unrolled.errors import RunError, UsageError
+from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.data import fingerprint, opened, same_data
@@ -43,7 +43,7 @@ def restored(kind: type[T], run: RunFolder) -> T:
 
 def with_data(task: T, data: str, model: ModelOptions, training: TrainingOptions) -> T:
     """The task with its data read and all choices made."""
-    steps = _whole("read", task, task.read(data))
+    steps = _steps(task, "read", data)
     if task.fingerprint is None:
         task.fingerprint = fingerprint(data)
     task.settle(model, training, steps)
@@ -58,12 +58,24 @@ def with_all(task: T, data: str, model: ModelOptions, training: TrainingOptions)
             with opened(data) as stream, open(file, "wb") as copy:
                 shutil.copyfileobj(stream, copy)
             return with_all(task, str(file), model, training)
-    task.settle(model, training, _whole("read_all", task, task.read_all(data)))
+    task.settle(model, training, _steps(task, "read_all", data))
     return task
 
 
-def _whole(method: str, task: Task, steps: object) -> int:
-    """The number of steps that a task has read; TypeError where it gave none."""
+def _steps(task: Task, method: str, data: str) -> int:
+    """The number of steps that a task has read.
+
+    Raises:
+        DataError: the data are no text where the task wants some, or cannot be read.
+        TypeError: the task gave no number.
+    """
+    try:
+        steps = getattr(task, method)(data)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(f"{data} is not UTF-8 text: byte {error.start:,} of what was read is 0x{byte:02x}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {data}: {error.strerror or error}") from error
     if not isinstance(steps, int | np.integer):
         raise TypeError(f"{type(task).__name__}.{method} must return how many steps it has read, got {steps!r}")
     return int(steps)
