@@ -21,6 +21,9 @@ import numpy as np
 import torch
 
 from unrolled.cells.registry import CELLS
+from unrolled.insight.probes import GradientProbe
+from unrolled.insight.watch import Change, Watch
+from unrolled.insight.watcher import APART
 from unrolled.models import Model
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.text.task import language_model
@@ -28,12 +31,10 @@ from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.bptt import batch_loss
 from unrolled.training.gradient import backward
-from unrolled.training.loop import APART, REPORTS, VALIDATIONS
+from unrolled.training.loop import REPORTS, VALIDATIONS
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
-from unrolled.training.probes import GradientProbe
 from unrolled.training.streams import Streams
-from unrolled.training.watch import Change, Watch
 
 HIDDEN, BATCH, STEPS, SYMBOLS = 256, 64, 64, 65
 UPDATES = (200, 600, 2_500, 10_000)

@@ -21,10 +21,10 @@ MAY_IMPORT = {
     "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training"}
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight"}
     | {"errors", "options", "threads", "wording"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
-    "insight": {"cells", "engine", "layers", "models", "runs", "drawing", "wording"},
+    "insight": {"cells", "engine", "layers", "models", "runs", "training", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
     | {"errors", "threads", "wording", "workers"},
     "cli": {

@@ -87,7 +87,7 @@ def test_a_really_full_disk():
 
 def test_config(run):
     config = run.config()
-    assert config["format"] == FORMAT == 2
+    assert config["format"] == FORMAT
     assert config["training"] == {"lr": 0.1}
 
 
@@ -97,8 +97,8 @@ def test_config(run):
         ("format = 99\nunrolled = '9.0'\ntask = 'text'", "written by a newer unrolled"),
         ("format = ", "damaged"),
         ("task = 'text'", "the format or the task is missing"),
-        ("format = 2\ntask = 'text'", "a section is missing"),
-        ("format = 1\ntask = 'text'", "has format 1 .* reads format 2: train the run again"),
+        (f"format = {FORMAT}\ntask = 'text'", "a section is missing"),
+        ("format = 1\ntask = 'text'", f"has format 1 .* reads format {FORMAT}: train the run again"),
         ("\udcff", "damaged"),
     ],
 )
@@ -113,9 +113,8 @@ def test_sections_that_do_not_fit_are_damage(run):
 
     assert run.options(TrainingOptions, "training").lr == 0.1
     for content in ("lr = 'fast'", "lr = -1.0", "lrr = 0.1"):
-        text = (
-            f"format = 2\ntask = 'text'\n[options]\nwidth = 3\n[model]\n[data]\npath = 'a'\n[training]\n{content}\n"
-        )
+        head = f"format = {FORMAT}\ntask = 'text'\n[options]\nwidth = 3\n[model]\n[data]\npath = 'a'\n"
+        text = f"{head}[training]\n{content}\n"
         (run.path / "config.toml").write_text(text)
         with pytest.raises(RunError, match=r"damaged: section \[training\]"):
             run.options(TrainingOptions, "training")

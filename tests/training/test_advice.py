@@ -6,12 +6,12 @@ import re
 import pytest
 
 from unrolled.errors import UsageError
+from unrolled.insight.watch import Watch
 from unrolled.models.options import ModelOptions
 from unrolled.options import flag, option_names
 from unrolled.tasks.text.options import TextOptions
 from unrolled.training.advice import Advice
 from unrolled.training.options import TrainingOptions
-from unrolled.training.watch import Watch
 
 CHUNK = 100
 CAUSES = (

@@ -19,7 +19,7 @@ from unrolled.runs.files import append_line, held, sync, write_atomically, write
 from unrolled.runs.numbers import finite
 from unrolled.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from typing import Any
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.errors import UsageError
+from unrolled.insight.watcher import GradientWatcher
 from unrolled.options import flag
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import cell_of_run, check_source, load
@@ -53,7 +54,7 @@ def resume(
         return _finished(folder, kind, cell, training, given, listen)
     with setting(asked or training):
         task = _with_own_data(folder, kind, data, asked or training)
-        trainer = Trainer(task, built(task, cell), asked or training, folder, listen)
+        trainer = Trainer(task, built(task, cell), asked or training, folder, listen, [GradientWatcher()])
         trainer.restore()
         if asked and not trainer.asks_for_more:
             return _finished(folder, kind, cell, training, given, listen)

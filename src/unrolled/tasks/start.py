@@ -11,6 +11,7 @@ from unrolled.cells.registry import CELLS
 from unrolled.cells.source import source_of
 from unrolled.compiler.stored import store
 from unrolled.errors import UsageError
+from unrolled.insight.watcher import GradientWatcher
 from unrolled.models.build import cells_of
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
@@ -74,8 +75,7 @@ def start(
             source.keep_cell(folder)
         elif name not in CELLS:
             keep_cell(folder, cell, model)
-        trainer = Trainer(task, model, task.training, folder, listen)
-        trainer.progress.watch.fresh = source is None
+        trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(started(task, config, chosen, trainer))
         trainer.run()

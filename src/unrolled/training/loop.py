@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import torch
@@ -17,25 +18,20 @@ from unrolled.runs.memory import MemoryRun
 from unrolled.training import checkpoints
 from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
-from unrolled.training.batches import Batch
 from unrolled.training.gradient import Gradient, backward
 from unrolled.training.losses import Loss, mean
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
-from unrolled.training.probes import GradientProbe
 from unrolled.training.progress import Progress, Since
 from unrolled.training.schedule import SCHEDULES, Budget, passed
 from unrolled.training.stopping import StopRequest
 from unrolled.training.task import Task
-from unrolled.training.watch import Change
+from unrolled.training.watcher import Event, Moment, Watcher
 
 Listener = Callable[[dict[str, Any]], None]
 
 REPORTS, VALIDATIONS, SAMPLES = 100, 10, 5
 """How often in a budget; marks of progress, so that a resumed run has the same ones."""
-
-APART = 10
-"""Updates between two whose gradients are recorded, at least: a recorded one takes longer."""
 
 SKIPS_IN_A_ROW = 10
 """So many steps in a row without a finite gradient stop the run."""
@@ -55,11 +51,20 @@ class Trainer:
         listen: called with each event, a dictionary with ``event`` and its numbers: ``update`` (after each one, with
             the parts of its loss, not kept), ``train``, ``validation``, ``sample``, ``no sample``, ``skip``,
             ``warning``, ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The
-            history keeps ``gradients`` and ``lags`` besides; see `GradientProbe`.
+            history keeps what watchers return besides.
+        watchers: what looks on.
+        fresh: whether the model's weights have not been trained before.
     """
 
     def __init__(
-        self, task: Task, model: Model, options: TrainingOptions, run: RunFolder | MemoryRun, listen: Listener
+        self,
+        task: Task,
+        model: Model,
+        options: TrainingOptions,
+        run: RunFolder | MemoryRun,
+        listen: Listener,
+        watchers: Sequence[Watcher] = (),
+        fresh: bool = True,
     ) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
         self.listen = listen
@@ -73,8 +78,10 @@ class Trainer:
         decay, momentum = options.weight_decay, options.momentum
         self.optimizer = make_optimizer(options.optimizer, self.parameters, self.lr, decay, momentum)
         self.average = Average(model, options.ema)
-        self.probe = GradientProbe(model)
         self.budget = self._budget(0, 0.0)
+        self.watchers = watchers
+        for watcher in watchers:
+            watcher.begin(task, model, self.advice, fresh)
 
     # -- the way through
 
@@ -110,6 +117,8 @@ class Trainer:
         where = str(self.run_folder.path / "resume.safetensors")
         try:
             self.progress = Progress.from_json(about)
+            for watcher in self.watchers:
+                watcher.restore(about["watchers"][watcher.name])
         except (KeyError, TypeError) as error:
             raise RunError(f"{where} is damaged: {error}") from error
         fresh = self.model.initial_state(self.batches.batch)
@@ -132,6 +141,8 @@ class Trainer:
         """
         p = self.progress
         p.begin_budget()
+        for watcher in self.watchers:
+            watcher.begin_budget()
         self.budget = self._budget(p.begun_update, p.begun_seconds)
         self._start_clock()
         scores, best_update = self._score_best(whole=False)
@@ -149,7 +160,8 @@ class Trainer:
         self.progress.history_size = self.run_folder.sync_history()
         self.progress.seconds = self._seconds()
         arrays = checkpoints.pack(self.model, self.average, self.optimizer, self.state)
-        self.run_folder.write_checkpoint(arrays, self.progress.as_json())
+        watchers = {watcher.name: watcher.as_json() for watcher in self.watchers}
+        self.run_folder.write_checkpoint(arrays, self.progress.as_json() | {"watchers": watchers})
         self._saved_at = time.monotonic()
 
     # -- one update
@@ -157,14 +169,14 @@ class Trainer:
     def _update(self) -> None:
         p = self.progress
         began = self._seconds()
-        lr = self.lr * SCHEDULES[self.options.schedule](self._share(), self.options.warmup)
+        lr = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch = self.batches.batch_at(p.update)
         state = self.state if batch.continues and self.options.carry else None
         random = torch.get_rng_state()
-        wanted = not p.since.updates and (not p.recorded_update or p.update - p.recorded_update >= APART - 1)
-        with self.probe.watching(batch, wanted) as recorded:
+        moment = self._moment(lr)
+        with _entered(watcher.differentiating(moment, batch) for watcher in self.watchers):
             losses = self.task.loss(self.model, batch, state)
             gradient = backward(losses.total / max(losses.count, 1), self.parameters)
         loss = float(losses.total.detach())
@@ -176,15 +188,10 @@ class Trainer:
         p.update += 1
         p.symbols += batch.steps
         if finite:
-            change = None if p.since.updates else Change(self.parameters)
-            self._step(gradient, loss, losses, batch.steps)
+            with _entered(watcher.stepping(moment) for watcher in self.watchers):
+                self._step(gradient, loss, losses, batch.steps)
             self.state = losses.state
-            if change is not None:
-                p.watch.change = change.size()
-            if recorded is not None:
-                p.recorded_update = p.update
-                curves = self.probe.curves(recorded)
-                self.run_folder.append_history({"event": "gradients", "update": p.update, "by_position": curves})
+            self._watch(lambda watcher: watcher.updated(self._moment(lr)))
         else:
             self._skip(lr)
             self.state = losses.state if is_finite(losses.state) else None
@@ -193,7 +200,7 @@ class Trainer:
         p.share = self.budget.progress(p.update, p.seconds - p.scoring)
         self._tell_update(mean(loss, losses.count), losses.parts)
         if finite and (p.update == 1 or passed(before, p.share, VALIDATIONS)):
-            self._look_inside(batch, state)
+            self._watch(lambda watcher: watcher.look(self._moment(lr), batch, state))
         self._at_marks(before, lr)
         if self.budget.minutes is not None:  # a mark that passes while another is attended to is not one more
             p.share = self._share()
@@ -209,23 +216,14 @@ class Trainer:
         self.average.update()
         p.skipped_in_a_row = 0
         p.clipped += clipped
-        s = p.since
-        s.updates += 1
-        s.clipped += clipped
-        s.loss += loss
-        s.count += losses.count
-        s.symbols += steps
-        for name, (total, count) in losses.parts.items():
-            before = s.parts.get(name, (0.0, 0))
-            s.parts[name] = before[0] + total, before[1] + count
-        s.norm += gradient.norm
+        p.since.add(loss, losses, steps, gradient.norm, clipped)
 
     def _skip(self, lr: float) -> None:
         p = self.progress
         p.skipped += 1
         p.skipped_in_a_row += 1
         self.listen({"event": "skip", "update": p.update, "lr": lr})
-        self._warn(p.watch.skipped(lr, self.advice))
+        self._watch(lambda watcher: watcher.skipped(self._moment(lr)))
         if p.skipped_in_a_row == SKIPS_IN_A_ROW:
             good = f"{self.run_folder.path} keeps the last good state"
             raise RunError(
@@ -245,21 +243,17 @@ class Trainer:
         if passed(before, p.share, SAMPLES):
             self._sample()
         if passed(before, p.share, VALIDATIONS):
-            self._validate()
+            self._validate(lr)
             self.save()
 
     def _report(self, lr: float) -> None:
         p, s = self.progress, self.progress.since
-        loss = mean(s.loss, s.count)
         event = {
             "event": "train",
             "update": p.update,
             "epoch": round(p.update / self.batches.updates_per_epoch, 4),
             "symbols": p.symbols,
-            "loss": loss,
-            **{name: mean(*of) for name, of in s.parts.items()},
-            "gradient_norm": s.norm / s.updates,
-            "clipped": s.clipped / s.updates,
+            **s.means(),
             "skipped": p.skipped,
             "lr": lr,
             "seconds": round(p.seconds, 3),
@@ -267,9 +261,9 @@ class Trainer:
         }
         p.since = Since()
         self._record(event)
-        self._warn(p.watch.report(loss, s.clipped / s.updates, p.share, lr, self.lr, self.advice))
+        self._watch(lambda watcher: watcher.reported(self._moment(lr), event))
 
-    def _validate(self) -> None:
+    def _validate(self, lr: float) -> None:
         p = self.progress
         p.validated_update = p.update
         with self.average.in_place():
@@ -282,24 +276,23 @@ class Trainer:
                 self._keep_model(scores)
         if scores is not None:
             self._record({"event": "validation", "update": p.update, **scores, "best": best})
-            self._warn(p.watch.validation(scores.get("loss", math.nan), self.advice))
+            self._watch(lambda watcher: watcher.validated(self._moment(lr), scores))
             p.worse = 0 if best else p.worse + 1
             if self.options.patience is not None and p.worse >= self.options.patience and p.share < 1:
                 p.stopped = True
                 self._record({"event": "stopped early", "update": p.update, "best_update": p.best_update})
 
-    def _look_inside(self, batch: Batch, state: Any) -> None:
-        """How far back a loss is felt, and what gates and units do; kept, and judged."""
-        p = self.progress
-        curves = self.probe.by_lag(self.task, batch, state)
-        if curves:
-            self.run_folder.append_history({"event": "lags", "update": p.update, "by_lag": curves})
-        self._warn(p.watch.lags(curves, p.share, self.advice, self.probe.gated))
-        self._warn(p.watch.units(self.probe.units(batch, state), self.advice))
+    def _watch(self, ask: Callable[[Watcher], Iterable[Event]]) -> None:
+        """Keep what the watchers return; tell the warnings."""
+        for watcher in self.watchers:
+            for event in ask(watcher):
+                self.run_folder.append_history(event)
+                if event["event"] == "warning":
+                    self.listen(event)
 
-    def _warn(self, warnings: list[dict[str, Any]]) -> None:
-        for warning in warnings:
-            self._record(warning | {"update": self.progress.update})
+    def _moment(self, lr: float) -> Moment:
+        p = self.progress
+        return Moment(p.update, p.share, lr, self.lr, first=not p.since.updates)
 
     def _sample(self) -> None:
         p = self.progress
@@ -319,7 +312,7 @@ class Trainer:
         """Score the best weights on the whole validation part, and say that the run is finished."""
         p = self.progress
         if p.validated_update != p.update:
-            self._validate()
+            self._validate(self._rate())
         self.listen({"event": "scoring", "update": p.update})
         began = self._seconds()
         scores, best_update = self._score_best(whole=True)
@@ -389,3 +382,15 @@ class Trainer:
     def _share(self) -> float:
         """The share of the budget that is used by now."""
         return self.budget.progress(self.progress.update, self._seconds() - self.progress.scoring)
+
+    def _rate(self) -> float:
+        """The learning rate now."""
+        return self.lr * SCHEDULES[self.options.schedule](self._share(), self.options.warmup)
+
+
+def _entered(contexts: Iterable[AbstractContextManager[Any]]) -> ExitStack:
+    """All of them, as one."""
+    with ExitStack() as entered:
+        for context in contexts:
+            entered.enter_context(context)
+        return entered.pop_all()

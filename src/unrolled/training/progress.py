@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from unrolled.training.watch import Watch
+from unrolled.training.losses import Loss, mean
 
 
 @dataclass
@@ -20,6 +20,24 @@ class Since:
     symbols: int = 0
     seconds: float = 0.0
     parts: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def add(self, loss: float, losses: Loss, steps: int, norm: float, clipped: bool) -> None:
+        """One more update: its loss and the parts of that, the steps that were read, the gradient's norm."""
+        self.updates += 1
+        self.loss += loss
+        self.count += losses.count
+        self.norm += norm
+        self.clipped += clipped
+        self.symbols += steps
+        for name, (total, count) in losses.parts.items():
+            before = self.parts.get(name, (0.0, 0))
+            self.parts[name] = before[0] + total, before[1] + count
+
+    def means(self) -> dict[str, float]:
+        """``loss`` and its parts, ``gradient_norm``, and ``clipped``, the share of the updates."""
+        parts = {name: mean(*of) for name, of in self.parts.items()}
+        per_update = {"gradient_norm": self.norm / self.updates, "clipped": self.clipped / self.updates}
+        return {"loss": mean(self.loss, self.count), **parts, **per_update}
 
 
 @dataclass
@@ -52,20 +70,16 @@ class Progress:
     worse: int = 0
     stopped: bool = False
     validated_update: int = 0
-    recorded_update: int = 0
     history_size: int = 0
     finished: bool = False
     since: Since = field(default_factory=Since)
-    watch: Watch = field(default_factory=Watch)
 
     def begin_budget(self) -> None:
-        """One more budget begins here. Warnings may come again, but validation is held to the best so far."""
+        """One more budget begins here; validation is held to the best so far."""
         self.budget += 1
         self.begun_update, self.begun_seconds = self.update, self.seconds - self.scoring
         self.share, self.finished, self.stopped, self.worse = 0.0, False, False, 0
         self.since = Since()
-        before = self.watch
-        self.watch = Watch(fresh=False, best_validation=before.best_validation, train_at_best=before.train_at_best)
 
     def as_json(self) -> dict[str, Any]:
         """For the checkpoint."""
@@ -76,5 +90,4 @@ class Progress:
         """From a checkpoint."""
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         known["since"] = Since(**content["since"])
-        known["watch"] = Watch(**content["watch"])
         return cls(**known)

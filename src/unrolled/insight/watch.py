@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.insight.probes import Curves
 from unrolled.training.advice import Advice
-from unrolled.training.probes import Curves
 from unrolled.wording import short
 
 Warned = dict[str, Any]

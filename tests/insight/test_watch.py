@@ -13,9 +13,9 @@ import torch
 import unrolled
 from helpers import TINY, history
 from unrolled.errors import RunError
+from unrolled.insight.watch import Change, Watch
 from unrolled.training.advice import Advice
 from unrolled.training.options import TrainingOptions
-from unrolled.training.watch import Change, Watch
 
 ADVICE = Advice(TrainingOptions(epochs=2, lr=0.01, bptt=60), {"hidden": 8, "layers": 1, "dropout": 0.0})
 SGD = Advice(TrainingOptions(epochs=2, lr=0.01, optimizer="sgd"), {})

@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 import unrolled
 from helpers import PeepholeLSTM
+from unrolled.insight.probes import GradientProbe
+from unrolled.insight.watch import Watch
 from unrolled.training.advice import Advice
 from unrolled.training.batches import Batch, at_the_end
 from unrolled.training.bptt import batch_loss
 from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
-from unrolled.training.probes import GradientProbe
-from unrolled.training.watch import Watch
 
 T, N, V, H = 10, 2, 5, 4
 CELLS = [unrolled.ElmanCell, unrolled.LSTMCell, PeepholeLSTM]
