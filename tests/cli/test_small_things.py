@@ -185,7 +185,7 @@ def test_samples_in_wide_letters_fit(capsys):
 
 def test_no_float_is_too_small_for_a_loss(cli, run, monkeypatch, capsys):
     """exp(710) is none; JSON has no infinity."""
-    from unrolled.tasks.text.scoring import Score
+    from unrolled.tasks.symbols.scoring import Score
     from unrolled.tasks.text.task import TextTask
     from unrolled.tasks.text.trained import TrainedText
     from unrolled.training.show import JsonLines, PlainLines

@@ -9,7 +9,7 @@ import torch
 import unrolled
 from unrolled.insight.errors import losses
 from unrolled.models import beam_search, sample
-from unrolled.tasks.text.scoring import log_probabilities
+from unrolled.tasks.symbols.scoring import log_probabilities
 
 USES = {
     "sample": lambda model: next(sample(model, torch.zeros(3, 1, dtype=torch.long), 2)),

@@ -14,10 +14,9 @@ from helpers import TEXT, TINY, PeepholeLSTM, TwoWidths, history
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.arrays import read_arrays
-from unrolled.tasks.text.options import TextOptions
+from unrolled.tasks.symbols.transfer import FRESH, carry_over, choice, match
+from unrolled.tasks.symbols.vocabulary import Vocabulary
 from unrolled.tasks.text.task import language_model
-from unrolled.tasks.text.transfer import FRESH, carry_over, choice, match
-from unrolled.tasks.text.vocabulary import Vocabulary
 from unrolled.training.checkpoints import to_arrays
 
 SIZES = {name: TINY[name] for name in ("batch", "bptt", "lr", "threads")}
@@ -56,8 +55,8 @@ def first_weights(data, run, **options):
     made = []
     plain = Trainer.__init__
 
-    def init(self, *arguments):
-        plain(self, *arguments)
+    def init(self, *arguments, **settings):
+        plain(self, *arguments, **settings)
         made.append(to_arrays(self.model.state_dict()))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -105,7 +104,7 @@ def test_every_symbol_has_its_own_row_or_a_fresh_one(old, new, how, most, data):
     known = Vocabulary(
         units, ["", *old], data.draw(st.lists(st.integers(1, 9), min_size=len(old) + 1, max_size=len(old) + 1))
     )
-    chosen = choice(known, TextOptions(units=units, vocabulary=how, vocabulary_size=most))(["", *new])
+    chosen = choice(known, how, most)(["", *new])
     assert len(set(chosen)) == len(chosen)
     assert chosen[0] == ""
     expected = {"same": set(old), "text": set(new), "extended": set(old) | set(new)}[how]

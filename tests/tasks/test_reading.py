@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from helpers import TEXT
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.tasks import data
+from unrolled.tasks.symbols.vocabulary import Vocabulary, split
 from unrolled.tasks.text import reading
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import read_part, read_text
-from unrolled.tasks.text.vocabulary import Vocabulary, split
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(
     lambda text: not text.startswith("\ufeff")

@@ -11,10 +11,10 @@ import unrolled
 from helpers import TEXT, TINY
 from unrolled.cells.initial import RECURRENT
 from unrolled.errors import DataError, UsageError
-from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
-from unrolled.tasks.text.reading import Part
-from unrolled.tasks.text.scoring import estimate, score
-from unrolled.tasks.text.writing import until
+from unrolled.tasks.symbols.baselines import bigram_loss, unigram_loss
+from unrolled.tasks.symbols.part import Part
+from unrolled.tasks.symbols.scoring import estimate, score
+from unrolled.tasks.symbols.writing import until
 
 
 def test_it_learns_far_more_than_pairs_of_characters(trained):

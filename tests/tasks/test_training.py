@@ -10,8 +10,8 @@ import torch
 import unrolled
 from helpers import TEXT, TINY, history
 from unrolled.errors import DataError, RunError
-from unrolled.tasks.text.reading import Part
-from unrolled.tasks.text.scoring import estimate, score
+from unrolled.tasks.symbols.part import Part
+from unrolled.tasks.symbols.scoring import estimate, score
 
 
 def test_the_history_says_what_happened(trained):

@@ -17,7 +17,7 @@ from unrolled.lab.task import LabTask, options, train
 from unrolled.models.encoders import Embedding
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
-from unrolled.tasks.text.baselines import bigram_loss
+from unrolled.tasks.symbols.baselines import bigram_loss
 from unrolled.training.bptt import batch_loss
 from unrolled.training.metric import Metric
 from unrolled.training.streams import Streams

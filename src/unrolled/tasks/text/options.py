@@ -7,8 +7,8 @@ from typing import Any
 
 from unrolled.errors import UsageError
 from unrolled.options import check, check_one_of, check_types, option
+from unrolled.tasks.symbols.units import UNITS
 
-UNITS = ("characters", "bytes", "words")
 VOCABULARIES = ("extended", "same", "text")
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.tasks.data import same_data
+from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary
 from unrolled.tasks.text.features import error_causes, text_features, word_counts
 from unrolled.tasks.text.options import TextOptions
 from unrolled.tasks.text.reading import number_text
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
 from unrolled.training.task import Evidence
 
 USUAL, LONGEST = 2_000, 10_000

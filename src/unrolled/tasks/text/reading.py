@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.tasks.text.counting import count, stretches
-from unrolled.tasks.text.files import TextFiles
+from unrolled.tasks.files import TextFiles
+from unrolled.tasks.symbols.counting import count, stretches
+from unrolled.tasks.symbols.numbers import Numbers
+from unrolled.tasks.symbols.part import Part
+from unrolled.tasks.symbols.transfer import Choice
+from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_joined, split
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_joined, split
 from unrolled.wording import singular
-
-Choice = Callable[[list[str]], list[str]]
-"""From the symbols of a text's own vocabulary to those of the one that is used."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A consecutive part of a text.
-
-    Fields:
-        numbers: its symbols.
-        characters: how many characters its symbols but the first have.
-        unknown: which symbols it has that the vocabulary lacks, with their counts.
-    """
-
-    numbers: np.ndarray
-    characters: int
-    unknown: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -141,7 +126,7 @@ def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray
 
     The numbers have room for as many symbols and an unknown one, and for a vocabulary of ``at_least``.
     """
-    kept = _Numbers(files.size)
+    kept = Numbers(files.size)
     if units == "bytes":
         symbols = byte_symbols()
         for block in files.blocks():
@@ -155,37 +140,6 @@ def _number(files: TextFiles, units: str, at_least: int = 0) -> tuple[np.ndarray
     if not kept.length:
         raise DataError(f"{files.path} is empty: it contains no text")
     return kept.whole(), symbols
-
-
-class _Numbers:
-    """Numbers as they come, in one array from the start: no text has more symbols than bytes.
-
-    Memory that was never written to costs nothing.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.length = 0
-        self._array = np.empty(most, dtype=np.uint8)
-
-    def append(self, numbers: np.ndarray) -> None:
-        """Put these at the end."""
-        self.widen(numbers.dtype)
-        end = self.length + len(numbers)
-        if end > len(self._array):  # the file has grown since its size was asked for
-            self._array = np.concatenate([self._array, np.empty(end, self._array.dtype)])
-        self._array[self.length : end] = numbers
-        self.length = end
-
-    def widen(self, kind: np.dtype) -> None:
-        """Make room for larger numbers."""
-        if kind.itemsize > self._array.itemsize:
-            wide = np.empty(len(self._array), dtype=kind)
-            wide[: self.length] = self._array[: self.length]
-            self._array = wide
-
-    def whole(self) -> np.ndarray:
-        """All of them."""
-        return self._array[: self.length]
 
 
 def _number_characters(texts: Iterable[str], symbols: list[str]) -> Iterator[np.ndarray]:

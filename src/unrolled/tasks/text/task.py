@@ -20,14 +20,15 @@ from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.text import transfer
-from unrolled.tasks.text.baselines import bigram_loss, unigram_loss
+from unrolled.tasks.symbols import transfer
+from unrolled.tasks.symbols.baselines import bigram_loss, unigram_loss
+from unrolled.tasks.symbols.scoring import estimate, score
+from unrolled.tasks.symbols.vocabulary import Vocabulary
+from unrolled.tasks.symbols.writing import write, write_bytes
 from unrolled.tasks.text.options import SampleOptions, TextOptions
 from unrolled.tasks.text.reading import Part, Text, read_part, read_text
-from unrolled.tasks.text.scoring import estimate, score
-from unrolled.tasks.text.vocabulary import Vocabulary
-from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.training.batches import Batch
+from unrolled.training.kept import check_same
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
 from unrolled.training.sizes import symbols_in_budget
@@ -86,7 +87,7 @@ class TextTask(Task):
             symbols = self.vocabulary.symbols
             choose = lambda _: symbols  # noqa: E731
         elif self._source is not None:
-            choose = transfer.choice(self._source.vocabulary, o)
+            choose = transfer.choice(self._source.vocabulary, o.vocabulary, o.vocabulary_size)
         text = self.text = read_text(data, o, choose)
         self.vocabulary, self.fingerprint = text.vocabulary, text.fingerprint
         self.parts = {"training": text.training, "validation": text.validation, "test": text.test}
@@ -228,7 +229,8 @@ class TextTask(Task):
 
     @classmethod
     def take_over(cls, source: TextOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        return transfer.take_over(source, given, where)
+        check_same("units", source.units, given, where)
+        return {"units": source.units, "vocabulary_size": source.vocabulary_size} | dict(given)
 
     def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, int]:
         assert self._source is not None and self._rows is not None

@@ -11,13 +11,13 @@ import numpy as np
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.data import file_name
+from unrolled.tasks.files import TextFiles
 from unrolled.tasks.piped import own_data
-from unrolled.tasks.text.files import TextFiles
+from unrolled.tasks.symbols.scored import ScoredText
+from unrolled.tasks.symbols.scoring import log_probabilities
+from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary, split
+from unrolled.tasks.symbols.writing import write, write_bytes
 from unrolled.tasks.text.passage import USUAL, passage_of_file, passage_of_run, passage_of_sample
-from unrolled.tasks.text.scored import ScoredText
-from unrolled.tasks.text.scoring import log_probabilities
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary, split
-from unrolled.tasks.text.writing import write, write_bytes
 from unrolled.tasks.trained import Trained
 from unrolled.training.task import Evidence
 

@@ -1,19 +1,18 @@
-"""A model of one text that starts from the weights of another: which symbols keep their rows."""
+"""A model that starts from the weights of another with its own vocabulary: which symbols keep their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from unrolled.models.model import Model
-from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.reading import Choice
-from unrolled.tasks.text.vocabulary import UNKNOWN, Vocabulary
+from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary
 from unrolled.training.checkpoints import load_weights, to_arrays
-from unrolled.training.kept import check_same
+
+Choice = Callable[[list[str]], list[str]]
+"""From the symbols of the data's own vocabulary to those of the one that is used."""
 
 FRESH = -1
 """In place of a row's number: the symbol is new, and its row starts as in any new model."""
@@ -38,32 +37,23 @@ class Rows:
     dropped: int
 
 
-def take_over(source: TextOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The settings of a run that starts from another's weights: its units are the source's.
+def choice(source: Vocabulary, kind: str | None, largest: int) -> Choice:
+    """The vocabulary of a model that starts from one of ``source``, given that of its own data.
 
-    Raises:
-        UsageError: other units are given.
-    """
-    check_same("units", source.units, given, where)
-    return {"units": source.units, "vocabulary_size": source.vocabulary_size} | dict(given)
-
-
-def choice(source: Vocabulary, options: TextOptions) -> Choice:
-    """The vocabulary of a model that starts from one of ``source``, given that of its own text.
-
-    ``same`` is the source's; ``text`` is the text's; ``extended`` is the source's, and behind it what the text
-    has besides. An extended vocabulary of words leaves out the source's rarest where it would be larger than
-    ``vocabulary_size``.
+    Arguments:
+        kind: ``same`` is the source's; ``text`` is that of the data; ``extended`` is the source's, and behind it what
+            the data have besides.
+        largest: an extended vocabulary of words leaves out the source's rarest where it would be larger.
     """
 
     def chosen(own: list[str]) -> list[str]:
-        if options.vocabulary == "same":
+        if kind == "same":
             return source.symbols
-        if options.vocabulary == "text":
+        if kind == "text":
             return own
         new = [symbol for symbol in own if symbol and symbol not in source.numbers]
         kept = source.symbols
-        room = options.vocabulary_size - len(new)
+        room = largest - len(new)
         if source.units == "words" and len(kept) > room:
             needed = {"", *own}
             others = [k for k, symbol in enumerate(kept) if symbol not in needed]

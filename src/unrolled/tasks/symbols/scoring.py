@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
-from unrolled.tasks.text.reading import Part
+from unrolled.tasks.symbols.part import Part
 from unrolled.wording import perplexity
 
 _CHUNK = 2048

@@ -10,7 +10,7 @@ import numpy as np
 import regex
 
 from unrolled.errors import RunError, UsageError
-from unrolled.tasks.text.options import UNITS
+from unrolled.tasks.symbols.units import UNITS
 from unrolled.wording import singular
 
 UNKNOWN = 0

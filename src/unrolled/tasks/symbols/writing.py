@@ -13,7 +13,7 @@ from unrolled.models.decode import Chooser, sample
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.models.philox import Philox
-from unrolled.tasks.text.vocabulary import Vocabulary, as_text, to_bytes
+from unrolled.tasks.symbols.vocabulary import Vocabulary, as_text, to_bytes
 
 _START_STREAM = 1 << 32
 """A place among a seed's numbers that no text is long enough to reach: the first symbol's number."""

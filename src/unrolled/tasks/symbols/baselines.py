@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unrolled.tasks.text.counting import count, count_pairs
+from unrolled.tasks.symbols.counting import count, count_pairs
 
 _LARGEST_TABLE = 1024
 
