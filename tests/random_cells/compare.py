@@ -208,7 +208,9 @@ class _Nudged(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         if func.overloadpacket.__name__ not in _ROUNDED or not isinstance(made, Tensor):
             return made
-        bits = (made.view(torch.int64) * 2654435761 + self._salt * 40503) >> 13
+        bits = made.view(torch.int64)
+        bits = (bits ^ (bits >> 32)) * 2654435761 + self._salt * 0x1E3779B97F4A7C1  # numbers such as 0.5 end in zeros
+        bits = (bits ^ (bits >> 29)) * 0x3F58476D1CE4E5B9 >> 40
         return made * (1 + self._size * ((bits & 1023).double() / 512 - 1))
 
 

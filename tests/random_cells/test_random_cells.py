@@ -7,7 +7,7 @@ import collections
 import pytest
 import torch
 
-from random_cells.compare import run
+from random_cells.compare import _Nudged, run
 from unrolled.engine import native
 
 CELLS, PARTS = 600, 6
@@ -43,3 +43,13 @@ def test_cells_that_went_wrong(path, seed):
     """A column sum before its columns were written; a slice of a projection whose place is taken by a saved value."""
     outcome = run(seed)
     assert outcome.kind == "equal", outcome.report()
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0, -0.25, 3.0, 0.7310585786300049])
+def test_what_a_rounding_decides_is_tried_both_ways(value):
+    """Also for numbers that end in zeros: sigmoid(0) >= 0.5 + 2e-9 holds in float32, and not in the loop."""
+    moved = []
+    for salt in range(8):
+        with _Nudged(2.0**-20, salt):
+            moved.append(float(torch.tensor([value], dtype=torch.float64).add(0.0)) / value - 1)
+    assert min(moved) < 0 < max(moved) and max(map(abs, moved)) <= 2.0**-20
