@@ -133,3 +133,13 @@ def test_dropout_before_the_head_in_training_only():
 def test_what_does_not_fit_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("encoder", [unrolled.models.Linear(2, 3), unrolled.models.Vectors(3)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64])
+def test_inputs_of_another_type_than_the_weights(encoder, dtype):
+    """Nothing is cast silently, and the sentence is ours."""
+    model = unrolled.Model(encoder, unrolled.Stack([unrolled.LSTMCell(3, 4)]), unrolled.Softmax(4, 2))
+    width = 2 if isinstance(encoder, unrolled.models.Linear) else 3
+    with pytest.raises(ValueError, match=f"(have|has) dtype {dtype}, (but the weights have|expected)"):
+        model(torch.zeros(5, 1, width, dtype=dtype))

@@ -83,7 +83,7 @@ def test_what_else_can_go_wrong_leaves_no_folder(text, tmp_path):
         (text, {"task": []}, r"--task: must be text or FILE.py:Class, got \[\]$"),
         (text, {"task": "singing"}, "--task: must be text or FILE.py:Class, got 'singing'$"),
         (text, {"listen": 3}, "listen: expected a function of one event, got 3$"),
-        (tmp_path / "short.txt", {}, "the training part has 8 characters, but --batch 1 and --bptt 100 need"),
+        (tmp_path / "short.txt", {}, "8 characters are too few for --batch 1 and --bptt 100, which need"),
         (text, {"hidden": 10**6}, "the model would have .* parameters and need .*: choose a smaller --hidden"),
         (text, {"layers": 1001}, "--layers: must be at most 1,000, got 1,001$"),
     ):

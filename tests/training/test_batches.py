@@ -106,3 +106,18 @@ def test_streams_keep_numbers_as_they_are(dtype):
         start = n * streams.length + streams.batch_at(0).advance
         assert np.array_equal(batch.inputs[:, n].numpy(), steps[start : start + len(batch.inputs)])
         assert np.array_equal(batch.targets[:, n].numpy(), steps[start + 1 : start + 1 + len(batch.inputs)])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        ([[1, 2]], [np.int64(0)], "the inputs of sequence 0 are of type list"),
+        ([np.arange(2), torch.arange(2)], [0, 1], "the inputs of sequence 1 are of type Tensor"),
+        ([np.int64(3)], [np.int64(0)], "the inputs of sequence 0 are of type int64"),
+        ([np.arange(2)], [[0, 1]], "the targets of sequence 0 are of type list"),
+    ],
+)
+def test_sequences_are_arrays(inputs, targets, message):
+    """A list says nothing of its type, and none is chosen silently."""
+    with pytest.raises(TypeError, match=f"Padded: {message}, expected a numpy array"):
+        Padded(inputs, targets, batch=2)

@@ -17,6 +17,7 @@ from unrolled.runs.folder import RunFolder
 from unrolled.runs.memory import MemoryRun
 from unrolled.training.bptt import batch_loss
 from unrolled.training.loop import WALL_CLOCK_FIELDS, Trainer
+from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.padded import Padded
 from unrolled.training.streams import Streams
@@ -353,3 +354,40 @@ def test_the_counts_of_a_watcher_are_in_the_checkpoint(tmp_path):
     assert again.made == updates
     with pytest.raises(RunError, match="damaged"):
         trainer(FirstSymbol(), folder, epochs=1)[0].restore()  # another watcher, of which it knows nothing
+
+
+class Rare(FirstSymbol):
+    """Every third batch alone has losses."""
+
+    name = "rare"
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def loss(self, model, batch, state):
+        outputs, _ = model(batch.inputs, lengths=batch.lengths)
+        self.asked += 1
+        counted = torch.full(batch.targets.shape, self.asked % 3 == 1)
+        return Loss(*model.head.loss(outputs, batch.targets, counted))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_an_update_without_a_loss_moves_nothing(optimizer):
+    """Neither momentum nor weight decay, and the average of the weights takes nothing in."""
+    task = Rare()
+    made, _ = trainer(task, MemoryRun(), [], epochs=1, optimizer=optimizer, weight_decay=0.1)
+    seen = []
+
+    def listen(event):
+        if event["event"] == "update":
+            seen.append([p.detach().clone() for p in (*made.parameters, *made.average.values)])
+
+    made.listen = listen
+    progress = made.run()
+    moved = [any(not torch.equal(a, b) for a, b in zip(x, y, strict=True)) for x, y in itertools.pairwise(seen)]
+    assert moved == [k % 3 == 0 for k in range(1, progress.update)] and progress.steps == -(-progress.update // 3)
+    made.save()
+    made.average.updates = 0
+    made.restore()
+    assert made.average.updates == progress.steps

@@ -87,7 +87,7 @@ def _row(run: Any) -> dict[str, Any]:
         row |= {"update": about["update"]} | estimate
         for event in run.history():
             if event["event"] == "finished" and "validation" in event:
-                row |= {"validation": event["validation"][row["criterion"]], "estimate": False}
+                row |= {"validation": event["validation"].get(row["criterion"]), "estimate": False}
             elif event["event"] == "further":
                 row |= estimate
     except (RunError, KeyError, TypeError):

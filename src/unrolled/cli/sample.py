@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.wording import harmless
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _sections(args: list[str]) -> list[tuple[str, type]]:
@@ -90,9 +93,19 @@ def _keep(written: Any, out: str | None) -> None:
         return
     else:
         content, suffix = written.content, written.suffix
-    file = Path(out or f"sample{suffix}")
+    file = Path(out) if out else _free(f"sample{suffix}")
     write_atomically(file, content)
     print(f"wrote {file}")
+
+
+def _free(name: str) -> Path:
+    """The file of that name in this folder, with a number behind it where there are such files already."""
+    from itertools import count
+    from pathlib import Path
+
+    first = Path(name)
+    numbered = (first.with_stem(f"{first.stem}-{k}") for k in count(2))
+    return first if not first.exists() else next(file for file in numbered if not file.exists())
 
 
 def _as_options(message: str, settings: dict[str, Any]) -> str:

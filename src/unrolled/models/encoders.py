@@ -91,6 +91,8 @@ class Linear(nn.Module):
         self.map = nn.Linear(whole("Linear", "input_size", input_size), self.output_size)
 
     def forward(self, v: Tensor) -> Tensor:
+        if v.dtype != self.map.weight.dtype and not torch.is_autocast_enabled(v.device.type):
+            raise ValueError(f"Linear: inputs have dtype {v.dtype}, but the weights have {self.map.weight.dtype}")
         return self.map(v)
 
 

@@ -33,7 +33,7 @@ class RunFolder:
         history.jsonl        one JSON object a line: training, validation, gradients through time, warnings, the end
         samples/             what the model wrote as it learnt
         resume.safetensors   everything to go on; its JSON part is in the header
-        cell.py              the source of a person's own cell
+        cell.py, task.py     the source of a person's own cell and task
         program.json         the program that the compiler made of it
 
     Arguments:

@@ -113,15 +113,16 @@ def resolve_cell(cell: str | type[Cell]) -> tuple[str, type[Cell]]:
     return cell, load_cell(cell)
 
 
-def check_source(folder: RunFolder, cell: type[Cell]) -> None:
-    """RunError if the text of a person's own cell is not the one that the run keeps."""
-    kept = folder.path / "cell.py"
-    if cell in CELLS.values() or issubclass(cell, StoredCell) or not kept.is_file():
+def check_source(folder: RunFolder, own: type[Cell] | type[Task]) -> None:
+    """RunError if the text of a person's own cell or task is not the one that the run keeps."""
+    what = "cell" if issubclass(own, Cell) else "task"
+    kept = folder.path / f"{what}.py"
+    if own in CELLS.values() or issubclass(own, StoredCell) or not kept.is_file():
         return
-    if source_of(cell) not in (None, kept.read_text(encoding="utf-8")):
+    if source_of(own) not in (None, kept.read_text(encoding="utf-8")):
         raise RunError(
-            f"the source of {cell.__name__} has changed since {folder.path} was started. The run keeps a copy in "
-            f"{kept}: resume with --cell {kept}:{cell.__name__}, or start a new run"
+            f"the source of {own.__name__} has changed since {folder.path} was started. The run keeps a copy in "
+            f"{kept}: resume with --{what} {kept}:{own.__name__}, or start a new run"
         )
 
 

@@ -117,9 +117,11 @@ def task_of_run(name: str, given: str | None, where: str) -> Any:
     if is_own(name):
         if given is None:
             class_name = name.rpartition(":")[2]
+            kept = Path(where) / "task.py"
             raise RunError(
                 f"{where} has the custom task {class_name}, whose code is not run by default: give "
                 f"--task FILE.py:{class_name}"
+                + (f", or --task {kept}:{class_name} if you trust the folder" if kept.is_file() else "")
             )
         return task_class(given)
     if name not in _HOMES:

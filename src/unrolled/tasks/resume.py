@@ -46,6 +46,7 @@ def resume(
     asked = _asked(training, given) if finished else None
     check_settings(folder, config, given, _OF_A_BUDGET if asked else _BUDGETS if finished else ())
     check_source(folder, cell)
+    check_source(folder, kind)
     if finished and asked is None:
         if data is not None:
             with setting(training):

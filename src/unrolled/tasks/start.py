@@ -20,7 +20,7 @@ from unrolled.runs.folder import RunFolder
 from unrolled.tasks.load import load, resolve_cell
 from unrolled.tasks.opening import check_data, configuration, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
-from unrolled.tasks.registry import task_name
+from unrolled.tasks.registry import is_own, task_name
 from unrolled.tasks.source import Source, take_over
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
@@ -75,6 +75,8 @@ def start(
             source.keep_cell(folder)
         elif name not in CELLS:
             keep_cell(folder, cell, model)
+        if is_own(config["task"]) and (text := source_of(kind)):
+            folder.write_text("task.py", text)
         trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(started(task, config, chosen, trainer))

@@ -123,7 +123,7 @@ class Trainer:
             raise RunError(f"{where} is damaged: {error}") from error
         fresh = self.model.initial_state(self.batches.batch)
         self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
-        self.average.updates = self.progress.update - self.progress.skipped
+        self.average.updates = self.progress.steps
         self.run_folder.cut_history(self.progress.history_size)
         self.budget = self._budget(self.progress.begun_update, self.progress.begun_seconds)
 
@@ -188,10 +188,11 @@ class Trainer:
         p.update += 1
         p.symbols += batch.steps
         if finite:
-            with _entered(watcher.stepping(moment) for watcher in self.watchers):
-                self._step(gradient, loss, losses, batch.steps)
+            if losses.count:  # without a loss, momentum would still move the weights
+                with _entered(watcher.stepping(moment) for watcher in self.watchers):
+                    self._step(gradient, loss, losses, batch.steps)
+                self._watch(lambda watcher: watcher.updated(self._moment(lr)))
             self.state = losses.state
-            self._watch(lambda watcher: watcher.updated(self._moment(lr)))
         else:
             self._skip(lr)
             self.state = losses.state if is_finite(losses.state) else None
@@ -214,6 +215,7 @@ class Trainer:
             clipped = gradient.clip_value(limit)
         self.optimizer.step()
         self.average.update()
+        p.steps += 1
         p.skipped_in_a_row = 0
         p.clipped += clipped
         p.since.add(loss, losses, steps, gradient.norm, clipped)
@@ -322,7 +324,7 @@ class Trainer:
             "update": p.update,
             "symbols": p.symbols,
             "best_update": best_update,
-            "clipped": p.clipped / max(p.update - p.skipped, 1),
+            "clipped": p.clipped / max(p.steps, 1),
             "skipped": p.skipped,
             "seconds": round(self._seconds(), 3),
         }

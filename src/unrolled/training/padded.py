@@ -26,10 +26,10 @@ class Padded:
         (T, N, ...), and a mask (T, N) says which are none; targets of a whole sequence are stacked, (N, ...).
 
     Arguments:
-        inputs: one array for each sequence, (steps,) whole numbers or (steps, width) numbers; all of one type,
+        inputs: one numpy array for each sequence, (steps,) whole numbers or (steps, width) numbers; all of one type,
             which the batches have.
-        targets: one array for each sequence, (steps, ...) for targets of each step, or one number or vector for the
-            whole sequence.
+        targets: one numpy array for each sequence, (steps, ...) for targets of each step, or one number or vector for
+            the whole sequence.
         batch: N; the last batches of an epoch may be smaller.
         seed: of the shuffling.
         by_step: whether targets belong to steps.
@@ -37,7 +37,7 @@ class Padded:
 
     Raises:
         EmptyPartError: no sequences. DataError: an empty one, one whose targets do not fit its steps, or arrays of
-            several types.
+            several types. TypeError: no arrays.
 
     >>> made = Padded([np.array([1, 2, 3]), np.array([4])], [np.int64(0), np.int64(1)], batch=2)
     >>> one = made.batch_at(0)
@@ -102,7 +102,11 @@ def _check(inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], by_step:
         raise DataError(f"{len(inputs):,} sequences and {len(targets):,} targets, expected the same number")
     if not len(inputs):
         raise EmptyPartError("there are no sequences, expected at least one")
-    for name, arrays in (("inputs", inputs), ("targets", targets)):
+    for name, arrays, others in (("inputs", inputs, ()), ("targets", targets, (int, float, np.generic))):
+        for k, a in enumerate(arrays):
+            if not isinstance(a, (np.ndarray, *others)) or (name == "inputs" and not a.ndim):
+                came = f"the {name} of sequence {k} are of type {type(a).__name__}"
+                raise TypeError(f"Padded: {came}, expected a numpy array, whose type says what the batches have")
         kinds = {(np.asarray(a).dtype, np.asarray(a).shape[name == "inputs" or by_step :]) for a in arrays}
         if len(kinds) > 1:
             some = " and ".join(sorted(f"{dtype} {shape}" for dtype, shape in kinds)[:2])

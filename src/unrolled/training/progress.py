@@ -47,6 +47,7 @@ class Progress:
     Fields:
         budget: how many budgets came before this one.
         begun_update, begun_seconds: where this one began; see `Budget`.
+        steps: of the optimizer; updates that were skipped, or had no loss, made none.
         symbols: steps of sequences that were read, in the task's unit.
         best: the best score by the task's criterion; None before there is one. ``worse`` validations came since.
         stopped: there were more of them than the person would wait for.
@@ -55,6 +56,7 @@ class Progress:
     """
 
     update: int = 0
+    steps: int = 0
     symbols: int = 0
     seconds: float = 0.0
     scoring: float = 0.0

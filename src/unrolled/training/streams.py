@@ -48,8 +48,8 @@ class Streams:
             smaller = [f"--{name}" for name, value in (("batch", batch), ("bptt", bptt)) if value > 1]
             advice = ", or a smaller " + " or ".join(smaller) if smaller else ""
             raise DataError(
-                f"the training part has {counted(len(steps), unit)}, but --batch {batch:,} and --bptt {bptt:,} "
-                f"need at least {batch * max(bptt, 1) + 1:,}. Use more data{advice}"
+                f"{counted(len(steps), unit)} are too few for --batch {batch:,} and --bptt {bptt:,}, "
+                f"which need at least {batch * max(bptt, 1) + 1:,}. Use more data{advice}"
             )
         self.updates_per_epoch = -(-self.length // self.update_every)
         self.device = device
