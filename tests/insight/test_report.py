@@ -14,7 +14,7 @@ from unrolled.insight import gradient_through_time
 from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Cause
-from unrolled.insight.findings import Findings
+from unrolled.insight.findings import Findings, examine
 from unrolled.insight.page import by_unit, chooser, page, reader, shades, table, text, visible
 from unrolled.insight.record import Curves, furthest, reach, record
 from unrolled.insight.report import About, report
@@ -254,3 +254,21 @@ def test_numbers_beside_the_curve_do_not_lie_on_it():
         assert not any(box.contains(*point) for point in inside)
         before = np.linspace(points[max(k - 1, 0)], points[k], 200)
         assert not any(box.contains(*point) for point in before)
+
+
+def test_losses_that_a_task_knows(tmp_path):
+    """Of a model of numbers: in colours and among the surprises, without guesses, chances or perplexity."""
+    model = unrolled.Model(
+        unrolled.models.Vectors(2), unrolled.Stack([unrolled.GRUCell(2, 3)]), unrolled.models.Gaussian(3, 2)
+    )
+    inputs = torch.randn(30, 2).numpy()
+    nats = np.linspace(-1, 1, 29)
+    labels = [f"row {t}" for t in range(30)]
+    causes = {"early": np.arange(29) < 20}
+    found = examine(model, inputs, labels, causes=lambda memory: causes if memory is None else {}, nats=nats)
+    assert found.losses.loss.tolist() == nats.tolist() and found.causes[0].name == "early"
+    made = report(About("a run", "a model", "row"), record([]), found)
+    assert "row 29" in made.html and "expected" not in made.html and "perplexity" not in made.html
+    assert "1.00 nats" in made.html and ", p = " not in made.html
+    with pytest.raises(ValueError, match=r"nats has shape \(30,\), expected \(29,\)"):
+        examine(model, inputs, labels, nats=np.zeros(30))

@@ -150,6 +150,7 @@ def _contents(
                 evidence.features,
                 evidence.causes,
                 Advice.of(config["training"], config["model"]).for_gradient,
+                evidence.losses,
             )
         facts["scales"] = [(m.factor, m.unit) for m in trained.task.metrics if m.factor]
     about = About(

@@ -98,12 +98,13 @@ def examine(
     features: Mapping[str, np.ndarray] | None = None,
     causes: Causes | None = None,
     advise: Advise | None = None,
+    nats: np.ndarray | None = None,
 ) -> Findings:
     """Look at a model while it reads one sequence from the zero state.
 
     Arguments:
-        model: of any task. Losses, and how far back one is felt, are looked at in a language model: symbols
-            in, scores of the next symbol out.
+        model: of any task. How far back a loss is felt, and what it is with a short past, are looked at in a language
+            model: symbols in, scores of the next symbol out.
         inputs: the sequence, (T,) whole numbers or (T, width) numbers.
         labels: what a person is to see of each step.
         names: the same for each number that a language model may expect (V,); none for any other model.
@@ -111,6 +112,7 @@ def examine(
         features: what to look for in units, each (T,).
         causes: of errors; see `Causes`.
         advise: what to try against a gradient that vanishes or explodes; see `GradientThroughTime.advised`.
+        nats: the loss of each step but the first (T-1,), of a model that is no language model.
 
     Cost:
         the cell's equation at each step, and a pass of the layers over about 90 times the sequence.
@@ -133,12 +135,12 @@ def examine(
     states = [key for key in state_names(model) if key in named]
     saturated = saturation(named, states)
     followers = _followers(named, states, features or {}, notes)
-    lost = losses(model, inputs, contexts=CONTEXTS) if names else None
+    lost = losses(model, inputs, contexts=CONTEXTS) if names else _given(nats, T)
     divided: list[Cause] = []
     if lost is not None and not np.isfinite(lost.loss).all():
         notes.append("The model's scores are not finite. Its weights are damaged, so no errors are shown.")
     elif lost is not None and causes is not None:
-        divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED)))
+        divided = by_cause(lost.loss, causes(needs_memory(lost, REMEMBERED) if REMEMBERED in lost.short else None))
     gradient = _gradient(model, inputs, notes) if names else None
     return Findings(
         symbols=list(labels),
@@ -154,6 +156,16 @@ def examine(
         causes=divided,
         notes=notes,
     )
+
+
+def _given(nats: np.ndarray | None, T: int) -> Losses | None:
+    """The losses that are known already, without what the model expected; ValueError where they are not T - 1."""
+    if nats is None:
+        return None
+    if np.shape(nats) != (T - 1,):
+        raise ValueError(f"examine: nats has shape {np.shape(nats)}, expected {(T - 1,)}: each step but the first")
+    none = np.zeros((T - 1, 0))
+    return Losses(np.asarray(nats, dtype=np.float64), none.astype(np.int64), none, {})
 
 
 def _named(model: Model, inputs: np.ndarray, notes: list[str]) -> Named:

@@ -206,7 +206,7 @@ class Sections:
         )
         means = {k: float(v.mean()) for k, v in lost.short.items() if k in CONTEXTS}
         context = self._picture(
-            draw.context_curve(means, float(lost.loss.mean())),
+            draw.context_curve(means, float(lost.loss.mean())) if means else None,
             "context",
             f"Mean loss when the model starts afresh that many {self.unit}s before each {self.unit}. The gap "
             "between a point and the dashed line is what memory from further back is worth.",
@@ -216,9 +216,10 @@ class Sections:
         loss = np.concatenate([[np.nan], lost.loss])
         labels = [label_of(t.name, t.unit) + (f": {t.follows}" if t.follows else "") for t in findings.traces]
         choice = chooser(labels, [t.values for t in findings.traces])
+        guess = " and what the model expected" if lost.candidates.size else ""
         text_in_colours = (
-            f"<h3>The text, {self.unit} by {self.unit}</h3>{choice}{scales()}"
-            f'<p id="told">Point at a {self.unit} to see its loss and what the model expected.</p>'
+            f"<h3>The {'text' if findings.names else 'sequence'}, {self.unit} by {self.unit}</h3>{choice}{scales()}"
+            f'<p id="told">Point at a {self.unit} to see its loss{guess}.</p>'
             f"{reader(findings.symbols, findings.unknown, loss, titles)}"
         )
         return f"{_grid(causes, context)}{text_in_colours}{self._surprises(findings, lost)}"
@@ -253,11 +254,12 @@ class Sections:
     def _surprises(self, findings: Findings, lost: Losses) -> str:
         rows = []
         for t in np.argsort(-lost.loss, kind="stable")[:_SURPRISES]:
-            before = "".join(visible(s).replace("\n", "↵") for s in findings.symbols[max(0, t - 24) : t + 1])
-            rows.append(
-                [before[-40:], _name(findings.symbols[t + 1]), f"{lost.loss[t]:.2f}", _expected(findings, lost, t, 3)]
-            )
-        head = ["context", "actual", "loss (nats)", "expected"]
+            past = [visible(s).replace("\n", "↵") for s in findings.symbols[max(0, t - 24) : t + 1]]
+            before = ("" if findings.names else " ").join(past)
+            rows.append([before[-40:], _name(findings.symbols[t + 1]), f"{lost.loss[t]:.2f}"])
+            if lost.candidates.size:
+                rows[-1].append(_expected(findings, lost, t, 3))
+        head = ["context", "actual", "loss (nats)", "expected"][: 3 + bool(lost.candidates.size)]
         return f"<h3>The largest surprises</h3>{_card(table(head, rows, code=(0, 1, 3)))}"
 
 
@@ -291,6 +293,8 @@ def _told(findings: Findings, lost: Losses, t: int) -> str:
     """What is told of symbol t + 1."""
     unknown = " (unknown to the model)" if findings.unknown[t + 1] else ""
     name = _name(findings.symbols[t + 1])
+    if not lost.candidates.size:  # of numbers there are densities, and no best guesses to list
+        return f"{name}{unknown}: {lost.loss[t]:.2f} nats"
     p = _percent(np.exp(-lost.loss[t]))
     return f"{name}{unknown}: {lost.loss[t]:.2f} nats, p = {p}; expected: {_expected(findings, lost, t)}"
 

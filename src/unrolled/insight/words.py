@@ -36,9 +36,10 @@ def tiles_of(history: Record, findings: Findings | None, about: About) -> list[t
     """The few largest numbers, each with what it is."""
     facts = []
     if (loss := _mean_loss(findings)) is not None and findings is not None and findings.losses is not None:
-        facts.append((f"{loss:.3f}", f"nats per {about.unit} on this text"))
-        facts += [(f"{loss * factor:.2f}", f"{unit} on this text") for factor, unit in about.scales]
-        if not about.scales:
+        this = "text" if findings.names else "sequence"
+        facts.append((f"{loss:.3f}", f"nats per {about.unit} on this {this}"))
+        facts += [(f"{loss * factor:.2f}", f"{unit} on this {this}") for factor, unit in about.scales]
+        if findings.names and not about.scales:
             facts.append((short(perplexity(loss), 1), "perplexity on this text"))
     if (whole := history.whole_validation) is not None:
         facts.append((f"{whole:.3f}", "nats on the whole validation part (best weights)"))

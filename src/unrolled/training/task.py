@@ -83,6 +83,8 @@ class Evidence:
         features: what to look for in units, each (T,).
         causes: why a step is hard, each (T-1,) bool for the steps but the first, in the order of asking; called
             with where a long past is needed (T-1,), or None where that is not known.
+        losses: nats of each step but the first (T-1,), where the task knows them; of symbols with ``names`` they are
+            found without it.
         baseline: nats a step of the simplest guess, to compare with.
         notes: what a person should know of it.
     """
@@ -94,6 +96,7 @@ class Evidence:
     unknown: np.ndarray | None = None
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     causes: Callable[[np.ndarray | None], Mapping[str, np.ndarray]] | None = None
+    losses: np.ndarray | None = None
     baseline: float | None = None
     notes: Sequence[str] = ()
 
