@@ -18,12 +18,12 @@ def stack_of(*between):
     return unrolled.Stack([unrolled.GRUCell(D, H), *between, unrolled.LSTMCell(between[-1].output_size, H)]).double()
 
 
-def test_layers_keep_their_numbers_in_the_stack():
+def test_recurrent_layers_alone_are_counted():
     stack, x = stack_of(LayerNorm(H), Convolution(H, H, 2, causal=True)), torch.randn(T, N, D).double()
-    assert state_names(stack) == ["1.h", "4.h", "4.c"]
+    assert state_names(stack) == ["1.h", "2.h", "2.c"]
     named = insight.gates(stack, x)
     y, _ = stack(x)
-    np.testing.assert_allclose(named["4.h"], y.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(named["2.h"], y.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(named["1.h"], stack.layers[0](x)[0].detach().numpy(), rtol=1e-12)
 
 
@@ -46,13 +46,14 @@ def test_the_gradient_goes_through_them():
 def test_the_dynamics_of_the_recurrent_layers_below_and_above_them():
     stack, x = stack_of(LayerNorm(H)), torch.randn(T, N, D).double()
     middle, _ = stack.layers[1](stack.layers[0](x)[0])
-    for number, alone, inputs in ((1, stack.layers[0], x), (3, stack.layers[2], middle)):
+    for number, alone, inputs in ((1, stack.layers[0], x), (2, stack.layers[2], middle)):
         of_stack = insight.jacobian_spectrum(stack, x, layer=number)
         of_layer = insight.jacobian_spectrum(alone, inputs.detach())
         np.testing.assert_allclose(of_stack.values, of_layer.values, rtol=1e-9, atol=1e-12)
-    for layer in (None, 2):
-        with pytest.raises(ValueError, match="LayerNorm is not a recurrent layer"):
-            insight.jacobian_spectrum(stack, x, layer=layer)
+    with pytest.raises(ValueError, match="LayerNorm is not a recurrent layer"):
+        insight.jacobian_spectrum(stack, x)
+    with pytest.raises(ValueError, match="layer must be an integer from 1 to 2, got 3"):
+        insight.jacobian_spectrum(stack, x, layer=3)
 
 
 def test_what_would_be_wrong_is_refused():
@@ -67,7 +68,7 @@ def test_what_would_be_wrong_is_refused():
     )  # fmt: skip
     with pytest.raises(ValueError, match="a pool over all steps"):
         insight.gradient_through_time(model.double(), torch.randn(T, N, 2))
-    assert insight.gates(reduced, torch.randn(T, N, D))["3.h"].shape == (T // 2, N, H)
+    assert insight.gates(reduced, torch.randn(T, N, D))["2.h"].shape == (T // 2, N, H)
     with pytest.raises(ValueError, match="TimeReduction changes the number of steps"):
         draw_graph(unrolled.Model(unrolled.Linear(2, D), reduced, unrolled.Softmax(H, 2)))
 

@@ -61,16 +61,17 @@ class Dynamics:
 
 
 def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: int | None = None) -> Dynamics:
-    """The network, or one layer of it (from 1), along the states that the inputs ``x`` lead it through.
+    """The network, or one recurrent layer of it (from 1), along the states that the inputs ``x`` lead it through.
 
     Raises:
         ValueError: it has two directions, so that no step leads from all states to the next.
     """
     parts = opened(who, model, x, state)
-    count = len(parts.layers)
+    places = [k for k, one in enumerate(parts.layers) if isinstance(one, Recurrent | Bidirectional)]
+    count = len(places)
     if layer is not None and not (type(layer) is int and 1 <= layer <= count):
         raise ValueError(f"{who}: layer must be an integer from 1 to {count}, got {layer!r}")
-    taken = range(count) if layer is None else [layer - 1]
+    taken = range(len(parts.layers)) if layer is None else [places[layer - 1]]
     chosen = [parts.layers[k] for k in taken]
     below = parts.layers[: taken[0]]
     between = [one for one in chosen if not isinstance(one, Recurrent | Bidirectional)]
@@ -94,7 +95,7 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
         before = parts.states[k]
         for name, s in zip(one.cell.state, one.initial_state(N, inputs) if before is None else before, strict=True):
             first.append(s.detach().reshape(N, -1))
-            names[f"{k + 1}.{name}"] = first[-1].shape[1]
+            names[f"{1 + places.index(k)}.{name}"] = first[-1].shape[1]
     states = [torch.cat(first, dim=1)]
     with torch.no_grad():
         for x_t in inputs:

@@ -124,6 +124,7 @@ class GradientProbe:
         inputs = batch.inputs[:STRETCH, chosen]
         inside = torch.arange(len(inputs), device=inputs.device)[:, None] < lengths[chosen]
         x = self.model.encoder(_without_padding(inputs, inside)).detach()
+        number = 0
         for k, layer in enumerate(self.model.stack.layers):
             if not (layer.streams and layer.keeps_steps) or layer.constants:
                 return
@@ -137,7 +138,8 @@ class GradientProbe:
                 for label, values in named.items()
                 if values.dim() == 3 and values.shape[:2] == inside.shape  # not a vector of parameters
             }
-            yield f"{k + 1}", rows, layer.cell.state
+            number += 1
+            yield f"{number}", rows, layer.cell.state
             x = named[layer.cell.state[0]]
 
 

@@ -9,13 +9,18 @@ from unrolled.layers.layer import Layer
 from unrolled.layers.recurrent import Recurrent
 
 
+def recurrent_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """Those that are recurrent, from below."""
+    return [layer for layer in layers if isinstance(layer, Recurrent | Bidirectional)]
+
+
 def directions(layers: Sequence[Layer]) -> dict[str, Recurrent]:
     """Every recurrent layer and direction from below: ``1``, ``2``; ``1 forward``, ``1 backward``.
 
-    The numbers are those in the stack: above a norm, which is the second layer, comes ``3``.
+    Recurrent layers alone are counted: one above a norm has the number that it has without the norm.
     """
     named: dict[str, Recurrent] = {}
-    for number, layer in enumerate(layers, start=1):
+    for number, layer in enumerate(recurrent_layers(layers), start=1):
         if isinstance(layer, Recurrent):
             named[f"{number}"] = layer
         elif isinstance(layer, Bidirectional):
