@@ -353,3 +353,27 @@ def test_the_counts_of_a_watcher_are_in_the_checkpoint(tmp_path):
     assert again.made == updates
     with pytest.raises(RunError, match="damaged"):
         trainer(FirstSymbol(), folder, epochs=1)[0].restore()  # another watcher, of which it knows nothing
+
+
+def test_scores_and_samples_are_made_in_evaluation(tmp_path):
+    """A task that calls the model itself must not see what dropout leaves of it."""
+    modes = []
+
+    class Looking(FirstSymbol):
+        def validate(self, model, whole, tell=None):
+            modes.append(model.training or model.stack.training)
+            return super().validate(model, whole, tell)
+
+        def show(self, model, seed):
+            modes.append(model.training)
+            return super().show(model, seed)
+
+        def loss(self, model, batch, state):
+            assert model.training and model.stack.training
+            return super().loss(model, batch, state)
+
+    task = Looking()
+    model = task.build()
+    options = TrainingOptions(epochs=2, lr=0.01, ema=0.9)
+    Trainer(task, model, options, MemoryRun(), lambda event: None).run()
+    assert len(modes) > 5 and not any(modes)
