@@ -196,8 +196,8 @@ def test_lags_of_padded_sequences_are_those_of_the_longest_alone(graph):
     padded = Batch(inputs, targets[0] if to_one else targets, lengths, None if to_one else mask)
     rows = [1, 3, 4]
     alone = Batch(inputs[:, rows], targets[0, rows] if to_one else targets[:, rows], torch.full((3,), T))
-    few, chosen = at_the_end(padded, 16)
-    assert chosen.tolist() == rows and at_the_end(padded, 2)[1].tolist() == rows[:2]
+    few, chosen = at_the_end(padded, 16, not to_one)
+    assert chosen.tolist() == rows and at_the_end(padded, 2, not to_one)[1].tolist() == rows[:2]
     found = GradientProbe(model).by_lag(EveryStep(), padded, None)["1.h"]
     x = model.encoder(alone.inputs)
     states = [h.detach().requires_grad_() for h in model.unroll(x)[0]]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import unrolled
 from unrolled import models
+from unrolled.errors import RunError
 from unrolled.models import Chooser, Model, OneHot, Softmax
 from unrolled.models.philox import Philox, Rows
 
@@ -324,3 +325,22 @@ def test_decoding_a_one_to_many_graph():
     written = list(unrolled.sample(m, image, 5, temperature=0))
     scores, _ = m(image, previous=torch.tensor(written[:-1])[:, None])
     assert scores.argmax(2).flatten().tolist() == written
+
+
+@pytest.mark.parametrize(("exclude", "message"), [((-1,), "got -1"), ((4,), "got 4"), (range(4), "leaves none of")])
+def test_what_cannot_be_excluded(exclude, message):
+    """A number below 0 would leave out another symbol; without any, one that is excluded would be chosen."""
+    with pytest.raises(ValueError, match=f"exclude .*{message}"):
+        Chooser(exclude=tuple(exclude))(np.zeros(4), 0.5)
+    start = torch.tensor([[1]])
+    small = unrolled.Model(unrolled.OneHot(4), unrolled.Stack([unrolled.GRUCell(4, 3)]), unrolled.Softmax(3, 4))
+    for decode in (unrolled.sample, unrolled.beam_search):
+        with pytest.raises(ValueError, match=f"exclude .*{message}"):
+            list(decode(small, start, 3, exclude=tuple(exclude)))
+
+
+def test_beam_search_refuses_damaged_weights():
+    damaged = unrolled.Model(unrolled.OneHot(4), unrolled.Stack([unrolled.GRUCell(4, 3)]), unrolled.Softmax(3, 4))
+    damaged.head.map.bias.data[1] = torch.nan
+    with pytest.raises(RunError, match="scores are not finite"):
+        unrolled.beam_search(damaged, torch.tensor([[1]]), 3)

@@ -182,6 +182,38 @@ def test_two_processes_cannot_train_in_one_folder(run):
         pass
 
 
+def test_who_may_not_train_takes_no_folder_away(tmp_path):
+    """An empty folder, whose run is still being read: without it, a third process would find nobody there."""
+    run = RunFolder(tmp_path / "a")
+    with run.locked():
+        for _ in range(2):
+            with pytest.raises(RunError, match="another process"), RunFolder(run.path).locked():
+                pass
+            assert run.path.is_dir()
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_goes_while_it_is_taken_is_made_again(tmp_path, monkeypatch, again):
+    """Whoever held it removes it between its opening and its lock, and perhaps makes another one of its name."""
+    fcntl = pytest.importorskip("fcntl")
+    run, flock, taken = RunFolder(tmp_path / "a"), fcntl.flock, []
+
+    def slow(handle, operation):
+        if not taken:
+            run.path.rmdir()
+            if again:
+                run.path.mkdir()
+        taken.append(handle)
+        return flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with run.locked():
+        assert len(taken) == 2 and run.path.is_dir()
+        with pytest.raises(RunError, match="another process"), RunFolder(run.path).locked():
+            pass
+
+
 def test_an_empty_folder_goes_again(tmp_path):
     with RunFolder(tmp_path / "a").locked():
         assert (tmp_path / "a").is_dir()

@@ -161,3 +161,12 @@ def test_mistakes_name_options_as_they_are_spelled(given):
         kind(**given)
     message = str(caught.value)
     assert flag(next(iter(given))) in message and not re.search(r"\b[a-z]+_[a-z]+\b", message)
+
+
+def test_separate_sequences_are_not_cut_by_bptt():
+    """They are read whole, so a longer or shorter window would change nothing."""
+    options = TrainingOptions(epochs=1.0, lr=0.01, bptt=100)
+    for windows in (True, False):
+        advice = Advice(options, {"cell": "elman"}, windows)
+        said = advice.chunk_too_short(200) + advice.vanishing(200, 3, gated=False)
+        assert ("--bptt" in said) == windows

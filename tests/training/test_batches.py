@@ -67,6 +67,18 @@ def test_epochs_are_shuffled_and_a_resumed_run_sees_the_same():
     assert order(Padded(inputs, targets, 8, seed=4), range(25)) != first
 
 
+@pytest.mark.parametrize("kind", ["u2", "i4", "i8", "f4"])
+def test_numbers_of_either_byte_order(kind):
+    for order in "<>":
+        inputs, targets = sequences([3, 5], by_step=True, dtype=np.dtype(order + kind))
+        for by_step in (True, False):
+            made = Padded(inputs, targets if by_step else [x[-1] for x in inputs], 2, by_step=by_step).batch_at(0)
+            steps = [inputs[int(n == 5)].tolist() for n in made.lengths]
+            assert [x[:n].tolist() for x, n in zip(made.inputs.T, made.lengths, strict=True)] == steps
+        stream = Streams(np.arange(9).astype(order + kind), batch=1, bptt=8).batch_at(0)
+        assert stream.inputs[:, 0].tolist() == list(range(8))
+
+
 def test_sequences_of_similar_length_stand_together():
     random = np.random.default_rng(0)
     inputs, targets = sequences(random.integers(1, 200, 2000).tolist(), by_step=False)

@@ -391,3 +391,27 @@ def test_an_update_without_a_loss_moves_nothing(optimizer):
     made.average.updates = 0
     made.restore()
     assert made.average.updates == progress.steps
+
+
+def test_scores_and_samples_are_made_in_evaluation(tmp_path):
+    """A task that calls the model itself must not see what dropout leaves of it."""
+    modes = []
+
+    class Looking(FirstSymbol):
+        def validate(self, model, whole, tell=None):
+            modes.append(model.training or model.stack.training)
+            return super().validate(model, whole, tell)
+
+        def show(self, model, seed):
+            modes.append(model.training)
+            return super().show(model, seed)
+
+        def loss(self, model, batch, state):
+            assert model.training and model.stack.training
+            return super().loss(model, batch, state)
+
+    task = Looking()
+    model = task.build()
+    options = TrainingOptions(epochs=2, lr=0.01, ema=0.9)
+    Trainer(task, model, options, MemoryRun(), lambda event: None).run()
+    assert len(modes) > 5 and not any(modes)

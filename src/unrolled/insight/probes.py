@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unrolled.engine.recording import Recording, recording
 from unrolled.layers import Recurrent
@@ -16,6 +16,7 @@ from unrolled.layers.modes import evaluating
 from unrolled.layers.state import map_state
 from unrolled.models.model import Model
 from unrolled.training.batches import Batch, at_the_end
+from unrolled.training.losses import Loss
 from unrolled.training.task import Task
 
 LONGEST = 2_000
@@ -32,7 +33,7 @@ Curves = dict[str, list[float]]
 
 
 class GradientProbe:
-    """The sizes of gradients through time, of the stack of one model.
+    """The sizes of gradients through time, of the stack of one `Model`; of another model there are none.
 
     Two different things. *By position*: ||dL/ds_t|| of the loss of a whole window, as training differentiates
     it, at every position t. Losses near t dominate it, so it says little of how far back a loss is felt.
@@ -47,14 +48,14 @@ class GradientProbe:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._ways = directions(model.stack.layers)
+        self._ways = directions(model.stack.layers) if isinstance(model, Model) else {}
         self.gated = all(getattr(way.cell, "innermost", way.cell).keeps for way in self._ways.values())
         """Whether every cell has a gate that keeps its state."""
 
     @contextmanager
     def watching(self, batch: Batch, wanted: bool) -> Iterator[Recording | None]:
         """Inside, gradients are recorded if that is wanted and the window not too long."""
-        if not wanted or len(batch.inputs) > LONGEST:
+        if not wanted or not self._ways or len(batch.inputs) > LONGEST:
             yield None
             return
         with recording() as recorded:
@@ -72,19 +73,35 @@ class GradientProbe:
         """The loss of the window's last step alone: norms 0, 1, 2, ... steps back. Changes no gradient."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         with self.watching(batch, wanted=True) as recorded, evaluating(self.model):
-            if recorded is None or self.model.pool is not None:
+            if recorded is None or not self._has_a_last_step():
                 return {}
-            few, rows = at_the_end(batch, LANES)
-            losses = task.loss(self.model, few, map_state(lambda s: s[rows], state))
-            if not losses.count:
+            to_many = self.model.graph == "many-to-many"
+            few = at_the_end(batch, LANES, by_step=to_many)
+            if few is None and not to_many:  # its loss may choose from targets of every step
+                few = at_the_end(batch, LANES, by_step=True)
+            if few is None:
+                return {}
+            with _earlier(self.model.head, to_many) as felt_earlier:
+                losses = _loss(task, self.model, *few, state)
+            if losses is None or not losses.count:
                 return {}
             torch.autograd.grad(losses.total / losses.count, parameters, allow_unused=True)
+            if any(felt_earlier):
+                return {}
         by_lag = {}
         for name, norms in self.curves(recorded).items():
             positions = self._positions(name.rpartition(".")[0], len(norms))
             if len(positions) > 1 or len(norms) == 1:
                 by_lag[name] = [norms[t] for t in positions]
         return by_lag
+
+    def _has_a_last_step(self) -> bool:
+        """Whether a loss may belong to the last step of a sequence of inputs, and to no other."""
+        if not self._ways:
+            return False
+        head = self.model.head
+        aligned = head is not None and getattr(head, "aligned", True)
+        return self.model.graph.startswith("many") and self.model.pool is None and aligned
 
     def _positions(self, layer: str, T: int) -> range:
         """The steps that lie 0, 1, 2, ... back from that of the loss, in the order of one direction.
@@ -110,8 +127,11 @@ class GradientProbe:
     def units(self, batch: Batch, state: Any) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
         """Of each layer that goes forward: its name, its equation's names over a stretch, its states.
 
-        Each name has one row a step and sequence, (R, width); padding has none.
+        Each name has one row a step and sequence, (R, width); padding has none. Nothing is looked at where there is
+        one input for a whole sequence.
         """
+        if not self._ways or not self.model.graph.startswith("many"):
+            return
         T, N = batch.inputs.shape[:2]
         lengths = torch.full((N,), T) if batch.lengths is None else batch.lengths
         lengths = lengths.to(batch.inputs.device)
@@ -141,6 +161,35 @@ class GradientProbe:
             number += 1
             yield f"{number}", rows, layer.cell.state
             x = named[layer.cell.state[0]]
+
+
+def _loss(task: Task, model: Model, few: Batch, rows: Tensor, state: Any) -> Loss | None:
+    """The loss of a batch cut by `at_the_end`; None where a task's own loss needs what was cut."""
+    try:
+        return task.loss(model, few, map_state(lambda s: s[rows], state))
+    except Exception:
+        if getattr(type(task), "loss", None) is Task.loss:
+            raise
+        return None
+
+
+@contextmanager
+def _earlier(head: nn.Module, to_many: bool) -> Iterator[list[bool]]:
+    """Of what ``head`` reads inside, whether a gradient came to earlier steps than the last, once it is computed.
+
+    A task's own loss may count steps that the mask of its batch leaves out.
+    """
+    felt: list[bool] = []
+
+    def see(head: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if to_many and given[0].requires_grad:
+            given[0].register_hook(lambda d: felt.append(bool(d[:-1].any())))
+
+    handle = head.register_forward_pre_hook(see)
+    try:
+        yield felt
+    finally:
+        handle.remove()
 
 
 def _without_padding(inputs: Tensor, inside: Tensor) -> Tensor:

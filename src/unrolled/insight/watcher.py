@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from unrolled.engine.recording import Recording
@@ -81,7 +81,8 @@ class GradientWatcher(Watcher):
         curves = self.probe.by_lag(self.task, batch, state)
         if curves:
             yield {"event": "lags", "update": moment.update, "by_lag": curves}
-        yield from _dated(self.watch.lags(curves, moment.share, self.advice, self.probe.gated), moment)
+        advice = replace(self.advice, windows=batch.lengths is None)
+        yield from _dated(self.watch.lags(curves, moment.share, advice, self.probe.gated), moment)
         yield from _dated(self.watch.units(self.probe.units(batch, state), self.advice), moment)
 
     def as_json(self) -> dict[str, Any]:

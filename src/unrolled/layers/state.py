@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +36,31 @@ def tensors(state: Any) -> Iterator[Tensor]:
     elif state is not None:
         for part in state:
             yield from tensors(part)
+
+
+def nesting(state: Any) -> Any:
+    """How the tensors of a state are nested: lists, with their numbers in the order of `tensors`.
+
+    >>> nesting(((torch.zeros(2), torch.zeros(2)), (), None))
+    [[0, 1], [], None]
+    """
+    numbers = itertools.count()
+
+    def nested(part: Any) -> Any:
+        if part is None or isinstance(part, Tensor):
+            return None if part is None else next(numbers)
+        return [nested(each) for each in part]
+
+    return nested(state)
+
+
+def nested_as(nesting: Any, values: Sequence[Tensor]) -> Any:
+    """The state whose `nesting` this is, with these tensors; KeyError, IndexError or TypeError where it is none."""
+    if nesting is None:
+        return None
+    if isinstance(nesting, list):
+        return tuple(nested_as(part, values) for part in nesting)
+    return values[nesting]
 
 
 def is_finite(state: Any) -> bool:

@@ -67,13 +67,13 @@ def _wrapped(cell: Cell, options: ModelOptions, for_use: bool) -> Cell:
     return cell
 
 
-def cells_of(stack: Stack) -> list[Cell]:
+def cells_of(model: nn.Module) -> list[Cell]:
     """The cells of all layers and directions, without their wrappers."""
-    recurrent = (layer for layer in stack.modules() if isinstance(layer, Recurrent))
+    recurrent = (layer for layer in model.modules() if isinstance(layer, Recurrent))
     return [getattr(layer.cell, "innermost", layer.cell) for layer in recurrent]
 
 
-def set_first_weights(stack: Stack, options: ModelOptions) -> None:
+def set_first_weights(model: nn.Module, options: ModelOptions) -> None:
     """The first weights of every layer, as far as the settings name any.
 
     Raises:
@@ -87,7 +87,7 @@ def set_first_weights(stack: Stack, options: ModelOptions) -> None:
     for name, set_, value in wanted:
         if value is None:
             continue
-        for cell in cells_of(stack):
+        for cell in cells_of(model):
             try:
                 set_(cell, value)
             except ValueError as error:

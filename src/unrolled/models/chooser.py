@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Chooser:
     lower symbol. Symbols in ``exclude`` are never chosen.
 
     Raises:
-        ValueError: a setting out of range. RunError: scores that are not finite.
+        ValueError: a setting out of range, or no symbol that is left. RunError: scores that are not finite.
 
     Source:
         top-p: A. Holtzman et al., "The curious case of neural text degeneration" (2020).
@@ -57,6 +58,7 @@ class Chooser:
         scores = scores.astype(np.float64)
         if not np.isfinite(scores).all():
             raise RunError("the model's scores are not finite: its weights are damaged")
+        check_excluded(self.exclude, scores.shape[1])
         scores[:, list(self.exclude)] = -np.inf
         if self.temperature == 0:
             return scores.argmax(axis=1)
@@ -77,6 +79,14 @@ class Chooser:
         kept = np.zeros_like(p)
         kept[order[:keep]] = p[order[:keep]]
         return kept
+
+
+def check_excluded(exclude: Collection[int], count: int) -> None:
+    """ValueError unless these are some of so many symbols, and not all."""
+    if unknown := [k for k in exclude if not 0 <= k < count]:
+        raise ValueError(f"exclude must be symbols from 0 to {count - 1}, got {unknown[0]}")
+    if len(set(exclude)) == count:
+        raise ValueError(f"exclude leaves none of the {count} symbols to choose")
 
 
 def check_temperature(value: Any) -> None:

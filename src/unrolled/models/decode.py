@@ -13,11 +13,12 @@ from torch import Tensor
 
 from unrolled.cells.arguments import kind, whole
 from unrolled.engine.stream import Choice
+from unrolled.errors import RunError
 from unrolled.layers import modes
 from unrolled.layers.constants import Constants, rows_of
 from unrolled.layers.state import select
 from unrolled.models import streaming
-from unrolled.models.chooser import Chooser, check_temperature
+from unrolled.models.chooser import Chooser, check_excluded, check_temperature
 from unrolled.models.device import device_of
 from unrolled.models.heads import Head, Target
 from unrolled.models.initial_state import InitialState
@@ -209,6 +210,10 @@ def beam_search(
         length_penalty: 0 ranks by probability, which favours short sequences; 1 by the mean log probability of
             a symbol; up to 10.
 
+    Raises:
+        ValueError: an argument out of range. TypeError: a model or a head of another kind. RunError: scores that are
+            not finite.
+
     Source:
         the penalty: Y. Wu et al., "Google's neural machine translation system" (2016), equation 14, who divide by
         ((5 + length) / 6) ^ penalty; here nothing is added to the length.
@@ -260,6 +265,9 @@ def _best(
     beams: list[Hypothesis], scores: Tensor, width: int, exclude: list[int]
 ) -> tuple[list[int], list[Hypothesis]]:
     """The most probable sequences with one more symbol, best first, and the beams that they continue."""
+    if not torch.isfinite(scores).all():
+        raise RunError("the model's scores are not finite: its weights are damaged")
+    check_excluded(exclude, scores.shape[1])
     logs = torch.log_softmax(scores.double(), dim=1)
     logs[:, exclude] = -torch.inf
     logs += torch.tensor([[beam.log_probability] for beam in beams], dtype=logs.dtype, device=logs.device)

@@ -66,7 +66,7 @@ def held(folder: Path, otherwise: str) -> Iterator[None]:
     The system lets go of it however the process ends.
 
     Arguments:
-        folder: one that is there.
+        folder: one that is there; if another process takes it away just now, it is made again.
         otherwise: what another process is doing there, said when one holds it.
 
     Raises:
@@ -77,15 +77,30 @@ def held(folder: Path, otherwise: str) -> Iterator[None]:
     except ImportError:  # no such locks on this system
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"{folder}: {otherwise}") from error
-        yield
-    finally:
-        os.close(handle)
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+            continue
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"{folder}: {otherwise}") from error
+            if _is_at(handle, folder):  # else whoever held it took it away, and another may have made it again
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _is_at(handle: int, folder: Path) -> bool:
+    """Whether an open folder is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(folder))
+    except FileNotFoundError:
+        return False
 
 
 def write_error(path: Path, error: OSError) -> RunError:

@@ -101,16 +101,15 @@ class RunFolder:
             raise UsageError(f"--run {self.path}: this is a file, expected a folder")
         new = [self.path, *(folder for folder in self.path.parents if not os.path.lexists(folder))]
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            _remove_empty(new[1:])
+            raise write_error(self.path, error) from error
+        with held(self.path, "another process is training in this folder"):
             try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise write_error(self.path, error) from error
-            with held(self.path, "another process is training in this folder"):
                 yield
-        finally:
-            with contextlib.suppress(OSError):  # as it should, unless nothing came into them
-                for folder in new:
-                    folder.rmdir()
+            finally:
+                _remove_empty(new)  # by who holds it alone: else two could hold folders of one name
 
     # -- its files
 
@@ -246,6 +245,13 @@ class RunFolder:
             except ValueError as error:
                 raise RunError(f"{file} is damaged at line {number}: {error}") from error
         return events
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, from the innermost on, as long as nothing came into them."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def find_runs(folder: str | os.PathLike) -> list[RunFolder]:

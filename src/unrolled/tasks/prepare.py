@@ -7,9 +7,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
@@ -25,6 +26,7 @@ from unrolled.tasks.opening import SECTION
 from unrolled.threads import limited, suited, using
 from unrolled.training.batches import Batches
 from unrolled.training.loop import Trainer
+from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.streams import Streams
 from unrolled.training.task import Task
@@ -76,13 +78,14 @@ def built(task: Task, cell: type[Cell]) -> Model:
     batches = task.batches()  # too few data show first
     try:
         check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
-        model = task.build(cell, options)
+        built: Any = task.build(cell, options)
+        if not isinstance(built, nn.Module):
+            raise TypeError(f"{type(task).__name__}.build must return a model, got {type(built).__name__}")
+        model = cast(Model, built)
         _check_directions(model, batches, task)
-        set_first_weights(model.stack, options)
+        set_first_weights(model, options)
         model = model.to(task.training.device)
-        batch = task.example()
-        with torch.no_grad():
-            model(batch.inputs, lengths=batch.lengths)
+        losses = task.loss(model, task.example(), None)
     except (UsageError, DataError):
         raise
     except Exception as error:
@@ -92,13 +95,15 @@ def built(task: Task, cell: type[Cell]) -> Model:
         if options.cell in CELLS:
             raise
         raise UsageError(f"--cell {options.cell}: {type(error).__name__}: {error}{_line(error, cell)}") from error
+    if not isinstance(losses, Loss):
+        raise TypeError(f"{type(task).__name__}.loss must return a Loss, got {type(losses).__name__}")
     return model
 
 
 def _check_directions(model: Model, batches: Batches, task: Task) -> None:
     """UsageError where a model sees the step that it predicts: the targets of `Streams` are the next inputs."""
-    layers = model.stack.modules()
-    sees_ahead = any(isinstance(m, Bidirectional) or (isinstance(m, Recurrent) and m.reverse) for m in layers)
+    modules = model.modules()
+    sees_ahead = any(isinstance(m, Bidirectional) or (isinstance(m, Recurrent) and m.reverse) for m in modules)
     if isinstance(batches, Streams) and sees_ahead:
         raise UsageError(
             f"--direction: a model must not see the {task.step_unit} that it predicts: leave out --direction"
@@ -115,7 +120,7 @@ def _line(error: Exception, cell: type[Cell]) -> str:
 
 def _path(model: Model) -> str:
     """The path of the first recurrent layer, with the constants that the cell's wrappers draw in training."""
-    cell = next(layer.cell for layer in model.stack.modules() if isinstance(layer, Recurrent))
+    cell = next(layer.cell for layer in model.modules() if isinstance(layer, Recurrent))
     like = next(cell.parameters(), torch.empty(0))
     with torch.random.fork_rng(devices=[]):
         drawn = cell.draw_constants(1, like)

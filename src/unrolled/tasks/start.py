@@ -88,7 +88,7 @@ def keep_cell(folder: RunFolder, cell: type[Cell], model: Model) -> None:
     """A cell of one's own: its text, for a person to read, and its program, which runs without it."""
     if source := source_of(cell):
         folder.write_text("cell.py", source)
-    if (kept := store(cells_of(model.stack))) is not None:
+    if (kept := store(cells_of(model))) is not None:
         folder.write_json("program.json", kept)
 
 

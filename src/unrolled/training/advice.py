@@ -18,10 +18,12 @@ class Advice:
         options: the settings of training.
         model: those of the task's model, by name: ``cell``, ``hidden``, ``layers``, ``dropout``, ``recurrent_init``,
             ``forget_bias`` and ``chrono``, as far as it has them.
+        windows: whether sequences are cut into windows of --bptt; separate ones are read whole.
     """
 
     options: TrainingOptions
     model: Mapping[str, Any]
+    windows: bool = True
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], model: Mapping[str, Any]) -> Advice:
@@ -57,13 +59,13 @@ class Advice:
         """``chunk`` steps a window; the gradient is felt over ``furthest``; whether gates keep the state."""
         options = self._open_gates(chunk) if gated else self._gates()
         window = max(10, 2 * furthest, self.options.update_every or 0)
-        if window < min(chunk, self.options.bptt or math.inf):
+        if self.windows and window < min(chunk, self.options.bptt or math.inf):
             options.append(f"--bptt {window} to save time")
         return f"{_either(options) or 'longer training'}; what lies further back is not learnt"
 
     def chunk_too_short(self, chunk: int) -> str:
         """Empty if a longer one cannot be had from --bptt."""
-        if not self.options.bptt or chunk < self.options.bptt:
+        if not self.windows or not self.options.bptt or chunk < self.options.bptt:
             return ""
         return f"--bptt {2 * self.options.bptt}; the model remembers for longer than the gradient reaches"
 

@@ -8,7 +8,7 @@ import torch
 
 from unrolled.layers.state import detach
 from unrolled.models.model import Model
-from unrolled.training.batches import Batch
+from unrolled.training.batches import Batch, each
 from unrolled.training.losses import Loss
 
 
@@ -25,12 +25,13 @@ def batch_loss(model: Model, batch: Batch, state: Any) -> Loss:
     today's weights from the states that were stored at its start.
 
     Sequences with lengths are separate: they begin from the initial states, and carry none on. They may be of any
-    of the model's graphs.
+    of the model's graphs but one-to-many, where the head's inputs or steps are for the task to choose. Without
+    lengths, those of a many-to-one model are separate, too.
 
     Returns:
         The sum of the losses (nats), their number, and the states ``batch.advance`` steps on, detached.
     """
-    if batch.lengths is not None:
+    if batch.lengths is not None or model.graph != "many-to-many":
         outputs, _ = model(batch.inputs, lengths=batch.lengths, resets=batch.resets)
         return Loss(*model.head.loss(outputs, batch.targets, batch.mask))
     state = None if state is None else detach(state)
@@ -49,5 +50,6 @@ def batch_loss(model: Model, batch: Batch, state: Any) -> Loss:
         h = torch.cat([before, after])
     first = 0 if batch.counted is None else len(h) - batch.counted
     outputs = model.read(h[first:])
-    total, count = model.head.loss(outputs, batch.targets[first:], None if batch.mask is None else batch.mask[first:])
-    return Loss(total, count, None if following is None else detach(following))
+    targets, mask = (each(lambda one: one[first:], named) for named in (batch.targets, batch.mask))
+    total, count = model.head.loss(outputs, targets, mask)
+    return Loss(total, count, following)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import RunError
-from unrolled.layers.state import map_state, tensors
+from unrolled.layers.state import nested_as, tensors
 from unrolled.training.averaging import Average
 
 Arrays = dict[str, np.ndarray]
@@ -53,14 +53,17 @@ def unpack(
     model: nn.Module,
     average: Average,
     optimizer: torch.optim.Optimizer,
-    fresh_state: Any,
+    nested: Any,
     where: str,
 ) -> Any:
     """Put a checkpoint's arrays back in their places; the hidden states, or None if none were kept.
 
     Arguments:
-        fresh_state: states of the right shapes.
+        nested: how the states are nested; see `layers.state.nesting`.
         where: the file, for errors.
+
+    Raises:
+        RunError: an array is missing, or does not fit.
     """
     load_weights(model, _under(arrays, "model."), where)
     for k, value in enumerate(average.values):
@@ -71,14 +74,15 @@ def unpack(
         slots.setdefault(int(index), {})[key] = torch.from_numpy(array.copy())
     optimizer.load_state_dict(optimizer.state_dict() | {"state": slots})
     torch.set_rng_state(torch.from_numpy(_one(arrays, "random.torch", where).copy()))
-    states = _under(arrays, "state.")
-    if not states:
+    device = next(model.parameters()).device
+    count = len(_under(arrays, "state."))
+    if not count:
         return None
-    values = iter(range(len(states)))
-    return map_state(
-        lambda like: torch.from_numpy(_one(arrays, f"state.{next(values)}", where)).clone().to(like.device),
-        fresh_state,
-    )
+    states = [torch.from_numpy(_one(arrays, f"state.{k}", where).copy()).to(device) for k in range(count)]
+    try:
+        return nested_as(nested, states)
+    except (IndexError, TypeError) as error:
+        raise RunError(f"{where} is damaged: its hidden states are not nested as it says") from error
 
 
 def _under(arrays: Arrays, prefix: str) -> Arrays:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from unrolled.errors import RunError
-from unrolled.layers.state import is_finite
+from unrolled.layers.modes import evaluating
+from unrolled.layers.state import is_finite, nesting
 from unrolled.models.model import Model
 from unrolled.runs.folder import RunFolder
 from unrolled.runs.memory import MemoryRun
@@ -116,13 +117,12 @@ class Trainer:
         arrays, about = self.run_folder.read_checkpoint()
         where = str(self.run_folder.path / "resume.safetensors")
         try:
-            self.progress = Progress.from_json(about)
+            self.progress, nested = Progress.from_json(about), about["state"]
             for watcher in self.watchers:
                 watcher.restore(about["watchers"][watcher.name])
         except (KeyError, TypeError) as error:
             raise RunError(f"{where} is damaged: {error}") from error
-        fresh = self.model.initial_state(self.batches.batch)
-        self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, fresh, where)
+        self.state = checkpoints.unpack(arrays, self.model, self.average, self.optimizer, nested, where)
         self.average.updates = self.progress.steps
         self.run_folder.cut_history(self.progress.history_size)
         self.budget = self._budget(self.progress.begun_update, self.progress.begun_seconds)
@@ -161,7 +161,8 @@ class Trainer:
         self.progress.seconds = self._seconds()
         arrays = checkpoints.pack(self.model, self.average, self.optimizer, self.state)
         watchers = {watcher.name: watcher.as_json() for watcher in self.watchers}
-        self.run_folder.write_checkpoint(arrays, self.progress.as_json() | {"watchers": watchers})
+        about = self.progress.as_json() | {"watchers": watchers, "state": nesting(self.state)}
+        self.run_folder.write_checkpoint(arrays, about)
         self._saved_at = time.monotonic()
 
     # -- one update
@@ -268,7 +269,7 @@ class Trainer:
     def _validate(self, lr: float) -> None:
         p = self.progress
         p.validated_update = p.update
-        with self.average.in_place():
+        with self.average.in_place(), evaluating(self.model):
             scores = self.task.validate(self.model, whole=False)
             score = self.task.criterion.of(scores)
             best = score is not None and self.task.criterion.improves(score, p.best)
@@ -299,7 +300,7 @@ class Trainer:
     def _sample(self) -> None:
         p = self.progress
         try:
-            with self.average.in_place():
+            with self.average.in_place(), evaluating(self.model):
                 shown = self.task.show(self.model, seed=self.options.seed)
         except RunError as error:  # training may still recover from it
             self.listen({"event": "no sample", "update": p.update, "reason": str(error)})
@@ -338,7 +339,8 @@ class Trainer:
         arrays, about = self.run_folder.read_model()
         latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
-        scores = self.task.validate(self.model, whole, self._tell_scored if whole else None)
+        with evaluating(self.model):
+            scores = self.task.validate(self.model, whole, self._tell_scored if whole else None)
         self.model.load_state_dict(latest)
         return scores, about["update"]
 

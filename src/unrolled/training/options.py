@@ -67,7 +67,8 @@ class TrainingOptions:
         check(not needless, "momentum", f"applies to --optimizer sgd only, and the optimizer is {self.optimizer}")
         check_one_of(self, "schedule", SCHEDULES)
         check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
-        check(self.weight_decay >= 0, "weight_decay", f"must be 0 or more, got {self.weight_decay}")
+        small = 0 <= self.weight_decay < math.inf
+        check(small, "weight_decay", f"must be a number from 0, got {self.weight_decay}")
         decays = self.ema is None or 0 <= self.ema < 1
         check(decays, "ema", f"must lie in [0, 1), got {self.ema}")
         check(0 <= self.seed < 2**63, "seed", f"must lie in [0, 2^63), got {self.seed}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import DataError, EmptyPartError
-from unrolled.training.batches import Batch
+from unrolled.training.batches import Batch, as_tensor
 
 POOL = 50
 """So many batches' sequences are sorted by length together: the more, the less padding, and the less shuffled."""
@@ -72,7 +72,7 @@ class Padded:
         lengths = torch.from_numpy(self._lengths[chosen]).to(self._device)
         inputs = self._stacked([self._inputs[i] for i in chosen])
         if not self._by_step:
-            targets = torch.from_numpy(np.stack([self._targets[i] for i in chosen])).to(self._device)
+            targets = as_tensor(np.stack([self._targets[i] for i in chosen]), self._device)
             return Batch(inputs, targets, lengths)
         targets = self._stacked([self._targets[i] for i in chosen])
         mask = torch.arange(len(inputs), device=self._device)[:, None] < lengths
@@ -94,7 +94,7 @@ class Padded:
         padded = np.zeros((T, len(arrays), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
         for n, array in enumerate(arrays):
             padded[: len(array), n] = array
-        return torch.from_numpy(padded).to(self._device)
+        return as_tensor(padded, self._device)
 
 
 def _check(inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], by_step: bool) -> None:

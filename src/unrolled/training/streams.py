@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from unrolled.errors import DataError, EmptyPartError
-from unrolled.training.batches import Batch
+from unrolled.training.batches import Batch, as_tensor
 from unrolled.wording import counted
 
 
@@ -64,7 +63,7 @@ class Streams:
         stretch = self._steps[rows]
         if stretch.dtype.kind in "iu":
             stretch = stretch.astype(np.int64)  # which torch counts with
-        steps = torch.from_numpy(stretch).to(self.device)
+        steps = as_tensor(stretch, self.device)
         return Batch(
             inputs=steps[:-1],
             targets=steps[1:],

@@ -16,7 +16,7 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.options import check_types
 from unrolled.runs.folder import RunFolder
-from unrolled.training.batches import Batch, Batches, first_steps
+from unrolled.training.batches import Batch, Batches
 from unrolled.training.bptt import batch_loss
 from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
@@ -186,8 +186,10 @@ class Task:
 
     # -- what is trained
 
-    def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
-        """The model, with fresh weights; see `build_stack` for its recurrent layers.
+    def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Any:
+        """The model, with fresh weights: a `Model`, or an `EncoderDecoder` where the loss is the task's own.
+
+        See `build_stack` for its recurrent layers.
 
         Arguments:
             for_use: it is made for trained weights.
@@ -203,8 +205,8 @@ class Task:
         raise NotImplementedError
 
     def example(self) -> Batch:
-        """A small batch to try a model on."""
-        return first_steps(self.batches())
+        """A batch to try the model and the loss on, before anything is written."""
+        return self.batches().batch_at(0)
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         """The losses of a batch."""
@@ -280,7 +282,13 @@ class Task:
         raise NotImplementedError
 
     def evidence(self, model: Model, part: str) -> Evidence:
-        """A sequence of that part for a look inside; by default the longest of the part's first batch."""
+        """A sequence of that part for a look inside; by default the longest of the part's first batch.
+
+        Raises:
+            NotImplementedError: the model does not read a sequence of inputs.
+        """
+        if not (isinstance(model, Model) and model.graph.startswith("many")):
+            raise NotImplementedError("the task gives no sequence for a model that does not read one input a step")
         batch = self.batches(part).batch_at(0)
         longest = 0 if batch.lengths is None else int(batch.lengths.argmax())
         steps = len(batch.inputs) if batch.lengths is None else int(batch.lengths[longest])
