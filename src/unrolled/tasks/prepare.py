@@ -78,10 +78,10 @@ def built(task: Task, cell: type[Cell]) -> Model:
     batches = task.batches()  # too few data show first
     try:
         check_memory(lambda layers: task.build(cell, replace(options, layers=layers)), options.layers)
-        built: Any = task.build(cell, options)
-        if not isinstance(built, nn.Module):
-            raise TypeError(f"{type(task).__name__}.build must return a model, got {type(built).__name__}")
-        model = cast(Model, built)
+        made: Any = task.build(cell, options)
+        if not isinstance(made, nn.Module):
+            raise TypeError(f"{type(task).__name__}.build must return a model, got {type(made).__name__}")
+        model = cast(Model, made)
         _check_directions(model, batches, task)
         set_first_weights(model, options)
         model = model.to(task.training.device)
