@@ -12,7 +12,7 @@ import click
 from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
-from unrolled.wording import harmless
+from unrolled.wording import harmless, wrapped
 
 
 def _sections(args: list[str]) -> list[tuple[str, type]]:
@@ -91,8 +91,14 @@ def _keep(written: Any, out: str | None) -> None:
     else:
         content, suffix = written.content, written.suffix
     file = Path(out or f"sample{suffix}")
-    write_atomically(file, content)
-    print(f"wrote {file}")
+    beside = () if isinstance(written, Iterator) else written.beside
+    if file.suffix.lower() in {one.suffix for one in beside}:  # the name of another form
+        file = file.with_suffix(suffix)
+    for name, one in ((file, content), *((file.with_suffix(one.suffix), one.content) for one in beside)):
+        write_atomically(name, one)
+        print(f"wrote {name}")
+    if not isinstance(written, Iterator) and written.note:
+        print(wrapped(written.note))
 
 
 def _as_options(message: str, settings: dict[str, Any]) -> str:
