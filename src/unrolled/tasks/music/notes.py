@@ -13,7 +13,7 @@ from unrolled.errors import DataError, UsageError
 KEYS = 88
 LOWEST = 21
 """The MIDI pitch of a piano's lowest key, A0."""
-_MOST_STEPS = 1_000_000
+_MOST_STEPS = 200_000
 _LARGEST = 64 << 20
 """Bytes of a MIDI file; one of an hour of piano music has about a million."""
 _TICKS = 480

@@ -24,7 +24,7 @@ class MusicOptions:
 
     representation: str | None = option(None, "roll, events or abc (default: by the files).", metavar="KIND")
     head: str = option("nade", "Keys of a roll: nade (chords, default) or bernoulli (independent).", metavar="KIND")
-    units: int = option(256, "Hidden units of the nade head (256).")
+    units: int = option(128, "Hidden units of the nade head (128).")
     steps_per_quarter: int | None = option(None, "Steps of a roll per quarter note (MIDI 4).")
     longest: int | None = option(None, "Cut pieces into sequences of so many steps (roll 256, others 512).")
     transpose: int = option(0, "Train on random transpositions of up to so many semitones (0).")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -172,7 +172,11 @@ def _roll(piece: Any, where: str) -> np.ndarray:
 
 
 def read_library(
-    data: str, files: list[Path], convert: Callable[[Source], np.ndarray], shares: tuple[int, int, int]
+    data: str,
+    files: list[Path],
+    convert: Callable[[Source], np.ndarray],
+    settled: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
+    shares: tuple[int, int, int],
 ) -> Library:
     """All pieces, converted one after the other, in their parts.
 
@@ -181,6 +185,7 @@ def read_library(
 
     Arguments:
         convert: from what was found to an array with one entry a step; DataError for a piece that cannot be used.
+        settled: what the arrays become once all are known.
         shares: the parts in percent.
 
     Raises:
@@ -201,19 +206,24 @@ def read_library(
             raise DataError(f"{data} has no pieces")
         others = f"; and {count - 1:,} more that cannot be used" if count > 1 else ""
         raise DataError(library.skipped[0][1] + others)
-    library.parts = _parts(pieces, shares)
+    every = settled([steps for _, steps in pieces])
+    library.parts = _parts([part for part, _ in pieces], every, shares)
     return library
 
 
-def _parts(pieces: list[tuple[str, np.ndarray]], shares: tuple[int, int, int]) -> dict[str, list[np.ndarray]]:
-    every = [steps for _, steps in pieces]
+def _parts(named: list[str], every: list[np.ndarray], shares: tuple[int, int, int]) -> dict[str, list[np.ndarray]]:
+    """The pieces by part.
+
+    Arguments:
+        named: the part of each, empty where the data do not say.
+    """
     parts: dict[str, list[np.ndarray]] = {"training": [], "validation": [], "test": [], "all": every}
-    if any(part for part, _ in pieces):
-        for part, steps in pieces:
+    if any(named):
+        for part, steps in zip(named, every, strict=True):
             parts[part or "training"].append(steps)
-    elif len(pieces) >= _ENOUGH:
-        held = [len(pieces) * share // 100 for share in shares[1:]]
-        order = np.random.default_rng(0).permutation(len(pieces))
+    elif len(every) >= _ENOUGH:
+        held = [len(every) * share // 100 for share in shares[1:]]
+        order = np.random.default_rng(0).permutation(len(every))
         cuts = {"validation": order[: held[0]], "test": order[held[0] : sum(held)], "training": order[sum(held) :]}
         parts |= {part: [every[k] for k in chosen] for part, chosen in cuts.items()}
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,16 @@ from unrolled.models.philox import Philox
 from unrolled.tasks.music.notes import KEYS, LOWEST, chord_name, roll_of, score_of_roll
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
 from unrolled.tasks.music.reading import Source
+from unrolled.tasks.music.shown import shown
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
-from unrolled.training.task import Evidence
+from unrolled.training.options import TrainingOptions
+from unrolled.training.task import Evidence, Shown
 from unrolled.wording import counted
+
+_SMALL, _EPOCHS = 40_000, 25
+"""So few steps are read so often; of more as many as the minutes allow."""
 
 
 class Rolls:
@@ -62,13 +69,26 @@ class Rolls:
         self.outside += outside
         return roll
 
-    def settled(self) -> None:
-        """Everything has been read."""
+    @staticmethod
+    def settled(pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The pieces, once all have been read."""
+        return list(pieces)
 
     @staticmethod
     def pair(piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets: each step from those before it, the first from silence."""
         return np.concatenate([np.zeros_like(piece[:1]), piece[:-1]]), piece
+
+    @staticmethod
+    def settle(model: ModelOptions, training: TrainingOptions, steps: int) -> tuple[ModelOptions, TrainingOptions]:
+        """Choices that were measured on chorales, as far as they were left open."""
+        if training.minutes is None and training.epochs is None and steps <= _SMALL:
+            training = replace(training, epochs=_EPOCHS)
+        if training.lr is None and training.optimizer in ("adam", "adamw"):
+            training = replace(training, lr=3e-3)
+        dropout = 0.3 if model.dropout is None else model.dropout
+        batch = training.batch or (8 if steps <= _SMALL else None)
+        return replace(model, dropout=dropout, hidden=model.hidden or 128), replace(training, batch=batch)
 
     def build(
         self, cell: type[Cell], options: ModelOptions, for_use: bool, training: Sequence[np.ndarray] = ()
@@ -127,8 +147,8 @@ class Rolls:
         count = sum(map(len, part))
         return {"frequencies": float(-(down * np.log(p) + (count - down) * np.log1p(-p)).sum() / count)}
 
-    def sample(self, model: Model, options: SampleOptions, primed: np.ndarray | None) -> Any:
-        """The score of a piece of the model's own, after the roll that it goes on from."""
+    def sample(self, model: Model, options: SampleOptions, primed: np.ndarray | None, font: Path | None) -> Shown:
+        """A piece of so many bars, after the roll that it goes on from."""
         start = np.zeros((1, KEYS), dtype=np.uint8) if primed is None else np.pad(primed, ((1, 0), (0, 0)))
         assert self.steps_per_quarter is not None
         drawn = paths(
@@ -144,7 +164,8 @@ class Rolls:
                 f"the model plays nothing in {options.bars} bars at --temperature {options.temperature:g}: choose "
                 "another --temperature or --seed"
             )
-        return score_of_roll(roll, self.steps_per_quarter, options.tempo)
+        score = score_of_roll(roll, self.steps_per_quarter, options.tempo)
+        return shown(score, (len(start) - 1) / self.steps_per_quarter, font)
 
     def evidence(self, piece: np.ndarray, origin: str, baseline: float | None) -> Evidence:
         """A piece with the names of its chords, and what to look for in units."""

@@ -13,8 +13,10 @@ from unrolled.errors import UsageError
 from unrolled.tasks.music.notes import symusic
 
 _RATE = 44_100
-_PLACES = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
-_PLACES += ("/opt/homebrew/share/soundfonts", "/opt/homebrew/share/fluid-synth/sf2")
+_PLACES = [
+    *("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "/usr/local/share/soundfonts"),
+    *("/opt/homebrew/share/soundfonts", "/opt/homebrew/share/fluid-synth/sf2"),
+]
 HOW = "no WAV: there is no SoundFont. Install one (apt install fluid-soundfont-gm), or name one with --soundfont FILE"
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from unrolled.cells import Cell
-from unrolled.errors import EmptyPartError, RunError, UsageError
+from unrolled.errors import DataError, EmptyPartError, RunError, UsageError
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
+from unrolled.tasks.music.abc import Abc
+from unrolled.tasks.music.events import Events
 from unrolled.tasks.music.notes import symusic
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
-from unrolled.tasks.music.picture import piano_roll
-from unrolled.tasks.music.reading import ABC, Library, Source, files_of, is_music, read_library
+from unrolled.tasks.music.reading import ABC, Library, Source, files_of, is_music, read_library, sources
 from unrolled.tasks.music.rolls import Rolls
-from unrolled.tasks.music.sound import HOW, soundfont, wav
+from unrolled.tasks.music.sound import soundfont
 from unrolled.tasks.music.transposed import Transposed
 from unrolled.training.batches import Batch, Batches
 from unrolled.training.kept import check_same
@@ -36,7 +37,7 @@ _UNCUT = 1 << 14
 _NAMED = 5
 """Skipped files that are named."""
 _LOOKED_AT = 512
-_KINDS: dict[str, Any] = {"roll": Rolls}
+_KINDS: dict[str, Any] = {"roll": Rolls, "events": Events, "abc": Abc}
 
 
 class MusicTask(Task):
@@ -81,8 +82,7 @@ class MusicTask(Task):
             is_abc = all(file.suffix.lower() == ABC for file in files)
             chosen = self.options.representation or ("abc" if is_abc else "roll")
             self._use(chosen)
-        self.library = read_library(data, files, self.kind.convert, self.options.shares())
-        self.kind.settled()
+        self.library = read_library(data, files, self.kind.convert, self.kind.settled, self.options.shares())
 
     def _use(self, representation: str, kept: Mapping[str, Any] | None = None) -> None:
         self.options = replace(self.options, representation=representation)
@@ -104,7 +104,7 @@ class MusicTask(Task):
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         if model.direction != "forward":
             raise UsageError(f"--direction: a model must not see the {self.unit} that it predicts: leave it out")
-        super().settle(model, training, steps)
+        super().settle(*self.kind.settle(model, training, steps), steps)
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
         model: Model = self.kind.build(cell, options, for_use, () if for_use else self.library.parts["training"])
@@ -186,25 +186,25 @@ class MusicTask(Task):
 
     def show(self, model: Model, seed: int) -> Shown | None:
         try:
-            return Shown("midi", self.kind.sample(model, SampleOptions(seed=seed), None).dumps_midi())
+            made: Shown = self.kind.sample(model, SampleOptions(seed=seed), None, None)
         except UsageError:  # it plays nothing yet
             return None
+        return made
 
     def sample(self, model: Model, options: SampleOptions) -> Shown:
-        """A MIDI file, its piano roll, and WAV where there is a SoundFont."""
+        """A MIDI file, its piano roll, and WAV where there is a SoundFont; of ABC the text, too."""
         font = soundfont(options.soundfont)
         primed = None if options.prime is None else self._primed(Path(options.prime))
-        score = self.kind.sample(model, options, primed)
-        quarters = 0.0 if primed is None else len(primed) / (self.kind.steps_per_quarter or 1)
-        beside = [Shown("picture", piano_roll(score, quarters))]
-        if font is not None:
-            beside.append(Shown("wav", wav(score, font)))
-        return Shown("midi", score.dumps_midi(), tuple(beside), HOW if font is None else "")
+        made: Shown = self.kind.sample(model, options, primed, font)
+        return made
 
     def _primed(self, file: Path) -> np.ndarray:
         if not file.is_file():
             raise UsageError(f"--prime: there is no file {file}")
-        return self.kind.convert(Source(str(file), file=file))
+        found = next(sources(str(file), [file]))
+        if not isinstance(found, Source):
+            raise DataError(found[1])
+        return self.kind.convert(found)
 
     def evidence(self, model: Model, part: str) -> Evidence:
         pieces = self.library.parts[part]
