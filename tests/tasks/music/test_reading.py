@@ -137,6 +137,9 @@ def test_music_is_recognised_and_other_things_are_not(folder, tmp_path):
     names = ("00.mid", "a.txt", "c.json", "d.json", "e.abc")
     assert [MusicTask.recognises(tmp_path / name) for name in names] == [True, False, True, False, True]
     assert MusicTask.recognises(folder)
+    for k in range(40):
+        (folder / f"{k}.txt").write_text("words")
+    assert not MusicTask.recognises(folder)
 
 
 def test_tunes_of_a_file():

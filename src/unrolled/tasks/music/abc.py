@@ -68,7 +68,9 @@ class Abc(Tokens):
     def sample(self, model: Model, options: SampleOptions, primed: np.ndarray | None, font: Path | None) -> Shown:
         """A tune of at most so many bars as text, and as MIDI where it can be read as such."""
         assert self.vocabulary is not None
-        given = None if primed is None else self._encoded(primed)[:-1]  # without the empty line
+        given = None
+        if primed is not None:  # without the empty line
+            given = self.vocabulary.encode_known("".join(map(chr, primed[:-1])), "--prime")
         text = "" if given is None else self.vocabulary.decode(given)
         first = text.count("|")
         own = self.vocabulary.decode_stream(self.drawn(model, options, given, _LONGEST))

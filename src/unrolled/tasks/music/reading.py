@@ -67,9 +67,10 @@ class Library:
 
 
 def is_music(path: Path) -> bool:
-    """Whether a file or a folder has MIDI, ABC, or piano rolls as JSON."""
+    """Whether a file has MIDI, ABC, or piano rolls as JSON, or most files of a folder have."""
     if path.is_dir():
-        return any(p.suffix.lower() in (*MIDI, ABC) for p in islice(path.rglob("*"), _LOOKED_AT))
+        found = [p.suffix.lower() in (*MIDI, ABC) for p in islice(path.rglob("*"), _LOOKED_AT) if p.is_file()]
+        return 2 * sum(found) > len(found)
     if path.suffix.lower() == ".json":
         try:
             with open(path, "rb") as stream:
