@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unrolled.models import (
+    NADE,
     Bernoulli,
     Gaussian,
     GaussianMixture,
@@ -24,6 +25,7 @@ MAKE = {
     "softmax": lambda width: Softmax(H, width + 2),
     "regression": lambda width: Regression(H, width),
     "bernoulli": lambda width: Bernoulli(H, width),
+    "nade": lambda width: NADE(H, width, 3).double(),
     "gaussian": lambda width: Gaussian(H, width),
     "student-t": lambda width: StudentT(H, width),
     "negative-binomial": lambda width: NegativeBinomial(H, width),
@@ -32,7 +34,7 @@ MAKE = {
 }
 """Each takes a width; for Softmax it sets the number of symbols."""
 
-DENSITIES = ("gaussian", "student-t", "mixture", "bernoulli", "negative-binomial", "softmax")
+DENSITIES = ("gaussian", "student-t", "mixture", "bernoulli", "nade", "negative-binomial", "softmax")
 """Those whose loss is -log p."""
 
 

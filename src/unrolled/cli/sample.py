@@ -12,7 +12,7 @@ import click
 from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
-from unrolled.wording import harmless
+from unrolled.wording import harmless, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,19 +93,25 @@ def _keep(written: Any, out: str | None) -> None:
         return
     else:
         content, suffix = written.content, written.suffix
-    file = Path(out) if out else _free(f"sample{suffix}")
-    write_atomically(file, content)
-    print(f"wrote {file}")
+    beside = () if isinstance(written, Iterator) else written.beside
+    file = Path(out) if out else _free(f"sample{suffix}", [one.suffix for one in beside])
+    if file.suffix.lower() in {one.suffix for one in beside}:  # the name of another form
+        file = file.with_suffix(suffix)
+    for name, made in ((file, content), *((file.with_suffix(one.suffix), one.content) for one in beside)):
+        write_atomically(name, made)
+        print(f"wrote {name}")
+    if not isinstance(written, Iterator) and written.note:
+        print(wrapped(written.note))
 
 
-def _free(name: str) -> Path:
-    """The file of that name in this folder, with a number behind it where there are such files already."""
-    from itertools import count
+def _free(name: str, others: list[str]) -> Path:
+    """The file of that name in this folder, with a number behind it where it, or one with another suffix, exists."""
+    from itertools import chain, count
     from pathlib import Path
 
     first = Path(name)
-    numbered = (first.with_stem(f"{first.stem}-{k}") for k in count(2))
-    return first if not first.exists() else next(file for file in numbered if not file.exists())
+    names = chain([first], (first.with_stem(f"{first.stem}-{k}") for k in count(2)))
+    return next(file for file in names if not any(file.with_suffix(s).exists() for s in (first.suffix, *others)))
 
 
 def _as_options(message: str, settings: dict[str, Any]) -> str:

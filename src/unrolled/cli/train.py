@@ -29,7 +29,7 @@ def _sections(args: list[str]) -> list[tuple[str, type]]:
 )
 @click.argument("data", required=False, type=NAME)
 @click.option("--run", type=NAME, metavar="DIR", help="Run folder to create.")
-@click.option("--task", type=NAME, help="Task to learn: text, or FILE.py:Class (default: by the data).")
+@click.option("--task", type=NAME, help="Task to learn: text, music, or FILE.py:Class (default: by the data).")
 @click.option("--resume", is_flag=True, help="Resume a run; a larger budget trains it further.")
 @click.option("--from", "from_run", type=NAME, metavar="RUN", help="Start from the best weights of another run.")
 @click.option(

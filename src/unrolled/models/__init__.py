@@ -10,9 +10,10 @@ _HOMES = {
     "chooser": ("Chooser",),
     "decode": ("Hypothesis", "beam_search", "paths", "sample"),
     "encoder_decoder": ("EncoderDecoder",),
-    "encoders": ("Embedding", "Linear", "OneHot", "Vectors"),
+    "encoders": ("Embedding", "Keys", "Linear", "OneHot", "Vectors"),
     "heads": (
         "CTC",
+        "NADE",
         "Bernoulli",
         "Gaussian",
         "GaussianMixture",

@@ -115,6 +115,28 @@ class Vectors(nn.Module):
         return v
 
 
+class Keys(nn.Module):
+    """Keys that are down (1) or up (0), of any real type or bool: x_t = v_t.
+
+    Shapes:
+        v (..., width); output (..., width), in the model's type.
+
+    >>> Keys(3)(torch.tensor([[True, False, True]])).tolist()
+    [[1.0, 0.0, 1.0]]
+    """
+
+    one: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input_kind = "numbers"
+        self.output_size = whole("Keys", "width", width)
+        self.register_buffer("one", torch.ones(()), persistent=False)
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v.to(self.one.dtype)
+
+
 def _rows(name: str, symbols: Tensor, table: Tensor) -> Tensor:
     """The row of each symbol."""
     if symbols.is_floating_point() or symbols.is_complex() or symbols.dtype == torch.bool:

@@ -45,6 +45,8 @@ class Shown:
     Fields:
         kind: one of text, picture, midi, wav and table.
         content: the bytes of the file; text in UTF-8.
+        beside: the same in other forms, written beside it under the same name.
+        note: what else a person should know.
 
     Raises:
         ValueError: another kind. TypeError: a content that is no bytes.
@@ -52,6 +54,8 @@ class Shown:
 
     kind: str
     content: bytes
+    beside: tuple[Shown, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in SUFFIXES:

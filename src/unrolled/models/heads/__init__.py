@@ -5,6 +5,7 @@ from unrolled.models.heads.ctc import CTC
 from unrolled.models.heads.gaussian import Gaussian
 from unrolled.models.heads.head import Head, Target
 from unrolled.models.heads.mixture import GaussianMixture
+from unrolled.models.heads.nade import NADE
 from unrolled.models.heads.negative_binomial import NegativeBinomial
 from unrolled.models.heads.quantiles import Quantiles
 from unrolled.models.heads.regression import Regression
@@ -14,6 +15,7 @@ from unrolled.models.heads.student_t import StudentT
 
 __all__ = [
     "CTC",
+    "NADE",
     "Bernoulli",
     "Gaussian",
     "GaussianMixture",

@@ -1,0 +1,1 @@
+"""Music: piano rolls, events with timing and velocity, and ABC tunes."""
