@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},
+    "series": set(),
     "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight"}
-    | {"errors", "options", "threads", "wording"},
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight", "series"}
+    | {"drawing", "errors", "options", "threads", "wording"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "training", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
@@ -49,7 +50,7 @@ MAY_IMPORT = {
 """Which rooms a room may look into, besides itself."""
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
-NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py"]
+NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py", "tasks/series/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -63,7 +64,7 @@ def _methods(history: History) -> Iterator[tuple[str, Callable[..., Forecast]]]:
         yield "seasonal naive", seasonal_naive
     if history.changes:
         yield "mean change", mean_change
-        yield "AR(1) of changes", lambda *a: autoregression(*a, order=1)
+        yield "AR(1) of changes", partial(autoregression, order=1)
     else:
         yield "training mean", training_mean
     yield ("AR(p) of changes" if history.changes else "AR(p)"), autoregression

@@ -139,8 +139,10 @@ def read_clock(times: np.ndarray) -> Clock:
             return Clock("months", step, True)
     gaps = np.diff(times).astype("timedelta64[s]").astype(np.int64)
     step = _most_common(gaps)
-    if step == 86_400 and np.is_busday(days).all() and len({*(times - days)}) == 1 and (gaps > step).any():
-        return Clock("business days", 1, True)
+    if step == 86_400 and np.is_busday(days).all() and len({*(times - days)}) == 1:
+        longer = np.busday_count(days[:-1], days[1:])[gaps > step]  # 1 over a weekend, more over a holiday
+        if len(longer) and (longer == 1).mean() > 0.5:
+            return Clock("business days", 1, True)
     if step > 0 and (gaps % step == 0).all():
         return Clock("seconds", step, True)
     return Clock("irregular", float(np.median(gaps)), True)

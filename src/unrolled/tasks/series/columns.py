@@ -74,8 +74,8 @@ def _share(cells: Sequence[str]) -> float:
 
 def _time(cells: dict[str, list[str]], numbers: list[str], taken: set[str | None]) -> str | None:
     free = [name for name in cells if name not in taken and cells[name]]
-    for name in free:
-        if date_format(cells[name]) is not None:
+    for name in free:  # of one that is called so, a first date is enough: reading says where another is not one
+        if date_format(cells[name]) or (name.lower() in _TIMES and date_format(cells[name][:1])):
             return name
     for name in free:
         if name in numbers and name.lower() in _TIMES and len(numbers) > 1:

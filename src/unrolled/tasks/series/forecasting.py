@@ -11,7 +11,7 @@ from torch import Tensor
 from unrolled.models.decode import evaluating, paths
 from unrolled.models.model import Model
 from unrolled.models.philox import Rows
-from unrolled.tasks.series.prepared import Layout, Prepared, window
+from unrolled.tasks.series.prepared import Layout, Prepared, expected, window
 from unrolled.tasks.series.windows import Pair
 
 _TOGETHER = 4_000
@@ -103,8 +103,9 @@ def _in_units(series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout,
     found = np.empty_like(made)
     for n, (k, origin) in enumerate(pairs):
         one = series[k]
+        z = made[n] + expected(one, origin, layout, origin, origin + layout.horizon)[..., None]  # (H, K, M)
         for j, scaling in enumerate(one.scalings):
-            found[n, :, j] = scaling.back(made[n : n + 1, :, j], last_seen(one.series.y[:origin, j]))[0]
+            found[n, :, j] = scaling.back(z[None, :, j], last_seen(one.series.y[:origin, j]))[0]
     return found
 
 

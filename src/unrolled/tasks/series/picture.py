@@ -12,7 +12,6 @@ from unrolled.drawing import COLOURS, bare, new_figure
 
 if TYPE_CHECKING:
     from unrolled.tasks.series.prepared import Prepared
-    from unrolled.tasks.series.task import SeriesTask
     from unrolled.tasks.series.windows import Pair
 
 _MOST = 6
@@ -20,7 +19,7 @@ _PAST = 3
 """Horizons of the past that are shown."""
 
 
-def draw(task: SeriesTask, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
+def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
     """The first few forecasts (O, H, K, M), one below the other, as PNG."""
     panels = [(n, j) for n in range(len(pairs)) for j in range(len(targets))][:_MOST]
     figure = new_figure(7.2, 0.6 + 2.4 * len(panels))
@@ -39,7 +38,7 @@ def draw(task: SeriesTask, pairs: Sequence[Pair], made: np.ndarray, targets: Seq
     return content.getvalue()
 
 
-def _panel(axes: Any, task: SeriesTask, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:
+def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:
     H = len(draws)
     begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, origin)))
     times = np.concatenate([one.series.times, task.clock.after(one.series.times[-1], H)])

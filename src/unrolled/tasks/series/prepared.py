@@ -20,6 +20,8 @@ class Layout:
         horizon, season, context, patch: in steps of the series; the context is a multiple of the patch.
         free: whether the network gets nothing behind the origin, instead of its own draws.
         counts: whether targets are counts as they are, rather than scaled values.
+        repeats: for each target, how much of the last season comes again; 0 for nothing. A free-running network
+            predicts the rest.
     """
 
     horizon: int
@@ -28,6 +30,7 @@ class Layout:
     patch: int
     free: bool
     counts: bool
+    repeats: tuple[float, ...] = ()
 
     @property
     def ahead(self) -> int:
@@ -113,6 +116,43 @@ def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> 
     if layout.free:
         parts.append(np.maximum(0, t[:, :1] - origin + P) / layout.horizon)
     return np.concatenate(parts, 1).astype(np.float32)
+
+
+def expected(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> np.ndarray:
+    """What the season before the origin says of steps ``begin`` to ``end``, scaled (T, K); 0 where it is unknown.
+
+    Equation::
+
+        e_t = r z_{t-mS}        m the least number of seasons that lie before the origin
+    """
+    t = np.arange(begin, end)
+    if not layout.free or not any(layout.repeats):
+        return np.zeros((len(t), one.z.shape[1]))
+    at = t - np.maximum(1, -(-(t - origin + 1) // layout.season)) * layout.season
+    known = (at >= 0) & (at < min(origin, len(one.z)))
+    found = np.where(known[:, None], one.z[np.where(known, at, 0)], 0)
+    return np.nan_to_num(found) * layout.repeats
+
+
+def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: int) -> tuple[float, ...]:
+    """How much of a season comes again in the training parts, for each of the K targets: from 0 to 1.
+
+    Equation::
+
+        r = sum_t z_t z_{t-S} / sum_t z_{t-S}^2
+
+    Arguments:
+        series: the training parts (T, K), with their scalings.
+    """
+    above, below = 0.0, 0.0
+    for y, scalings in series:
+        z = np.stack([one.forward(y[:, k]) for k, one in enumerate(scalings)], 1)
+        now, before = z[season:], z[:-season]
+        both = ~np.isnan(now) & ~np.isnan(before)
+        above = above + np.where(both, now * before, 0).sum(0)
+        below = below + np.where(both, before**2, 0).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return tuple(np.clip(np.nan_to_num(np.divide(above, below)), 0, 1).tolist())
 
 
 def _values(z: np.ndarray, at: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:

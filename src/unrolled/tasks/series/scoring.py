@@ -118,11 +118,12 @@ def of_baselines(found: Sequence[Group], horizon: int, tell: Callable[[float], N
         if tell is not None:
             tell(0.5 + 0.5 * (n + 1) / len(found))
     whole = {name: made for name, made in by_name.items() if len(made) == len(found)}
-    scored = {}
-    for name, made in whole.items():
-        of = {id(group): draws for group, draws in zip(found, made, strict=True)}
-        scored[name] = score_draws(found, lambda group, of=of: of[id(group)])  # type: ignore[misc]
-    return scored
+    numbers = {id(group): n for n, group in enumerate(found)}
+
+    def scored(draws: list[np.ndarray]) -> Scored:
+        return score_draws(found, lambda group: draws[numbers[id(group)]])
+
+    return {name: scored(draws) for name, draws in whole.items()}
 
 
 def _baselines(group: Group, horizon: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -148,7 +149,7 @@ def compared(model: Scored, baselines: dict[str, Scored], found: Sequence[Group]
     return {"against": best, "statistic": test.statistic, "p": test.p, "compared": test.origins}
 
 
-def repeats_the_last(model: np.ndarray, found: Sequence[Group]) -> float:
+def moves(model: np.ndarray, found: Sequence[Group]) -> float:
     """How far the medians (O, H, K, M) go from the last value, as a share of how far the values went."""
     far, went = 0.0, 0.0
     for group in found:

@@ -26,7 +26,7 @@ from unrolled.series.scaling import Scaling, fit_scaling
 from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.forecasting import forecast
 from unrolled.tasks.series.options import SeriesOptions
-from unrolled.tasks.series.prepared import Layout, Prepared, prepared, window
+from unrolled.tasks.series.prepared import Layout, Prepared, fit_repeats, prepared, window
 from unrolled.tasks.series.reading import Series, Source, check_long_enough, looks_like_series, read_series
 from unrolled.tasks.series.windows import Pair, Windows, first_origin, rolling_origins
 from unrolled.training.batches import Batch
@@ -60,6 +60,7 @@ class SeriesTask(Task):
     clock: Clock
     scalings: dict[str, list[Scaling]]
     typical: tuple[float, float] | None = None
+    repeats: tuple[float, ...] = ()
     source: Source
     series: list[Prepared]
     targets: tuple[str, ...]
@@ -97,6 +98,9 @@ class SeriesTask(Task):
                     self.scalings[one.name] = [scaling for scaling in found if scaling is not None]
             self._check_varies(data, enough, kind)
             spreads = np.log([scaling.spread for own in self.scalings.values() for scaling in own])
+            if self.layout.season > 1 and not self.layout.counts:
+                parts = [(one.y[: cuts[one.name][0]], self.scalings.get(one.name)) for one in enough]
+                self.repeats = fit_repeats([(y, own) for y, own in parts if own], self.layout.season)
             if len(self.scalings) > 1:
                 self.typical = float(spreads.mean()), max(float(spreads.std()), 1e-6)
         self.left_out = {"short": short, "constant": constant}
@@ -115,11 +119,10 @@ class SeriesTask(Task):
         self.series = []
         for one in self.source.series:
             cut = max(len(one.y) // 2, min(first_origin(self.layout) + 1, len(one.y) - self.layout.horizon))
-            own = self.scalings.get(one.name) or [
-                fit_scaling(y, self.options.transform or "level") for y in one.y[: max(cut, 3)].T
-            ]
-            if len(one.y) >= 3 and all(scaling is not None for scaling in own):
-                self.series.append(self._prepared(one, own, (cut, cut)))  # type: ignore[arg-type]
+            fitted = [fit_scaling(y, self.options.transform or "level") for y in one.y[: max(cut, 3)].T]
+            own = self.scalings.get(one.name) or [scaling for scaling in fitted if scaling is not None]
+            if len(own) == len(self.targets):
+                self.series.append(self._prepared(one, own, (cut, cut)))
         if not self.series:
             raise DataError(f"{data} has no series with at least 3 steps that vary")
         return sum(len(one.z) for one in self.series)
@@ -145,13 +148,16 @@ class SeriesTask(Task):
     def save(self, run: RunFolder) -> None:
         kept = {name: [scaling.as_json() for scaling in own] for name, own in self.scalings.items()}
         about = {"clock": self.clock.as_json(), "targets": list(self.targets), "calendar": self._calendar}
-        run.write_json("series.json", about | {"typical": self.typical, "scalings": kept})
+        run.write_json(
+            "series.json", about | {"typical": self.typical, "repeats": list(self.repeats), "scalings": kept}
+        )
 
     def restore(self, run: RunFolder) -> None:
         kept = run.read_json("series.json")
         self.clock, self.targets = Clock(**kept["clock"]), tuple(kept["targets"])
         self.typical = None if kept["typical"] is None else (float(kept["typical"][0]), float(kept["typical"][1]))
         self._calendar = int(kept["calendar"])
+        self.repeats = tuple(map(float, kept["repeats"]))
         self.scalings = {name: [Scaling(**one) for one in own] for name, own in kept["scalings"].items()}
         o = self.options
         if None in (o.horizon, o.season, o.transform, o.head, o.forcing, o.context, o.patch) or not self.scalings:
@@ -165,7 +171,7 @@ class SeriesTask(Task):
         o = self.options
         assert o.horizon is not None and o.season is not None and o.context is not None and o.patch is not None
         free, counts = o.forcing == "free-running", o.head == "negative-binomial"
-        return Layout(o.horizon, o.season, o.context, o.patch, free, counts)
+        return Layout(o.horizon, o.season, o.context, o.patch, free, counts, self.repeats)
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         choices.check_training(model, training, self.layout.free)
@@ -244,7 +250,7 @@ class SeriesTask(Task):
             "pit": own.pit,
             "baselines": {name: one.figures for name, one in baselines.items()},
             "diebold_mariano": test,
-            "repeats": scoring.repeats_the_last(made, groups),
+            "moves": scoring.moves(made, groups),
         }
         return figures | {"notes": words.verdict(figures, self._averaged())}
 

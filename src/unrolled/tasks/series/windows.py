@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unrolled.errors import EmptyPartError
-from unrolled.tasks.series.prepared import Layout, Prepared, window
+from unrolled.tasks.series.prepared import Layout, Prepared, expected, window
 from unrolled.training.batches import Batch
 
 Pair = tuple[int, int]
@@ -88,7 +88,8 @@ class Windows:
         targets = np.full((end - begin, one.targets.shape[1]), np.nan, dtype=np.float32)
         first = origin if layout.free else max(0, begin)
         last = min(origin + layout.horizon if layout.free else origin, len(one.targets))
-        targets[first - begin : last - begin] = one.targets[first:last]
+        known = expected(one, origin, layout, first, last)
+        targets[first - begin : last - begin] = one.targets[first:last] - known
         return inputs, targets
 
     def _stacked(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,22 +11,19 @@ from unrolled.series.clock import Clock, label
 from unrolled.tasks.series.prepared import Prepared
 from unrolled.wording import counted
 
-if TYPE_CHECKING:
-    from unrolled.tasks.series.task import SeriesTask
-
 _BARS = "▁▂▃▄▅▆▇█"
 _BY_CHANCE = 0.05
-_REPEATS = 0.1
+_MOVES = 0.1
 """Medians that go so little of the way are the last value again."""
 INTERVALS = (("low_95", 0.025), ("low_80", 0.1), ("median", 0.5), ("high_80", 0.9), ("high_95", 0.975))
 
 
-def about(task: SeriesTask) -> list[tuple[str, str]]:
-    """The data in a few lines."""
+def about(task: Any) -> list[tuple[str, str]]:
+    """The data of a series task in a few lines."""
     return list(_about(task))
 
 
-def _about(task: SeriesTask) -> Iterator[tuple[str, str]]:
+def _about(task: Any) -> Iterator[tuple[str, str]]:
     f, o, source = task.facts(), task.options, task.source
     one = task.series[0]
     if len(task.series) == 1:
@@ -98,15 +95,14 @@ def verdict(figures: Mapping[str, Any], averaged: float | None) -> list[str]:
     sharper = [name for name, one in baselines.items() if one["mase"] <= figures["mase"]]
     if better and sharper:
         notes.append(f"Its median is not better: {', '.join(sharper)} has no larger MASE.")
-    if figures["repeats"] < _REPEATS:
+    if figures["moves"] < _MOVES:
         notes.append("Its median is almost the last value again: it says how far things move, not which way.")
     if averaged is not None:
         notes.append(_averages(averaged))
     covered = figures["coverage_80"]
     if not 0.76 <= covered <= 0.84:
-        notes.append(
-            f"Its 80% intervals are too {'narrow' if covered < 0.8 else 'wide'}: {covered:.0%} of the values lie in them."
-        )
+        size = "narrow" if covered < 0.8 else "wide"
+        notes.append(f"Its 80% intervals are too {size}: {covered:.0%} of the values lie in them.")
     return notes
 
 
