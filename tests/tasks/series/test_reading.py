@@ -57,9 +57,10 @@ def test_parquet(tmp_path):
     from datetime import date
 
     days = [date(2024, 1, k) for k in (1, 2, 3, 5)]
-    pl.DataFrame({"day": days, "v": [1, 2, None, 4]}).write_parquet(tmp_path / "t.parquet")
-    source = read_series(str(tmp_path / "t.parquet"), SeriesOptions())
-    assert np.array_equal(source.series[0].y[:, 0], [1, 2, np.nan, np.nan, 4], equal_nan=True)
+    for column in (pl.Series(days), pl.Series(days).cast(pl.Datetime("ms"))):
+        pl.DataFrame({"day": column, "v": [1, 2, None, 4]}).write_parquet(tmp_path / "t.parquet")
+        source = read_series(str(tmp_path / "t.parquet"), SeriesOptions())
+        assert np.array_equal(source.series[0].y[:, 0], [1, 2, np.nan, np.nan, 4], equal_nan=True)
 
 
 TSF = """# a comment

@@ -12,7 +12,7 @@ import numpy as np
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.series.columns import Columns, choose, is_number
-from unrolled.tasks.series.times import read_times
+from unrolled.tasks.series.times import as_array, as_time, date_format
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", ".", "?")
 """What stands where a number is missing, in small letters."""
@@ -56,19 +56,21 @@ def read_table(data: str, time: str | None, target: str | None, id: str | None) 
     lazy, head = _opened(pl, data)
     columns = choose(data, head, time, target, id)
     try:
-        numbers = [_number(pl, lazy, name).alias(f"value {k}") for k, name in enumerate(columns.targets)]
         _check_numbers(pl, lazy, data, columns)
-        others = {"time": columns.time, "id": columns.id}
-        texts = [pl.col(name).cast(pl.String).alias(key) for key, name in others.items() if name is not None]
-        table = lazy.select(*numbers, *texts).collect(engine="streaming")
+        wanted = [_number(pl, lazy, name).alias(f"value {k}") for k, name in enumerate(columns.targets)]
+        if columns.time is not None:
+            wanted.append(_checked_time(pl, lazy, data, columns.time, head).alias("time"))
+        if columns.id is not None:
+            wanted.append(pl.col(columns.id).cast(pl.String).cast(pl.Categorical).alias("id"))
+        table = lazy.select(wanted).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(data, error) from error
-    values = table.select([f"value {k}" for k in range(len(numbers))]).to_numpy().astype(np.float64)
+    values = table.select([f"value {k}" for k in range(len(columns.targets))]).to_numpy().astype(np.float64)
     if not len(values):
         raise DataError(f"{data} has no rows")
     if np.isnan(values).all():
         raise DataError(f"{data}: column {columns.targets[0]!r} has no number")
-    times = None if columns.time is None else read_times(data, table["time"], columns.time)
+    times = None if columns.time is None else as_array(table["time"])
     if columns.id is None:
         _check_order(data, times, np.arange(len(values)), columns, "")
         return columns, [Rows("", times, values)]
@@ -134,6 +136,21 @@ def _check_numbers(pl: Any, lazy: Any, data: str, columns: Columns) -> None:
         if rows:
             cell = rows[0]["cell"] if len(rows[0]["cell"]) <= 40 else rows[0]["cell"][:40] + "..."
             raise DataError(f"{data}: row {rows[0]['row'] + 1:,}, column {name!r} is {cell!r}, expected a number")
+
+
+def _checked_time(pl: Any, lazy: Any, data: str, name: str, head: Any) -> Any:
+    """A column as times; DataError for the first cell that is none, with its row."""
+    cells = [cell for cell in head[name].to_list() if cell is not None and cell.strip()]
+    form = (date_format(cells) or date_format(cells[:1])) if cells else None
+    column = pl.col(name).cast(pl.String)
+    time = as_time(column, form)
+    found = lazy.select(column.alias("cell"), time.is_null().alias("bad")).with_row_index("row").filter("bad").head(1)
+    if rows := found.collect(engine="streaming").rows(named=True):
+        cell = rows[0]["cell"]
+        came = "empty" if cell is None or not cell.strip() else repr(cell[:40])
+        expected = "a date such as 2020-01-31, or a number" if form is None else f"a date like {cells[0]}"
+        raise DataError(f"{data}: row {rows[0]['row'] + 1:,}, column {name!r} is {came}, expected {expected}")
+    return time
 
 
 def _check_order(data: str, times: np.ndarray | None, rows: np.ndarray, columns: Columns, name: str) -> None:

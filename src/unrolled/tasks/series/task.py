@@ -36,7 +36,7 @@ from unrolled.training.options import TrainingOptions
 from unrolled.training.task import ALL, Evidence, Shown, Task, Tell
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-_DRAWS, _FEW_DRAWS = 200, 100
+_MOST_DRAWS, _DRAWS, _FEW_DRAWS = 4_000, 200, 100
 _ORIGINS, _FEW_ORIGINS = 400, 100
 """Origins of all series together, when scored whole and while training."""
 _OF_ONE = 40
@@ -49,8 +49,8 @@ class SeriesTask(Task):
     name, noun = "series", "data"
     unit = step_unit = "steps"
     metrics = (
-        Metric("crps", "of the naive error", brief_digits=3),
-        Metric("loss", "nats per step", in_lines=False),
+        Metric("loss", "nats per step", brief_digits=3),
+        Metric("crps", "of the naive error", label="CRPS", brief_digits=3),
         Metric("mase", digits=3, label="MASE", brief_digits=3),
         Metric("smape", digits=1, percent=True, label="sMAPE", in_lines=False),
         Metric("coverage_80", "in the 80% intervals", digits=1, percent=True, label="coverage", brief="in 80%"),
@@ -329,7 +329,8 @@ class SeriesTask(Task):
             for one in self.series
         ]
         pairs = [(k, len(one.z)) for k, one in enumerate(series)]
-        made = forecast(model, series, pairs, self.layout, _DRAWS, seed)[:, :asked]
+        draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
+        made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
         table = words.table(series, self.clock, self.targets, made)
         return [
             Shown("table", table.encode("utf-8")),

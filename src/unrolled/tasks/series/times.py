@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-
-from unrolled.errors import DataError
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
@@ -40,36 +39,25 @@ def plain(cell: str) -> str:
     text = cell.strip()
     if len(text) > 10 and text[10] == "T":
         text = text[:10] + " " + text[11:]
-    return text.removesuffix("Z").removesuffix("+00:00").removesuffix(".000000")
+    return re.sub(r"\.0+$", "", text.removesuffix("Z").removesuffix("+00:00"))
 
 
-def read_times(data: str, column: Any, name: str) -> np.ndarray:
-    """A column of text as dates (datetime64[s]) or as numbers, (T,).
-
-    Raises:
-        DataError: a cell is neither.
-    """
+def as_time(column: Any, form: str | None) -> Any:
+    """A column of text as dates or, without a format, as numbers; null where a cell is neither. To be read later."""
     import polars as pl
 
-    head = [cell for cell in column.head(500).to_list() if cell is not None]
-    form = date_format(head) if head else None
     text = column.str.strip_chars()
     if form is None:
-        found = text.cast(pl.Float64, strict=False)
-        expected = "a date such as 2020-01-31, or a number"
-    else:
-        text = text.str.replace(r"^(.{10})T", "${1} ").str.replace(r"(Z|\+00:00)$", "").str.replace(r"\.0+$", "")
-        if form == "%Y-%m":
-            text, form = text + "-01", "%Y-%m-%d"
-        has_clock = "%H" in form
-        parsed = text.str.to_datetime(form.replace(".%f", "%.f"), strict=False, time_unit="us") if has_clock else None
-        found = text.str.to_date(form, strict=False).cast(pl.Datetime("us")) if parsed is None else parsed
-        expected = f"a date like {head[0]}"
-    bad = found.is_null()
-    if bad.any():
-        row = int(bad.arg_max())
-        cell = column[row]
-        came = "empty" if cell is None else repr(cell[:40])
-        raise DataError(f"{data}: row {row + 1:,}, column {name!r} is {came}, expected {expected}")
-    values = found.to_numpy()
-    return values.astype(np.float64) if form is None else values.astype("datetime64[s]")
+        return text.cast(pl.Float64, strict=False)
+    text = text.str.replace(r"^(.{10})T", "${1} ").str.replace(r"(Z|\+00:00)$", "").str.replace(r"\.0+$", "")
+    if form == "%Y-%m":
+        text, form = text + "-01", "%Y-%m-%d"
+    if "%H" in form:
+        return text.str.to_datetime(form.replace(".%f", "%.f"), strict=False, time_unit="us")
+    return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+
+
+def as_array(column: Any) -> np.ndarray:
+    """The times that were read: datetime64[s], or numbers."""
+    values = column.to_numpy()
+    return values.astype("datetime64[s]") if values.dtype.kind == "M" else values.astype(np.float64)
