@@ -36,7 +36,31 @@ def command_line() -> str:
                 add(sub, (*names, name))
 
     add(app, ("unrolled",))
+    pages += [f"## unrolled train --task {name}\n\n```\n{settings_of(name)}\n```\n" for name in other_tasks()]
     return "\n".join(pages)
+
+
+def other_tasks() -> list[str]:
+    """The tasks whose settings the help of ``train`` shows only when asked."""
+    from unrolled.tasks.registry import DEFAULT, task_names
+
+    return [name for name in task_names() if name != DEFAULT]
+
+
+def settings_of(task: str) -> str:
+    """The part of the help of ``train`` that belongs to a task."""
+    from click import Context
+
+    from unrolled.cli.settings import settings
+    from unrolled.cli.train import train
+    from unrolled.tasks.registry import options_class
+
+    context = Context(train, info_name="train", max_content_width=80, terminal_width=80)
+    formatter = context.make_formatter()
+    with formatter.section(f"Task {task}"):
+        records = (option.get_help_record(context) for option in settings(options_class(task)))
+        formatter.write_dl([record for record in records if record is not None])
+    return formatter.getvalue().rstrip()
 
 
 def filled(page: str, run: bool) -> str:

@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},
+    "series": set(),
     "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
-    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight"}
+    "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight", "series"}
     | {"drawing", "errors", "options", "threads", "wording"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "training", "drawing", "wording"},
@@ -50,6 +51,7 @@ MAY_IMPORT = {
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
 NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py", "tasks/music/options.py"]
+NO_TORCH += ["tasks/series/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, get_args
 
 from unrolled.errors import UsageError
@@ -15,6 +15,11 @@ _KINDS: dict[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
     "None": (type(None), ""),
 }
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a task that has no settings of its own."""
 
 
 def option(default: Any, help: str, *, metavar: str | None = None, is_name: bool = False) -> Any:

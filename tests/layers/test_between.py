@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import unrolled
 from unrolled import Stack
-from unrolled.layers import Convolution, Layer, LayerNorm, TimeReduction
+from unrolled.layers import Convolution, Layer, LayerNorm, TimeExpansion, TimeReduction
 
 D, H = 3, 4
 
@@ -48,6 +48,12 @@ def joined(layer, x):
     return torch.stack(rows)
 
 
+def expanded(layer, x):
+    """A loop over steps, and over what each becomes."""
+    weights, biases = layer.map.weight.split(H), layer.map.bias.split(H)
+    return torch.stack([weight @ step + bias for step in x for weight, bias in zip(weights, biases, strict=True)])
+
+
 def one_by_one(layer, x, lengths, alone):
     """(T', N, H) from each sequence alone; those without steps have no outputs."""
     steps = int(layer.output_lengths(len(x)))
@@ -63,6 +69,7 @@ def one_by_one(layer, x, lengths, alone):
 LAYERS = st.one_of(
     st.builds(lambda: (LayerNorm(D), normed)),
     st.builds(lambda k: (TimeReduction(D, k), joined), st.integers(1, 4)),
+    st.builds(lambda k: (TimeExpansion(D, H, k), expanded), st.integers(1, 4)),
     st.builds(lambda k, b: (Convolution(D, H, k, causal=True, bias=b), convolved), st.integers(1, 4), st.booleans()),
     st.builds(
         lambda k, s, p: (Convolution(D, H, k, stride=s, padding=p), convolved),

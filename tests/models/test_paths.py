@@ -157,10 +157,30 @@ def test_the_models_mode_and_the_callers_random_numbers_are_left_alone():
     assert torch.equal(found, paths(m.eval(), torch.zeros(1, 1, 1, dtype=torch.float64), 5, count=2))
 
 
+def test_several_paths_from_each_of_several_starts():
+    """Those of a start are what they are from a batch that repeats it."""
+    m = model(Gaussian(H, 2))
+    start = start_for(m.head, 4, 3)
+    found = paths(m, start, 6, count=2, seed=3)
+    torch.testing.assert_close(found, paths(m, start.repeat_interleave(2, 1), 6, seed=3), rtol=1e-9, atol=1e-9)
+
+
+def test_what_the_model_reads_may_be_more_than_the_last_draw():
+    """Fed the mean of all draws so far: a plain loop gives the same."""
+    m = model(Gaussian(H, 1))
+    start = start_for(m.head, 3, 2)
+    found = paths(m, start, 5, seed=2, feed=lambda made: made.mean(0))
+    made, numbers = [], Rows(2, 2)
+    outputs, state = m.eval().begin(start)
+    for _ in range(5):
+        made.append(m.head.sample(outputs, numbers))
+        outputs, state = m.step(torch.stack(made).mean(0), state)
+    torch.testing.assert_close(found, torch.stack(made))
+
+
 def test_what_cannot_go_on_is_refused():
     m, start = model(Gaussian(H, 1)), torch.zeros(1, 2, 1, dtype=torch.float64)
     for arguments, message in [
-        ({"count": 3}, "count= takes one start, N = 1, got N = 2"),
         ({"count": 0}, "count must be a whole number from 1"),
         ({"length": 0}, "length must be a whole number from 1"),
         ({"temperature": -1}, "temperature must be a number from 0"),

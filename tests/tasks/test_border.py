@@ -79,9 +79,9 @@ def test_what_is_no_setting(text, tmp_path, name, wrong):
 def test_what_else_can_go_wrong_leaves_no_folder(text, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     for data, given, reason in (
-        (text, {"task": 3}, "--task: must be text or FILE.py:Class, got 3$"),
-        (text, {"task": []}, r"--task: must be text or FILE.py:Class, got \[\]$"),
-        (text, {"task": "singing"}, "--task: must be text or FILE.py:Class, got 'singing'$"),
+        (text, {"task": 3}, "--task: must be text, .*or FILE.py:Class, got 3$"),
+        (text, {"task": []}, r"--task: must be text, .*or FILE.py:Class, got \[\]$"),
+        (text, {"task": "singing"}, "--task: must be text, .*or FILE.py:Class, got 'singing'$"),
         (text, {"listen": 3}, "listen: expected a function of one event, got 3$"),
         (tmp_path / "short.txt", {}, "8 characters are too few for --batch 1 and --bptt 100, which need"),
         (text, {"hidden": 10**6}, "the model would have .* parameters and need .*: choose a smaller --hidden"),

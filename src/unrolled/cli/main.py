@@ -8,6 +8,7 @@ import click
 
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
+from unrolled.cli.forecast import forecast
 from unrolled.cli.hopfield import hopfield
 from unrolled.cli.inspect import inspect
 from unrolled.cli.lab import lab
@@ -23,7 +24,7 @@ from unrolled.version import __version__
 
 
 @click.group(
-    commands=[train, sample, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
+    commands=[train, sample, forecast, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Example: unrolled train FILE.txt --run runs/first",
 )

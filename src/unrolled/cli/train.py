@@ -10,6 +10,7 @@ import click
 
 from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, json_option
+from unrolled.tasks.registry import task_names
 
 
 def _sections(args: list[str]) -> list[tuple[str, type]]:
@@ -29,7 +30,11 @@ def _sections(args: list[str]) -> list[tuple[str, type]]:
 )
 @click.argument("data", required=False, type=NAME)
 @click.option("--run", type=NAME, metavar="DIR", help="Run folder to create.")
-@click.option("--task", type=NAME, help="Task to learn: text, music, or FILE.py:Class (default: by the data).")
+@click.option(
+    "--task",
+    type=NAME,
+    help=f"Task to learn: {', '.join(task_names())}, or FILE.py:Class (default: by the data).",
+)
 @click.option("--resume", is_flag=True, help="Resume a run; a larger budget trains it further.")
 @click.option("--from", "from_run", type=NAME, metavar="RUN", help="Start from the best weights of another run.")
 @click.option(
@@ -78,7 +83,8 @@ def train(
 
         if (Path(run) / "program.json").is_file():  # the cell's equation is not needed any more
             own = _own("--task", task)
-        print(f"Next: unrolled {'sample' if trained.generates else 'evaluate'} {shlex.quote(run)}{own}")
+        following = "sample" if trained.generates else "forecast" if trained.forecasts else "evaluate"
+        print(f"Next: unrolled {following} {shlex.quote(run)}{own}")
 
 
 def _say_how_to_go_on(run: str, own: str, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.convolution import Convolution
+from unrolled.layers.expansion import TimeExpansion
 from unrolled.layers.layer import Layer
 from unrolled.layers.norm import LayerNorm
 from unrolled.layers.recurrent import Recurrent
@@ -20,6 +21,7 @@ __all__ = [
     "LayerNorm",
     "Recurrent",
     "Stack",
+    "TimeExpansion",
     "TimeReduction",
     "from_torch",
     "to_torch",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +112,7 @@ def paths(
     count: int | None = None,
     temperature: float = 1.0,
     seed: int = 1,
+    feed: Callable[[Tensor], Tensor] | None = None,
     state: Any = None,
     constants: Constants = (),
 ) -> Tensor:
@@ -129,13 +130,16 @@ def paths(
         model: many-to-many, or one-to-many with feedback; its head is a `Head` whose draws its encoder takes.
         start: what precedes: inputs (T, N, ...), or (N, ...) for one-to-many; one path for each of the N.
         length: how many steps.
-        count: so many paths from one start, N = 1, which is read once.
+        count: so many paths from each start, which is read once; those of the first start come first.
         temperature: see the head.
         seed: the same seed gives the same paths.
+        feed: what the model reads next (N, ...), given all draws so far (k, N, ...), for models whose inputs are
+            more than the last draw, such as one with the time of day; None for the last draw itself.
         state, constants: as in `sample`, for each of the N starts.
 
     Returns:
-        The draws as they are fed back, (length, N, ...); see `Head.feedback`.
+        The draws as they are fed back, (length, N, ...), with N * count for N where there is a count; see
+        `Head.feedback`.
 
     Raises:
         ValueError: a head whose draws cannot be fed back, or arguments out of range. TypeError: a model or a
@@ -160,15 +164,14 @@ def paths(
     with evaluating(model):
         outputs, state = model.begin(start, state, constants)
         if count is not None:
-            if len(outputs) != 1:
-                raise ValueError(f"paths: count= takes one start, N = 1, got N = {len(outputs)}")
-            rows = torch.zeros(count, dtype=torch.long, device=outputs.device)
+            rows = torch.arange(len(outputs), device=outputs.device).repeat_interleave(count)
             outputs, state, constants = outputs[rows], select(state, rows), rows_of(constants, rows)
         numbers = Rows(seed, len(outputs))
         for k in range(length):
             made.append(head.feedback(head.sample(outputs, numbers, temperature)))
             if k + 1 < length:
-                outputs, state = model.step(made[-1], state, constants)
+                following = made[-1] if feed is None else feed(torch.stack(made))
+                outputs, state = model.step(following, state, constants)
     return torch.stack(made)
 
 

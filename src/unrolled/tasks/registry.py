@@ -36,6 +36,12 @@ _HOMES = {
         "unrolled.tasks.music.options:MusicOptions",
         "unrolled.tasks.music.options:SampleOptions",
     ),
+    "series": _Home(
+        "unrolled.tasks.series.task:SeriesTask",
+        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.series.options:SeriesOptions",
+        "unrolled.options:NoOptions",
+    ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
 _SAMPLE = {"run", "cell", "task", "allow_code", "out", "threads", "help"}

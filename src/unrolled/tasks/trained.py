@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,38 @@ class Trained:
                 f"{kind.__name__}.sample must return a Shown, or an iterator of text or bytes, got "
                 f"{type(made).__name__}"
             )
+        return made
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether there is anything to `forecast`."""
+        return type(self.task).forecast is not Task.forecast
+
+    def forecast(
+        self, data: str | os.PathLike | None = None, horizon: int | None = None, seed: int = 1
+    ) -> Sequence[Shown]:
+        """What comes after the end of the data: a table, and what else there is to see of it.
+
+        Arguments:
+            data: a file or folder; None for the run's own.
+            horizon: so many steps; None for as many as the model was trained for.
+            seed: the same seed gives the same forecast.
+
+        Raises:
+            UsageError: the task does not forecast, or not so far. DataError: the data cannot be used.
+        """
+        if not self.forecasts:
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not forecast")
+        if horizon is not None and horizon < 1:
+            raise UsageError(f"--horizon: must be a whole number from 1, got {horizon}")
+        if data is None and not Path(own_data(self.run)).exists():
+            raise DataError(
+                f"the run's {self.task.noun} is no longer at {own_data(self.run)}: give its new path, "
+                f"unrolled forecast {self.run.path} FILE"
+            )
+        path = own_data(self.run) if data is None else file_name(data)
+        task = with_all(restored(type(self.task), self.run), path, self.model_options, self._training)
+        made: Sequence[Shown] = task.forecast(self.model, horizon, seed)
         return made
 
     def evidence(self, data: str | os.PathLike | None = None) -> Evidence:

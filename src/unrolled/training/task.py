@@ -14,7 +14,7 @@ from unrolled.errors import EmptyPartError
 from unrolled.models.decode import evaluating
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
-from unrolled.options import check_types
+from unrolled.options import NoOptions, check_types
 from unrolled.runs.folder import RunFolder
 from unrolled.training.batches import Batch, Batches
 from unrolled.training.bptt import batch_loss
@@ -31,11 +31,6 @@ ALL = "all"
 
 Tell = Callable[[float], None]
 """Told now and then which share of a long work is done."""
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """Of a task that has no settings of its own."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +277,21 @@ class Task:
 
         Raises:
             NotImplementedError: the task cannot generate.
+        """
+        raise NotImplementedError
+
+    def forecast(self, model: Model, horizon: int | None, seed: int) -> Sequence[Shown]:
+        """What ``unrolled forecast`` writes: what comes after the end of the data that `read_all` has read.
+
+        Arguments:
+            horizon: so many steps; None for as many as the model was trained for.
+            seed: the same seed gives the same forecast.
+
+        Returns:
+            A table first, and then what else there is to see of it, such as a picture.
+
+        Raises:
+            NotImplementedError: the task does not forecast. UsageError: a horizon that the model cannot have.
         """
         raise NotImplementedError
 

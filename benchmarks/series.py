@@ -1,0 +1,86 @@
+"""Forecasts of two series beside every baseline: what `unrolled train` chooses by itself, for three seeds.
+
+    python benchmarks/series.py --sunspots FILE --prices FILE [--seeds 1 2 3] [--json]
+
+FILE of sunspots is a table of years with twelve months each, or a CSV; 132 steps ahead. FILE of prices is a CSV whose
+first column of numbers is the price of each month; 12 steps ahead. Scores are those of the test part, the last 20 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NAMES = ("mase", "smape", "crps", "coverage_80")
+
+
+def as_csv(file: Path, folder: Path) -> Path:
+    """The file itself if it is a CSV; else its lines of a year and its months as one."""
+    if file.suffix == ".csv":
+        return file
+    lines = ["month,value"]
+    for line in file.read_text().splitlines():
+        year, *months = line.split() or [""]
+        if re.fullmatch(r"\d{4}", year):
+            lines += [f"{year}-{k:02d}-01,{value}" for k, value in enumerate(months, 1)]
+    made = folder / "series.csv"
+    made.write_text("\n".join(lines) + "\n")
+    return made
+
+
+def one_run(file: Path, horizon: int, seed: int, folder: Path, more: list[str]) -> dict:
+    """Train, and score the test part."""
+    run = folder / f"{file.stem}-{horizon}-{seed}"
+    _unrolled("train", file, "--run", run, "--horizon", horizon, "--seed", seed, "--json", *more)
+    figures: dict = json.loads(_unrolled("evaluate", run, "--on", "test", "--json"))
+    return figures
+
+
+def _unrolled(*arguments: object) -> str:
+    command = [sys.executable, "-m", "unrolled", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def show(title: str, runs: dict[int, dict]) -> None:
+    """A table: the model for each seed, and the baselines, which have none."""
+    first = next(iter(runs.values()))
+    print(f"{title}: {first['origins']} origins, {first['horizon']} steps each")
+    print(f"{'':<20}" + "".join(f"{name:>13}" for name in NAMES))
+    lines = {f"unrolled, seed {seed}": figures for seed, figures in runs.items()} | first["baselines"]
+    for name, figures in lines.items():
+        print(f"{name:<20}" + "".join(f"{figures[key]:>13.4f}" for key in NAMES))
+    for seed, figures in runs.items():
+        print(f"seed {seed}: {' '.join(figures['notes'])}")
+    print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sunspots", type=Path)
+    parser.add_argument("--prices", type=Path)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    more = ["--threads", str(arguments.threads)] if arguments.threads else []
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for title, file, horizon in (("sunspots", arguments.sunspots, 132), ("prices", arguments.prices, 12)):
+            if file is not None:
+                data = as_csv(file, folder)
+                results[title] = {seed: one_run(data, horizon, seed, folder, more) for seed in arguments.seeds}
+    if arguments.json:
+        print(json.dumps(results))
+        return
+    for title, runs in results.items():
+        show(title, runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Time series: forecasts as distributions, scored beside baselines."""

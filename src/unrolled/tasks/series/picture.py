@@ -1,0 +1,55 @@
+"""Pictures of forecasts: the past, the median and the intervals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.drawing import COLOURS, bare, new_figure
+
+if TYPE_CHECKING:
+    from unrolled.tasks.series.prepared import Prepared
+    from unrolled.tasks.series.windows import Pair
+
+_MOST = 6
+_PAST = 3
+"""Horizons of the past that are shown."""
+
+
+def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
+    """The first few forecasts (O, H, K, M), one below the other, as PNG."""
+    panels = [(n, j) for n in range(len(pairs)) for j in range(len(targets))][:_MOST]
+    figure = new_figure(7.2, 0.6 + 2.4 * len(panels))
+    for row, (n, j) in enumerate(panels):
+        k, origin = pairs[n]
+        axes = figure.add_subplot(len(panels), 1, row + 1)
+        name = task.series[k].series.name
+        _panel(axes, task, task.series[k], origin, made[n, :, j], j)
+        axes.set_ylabel(targets[j])
+        if name:
+            axes.set_title(name, loc="left", fontsize="medium")
+        if row == 0:
+            axes.legend(loc="upper left", frameon=False, fontsize="small", ncols=4)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:
+    H = len(draws)
+    begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, origin)))
+    times = np.concatenate([one.series.times, task.clock.after(one.series.times[-1], H)])
+    ahead = times[origin : origin + H]
+    past, y = times[begin:origin], one.series.y[begin:origin, j]
+    axes.plot(past, y, color="0.35", linewidth=0.9, label="before")
+    real = one.series.y[origin : origin + H, j]
+    if len(real):
+        axes.plot(ahead[: len(real)], real, color="0.65", linewidth=0.9, label="what came")
+    low95, low, median, high, high95 = np.quantile(draws, (0.025, 0.1, 0.5, 0.9, 0.975), axis=-1)
+    axes.fill_between(ahead, low95, high95, color=COLOURS[0], alpha=0.15, linewidth=0)
+    axes.fill_between(ahead, low, high, color=COLOURS[0], alpha=0.3, linewidth=0, label="80 and 95 %")
+    axes.plot(ahead, median, color=COLOURS[0], linewidth=1.4, label="median")
+    bare(axes)

@@ -1,0 +1,163 @@
+"""A series as the network takes it: scaled, with what is known of every time in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.series.clock import Clock
+from unrolled.series.scaling import Scaling
+from unrolled.tasks.series.reading import Series
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a forecast is made.
+
+    Fields:
+        horizon, season, context, patch: in steps of the series; the context is a multiple of the patch.
+        free: whether the network gets nothing behind the origin, instead of its own draws.
+        counts: whether targets are counts as they are, rather than scaled values.
+        repeats: for each target, how much of the last season comes again; 0 for nothing. A free-running network
+            predicts the rest.
+    """
+
+    horizon: int
+    season: int
+    context: int
+    patch: int
+    free: bool
+    counts: bool
+    repeats: tuple[float, ...] = ()
+
+    @property
+    def ahead(self) -> int:
+        """The horizon in whole patches, in steps."""
+        return -(-self.horizon // self.patch) * self.patch
+
+    @property
+    def width(self) -> int:
+        """How many numbers of a window belong to one target of one step of the network."""
+        return (self.patch + 1) * (2 if self.season > 1 else 1)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A series with its scalings.
+
+    Fields:
+        series: as it was read.
+        scalings: one for each of the K targets.
+        z: (T, K) scaled, NaN where missing. targets: what the head predicts of each step, (T, K).
+        calendar: (T + more, C), known in advance. static: (S,), of the whole series.
+        training, validation: where these parts end.
+    """
+
+    series: Series
+    scalings: Sequence[Scaling]
+    z: np.ndarray
+    targets: np.ndarray
+    calendar: np.ndarray
+    static: np.ndarray
+    training: int
+    validation: int
+
+
+def prepared(
+    series: Series,
+    scalings: Sequence[Scaling],
+    clock: Clock,
+    layout: Layout,
+    cuts: tuple[int, int],
+    typical: tuple[float, float] | None,
+    further: int = 0,
+) -> Prepared:
+    """Make a series ready.
+
+    Arguments:
+        cuts: where the training and the validation part end.
+        typical: mean and standard deviation of the logarithms of all series' spreads, where there are many.
+        further: so many steps behind the last one are to be forecast.
+    """
+    z = np.stack([one.forward(series.y[:, k]) for k, one in enumerate(scalings)], 1)
+    times = series.times
+    if len(times):
+        times = np.concatenate([times, clock.after(times[-1], further + layout.ahead)])
+    static = np.zeros(0)
+    if typical is not None:
+        logs = np.log([one.spread for one in scalings])
+        static = np.clip((logs - typical[0]) / typical[1], -5, 5)
+    targets = series.y if layout.counts else z
+    return Prepared(series, scalings, z, targets, clock.calendar(times), static, *cuts)
+
+
+def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> np.ndarray:
+    """What the network reads to predict steps ``begin`` to ``end`` of a series, (T / patch, width).
+
+    Equation::
+
+        x_t = [z_{t-P}, seen_{t-P}, z_{t-mS}, seen_{t-mS}, calendar_t, static, age_t]
+
+    for the P steps of a patch side by side; seen is the share of them that was observed. m is the least number of
+    seasons that lie before the origin, and age the time since then over the horizon. **No value at or behind the
+    origin is read**, which `tests/tasks/series` holds it to.
+    """
+    P, S = layout.patch, layout.season
+    t = np.arange(begin, end).reshape(-1, P)
+    parts = list(_values(one.z, t - P, origin))
+    if S > 1:
+        seasons = np.maximum(1, -(-(t - origin + 1) // S))
+        parts += _values(one.z, t - seasons * S, origin)
+    first = np.clip(t[:, 0], 0, len(one.calendar) - 1)
+    parts.append(one.calendar[first])
+    parts.append(np.broadcast_to(one.static, (len(t), len(one.static))))
+    if layout.free:
+        parts.append(np.maximum(0, t[:, :1] - origin + P) / layout.horizon)
+    return np.concatenate(parts, 1).astype(np.float32)
+
+
+def expected(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> np.ndarray:
+    """What the season before the origin says of steps ``begin`` to ``end``, scaled (T, K); 0 where it is unknown.
+
+    Equation::
+
+        e_t = r z_{t-mS}        m the least number of seasons that lie before the origin
+    """
+    t = np.arange(begin, end)
+    if not layout.free or not any(layout.repeats):
+        return np.zeros((len(t), one.z.shape[1]))
+    at = t - np.maximum(1, -(-(t - origin + 1) // layout.season)) * layout.season
+    known = (at >= 0) & (at < min(origin, len(one.z)))
+    found = np.where(known[:, None], one.z[np.where(known, at, 0)], 0)
+    return np.nan_to_num(found) * layout.repeats
+
+
+def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: int) -> tuple[float, ...]:
+    """How much of a season comes again in the training parts, for each of the K targets: from 0 to 1.
+
+    Equation::
+
+        r = sum_t z_t z_{t-S} / sum_t z_{t-S}^2
+
+    Arguments:
+        series: the training parts (T, K), with their scalings.
+    """
+    above, below = 0.0, 0.0
+    for y, scalings in series:
+        z = np.stack([one.forward(y[:, k]) for k, one in enumerate(scalings)], 1)
+        now, before = z[season:], z[:-season]
+        both = ~np.isnan(now) & ~np.isnan(before)
+        above = above + np.where(both, now * before, 0).sum(0)
+        below = below + np.where(both, before**2, 0).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return tuple(np.clip(np.nan_to_num(np.divide(above, below)), 0, 1).tolist())
+
+
+def _values(z: np.ndarray, at: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:
+    """The values at these steps, 0 where none was seen before the origin, and the share that was: per target."""
+    known = (at >= 0) & (at < min(origin, len(z)))
+    found = np.where(known[..., None], z[np.where(known, at, 0)], np.nan)  # (rows, P, K)
+    seen = ~np.isnan(found)
+    return np.nan_to_num(found).reshape(len(at), -1), seen.mean(1)

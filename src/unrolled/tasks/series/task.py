@@ -1,0 +1,360 @@
+"""The series task: a network that forecasts distributions of one or many series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unrolled.cells import Cell
+from unrolled.errors import DataError, RunError, UsageError
+from unrolled.layers import Stack, TimeExpansion
+from unrolled.models.build import build_stack
+from unrolled.models.encoders import Vectors
+from unrolled.models.heads import Gaussian, Head, NegativeBinomial, Quantiles, StudentT
+from unrolled.models.model import Model
+from unrolled.models.options import ModelOptions
+from unrolled.runs.folder import RunFolder
+from unrolled.series import season as seasons
+from unrolled.series.clock import Clock, label
+from unrolled.series.scaling import Scaling, fit_scaling
+from unrolled.tasks.series import choices, picture, scoring, words
+from unrolled.tasks.series.forecasting import forecast
+from unrolled.tasks.series.options import SeriesOptions
+from unrolled.tasks.series.prepared import Layout, Prepared, fit_repeats, prepared, window
+from unrolled.tasks.series.reading import Series, Source, check_long_enough, looks_like_series, read_series
+from unrolled.tasks.series.windows import Pair, Windows, first_origin, rolling_origins
+from unrolled.training.batches import Batch
+from unrolled.training.losses import Loss
+from unrolled.training.metric import Metric
+from unrolled.training.options import TrainingOptions
+from unrolled.training.task import ALL, Evidence, Shown, Task, Tell
+
+LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+_MOST_DRAWS, _DRAWS, _FEW_DRAWS = 4_000, 200, 100
+_ORIGINS, _FEW_ORIGINS = 400, 100
+"""Origins of all series together, when scored whole and while training."""
+_OF_ONE = 40
+"""The most origins of one series."""
+
+
+class SeriesTask(Task):
+    """Forecasts of one or many series; see `Task`."""
+
+    name, noun = "series", "data"
+    unit = step_unit = "steps"
+    metrics = (
+        Metric("loss", "nats per step", brief_digits=3),
+        Metric("crps", "of the naive error", label="CRPS", brief_digits=3),
+        Metric("mase", digits=3, label="MASE", brief_digits=3),
+        Metric("smape", digits=1, percent=True, label="sMAPE", in_lines=False),
+        Metric("coverage_80", "in the 80% intervals", digits=1, percent=True, label="coverage", brief="in 80%"),
+    )
+    options_class = SeriesOptions
+    options: SeriesOptions
+    clock: Clock
+    scalings: dict[str, list[Scaling]]
+    typical: tuple[float, float] | None = None
+    repeats: tuple[float, ...] = ()
+    source: Source
+    series: list[Prepared]
+    targets: tuple[str, ...]
+    left_out: Mapping[str, Sequence[str]]
+    _calendar = 0
+    _means: Sequence[float] = ()
+
+    # -- data and side files
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A CSV, Parquet or .tsf file with numbers."""
+        return looks_like_series(path)
+
+    def read(self, data: str) -> int:
+        source = self.source = read_series(data, self.options)
+        known = hasattr(self, "scalings")
+        if not known:
+            self.clock, self.targets = source.clock, source.columns.targets
+            self.options = choices.chosen(self.options, source)
+        self._check_same(data, source)
+        H = self.layout.horizon
+        enough, short = check_long_enough(source, choices.fewest(H, self.options), data)
+        cuts = {one.name: choices.cuts(len(one.y), H, self.options.shares()) for one in enough}
+        constant = []
+        if not known:
+            kind = self.options.transform
+            assert kind is not None
+            self.scalings = {}
+            for one in enough:
+                found = [fit_scaling(y, kind) for y in one.y[: cuts[one.name][0]].T]
+                if any(scaling is None for scaling in found):
+                    constant.append(one.name)
+                else:
+                    self.scalings[one.name] = [scaling for scaling in found if scaling is not None]
+            self._check_varies(data, enough, kind)
+            spreads = np.log([scaling.spread for own in self.scalings.values() for scaling in own])
+            if self.layout.season > 1 and not self.layout.counts:
+                parts = [(one.y[: cuts[one.name][0]], self.scalings.get(one.name)) for one in enough]
+                self.repeats = fit_repeats([(y, own) for y, own in parts if own], self.layout.season)
+            if len(self.scalings) > 1:
+                self.typical = float(spreads.mean()), max(float(spreads.std()), 1e-6)
+        self.left_out = {"short": short, "constant": constant}
+        used = [one for one in enough if one.name in self.scalings]
+        self.series = [self._prepared(one, self.scalings[one.name], cuts[one.name]) for one in used]
+        self._calendar = self.series[0].calendar.shape[1]
+        self._means = [float(np.nanmean(one.series.y[: one.training])) for one in self.series]
+        self.sequences = len(self.series)
+        return sum(one.training for one in self.series)
+
+    def read_all(self, data: str) -> int:
+        """Other data, with the scalings that the run has; a series that it does not know gets its own."""
+        self.source = read_series(data, self.options)
+        self._check_same(data, self.source)
+        self.left_out = {"short": [], "constant": []}
+        self.series = []
+        for one in self.source.series:
+            cut = max(len(one.y) // 2, min(first_origin(self.layout) + 1, len(one.y) - self.layout.horizon))
+            fitted = [fit_scaling(y, self.options.transform or "level") for y in one.y[: max(cut, 3)].T]
+            own = self.scalings.get(one.name) or [scaling for scaling in fitted if scaling is not None]
+            if len(own) == len(self.targets):
+                self.series.append(self._prepared(one, own, (cut, cut)))
+        if not self.series:
+            raise DataError(f"{data} has no series with at least 3 steps that vary")
+        return sum(len(one.z) for one in self.series)
+
+    def _prepared(self, one: Series, scalings: Sequence[Scaling], cuts: tuple[int, int]) -> Prepared:
+        return prepared(one, scalings, self.clock, self.layout, cuts, self.typical)
+
+    def _check_same(self, data: str, source: Source) -> None:
+        """DataError where data have another clock or other targets than the run."""
+        if len(source.columns.targets) != len(self.targets):
+            raise DataError(f"{data} has {len(source.columns.targets)} targets, the run has {len(self.targets)}")
+        if source.clock.dated != self.clock.dated or source.clock.name != self.clock.name:
+            raise DataError(f"{data} is {source.clock.name}, and the run was trained on data {self.clock.name}")
+
+    def _check_varies(self, data: str, series: Sequence[Series], kind: str) -> None:
+        if self.scalings:
+            return
+        one = series[0]
+        if kind in ("returns", "sqrt") and np.nanmin(one.y) <= 0:
+            raise DataError(f"--transform {kind}: {data} has values below 0, or 0: choose level or differences")
+        raise DataError(f"{data}: {one.label} never changes in its training part: there is nothing to learn")
+
+    def save(self, run: RunFolder) -> None:
+        kept = {name: [scaling.as_json() for scaling in own] for name, own in self.scalings.items()}
+        about = {"clock": self.clock.as_json(), "targets": list(self.targets), "calendar": self._calendar}
+        run.write_json(
+            "series.json", about | {"typical": self.typical, "repeats": list(self.repeats), "scalings": kept}
+        )
+
+    def restore(self, run: RunFolder) -> None:
+        kept = run.read_json("series.json")
+        self.clock, self.targets = Clock(**kept["clock"]), tuple(kept["targets"])
+        self.typical = None if kept["typical"] is None else (float(kept["typical"][0]), float(kept["typical"][1]))
+        self._calendar = int(kept["calendar"])
+        self.repeats = tuple(map(float, kept["repeats"]))
+        self.scalings = {name: [Scaling(**one) for one in own] for name, own in kept["scalings"].items()}
+        o = self.options
+        if None in (o.horizon, o.season, o.transform, o.head, o.forcing, o.context, o.patch) or not self.scalings:
+            raise RunError(f"{run.path} is damaged: a setting of its series is missing")
+
+    # -- what is trained
+
+    @property
+    def layout(self) -> Layout:
+        """How a forecast is made."""
+        o = self.options
+        assert o.horizon is not None and o.season is not None and o.context is not None and o.patch is not None
+        free, counts = o.forcing == "free-running", o.head == "negative-binomial"
+        return Layout(o.horizon, o.season, o.context, o.patch, free, counts, self.repeats)
+
+    def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
+        choices.check_training(model, training, self.layout.free)
+        self.model, self.training = choices.sizes(model, training, steps, self.layout)
+
+    def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
+        layout, K = self.layout, len(self.targets)
+        width = layout.width * K + self._calendar + (self.typical is not None) * K + layout.free
+        stack = build_stack(cell, width, options, for_use)
+        assert options.dropout is not None
+        dropout = options.dropout
+        if layout.patch > 1:
+            expansion = TimeExpansion(stack.output_size, 8 * K, layout.patch, dropout)
+            stack, dropout = Stack([*stack.layers, expansion], dropout=options.dropout), 0.0
+        head = self._head(stack.output_size, K)
+        if layout.counts and not for_use and self._means:
+            with torch.no_grad():  # begin with counts of the right size
+                head.map.bias[:K] = math.log(max(float(np.mean(self._means)), 1e-3))
+        return Model(Vectors(width), stack, head, dropout=dropout)
+
+    def _head(self, size: int, K: int) -> Head:
+        if self.options.head == "quantiles":
+            return Quantiles(size, LEVELS, K)
+        kinds: dict[str, Any] = {"gaussian": Gaussian, "negative-binomial": NegativeBinomial, "student-t": StudentT}
+        made: Head = kinds[str(self.options.head)](size, K)
+        return made
+
+    def batches(self, part: str = "training") -> Windows:
+        t = self.training
+        assert t.batch is not None
+        pairs = None if part == "training" else self._pairs(part, _FEW_ORIGINS)
+        if pairs is not None and not self.layout.free:  # the window ends behind the horizon
+            pairs = [(k, o + self.layout.horizon) for k, o in pairs]
+        return Windows(self.series, self.layout, t.batch, t.seed, pairs, t.device)
+
+    def example(self) -> Batch:
+        batch = self.batches().batch_at(0)
+        return Batch(batch.inputs[:2, :2], batch.targets[:2, :2])
+
+    def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
+        """Of every step that was observed, behind the origin where the network runs freely."""
+        outputs, _ = model(batch.inputs)
+        last = len(outputs) if batch.counted is None else batch.counted
+        outputs, targets = outputs[-last:], batch.targets[-last:]
+        wanted = ~torch.isnan(targets).any(-1)
+        return Loss(*model.head.loss(outputs, torch.nan_to_num(targets), wanted))
+
+    # -- scores
+
+    def _pairs(self, part: str, most: int) -> list[Pair]:
+        """The origins of a part: their whole horizons lie in it."""
+        each = min(_OF_ONE, max(1, most // len(self.series)))
+        found = []
+        for k, one in enumerate(self.series):
+            low, high = {
+                "training": (min(self.layout.context, one.training // 2), one.training),
+                "validation": (one.training, one.validation),
+                "test": (one.validation, len(one.z)),
+                ALL: (one.validation, len(one.z)),
+            }[part]
+            low = max(low, 1)
+            found += [(k, int(o)) for o in rolling_origins(low, high, self.layout.horizon, each)]
+        return found
+
+    def score(self, model: Model, part: str, tell: Tell | None = None) -> dict[str, Any] | None:
+        """Rolling origins, beside baselines: see `scoring` and ``docs/series.md``."""
+        found = self._scores(model, part, _ORIGINS, _DRAWS, tell)
+        if found is None:
+            return None
+        figures, own, groups, made = found
+        baselines = scoring.of_baselines(groups, self.layout.horizon, tell)
+        test = scoring.compared(own, baselines, groups, self.layout.horizon)
+        figures |= {
+            "origins": len(made),
+            "horizon": self.layout.horizon,
+            "pit": own.pit,
+            "baselines": {name: one.figures for name, one in baselines.items()},
+            "diebold_mariano": test,
+            "moves": scoring.moves(made, groups),
+        }
+        return figures | {"notes": words.verdict(figures, self._averaged())}
+
+    def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
+        """The same without the baselines, and on fewer origins while training."""
+        found = self._scores(
+            model, "validation", _ORIGINS if whole else _FEW_ORIGINS, _DRAWS if whole else _FEW_DRAWS, tell
+        )
+        if found is None:
+            return None
+        return found[0] if whole else found[0] | {"estimate": True}
+
+    def _scores(self, model: Model, part: str, most: int, draws: int, tell: Tell | None) -> Any:
+        pairs = self._pairs(part, most)
+        if not pairs:
+            return None
+        losses = super().score(model, part)
+        made = forecast(model, self.series, pairs, self.layout, draws, seed=1)
+        if tell is not None:
+            tell(0.5)
+        groups = scoring.groups(self.series, pairs, self.layout)
+        if losses is None or not groups:
+            return None
+        own = scoring.score_draws(groups, scoring.of_model(made))
+        scored = sum(int((~np.isnan(group.actual)).sum()) for group in groups)
+        return {"loss": losses["loss"], **own.figures, "scored": scored}, own, groups, made
+
+    def _averaged(self) -> float | None:
+        """The autocorrelation of changes that look averaged, of the first target of most series."""
+        if not all(one.scalings[0].changes for one in self.series):
+            return None
+        found = [seasons.looks_averaged(one.z[: one.training, 0]) for one in self.series[:50]]
+        signs = [value for value in found if value is not None]
+        return float(np.mean(signs)) if 2 * len(signs) > len(found) else None
+
+    def facts(self) -> dict[str, Any]:
+        one = self.series[0]
+        return {
+            "series": len(self.series),
+            "steps": sum(len(one.z) for one in self.series),
+            "training": sum(one.training for one in self.series),
+            "validation": sum(one.validation - one.training for one in self.series),
+            "test": sum(len(one.z) - one.validation for one in self.series),
+            "missing": self.source.missing,
+            "from": label(one.series.times[0]),
+            "to": label(one.series.times[-1]),
+        }
+
+    def about(self) -> list[tuple[str, str]]:
+        return words.about(self)
+
+    def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return words.rows(super().rows(figures), figures)
+
+    # -- what a person sees
+
+    def show(self, model: Model, seed: int) -> Shown | None:
+        """The first forecast of the validation part, as a picture."""
+        pairs = self._pairs("validation", 1)[:1]
+        if not pairs:
+            return None
+        made = forecast(model, self.series, pairs, self.layout, _FEW_DRAWS, seed)
+        return Shown("picture", picture.draw(self, pairs, made, self.targets))
+
+    def forecast(self, model: Model, horizon: int | None, seed: int) -> list[Shown]:
+        """What comes behind the end of each series: a table, and a picture of the first ones."""
+        asked = self.layout.horizon if horizon is None else horizon
+        if asked > self.layout.horizon and self.layout.free:
+            raise UsageError(
+                f"--horizon: this model was trained to look at most {self.layout.horizon:,} steps ahead, got "
+                f"{asked:,}: train one with --horizon {asked}"
+            )
+        self.options = replace(self.options, horizon=self.layout.horizon if self.layout.free else asked)
+        series = [
+            prepared(one.series, one.scalings, self.clock, self.layout, (one.training, one.validation), self.typical)
+            for one in self.series
+        ]
+        pairs = [(k, len(one.z)) for k, one in enumerate(series)]
+        draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
+        made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
+        table = words.table(series, self.clock, self.targets, made)
+        return [
+            Shown("table", table.encode("utf-8")),
+            Shown("picture", picture.draw(self, pairs, made, self.targets)),
+        ]
+
+    def evidence(self, model: Model, part: str) -> Evidence:
+        """A window about the last origin of a part, one row for each step of the network."""
+        pairs = self._pairs(part, 1)
+        if not pairs:
+            raise DataError(f"the {part} part has no origin with a whole horizon behind it")
+        k, origin = pairs[-1]
+        one, layout = self.series[k], self.layout
+        begin = origin - min(layout.context, origin // layout.patch * layout.patch)
+        end = origin + (layout.ahead if layout.free else 0)
+        inputs = window(one, origin, layout, begin, end)
+        steps = np.arange(begin, end, layout.patch)
+        times = [*one.series.times, *self.clock.after(one.series.times[-1], layout.ahead)]
+        level = np.nan_to_num(one.z[np.minimum(steps, len(one.z) - 1), 0])
+        labels = [label(times[t]) for t in steps]
+        features = {"value": level, "behind the origin": (steps >= origin).astype(float)}
+        if layout.season > 1:
+            angle = 2 * np.pi * steps / layout.season
+            features |= {"season (sine)": np.sin(angle), "season (cosine)": np.cos(angle)}
+        where = f"{one.series.label} about {label(times[origin])}"
+        origin_of = f"the run's {part} part, {where}" if part != ALL else where
+        return Evidence(origin_of, inputs, labels, features={n: v for n, v in features.items() if np.std(v) > 0})

@@ -1,0 +1,63 @@
+"""Times as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
+_FORMATS = ("%Y-%m", *(day + clock for day in _DAYS for clock in _CLOCKS))
+
+
+def date_format(cells: Sequence[str]) -> str | None:
+    """The first way of writing dates that fits all cells, and in which they increase if any does; None for numbers.
+
+    >>> date_format(["13/02/2020", "14/02/2020"]), date_format(["2020-01-01T06:00:00Z"]), date_format(["1700"])
+    ('%d/%m/%Y', '%Y-%m-%d %H:%M:%S', None)
+    """
+    fitting = []
+    for form in _FORMATS:
+        try:
+            times = [datetime.strptime(plain(cell), form) for cell in cells]
+        except ValueError:
+            continue
+        if form == "%Y%m%d" and not all(len(cell.strip()) == 8 for cell in cells):
+            continue
+        fitting.append(form)
+        if all(a <= b for a, b in zip(times, times[1:], strict=False)):
+            return form
+    return fitting[0] if fitting else None
+
+
+def plain(cell: str) -> str:
+    """Without the T and the Z of ISO 8601, and without a fraction of zeros."""
+    text = cell.strip()
+    if len(text) > 10 and text[10] == "T":
+        text = text[:10] + " " + text[11:]
+    return re.sub(r"\.0+$", "", text.removesuffix("Z").removesuffix("+00:00"))
+
+
+def as_time(column: Any, form: str | None) -> Any:
+    """A column of text as dates or, without a format, as numbers; null where a cell is neither. To be read later."""
+    import polars as pl
+
+    text = column.str.strip_chars()
+    if form is None:
+        return text.cast(pl.Float64, strict=False)
+    text = text.str.replace(r"^(.{10})T", "${1} ").str.replace(r"(Z|\+00:00)$", "").str.replace(r"\.0+$", "")
+    if form == "%Y-%m":
+        text, form = text + "-01", "%Y-%m-%d"
+    if "%H" in form:
+        return text.str.to_datetime(form.replace(".%f", "%.f"), strict=False, time_unit="us")
+    return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+
+
+def as_array(column: Any) -> np.ndarray:
+    """The times that were read: datetime64[s], or numbers."""
+    values = column.to_numpy()
+    return values.astype("datetime64[s]") if values.dtype.kind == "M" else values.astype(np.float64)

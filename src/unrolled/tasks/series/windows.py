@@ -1,0 +1,117 @@
+"""Windows of many series as batches: each has a context and, for a free-running network, a horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from unrolled.errors import EmptyPartError
+from unrolled.tasks.series.prepared import Layout, Prepared, expected, window
+from unrolled.training.batches import Batch
+
+Pair = tuple[int, int]
+"""The number of a series, and an origin in it."""
+
+
+class Windows:
+    """Windows about origins: of training at random, those of other parts as they are.
+
+    An epoch has one window for each stretch of the training part that is as long as what one window predicts, at a
+    random origin within the stretch, so that each step is a target about once. All of it follows from the seed and
+    the number of the epoch. A free-running network is judged on the horizon behind the origin alone; a
+    teacher-forced one on every step of the window. Targets that do not count are NaN.
+
+    Arguments:
+        pairs: the origins; None for random ones in the training parts.
+
+    Raises:
+        EmptyPartError: there is no origin.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[Prepared],
+        layout: Layout,
+        batch: int,
+        seed: int,
+        pairs: Sequence[Pair] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.series, self.layout, self.batch = series, layout, batch
+        self._seed, self._device, self._pairs = seed, device, pairs
+        self._stretches = [] if pairs is not None else list(self._all_stretches())
+        count = len(self._stretches if pairs is None else pairs)
+        if not count:
+            raise EmptyPartError("no origin has a whole horizon behind it in this part")
+        self.updates_per_epoch = -(-count // batch)
+        self._epoch, self._order = -1, list(pairs or ())
+
+    def batch_at(self, update: int) -> Batch:
+        """The batch of an update, counted from the start of the run."""
+        epoch, k = divmod(update, self.updates_per_epoch)
+        if self._pairs is None and epoch != self._epoch:
+            self._epoch, self._order = epoch, self._drawn(epoch)
+        chosen = self._order[k * self.batch : (k + 1) * self.batch]
+        inputs, targets = zip(*(self._window(*pair) for pair in chosen), strict=True)
+        return Batch(self._stacked(inputs), self._stacked(targets))
+
+    def _all_stretches(self) -> list[tuple[int, float, float]]:
+        """The series and the bounds of the origin of each window of an epoch."""
+        found = []
+        for k, one in enumerate(self.series):
+            low, high = first_origin(self.layout), one.training - self.layout.horizon * self.layout.free
+            low = min(low, high)
+            span = self.layout.horizon if self.layout.free else self.layout.context
+            count = max(1, round((high - low + 1) / span)) if high >= 1 else 0
+            edges = np.linspace(low, high + 1, count + 1)
+            found += [(k, float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        return found
+
+    def _drawn(self, epoch: int) -> list[Pair]:
+        random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+        places = random.random(len(self._stretches))
+        order = random.permutation(len(self._stretches))
+        drawn = []
+        for n in order:
+            k, low, high = self._stretches[n]
+            drawn.append((k, int(min(low + places[n] * (high - low), np.ceil(high) - 1))))
+        return drawn
+
+    def _window(self, k: int, origin: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (T / patch, width) and targets (T, K) of one window."""
+        one, layout = self.series[k], self.layout
+        begin = origin - layout.context
+        end = origin + (layout.ahead if layout.free else 0)
+        inputs = window(one, origin, layout, begin, end)
+        targets = np.full((end - begin, one.targets.shape[1]), np.nan, dtype=np.float32)
+        first = origin if layout.free else max(0, begin)
+        last = min(origin + layout.horizon if layout.free else origin, len(one.targets))
+        known = expected(one, origin, layout, first, last)
+        targets[first - begin : last - begin] = one.targets[first:last] - known
+        return inputs, targets
+
+    def _stacked(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays, 1)).to(self._device)
+
+
+def first_origin(layout: Layout) -> int:
+    """The first origin that training uses: behind a season or two patches, if the series is long enough."""
+    return max(2 * layout.patch, layout.season, 2)
+
+
+def rolling_origins(low: int, high: int, horizon: int, most: int) -> np.ndarray:
+    """At most so many origins from ``low`` on, evenly apart, whose whole horizon ends before ``high``.
+
+    So no target of one part is a target of another: an origin whose forecast would reach into the next part is left
+    out (purged).
+
+    >>> rolling_origins(100, 120, 5, 4).tolist()
+    [100, 105, 110, 115]
+    """
+    last = high - horizon
+    if last < low:
+        return np.zeros(0, dtype=int)
+    step = max(1, -(-(last - low) // max(most - 1, 1)))
+    return np.arange(low, last + 1, step)

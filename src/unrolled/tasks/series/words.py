@@ -1,0 +1,133 @@
+"""What is said of series and of forecasts, in words and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unrolled.series.clock import Clock, label
+from unrolled.tasks.series.prepared import Prepared
+from unrolled.wording import counted
+
+_BARS = "▁▂▃▄▅▆▇█"
+_BY_CHANCE = 0.05
+_MOVES = 0.1
+"""Medians that go so little of the way are the last value again."""
+INTERVALS = (("low_95", 0.025), ("low_80", 0.1), ("median", 0.5), ("high_80", 0.9), ("high_95", 0.975))
+
+
+def about(task: Any) -> list[tuple[str, str]]:
+    """The data of a series task in a few lines."""
+    return list(_about(task))
+
+
+def _about(task: Any) -> Iterator[tuple[str, str]]:
+    f, o, source = task.facts(), task.options, task.source
+    one = task.series[0]
+    if len(task.series) == 1:
+        yield "series", f"{counted(f['steps'], 'steps')}, {task.clock.name}, from {f['from']} to {f['to']}"
+    else:
+        yield "series", f"{len(task.series):,} with {counted(f['steps'], 'steps')} in all, {task.clock.name}"
+    yield "", f"training {f['training']:,}, validation {f['validation']:,}, test {f['test']:,}"
+    others = source.columns.others
+    more = (
+        f" (also there: {', '.join(others[:6])}{', ...' if len(others) > 6 else ''}; see --target)" if others else ""
+    )
+    yield "target", ", ".join(task.targets) + more
+    if source.missing:
+        yield "gaps", f"{counted(source.missing, 'steps')} without a value, which are not learnt"
+    if source.irregular:
+        which = "its" if len(task.series) == 1 else f"of {len(source.irregular):,} of them the"
+        yield "steps", f"{which} times are not evenly apart: each row is one step"
+    for reason, names in task.left_out.items():
+        if names:
+            why = "too short" if reason == "short" else "constant in training"
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            yield "left out", f"{len(names):,} {why}: {shown}"
+    season = f"season of {o.season:,}" if o.season and o.season > 1 else "no season"
+    yield "forecast", f"{counted(o.horizon or 0, 'steps')} ahead from {o.context:,} before, {season}"
+    patch = f", {o.patch} steps at once" if (o.patch or 1) > 1 else ""
+    yield "", f"{o.transform} scaled on the training part, {o.head}, {o.forcing}{patch}"
+    if one.scalings[0].changes and (found := task._averaged()) is not None:
+        yield "averages?", _averages(found)
+
+
+def rows(general: Sequence[tuple[str, str]], figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Scores for a person, with the baselines one below the other."""
+    made = list(general)
+    if "baselines" not in figures:
+        return made
+    made.insert(1, ("", f"{counted(figures['origins'], 'origins')}, {counted(figures['horizon'], 'steps')} each"))
+    highest = max(figures["pit"])
+    bars = "".join(_BARS[min(7, int(8 * share / highest))] for share in figures["pit"])
+    made.append(("PIT", f"{bars}  (level if calibrated)"))
+    made.append(("", ""))
+    made.append(("", f"{'':<17}{'MASE':>7}{'sMAPE':>8}{'CRPS':>8}{'in 80%':>8}"))
+    lines = {"this model": figures, **figures["baselines"]}
+    for name in sorted(lines, key=lambda name: lines[name]["crps"]):
+        one = lines[name]
+        numbers = f"{one['mase']:>7.3f}{one['smape']:>8.1%}{one['crps']:>8.4f}{one['coverage_80']:>8.1%}"
+        made.append(("*" if name == "this model" else "", f"{name:<17}{numbers}"))
+    made.append(("", ""))
+    return made + [("note" if k == 0 else "", note) for k, note in enumerate(figures["notes"])]
+
+
+def verdict(figures: Mapping[str, Any], averaged: float | None) -> list[str]:
+    """What the scores mean, in plain words."""
+    notes = []
+    test, baselines = figures["diebold_mariano"], figures["baselines"]
+    best = test["against"]
+    better = figures["crps"] < baselines[best]["crps"]
+    known = np.isfinite(test["p"])
+    p = f"Diebold-Mariano p = {test['p']:.2g} over {test['compared']}" if known else "too few origins for a test"
+    if better and known and test["p"] < _BY_CHANCE:
+        notes.append(f"The model beats every baseline in CRPS, the best of them ({best}) by more than chance ({p}).")
+    elif better:
+        notes.append(f"The model has the best CRPS, but {best} is so near that chance may explain it ({p}).")
+    elif known and test["p"] < _BY_CHANCE:
+        notes.append(
+            f"The model does not beat the baselines: {best} has the better CRPS, beyond chance ({p}). Use {best}."
+        )
+    else:
+        notes.append(f"The model does not beat the baselines: {best} has the better CRPS ({p}). Use {best}.")
+    sharper = [name for name, one in baselines.items() if one["mase"] <= figures["mase"]]
+    if better and sharper:
+        notes.append(f"Its median is not better: {', '.join(sharper)} has no larger MASE.")
+    if figures["moves"] < _MOVES:
+        notes.append("Its median is almost the last value again: it says how far things move, not which way.")
+    if averaged is not None:
+        notes.append(_averages(averaged))
+    covered = figures["coverage_80"]
+    if not 0.76 <= covered <= 0.84:
+        size = "narrow" if covered < 0.8 else "wide"
+        notes.append(f"Its 80% intervals are too {size}: {covered:.0%} of the values lie in them.")
+    return notes
+
+
+def _averages(found: float) -> str:
+    return (
+        f"The changes have an autocorrelation of {found:.2f} at lag 1 and none beyond, as averages over each period "
+        "have: that part of a forecast cannot be traded on, since nobody could buy at the average."
+    )
+
+
+def table(series: Sequence[Prepared], clock: Clock, targets: Sequence[str], made: np.ndarray) -> str:
+    """Forecasts (O, H, K, M) as CSV: a row for each step of each target of each series."""
+    import csv
+    import io
+
+    many, several = len(series) > 1 or bool(series[0].series.name), len(targets) > 1
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = ["series"] * many + ["time"] + ["target"] * several
+    writer.writerow([*head, *(name for name, _ in INTERVALS)])
+    for one, draws in zip(series, made, strict=True):
+        levels = np.quantile(draws, [level for _, level in INTERVALS], axis=-1)  # (5, H, K)
+        times = clock.after(one.series.times[-1], draws.shape[0])
+        for h, time in enumerate(times):
+            for j, target in enumerate(targets):
+                own = [one.series.name] * many + [label(time)] + [target] * several
+                writer.writerow([*own, *(f"{value:.6g}" for value in levels[:, h, j])])
+    return text.getvalue()

@@ -1,0 +1,148 @@
+"""Series from CSV, Parquet and .tsf files, and what is said of files that cannot be used."""
+
+import numpy as np
+import pytest
+
+from unrolled.errors import DataError, UsageError
+from unrolled.tasks.registry import recognised
+from unrolled.tasks.series.options import SeriesOptions
+from unrolled.tasks.series.reading import read_series
+
+pl = pytest.importorskip("polars")
+
+
+def read(path, text, **options):
+    path.write_text(text)
+    return read_series(str(path), SeriesOptions(**options))
+
+
+def monthly(values):
+    return [f"{2000 + k // 12}-{k % 12 + 1:02d}-01,{v}" for k, v in enumerate(values)]
+
+
+def test_one_series_with_times_and_several_columns(tmp_path):
+    text = "note,Date,a,b\n" + "\n".join(f"x{k},{line},{k * 2}" for k, line in enumerate(monthly(range(30)))) + "\n"
+    source = read(tmp_path / "t.csv", text)
+    assert source.columns.time == "Date" and source.columns.targets == ("a",) and source.columns.others == ("b",)
+    assert source.clock.name == "monthly" and source.series[0].y[:, 0].tolist() == list(range(30))
+    both = read(tmp_path / "t.csv", text, target="b,a")
+    assert both.series[0].y[:3].tolist() == [[0, 0], [2, 1], [4, 2]]
+
+
+def test_semicolons_decimal_commas_and_missing_values(tmp_path):
+    source = read(tmp_path / "t.csv", "Datum;Wert\n13.01.2020;1,5\n14.01.2020;NA\n16.01.2020; 2\n17.01.2020;-3e1\n")
+    y = source.series[0].y[:, 0]
+    assert source.missing == 2 and np.array_equal(y, [1.5, np.nan, np.nan, 2, -30], equal_nan=True)
+    assert source.clock.name == "daily"
+
+
+def test_numbers_alone(tmp_path):
+    source = read(tmp_path / "t.csv", "3\n1.5\n4\n")
+    assert source.series[0].y[:, 0].tolist() == [3, 1.5, 4] and source.columns.time is None
+
+
+def test_years_are_times(tmp_path):
+    source = read(tmp_path / "t.csv", '"YEAR","SUN"\n1700,5\n1701,11\n1702,16\n')
+    assert source.columns.time == "YEAR" and source.series[0].times.tolist() == [1700, 1701, 1702]
+
+
+def test_many_series_by_id(tmp_path):
+    lines = [f"{name},{line}" for line in monthly(range(6)) for name in ("one", "two")]
+    source = read(tmp_path / "t.csv", "shop,day,sold\n" + "\n".join(lines) + "\n")
+    assert [one.name for one in source.series] == ["one", "two"] and source.columns.id == "shop"
+    assert all(one.y[:, 0].tolist() == list(range(6)) for one in source.series)
+
+
+def test_parquet(tmp_path):
+    from datetime import date
+
+    days = [date(2024, 1, k) for k in (1, 2, 3, 5)]
+    for column in (pl.Series(days), pl.Series(days).cast(pl.Datetime("ms"))):
+        pl.DataFrame({"day": column, "v": [1, 2, None, 4]}).write_parquet(tmp_path / "t.parquet")
+        source = read_series(str(tmp_path / "t.parquet"), SeriesOptions())
+        assert np.array_equal(source.series[0].y[:, 0], [1, 2, np.nan, np.nan, 4], equal_nan=True)
+
+
+TSF = """# a comment
+@relation x
+@attribute series_name string
+@attribute start_timestamp date
+@frequency monthly
+@horizon 3
+@missing true
+@data
+T1:1979-11-01 00-00-00:1,?,3
+T2:1980-01-01 00-00-00:4,5,6
+"""
+
+
+def test_tsf(tmp_path):
+    source = read(tmp_path / "t.tsf", TSF)
+    one, two = source.series
+    assert (one.name, two.name, source.horizon) == ("T1", "T2", 3)
+    assert np.array_equal(one.y[:, 0], [1, np.nan, 3], equal_nan=True)
+    assert one.times[2] == np.datetime64("1980-01-01") and two.y[:, 0].tolist() == [4, 5, 6]
+
+
+GOOD = "day,v\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\nx,y\nz,w\n", "has no column of numbers to forecast; it has a, b"),
+        ("", "is empty"),
+        ("day,v\n", "has no column of numbers"),
+        (GOOD + "2020-01-04,four\n", "row 4, column 'v' is 'four', expected a number"),
+        (GOOD + "2020-01-04,inf\n", "row 4, column 'v' is 'inf', expected a number"),
+        (GOOD + "2020-01-03,4\n", "row 4 has the time 2020-01-03 a second time"),
+        (GOOD + "2019-01-03,4\n", "row 4 has the time 2019-01-03, before 2020-01-03 in the row above"),
+        (GOOD + "soon,4\n" * 400 + "\n", "row 4, column 'day' is 'soon', expected a date like 2020-01-01"),
+        (GOOD + "2020-01-04,4,5,6\n", "cannot be read as a table"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as error:
+        read(tmp_path / "t.csv", text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_word_far_down_is_found(tmp_path):
+    rows = [str(k % 7) for k in range(900_002)]
+    rows[900_000] = "oops"
+    (tmp_path / "t.csv").write_text("v\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match="row 900,001, column 'v' is 'oops'"):
+        read_series(str(tmp_path / "t.csv"), SeriesOptions())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("@frequency monthly", "@frequency often"), "the frequency is 'often'"),
+        (("@data\n", ""), "line 8 stands before @data"),
+        (("4,5,6", "4,five,6"), "line 10, value 2 is 'five'"),
+        (("T2:", ""), "line 10 has 2 parts"),
+        (("1980-01-01 00-00-00", "January"), "line 10: start_timestamp is 'January'"),
+    ],
+)
+def test_tsf_files_that_are_wrong(tmp_path, change, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "t.tsf", TSF.replace(*change))
+
+
+def test_columns_that_are_not_there(tmp_path):
+    for name in ("time", "id", "target"):
+        with pytest.raises(UsageError, match=f"--{name}: .* has no column 'x'; it has day, v"):
+            read(tmp_path / "t.csv", GOOD, **{name: "x"})
+    with pytest.raises(UsageError, match="there is no file"):
+        read_series(str(tmp_path / "none.csv"), SeriesOptions())
+    with pytest.raises(UsageError, match="is a folder"):
+        read_series(str(tmp_path), SeriesOptions())
+
+
+def test_files_of_series_are_recognised(tmp_path):
+    (tmp_path / "t.csv").write_text(GOOD)
+    (tmp_path / "t.txt").write_text(GOOD)
+    (tmp_path / "words.csv").write_text("a,b\nto be,or not\nto be,that\nis,the question\n")
+    assert recognised(tmp_path / "t.csv") == "series"
+    assert recognised(tmp_path / "t.txt") == recognised(tmp_path / "words.csv") == "text"
