@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runs": {"errors", "version"},
     "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
     "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight"}
-    | {"errors", "options", "threads", "wording"},
+    | {"errors", "options", "threads", "wording", "workers"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "training", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}

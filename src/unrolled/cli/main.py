@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from unrolled.cli.classify import classify
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
 from unrolled.cli.hopfield import hopfield
@@ -23,7 +24,7 @@ from unrolled.version import __version__
 
 
 @click.group(
-    commands=[train, sample, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
+    commands=[train, sample, evaluate, classify, score, inspect, runs, lesson, lab, hopfield, doctor],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Example: unrolled train FILE.txt --run runs/first",
 )

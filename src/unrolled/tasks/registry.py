@@ -29,7 +29,13 @@ _HOMES = {
         "unrolled.tasks.text.trained:TrainedText",
         "unrolled.tasks.text.options:TextOptions",
         "unrolled.tasks.text.options:SampleOptions",
-    )
+    ),
+    "classify": _Home(
+        "unrolled.tasks.classify.task:ClassifyTask",
+        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.classify.options:ClassifyOptions",
+        "unrolled.training.task:NoOptions",
+    ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
 _SAMPLE = {"run", "cell", "task", "allow_code", "out", "threads", "help"}
