@@ -61,16 +61,9 @@ def sizes(
             training = replace(training, minutes=_MOST_MINUTES)
         else:
             training = replace(training, epochs=float(epochs))
-    lr = (
-        training.lr
-        if training.lr is not None or training.optimizer == "sgd"
-        else 0.02
-        if tiny
-        else 0.01
-        if few
-        else 0.005
-    )
-    return model, replace(training, batch=batch, lr=lr)
+    if training.lr is None and training.optimizer.startswith("adam"):
+        training = replace(training, lr=0.02 if tiny else 0.01 if few else 0.005)
+    return model, replace(training, batch=batch)
 
 
 def build_model(

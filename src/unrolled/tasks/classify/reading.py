@@ -64,9 +64,7 @@ class Data:
     def check_labels(self, data: str) -> None:
         """DataError where there is nothing to tell apart, or a label that cannot be both learnt and tested."""
         if len(self.labels) < 2:
-            raise DataError(
-                f"{data}: all labels are {self.labels[0]!r}, and there must be at least two different ones"
-            )
+            raise DataError(f"{data}: all labels are {self.labels[0]!r}, expected at least two different ones")
         if isinstance(self.targets, Sequences):
             if len(self.sequences) < 2:
                 raise DataError(f"{data} has only one sequence, and there must be at least two")

@@ -120,9 +120,8 @@ class ClassifyTask(Task):
             self.symbols.mean, self.symbols.scale = mean_and_scale(Chosen(found.sequences, which))
         if not hasattr(self, "counts"):
             self.steps = int(lengths.max())
-            self.counts = np.zeros(len(self.labels), dtype=np.int64)
-            for k in which:
-                np.add.at(self.counts, found.targets[k], 1)
+            targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
+            self.counts = sum(np.bincount(some, minlength=len(self.labels)) for some in targets)
         self.options = choose(self.options, self.symbols, lengths)
         self.sequences = len(which)
         return int(lengths.sum())
