@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,5 +78,5 @@ def _first_byte(path: Path) -> bytes:
     try:
         with gzip.open(path, "rb") if packed else open(path, "rb") as file:
             return file.read(1)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error

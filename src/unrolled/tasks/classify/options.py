@@ -34,7 +34,7 @@ class ClassifyOptions:
     augment: str = option("none", "none (default), shift, noise or reverse-complement.", metavar="HOW")
     places: bool | None = option(None, "Tell the network where each step stands (default: by the data).")
     longest: int = option(2000, "Steps of a sequence that are read; the rest is cut (2000).")
-    folds: str | None = option(None, "Cross-validation: a number, leave-one-out or official.", metavar="K")
+    folds: str | None = option(None, "Cross-validation: folds, leave-one-out or official.", metavar="K")
     seeds: int = option(1, "Models per fold, whose probabilities are averaged (1).")
 
     def __post_init__(self) -> None:

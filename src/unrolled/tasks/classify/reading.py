@@ -185,7 +185,7 @@ def _take(data: Data, reader: Reader, record: Record) -> None:
         tags = [reader.number(tag, record.where) for tag in record.tags[:longest]]
         data.targets.append(np.array(tags, dtype=np.int64))
     elif record.label is None:
-        raise DataError(f"{record.where}: has no label")
+        raise DataError(f"{record.where}: has no label (see --label)")
     else:
         data.targets.append(reader.number(record.label, record.where))
     data.cut += len(numbers) > longest

@@ -62,6 +62,15 @@ def records_of(file: SourceFile, options: ClassifyOptions) -> Iterator[Record]:
     Raises:
         DataError: it cannot be used.
     """
+    try:
+        yield from _records(file, options)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file.path} is not UTF-8 text") from error
+    except OSError as error:
+        raise DataError(f"cannot read {file.path}: {error.strerror or error}") from error
+
+
+def _records(file: SourceFile, options: ClassifyOptions) -> Iterator[Record]:
     path = file.path
     if series.is_series(path):
         yield from series.read_series(path)
@@ -71,12 +80,7 @@ def records_of(file: SourceFile, options: ClassifyOptions) -> Iterator[Record]:
     elif path.suffix.lower() in table.SUFFIXES:
         yield from table.read_table(path, options.sequence, options.label)
     else:
-        try:
-            text = path.read_text(encoding="utf-8-sig").strip()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: byte {error.start:,} cannot be read") from error
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        text = path.read_text(encoding="utf-8-sig").strip()
         if not text or "\0" in text:
             raise DataError(f"{path} is empty" if not text else f"{path} is not text: it has a zero byte")
         yield Record(path.name, text, file.label, str(path))
@@ -98,7 +102,7 @@ def _has_labelled_headers(path: Path) -> bool:
     try:
         reader = fasta.read_fasta(path, None)
         return all(record is not None and record.label for record in (next(reader, None), next(reader, None)))
-    except (OSError, DataError, UsageError):
+    except (OSError, ValueError):  # of which the errors of data and of arguments are
         return False
 
 

@@ -30,7 +30,7 @@ def read_table(path: Path, sequence: str | None = None, label: str | None = None
     """
     csv.field_size_limit(1 << 30)
     with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = _rows(file, _delimiter(path))
+        rows = _rows(file, _delimiter(path), path)
         first = list(islice(rows, _LOOKED_AT))
         if not first:
             raise DataError(f"{path} is empty")
@@ -62,8 +62,8 @@ def has_labels(path: Path) -> bool:
     """Whether a file is such a table, as far as its first rows tell."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [cells for _, cells in islice(_rows(file, _delimiter(path)), 20)]
-    except (OSError, UnicodeDecodeError, csv.Error):
+            rows = [cells for _, cells in islice(_rows(file, _delimiter(path), path), 20)]
+    except (OSError, UnicodeDecodeError, DataError):
         return False
     if len(rows) < 2:
         return False
@@ -74,15 +74,15 @@ def has_labels(path: Path) -> bool:
     return path.suffix.lower() == ".data" and letters
 
 
-def _rows(file: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: Iterator[str], delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their line's number."""
-    reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} is no row of a table: {error}") from error
+        raise DataError(f"{path}, line {reader.line_num}: is no row of a table: {error}") from error
 
 
 def _delimiter(path: Path) -> str:
@@ -114,8 +114,6 @@ def _by_name(
     if at is None:
         if label is not None:
             raise UsageError(f"--sequence: name the column of the sequence in {path}")
-        return None
-    if of is None and tagged is None and sequence is None and len(names) > 1:
         return None
     return at, of, tagged, place(None, "", NAMES)
 

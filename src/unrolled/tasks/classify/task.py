@@ -254,6 +254,13 @@ class ClassifyTask(Task):
         assert self.labels is not None
         return scored_folds(found, self.data, self.labels)
 
+    # -- from the weights of another run
+
+    def begin_from(self, source: Task, where: str) -> None:
+        assert isinstance(source, ClassifyTask)
+        self.symbols, self.labels, self.by_step = source.symbols, source.labels, source.by_step
+        self.steps, self.counts, self.unit = source.steps, source.counts, source.unit
+
     # -- what a person sees
 
     def evidence(self, model: Model, part: str) -> Evidence:
