@@ -172,10 +172,18 @@ def test_every_part_and_fold_has_its_share_of_each_label():
     for label in range(3):
         counts = np.bincount(parts[labels == label], minlength=3)
         assert counts.min() >= 1 and counts[0] >= counts[1:].max()
-    held = [held for _, held in folds(labels, "5", parts)]
+    none = np.full(73, -1)
+    held = [held for _, held in folds(labels, "5", none)]
     assert sorted(np.concatenate(held)) == list(range(73))
-    for training, held_out in folds(labels, "5", parts):
+    for training, held_out in folds(labels, "5", none):
         assert not set(training) & set(held_out) and abs((labels[held_out] == 0).sum() - 10) <= 1
+    test = set(np.flatnonzero(parts == 2))  # as if the data had said so themselves
+    for how in ("3", "leave-one-out"):
+        made = folds(labels, how, parts)
+        assert not any(test & {*training, *held_out} for training, held_out in made)
+        assert sum(len(held_out) for _, held_out in made) == 73 - len(test)
+    (training, held_out), *more = folds(labels, "official", parts)
+    assert set(held_out) == test and len(training) == 73 - len(test) and not more
 
 
 def test_scores_by_hand():
@@ -331,7 +339,9 @@ def test_each_step_may_have_a_label(tmp_path):
         "sequence,tags\n" + "".join(f"{w},{t}\n" for w, t in zip(words, tags, strict=True))
     )
     model = unrolled.fit(
-        tmp_path / "t.csv", tmp_path / "run", **{**SMALL, "units": "characters", "epochs": 15, "lr": 0.05}
+        tmp_path / "t.csv",
+        tmp_path / "run",
+        **{**SMALL, "units": "characters", "hidden": 12, "epochs": 40, "lr": 0.03},
     )
     figures = model.evaluate(tmp_path / "t.csv")
     assert figures["count"] == sum(map(len, words)) and figures["accuracy"] > 0.95

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
@@ -42,6 +43,7 @@ class Sequences(Sequence[np.ndarray]):
         values = np.ascontiguousarray(sequence, self.dtype)
         if self._disk is None and len(self._memory) + values.nbytes > self._in_memory:
             self._disk = TemporaryFile()  # noqa: SIM115  it lives as long as the sequences
+            weakref.finalize(self, self._disk.close)
             self._disk.write(self._memory)
             self._memory = bytearray()
         if self._disk is None:

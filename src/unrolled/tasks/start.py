@@ -65,6 +65,9 @@ def start(
             check_data(begun, task, data)
         model = built(task, cell)
         task.training = replace(task.training, threads=use_threads(task.training, model))
+        folds = task.folds
+        if folds and source is not None:
+            raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
         config = configuration(task, task_name(kind, named), data)
         if source is not None:
             file = str(source.folder.path / "model.safetensors")
@@ -76,9 +79,7 @@ def start(
             source.keep_cell(folder)
         elif name not in CELLS:
             keep_cell(folder, cell, model)
-        if task.folds:
-            if source is not None:
-                raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
+        if folds:
             sizes_given = chosen_of(ModelOptions, given)
             cross_validate(folder, task, named, data, sizes_given, own or "lstm", training, listen)
         trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)

@@ -45,7 +45,7 @@ def folds(labels: np.ndarray, how: str, parts: np.ndarray) -> list[tuple[np.ndar
     """Training and held-out sequences of each fold.
 
     Arguments:
-        how: ``leave-one-out``, ``official`` or a number.
+        how: ``leave-one-out``, ``official`` or a number. A test part of the data's own is used by ``official`` alone.
         parts: as for `split`.
 
     Raises:
@@ -54,7 +54,8 @@ def folds(labels: np.ndarray, how: str, parts: np.ndarray) -> list[tuple[np.ndar
     >>> [held.tolist() for _, held in folds(np.array([0, 1, 0, 1]), "leave-one-out", np.full(4, -1))]
     [[0], [1], [2], [3]]
     """
-    everything, test = np.arange(len(labels)), PARTS.index("test")
+    test = PARTS.index("test")
+    everything = np.flatnonzero(parts != test)
     if how == "official":
         if not (parts == test).any():
             raise DataError(
@@ -62,12 +63,12 @@ def folds(labels: np.ndarray, how: str, parts: np.ndarray) -> list[tuple[np.ndar
             )
         return [(np.flatnonzero(parts != test), np.flatnonzero(parts == test))]
     if how == "leave-one-out":
-        return [(np.delete(everything, k), everything[k : k + 1]) for k in everything]
+        return [(np.delete(everything, k), everything[k : k + 1]) for k in range(len(everything))]
     count = int(how)
-    if count > len(labels):
-        raise UsageError(f"--folds: expected at most one fold per sequence, {len(labels):,}, got {count:,}")
+    if count > len(everything):
+        raise UsageError(f"--folds: expected at most one fold per sequence, {len(everything):,}, got {count:,}")
     random = np.random.default_rng(0)
-    fold = np.empty(len(labels), dtype=np.int64)
-    order = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
-    fold[order] = everything % count
-    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+    some = [random.permutation(everything[labels[everything] == label]) for label in np.unique(labels[everything])]
+    order = np.concatenate(some)
+    fold = np.arange(len(order)) % count
+    return [(np.sort(order[fold != k]), np.sort(order[fold == k])) for k in range(count)]
