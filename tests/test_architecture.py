@@ -49,7 +49,7 @@ MAY_IMPORT = {
 """Which rooms a room may look into, besides itself."""
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
-NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py"]
+NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py", "tasks/classify/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -98,6 +98,18 @@ def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
     assert not ClassifyTask.recognises(tmp_path / "b.ts")
 
 
+def test_texts_genomes_and_programs_are_left_to_others(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be")
+    (tmp_path / "genome.fa").write_text(">NC_1 a phage, complete genome\nACGT\n")
+    (tmp_path / "reads.fq").write_text("@r1 ch=4 start=2\nACGT\n+\nIIII\n@r2 ch=5 start=2\nACGT\n+\nIIII\n")
+    (tmp_path / "numbers.csv").write_text("date,value\n1,2\n2,3\n")
+    for name in ("code", "code/a", "code/b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text("x = 1\n")
+    for name in ("text.txt", "genome.fa", "reads.fq", "numbers.csv", "code", "missing"):
+        assert not ClassifyTask.recognises(tmp_path / name), name
+
+
 def test_the_official_test_part_is_found_beside_the_training_part(tmp_path):
     for part, count in (("TRAIN", 10), ("TEST", 4)):
         rows = "".join(f"{k},{k + 1}:{'xy'[k % 2]}\n" for k in range(count))

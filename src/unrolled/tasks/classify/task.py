@@ -55,7 +55,7 @@ class ClassifyTask(Task):
     metrics = (
         Metric("loss", "nats per label", label="log-loss", brief="log-loss", brief_digits=3),
         Metric("accuracy", percent=True, digits=2, higher=True, brief_digits=1),
-        Metric("balanced_accuracy", percent=True, digits=2, higher=True, in_lines=False),
+        Metric("balanced_accuracy", label="balanced", percent=True, digits=2, higher=True, in_lines=False),
     )
     symbols: Symbols | None = None
     labels: Sequence[str] | None = None
