@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "series": set(),
     "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
     "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight", "series"}
-    | {"drawing", "errors", "options", "threads", "wording"},
+    | {"drawing", "errors", "options", "threads", "wording", "workers"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},
     "insight": {"cells", "engine", "layers", "models", "runs", "training", "drawing", "wording"},
     "lab": {"cells", "engine", "layers", "models", "runs", "training", "tasks", "insight", "drawing"}
@@ -51,7 +51,7 @@ MAY_IMPORT = {
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
 NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py", "tasks/music/options.py"]
-NO_TORCH += ["tasks/series/options.py"]
+NO_TORCH += ["tasks/series/options.py", "tasks/classify/options.py"]
 
 
 def imports(file: Path) -> set[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import click
 
 from unrolled.cli.shared import NAME, json_option, print_rows, trained_run
@@ -13,10 +16,18 @@ from unrolled.cli.waiting import waiting
 @trained_run
 @click.argument("data", required=False, type=NAME)
 @click.option("--on", metavar="PART", help="Part of the run's own data: validation (default), test or training.")
+@click.option("--pictures", type=NAME, metavar="DIR", help="Write pictures of the scores here, if the task has any.")
 @threaded(work_of_run)
 @json_option
 def evaluate(
-    run: str, data: str | None, on: str | None, as_json: bool, cell: str | None, task: str | None, allow_code: bool
+    run: str,
+    data: str | None,
+    on: str | None,
+    pictures: str | None,
+    as_json: bool,
+    cell: str | None,
+    task: str | None,
+    allow_code: bool,
 ) -> None:
     """Measure how well the model in RUN does on DATA.
 
@@ -38,3 +49,21 @@ def evaluate(
         print(dumps(finite(figures)))
     else:
         print_rows(model.rows(figures), 12)
+    if pictures is not None:
+        for file in _written(model.pictures(figures, data), pictures):
+            print(f"wrote {file}", file=sys.stderr if as_json else sys.stdout)
+
+
+def _written(made: dict[str, bytes], folder: str) -> Iterator[str]:
+    """The files that were written."""
+    from pathlib import Path
+
+    from unrolled.errors import UsageError
+    from unrolled.runs.files import write_atomically
+
+    if not made:
+        raise UsageError("--pictures: the task of this run has no pictures of its scores")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, content in made.items():
+        write_atomically(Path(folder) / name, content)
+        yield str(Path(folder) / name)

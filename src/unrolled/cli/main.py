@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from unrolled.cli.classify import classify
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
 from unrolled.cli.forecast import forecast
@@ -24,7 +25,7 @@ from unrolled.version import __version__
 
 
 @click.group(
-    commands=[train, sample, forecast, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
+    commands=[train, sample, forecast, classify, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Example: unrolled train FILE.txt --run runs/first",
 )

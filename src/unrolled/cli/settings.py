@@ -24,7 +24,7 @@ def settings(kind: type) -> list[click.Option]:
 
 def _option(one: Field) -> click.Option:
     help, metavar = one.metadata["help"], one.metadata["metavar"]
-    if kinds(one) == {bool}:
+    if kinds(one) - {type(None)} == {bool}:
         names = f"{flag(one.name)}/{flag('no_' + one.name)}"
         return click.Option([names, one.name], default=None, help=help)
     known = kinds(one) - {type(None)}

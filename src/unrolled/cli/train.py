@@ -88,10 +88,12 @@ def train(
 
 
 def _say_how_to_go_on(run: str, own: str, as_json: bool) -> None:
+    from pathlib import Path
+
     from unrolled.runs.folder import RunFolder
 
     command = f"unrolled train --run {shlex.quote(run)} --resume{own}"
-    if RunFolder(run).has_checkpoint:
+    if RunFolder(run).has_checkpoint or (Path(run) / "folds.jsonl").is_file():
         message = f"Stopped; everything is saved. Resume with: {command}"
     else:
         message = "Stopped before the first update; nothing was saved."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -147,3 +150,80 @@ def _rows(name: str, symbols: Tensor, table: Tensor) -> Tensor:
         raise ValueError(
             f"{name}: symbols range from {int(symbols.min())} to {int(symbols.max())}, expected 0 to {len(table) - 1}"
         ) from error
+
+
+class Mixture(nn.Module):
+    """A symbol that may stand for several others: the mean of their unit vectors.
+
+    Equation::
+
+        x_t = row k of a fixed table        such as (1/2, 0, 1/2, 0) for R, which is A or G
+
+    Shapes:
+        symbols (...) whole numbers below V; output (..., D).
+
+    Arguments:
+        rows: the table (V, D).
+
+    >>> Mixture([[1.0, 0.0], [0.5, 0.5]])(torch.tensor([1])).tolist()
+    [[0.5, 0.5]]
+    """
+
+    rows: Tensor
+
+    def __init__(self, rows: Any) -> None:
+        super().__init__()
+        self.input_kind = "symbols"
+        table = torch.as_tensor(rows, dtype=torch.get_default_dtype())
+        if table.dim() != 2 or not table.numel():
+            raise ValueError(f"Mixture: rows have shape {tuple(table.shape)}, expected (V, D)")
+        self.output_size = table.shape[1]
+        self.register_buffer("rows", table, persistent=False)
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return _rows("Mixture", symbols, self.rows)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.rows.shape))
+
+
+class Positions(nn.Module):
+    """What another encoder says, and where in the sequence it stands.
+
+    A network that pools over time tells one place from another only by what its states remember of the way there.
+    Where places have a meaning, as in sequences that are aligned, a few waves say it at once.
+
+    Equation::
+
+        x_t = [encoder(input_t) ; sin(pi j t / T) ; cos(pi j t / T)]        for j = 1 ... waves
+
+    Shapes:
+        inputs (T, N, ...) from their first step on; output (T, N, D + 2 waves).
+
+    Arguments:
+        encoder: of the inputs.
+        steps: T, such as the length of the longest sequence. Later steps have the waves of T.
+        waves: how many.
+
+    Source:
+        A. Vaswani et al., "Attention is all you need" (2017), section 3.5, with frequencies that fit one sequence.
+
+    >>> Positions(OneHot(3), steps=10, waves=2)(torch.zeros(7, 1, dtype=torch.long)).shape
+    torch.Size([7, 1, 7])
+    """
+
+    waves: Tensor
+
+    def __init__(self, encoder: Any, steps: int, waves: int) -> None:
+        super().__init__()
+        self.encoder, self.input_kind = encoder, encoder.input_kind
+        steps, waves = whole("Positions", "steps", steps), whole("Positions", "waves", waves)
+        self.output_size = encoder.output_size + 2 * waves
+        angle = math.pi * torch.arange(steps + 1)[:, None] / steps * torch.arange(1, waves + 1)
+        self.register_buffer("waves", torch.cat([angle.sin(), angle.cos()], dim=1), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        x = self.encoder(inputs)
+        places = torch.arange(len(x), device=x.device).clamp(max=len(self.waves) - 1)
+        waves = self.waves[places].to(x.dtype)
+        return torch.cat([x, waves[:, None].expand(-1, x.shape[1], -1)], dim=-1)

@@ -27,7 +27,7 @@ class ModelOptions:
     )
     hidden: int | None = option(None, "Width of each hidden layer.")
     layers: int | None = option(None, "Hidden layers.")
-    direction: str = option("forward", "forward (default), or both: bidirectional layers.", metavar="WHICH")
+    direction: str | None = option(None, "forward, or both: bidirectional layers.", metavar="WHICH")
     dropout: float | None = option(None, "Dropout between layers and before the output.")
     variational_dropout: float = option(0.0, "Dropout on the hidden state, one mask per sequence (0).")
     weight_drop: float = option(0.0, "Dropout on the recurrent weights (0).")
@@ -48,7 +48,8 @@ class ModelOptions:
         check(few, "layers", f"must be at most {MOST_LAYERS:,}, got {self.layers or 0:,}")
         for name in ("dropout", "variational_dropout", "weight_drop", "zoneout"):
             check_share(self, name)
-        check_one_of(self, "direction", DIRECTIONS)
+        if self.direction is not None:
+            check_one_of(self, "direction", DIRECTIONS)
         check_one_of(self, "recurrent_init", RECURRENT_INITS)
         far = self.chrono is None or 2 < self.chrono < math.inf
         check(far, "chrono", f"must be the longest lag in steps, above 2, got {self.chrono}")

@@ -134,3 +134,35 @@ class AttentionPool(Pool):
         scores = self.score(torch.tanh(self.map(h)))  # (T, N, 1)
         least = torch.finfo(scores.dtype).min  # not -inf, of which a sequence without steps would have nothing else
         return (torch.softmax(torch.where(within, scores, least), dim=0) * h).sum(0)
+
+
+class PositionPool(Pool):
+    """A weighted mean of the outputs, with a learned weight for each unit at each place.
+
+    For sequences that are aligned, so that a place has the same meaning in all of them.
+
+    Equation::
+
+        y = (1 / n) sum_{t<n} a_t * h_t        for n steps, 0 for none; a_t = 1 at the start of training
+
+    Shapes:
+        h (T, N, H); lengths (N,); output (N, H).
+
+    Arguments:
+        input_size: H.
+        steps: of the longest sequence; steps behind it count with weight 1.
+
+    >>> pool = PositionPool(4, steps=10)
+    >>> pool(torch.ones(3, 2, 4), lengths=[3, 0]).tolist()
+    [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, input_size: int, steps: int) -> None:
+        super().__init__()
+        self.input_size = whole("PositionPool", "input_size", input_size)
+        self.weight = nn.Parameter(torch.ones(whole("PositionPool", "steps", steps), self.input_size))
+
+    def pooled(self, h: Tensor, within: Tensor, lengths: Tensor) -> Tensor:
+        known = min(len(h), len(self.weight))
+        sums = (self.weight[:known, None] * h[:known]).sum(0) + h[known:].sum(0)
+        return sums / lengths.clamp(min=1)[:, None].to(h.dtype)

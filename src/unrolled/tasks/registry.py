@@ -42,6 +42,12 @@ _HOMES = {
         "unrolled.tasks.series.options:SeriesOptions",
         "unrolled.options:NoOptions",
     ),
+    "classify": _Home(
+        "unrolled.tasks.classify.task:ClassifyTask",
+        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.classify.options:ClassifyOptions",
+        "unrolled.options:NoOptions",
+    ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
 _SAMPLE = {"run", "cell", "task", "allow_code", "out", "threads", "help"}

@@ -17,6 +17,7 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.options import chosen_of, option_names
 from unrolled.runs.folder import RunFolder
+from unrolled.tasks.folds import cross_validate
 from unrolled.tasks.load import load, resolve_cell
 from unrolled.tasks.opening import check_data, configuration, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
@@ -64,6 +65,9 @@ def start(
             check_data(begun, task, data)
         model = built(task, cell)
         task.training = replace(task.training, threads=use_threads(task.training, model))
+        folds = task.folds
+        if folds and source is not None:
+            raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
         config = configuration(task, task_name(kind, named), data)
         if source is not None:
             file = str(source.folder.path / "model.safetensors")
@@ -77,6 +81,9 @@ def start(
             keep_cell(folder, cell, model)
         if is_own(config["task"]) and (text := source_of(kind)):
             folder.write_text("task.py", text)
+        if folds:
+            sizes_given = chosen_of(ModelOptions, given)
+            cross_validate(folder, task, named, data, sizes_given, own or "lstm", training, listen)
         trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(started(task, config, chosen, trainer))

@@ -13,12 +13,13 @@ from unrolled.models.model import Model
 from unrolled.options import option_names
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.data import file_name, same_data
+from unrolled.tasks.folds import FOLDS
 from unrolled.tasks.opening import restored, with_all, with_data
 from unrolled.tasks.piped import own_data
 from unrolled.training.checkpoints import load_weights
 from unrolled.training.kept import model_options
 from unrolled.training.options import TrainingOptions
-from unrolled.training.task import ALL, PARTS, Evidence, Shown, Task
+from unrolled.training.task import ALL, PARTS, Answers, Evidence, Shown, Task
 
 
 class Trained:
@@ -55,7 +56,8 @@ class Trained:
             data: a file or folder, ``-`` for standard input; None for the run's own data, where they lay when the
                 run was trained.
             on: ``"validation"`` (the default without ``data``), ``"test"`` or ``"training"``, of the run's own
-                data, which ``data`` may name at a new path; None with ``data`` for the whole of them.
+                data, which ``data`` may name at a new path; None with ``data`` for the whole of them. A run with
+                cross-validation has ``"folds"`` besides, which is then the default.
             tell: called with the share that is scored, now and then.
 
         Returns:
@@ -66,6 +68,8 @@ class Trained:
             DataError: nothing to score, or the run's data have moved or changed.
         """
         path = None if data is None else file_name(data)
+        if path is None and on in (None, "folds") and (self.run.path / FOLDS).is_file():
+            return {"on": "folds", **self.run.read_json(FOLDS)}
         if path is not None and on is None:
             part, name = ALL, path
             task = with_all(restored(type(self.task), self.run), path, self.model_options, self._training)
@@ -140,6 +144,32 @@ class Trained:
         task = with_all(restored(type(self.task), self.run), path, self.model_options, self._training)
         made: Sequence[Shown] = task.forecast(self.model, horizon, seed)
         return made
+
+    def classify(self, data: str | os.PathLike) -> Answers:
+        """What the model says of each sequence of data that need no answers: a table, made row by row.
+
+        Raises:
+            UsageError: the task has no answers to give, or there are no such data. DataError: they cannot be used.
+        """
+        if type(self.task).answers is Task.answers:
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not classify")
+        answers: Answers = restored(type(self.task), self.run).answers(self.model, file_name(data))
+        return answers
+
+    def pictures(self, figures: dict[str, Any], data: str | os.PathLike | None = None) -> dict[str, bytes]:
+        """Pictures of what `evaluate` gave, and of why the model answers as it does: PNG by file name.
+
+        Arguments:
+            figures: of `evaluate`; data: what was given to it.
+        """
+        on = figures["on"]
+        if data is not None and on not in PARTS:
+            path = file_name(data)
+            task, part = with_all(restored(type(self.task), self.run), path, self.model_options, self._training), ALL
+        else:
+            part = on if on in PARTS else "training"
+            task = self._with_own_data(part, None if data is None else file_name(data))
+        return dict(task.pictures(self.model, part, figures))
 
     def evidence(self, data: str | os.PathLike | None = None) -> Evidence:
         """A sequence for `unrolled.insight` to look at what the model does with it.

@@ -70,11 +70,11 @@ class Padded:
             self._epoch, self._order = epoch, self._shuffled(epoch)
         chosen = self._order[k]
         lengths = torch.from_numpy(self._lengths[chosen]).to(self._device)
-        inputs = self._stacked([self._inputs[i] for i in chosen])
+        inputs = stacked([self._inputs[i] for i in chosen], self._device)
         if not self._by_step:
             targets = as_tensor(np.stack([self._targets[i] for i in chosen]), self._device)
             return Batch(inputs, targets, lengths)
-        targets = self._stacked([self._targets[i] for i in chosen])
+        targets = stacked([self._targets[i] for i in chosen], self._device)
         mask = torch.arange(len(inputs), device=self._device)[:, None] < lengths
         return Batch(inputs, targets, lengths, mask)
 
@@ -88,13 +88,18 @@ class Padded:
         batches = [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
         return [batches[k] for k in random.permutation(len(batches))]
 
-    def _stacked(self, arrays: Sequence[np.ndarray]) -> Tensor:
-        """(T, N, ...), zeros behind the ends."""
-        T = max(map(len, arrays))
-        padded = np.zeros((T, len(arrays), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
-        for n, array in enumerate(arrays):
-            padded[: len(array), n] = array
-        return as_tensor(padded, self._device)
+
+def stacked(arrays: Sequence[np.ndarray], device: str = "cpu") -> Tensor:
+    """Arrays (steps, ...) side by side, (T, N, ...), with zeros behind their ends.
+
+    >>> stacked([np.array([1, 2]), np.array([3])]).tolist()
+    [[1, 3], [2, 0]]
+    """
+    T = max(map(len, arrays))
+    padded = np.zeros((T, len(arrays), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for n, array in enumerate(arrays):
+        padded[: len(array), n] = array
+    return as_tensor(padded, device)
 
 
 def _check(inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray], by_step: bool) -> None:

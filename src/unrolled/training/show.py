@@ -135,6 +135,10 @@ class PlainLines:
         else:
             self._say(f"wrote {e['file']}", "  ")
 
+    def _fold(self, e: Event) -> None:
+        score = "" if e["score"] is None else f", {e['metric'].replace('_', ' ')} so far {short(e['score'], 4)}"
+        self._say(f"cross-validation: {e['done']:,} of {e['of']:,} models{score}", "  ")
+
     def _scoring(self, e: Event) -> None:
         self._say("scoring the best weights on the whole validation part ...")
 
@@ -216,6 +220,12 @@ class LiveLine(PlainLines):
             return
         lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(harmless(e["text"])))
         self.console.print("\n".join(lines), soft_wrap=True)
+
+    def _fold(self, e: Event) -> None:
+        print(f"\r  cross-validation: {e['done']:,} of {e['of']:,} models", end="", flush=True)
+        if e["done"] == e["of"]:
+            print("\r\x1b[K", end="")
+            super()._fold(e)
 
     def _scoring(self, e: Event) -> None:
         self.close()

@@ -41,7 +41,7 @@ def choose_sizes(
     dropout = model.dropout if model.dropout is not None else _dropout(epochs)
     lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
-    model = replace(model, hidden=hidden, layers=layers, dropout=dropout)
+    model = replace(model, hidden=hidden, layers=layers, dropout=dropout, direction=model.direction or "forward")
     return model, replace(training, batch=batch, lr=lr, ema=ema)
 
 

@@ -100,6 +100,19 @@ class Evidence:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Answers:
+    """A table that is made row by row.
+
+    Fields:
+        columns: their names.
+        rows: texts and numbers, one for each column.
+    """
+
+    columns: Sequence[str]
+    rows: Iterator[Sequence[str | float]]
+
+
 class Task:
     """One kind of sequence learning: what it reads, what it predicts, how that is scored and shown.
 
@@ -309,6 +322,43 @@ class Task:
         inputs = batch.inputs[:steps, longest].cpu().numpy()
         labels = [f"{v:g}" if np.ndim(v) == 0 else str(t) for t, v in enumerate(inputs)]
         return Evidence(f"the run's {part} part", inputs, labels)
+
+    def answers(self, model: Model, data: str) -> Answers:
+        """What the model says of each sequence of data without answers, for ``unrolled classify``.
+
+        Raises:
+            UsageError: there are no such data. DataError: they cannot be used. NotImplementedError: the task has no
+                answers to give.
+        """
+        raise NotImplementedError
+
+    def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
+        """Pictures of scores, and of why the model answers as it does: PNG by file name."""
+        return {}
+
+    # -- cross-validation
+
+    @property
+    def folds(self) -> int:
+        """Into how many folds the data that were read are cut; 0 for no cross-validation."""
+        return 0
+
+    @property
+    def seeds(self) -> int:
+        """How many models are trained in each fold."""
+        return 1
+
+    def read_fold(self, data: str, fold: int) -> int:
+        """As `read`, with the training part of one fold; nothing else is learnt from the sequences held out."""
+        raise NotImplementedError
+
+    def held_out(self, model: Model) -> Any:
+        """What a model of the fold that was read says of the sequences held out, as JSON has it."""
+        raise NotImplementedError
+
+    def score_folds(self, found: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
+        """Scores of all folds, with the metrics among them, from what `held_out` gave by fold and seed."""
+        raise NotImplementedError
 
     # -- from the weights of another run
 

@@ -28,6 +28,11 @@ class Softmax(Head):
         h (..., H); scores (..., V); targets (...) whole numbers below V, or -100 for one that does not count:
         its log_prob is 0.
 
+    Arguments:
+        hidden_size, vocabulary_size: H, V.
+        weights: how much a loss counts by its target (V,), such as more for a rare class; None for all the same.
+            `log_prob` has none.
+
     Units:
         loss in nats.
 
@@ -37,10 +42,20 @@ class Softmax(Head):
     10
     """
 
-    def __init__(self, hidden_size: int, vocabulary_size: int) -> None:
+    weights: Tensor | None
+
+    def __init__(self, hidden_size: int, vocabulary_size: int, weights: Any = None) -> None:
         name = type(self).__name__
         hidden_size = whole(name, "hidden_size", hidden_size)
         super().__init__(hidden_size, whole(name, "vocabulary_size", vocabulary_size), Target("integers"))
+        if weights is not None:
+            weights = torch.as_tensor(weights, dtype=self.map.weight.dtype)
+            if weights.shape != (vocabulary_size,) or not (torch.isfinite(weights) & (weights >= 0)).all():
+                raise ValueError(
+                    f"{name}: weights have shape {tuple(weights.shape)}, expected {(vocabulary_size,)}: one for each "
+                    "class, finite and not negative"
+                )
+        self.register_buffer("weights", weights, persistent=False)
 
     def describe(self, outputs: Tensor) -> dict[str, Tensor]:
         """``probability`` (..., V)."""
@@ -52,16 +67,22 @@ class Softmax(Head):
         return wanted if given is None else wanted & given
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self._cross_entropy(outputs, targets, "sum")
+        return self._cross_entropy(outputs, targets, "sum", self.weights)
 
     def _log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return -self._cross_entropy(outputs, targets, "none").reshape(targets.shape)
 
-    def _cross_entropy(self, scores: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    def _cross_entropy(
+        self, scores: Tensor, targets: Tensor, reduction: str, weights: Tensor | None = None
+    ) -> Tensor:
         targets = targets.long()
         try:
             return F.cross_entropy(
-                scores.reshape(-1, self.output_size), targets.reshape(-1), reduction=reduction, ignore_index=IGNORED
+                scores.reshape(-1, self.output_size),
+                targets.reshape(-1),
+                weight=None if weights is None else weights.to(scores.dtype),
+                reduction=reduction,
+                ignore_index=IGNORED,
             )
         except IndexError as error:
             bad = targets[(targets < 0) | (targets >= self.output_size)]

@@ -111,7 +111,7 @@ class TextTask(Task):
     # -- what is trained
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
-        if model.direction != "forward":
+        if model.direction not in (None, "forward"):
             raise UsageError(
                 "--direction: a language model must not see the symbol that it predicts: leave out --direction"
             )

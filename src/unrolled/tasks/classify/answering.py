@@ -1,0 +1,63 @@
+"""Labels for sequences that need none: read, scored and told a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+import numpy as np
+
+from unrolled.errors import DataError
+from unrolled.models.model import Model
+from unrolled.tasks.classify.options import ClassifyOptions
+from unrolled.tasks.classify.predicting import probabilities
+from unrolled.tasks.classify.records import Record
+from unrolled.tasks.classify.sources import files_of, records_of
+from unrolled.tasks.classify.symbols import Symbols
+from unrolled.training.task import Answers
+
+_BLOCK = 1_000
+
+
+def answers(
+    model: Model, data: str, options: ClassifyOptions, symbols: Symbols, labels: Sequence[str], by_step: bool
+) -> Answers:
+    """A row for each sequence: its name, the most likely label, its own where the data have one, all probabilities.
+
+    With labels of steps, the label is one for each step, joined where all are single letters, else with blanks
+    between, and the probability is the mean over the steps of that of the label.
+
+    Raises:
+        UsageError: there are no such data. DataError: a record cannot be used.
+    """
+    records = (record for file in files_of(data) for record in records_of(file, options))
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{data} has no sequences")
+    some = ["probability"] if by_step else [f"p({label})" for label in labels]
+    return Answers(
+        ["name", "label", "own label", *some], _rows(model, chain([first], records), options, symbols, labels)
+    )
+
+
+def _rows(
+    model: Model, records: Iterator[Record], options: ClassifyOptions, symbols: Symbols, labels: Sequence[str]
+) -> Iterator[list[str | float]]:
+    between = "" if all(len(label) == 1 for label in labels) else " "
+    while block := list(islice(records, _BLOCK)):
+        inputs = [_input(record, options, symbols) for record in block]
+        found = dict(probabilities(model, inputs))
+        for k, record in enumerate(block):
+            p = found[k]
+            if p.ndim == 2:
+                own = between.join(record.tags) if record.tags else ""
+                yield [record.name, between.join(labels[c] for c in p.argmax(1)), own, float(p.max(1).mean())]
+            else:
+                yield [record.name, labels[int(p.argmax())], record.label or "", *map(float, p)]
+
+
+def _input(record: Record, options: ClassifyOptions, symbols: Symbols) -> np.ndarray:
+    numbers = symbols.encode(record)[: options.longest]
+    if not len(numbers):
+        raise DataError(f"{record.where}: the sequence is empty")
+    return symbols.scaled(numbers) if symbols.units == "values" else numbers

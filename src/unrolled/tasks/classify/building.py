@@ -1,0 +1,106 @@
+"""The model of a classification, and the choices that a person left to the program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from unrolled.cells import Cell
+from unrolled.models.build import build_stack
+from unrolled.models.encoders import Embedding, Mixture, Positions, Vectors
+from unrolled.models.heads import Softmax
+from unrolled.models.model import Model
+from unrolled.models.options import ModelOptions
+from unrolled.models.pooling import AttentionPool, MaxPool, MeanPool, PositionPool
+from unrolled.tasks.classify.options import ClassifyOptions
+from unrolled.tasks.classify.symbols import Symbols
+from unrolled.training.options import TrainingOptions
+
+WAVES = 16
+_EMBEDDING = 64
+_FEW = 2_000
+"""Sequences up to which a training part is small."""
+_TINY = 200
+"""Sequences up to which it is so small that a run takes seconds."""
+_UPDATES = 1_500
+"""Of a run on much data; on few, every sequence is read `_MOST_EPOCHS` times at most."""
+_MOST_EPOCHS = 60
+_STEPS_PER_SECOND = 10_000
+"""That a budget counts on."""
+_MOST_MINUTES = 5.0
+
+
+def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray) -> ClassifyOptions:
+    """Fill in pool and places.
+
+    Sequences of one length are taken to be aligned: then places have a meaning.
+    """
+    aligned = len(lengths) > 1 and bool((lengths == lengths[0]).all())
+    pool = options.pool or ("position" if aligned else "mean" if symbols.units == "values" else "max")
+    places = options.places if options.places is not None else aligned
+    return replace(options, pool=pool, places=places)
+
+
+def sizes(
+    model: ModelOptions, training: TrainingOptions, steps: int, sequences: int
+) -> tuple[ModelOptions, TrainingOptions]:
+    """Fill in sizes and the budget: small and in both directions, and longer where there is more to learn."""
+    few, tiny = sequences <= _FEW, sequences <= _TINY
+    model = replace(
+        model,
+        direction=model.direction or "both",
+        hidden=model.hidden or (16 if tiny else 32 if few else 64),
+        dropout=model.dropout if model.dropout is not None else 0.3,
+    )
+    batch = training.batch or (32 if few and not tiny else 64)
+    if training.minutes is None and training.epochs is None:
+        epochs = min(_MOST_EPOCHS, max(3, round(_UPDATES * batch / sequences)))
+        if epochs * steps > 60 * _MOST_MINUTES * _STEPS_PER_SECOND:
+            training = replace(training, minutes=_MOST_MINUTES)
+        else:
+            training = replace(training, epochs=float(epochs))
+    if training.lr is None and training.optimizer.startswith("adam"):
+        training = replace(training, lr=0.02 if tiny else 0.01 if few else 0.005)
+    return model, replace(training, batch=batch)
+
+
+def build_model(
+    cell: type[Cell],
+    options: ModelOptions,
+    for_use: bool,
+    task: ClassifyOptions,
+    symbols: Symbols,
+    by_step: bool,
+    steps: int,
+    counts: np.ndarray,
+) -> Model:
+    """Encoder, recurrent layers, pool and `Softmax`.
+
+    Arguments:
+        steps: of the longest sequence. counts: of each label in the training part.
+    """
+    encoder: Any
+    if symbols.units == "values":
+        encoder = Vectors(len(symbols.mean))
+    elif symbols.alphabet:
+        encoder = Mixture(symbols.alphabet.rows)
+    else:
+        encoder = Embedding(len(symbols.names), _EMBEDDING)
+    if task.places:
+        encoder = Positions(encoder, steps, WAVES)
+    stack = build_stack(cell, encoder.output_size, options, for_use)
+    weights = None
+    if task.class_weights == "balanced":
+        seen = np.maximum(counts, 1)
+        weights = seen.sum() / (len(seen) * seen)
+    head = Softmax(stack.output_size, len(counts), weights)
+    assert options.dropout is not None
+    if by_step:
+        return Model(encoder, stack, head, dropout=options.dropout)
+    H = stack.output_size
+    pools: dict[str, Any] = {"last": lambda: None, "mean": MeanPool, "max": MaxPool}
+    pools |= {"attention": lambda: AttentionPool(H), "position": lambda: PositionPool(H, steps)}
+    pool = pools[task.pool or "mean"]()
+    return Model(encoder, stack, head, "many-to-one", dropout=options.dropout, pool=pool)

@@ -1,0 +1,89 @@
+"""Pictures of a classification: confusion, calibration, and what each label is known by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from unrolled.insight.answers_figures import (
+    draw_calibration,
+    draw_confusion,
+    draw_importance,
+    draw_logo,
+    draw_words,
+)
+from unrolled.insight.canvas import as_png
+from unrolled.insight.importance import importance, mean_by_step
+from unrolled.models.device import device_of
+from unrolled.models.model import Model
+from unrolled.tasks.classify.symbols import Symbols
+from unrolled.training.padded import stacked
+
+_MOST = 500
+"""Sequences whose importance is averaged."""
+_SHOWN, _LABELS = 120, 10
+_WORDS = 12
+
+
+def pictures(
+    model: Model,
+    inputs: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    symbols: Symbols,
+    by_step: bool,
+    figures: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """PNG by file name; importance is that of the sequences of each label, for that label.
+
+    Arguments:
+        inputs, targets: of the part that is looked at.
+        figures: the scores.
+    """
+    labels = [one["label"] for one in figures["classes"]]
+    made = {
+        "confusion.png": as_png(draw_confusion(np.array(figures["confusion"]), labels)),
+        "calibration.png": as_png(draw_calibration(figures["calibration"])),
+    }
+    if by_step:
+        return made
+    by_label: dict[int, list[int]] = {}
+    for k in range(min(len(inputs), _MOST)):
+        by_label.setdefault(int(targets[k]), []).append(k)
+    for c in sorted(by_label)[:_LABELS]:
+        chosen = [np.asarray(inputs[k]) for k in by_label[c]]
+        found = _importance(model, chosen, c)
+        title = f"what speaks for {labels[c]}: mean of {len(chosen):,} sequences"
+        made[f"importance-{c + 1}.png"] = as_png(_drawn(found, chosen, symbols, title))
+    return made
+
+
+def _importance(model: Model, sequences: list[np.ndarray], label: int) -> list[torch.Tensor]:
+    """(T, D) of each."""
+    device, found = device_of(model), []
+    for start in range(0, len(sequences), 64):
+        some = sequences[start : start + 64]
+        lengths = torch.tensor([len(x) for x in some], device=device)
+        targets = torch.full((len(some),), label, device=device)
+        made = importance(model, stacked(some).to(device), targets, lengths)
+        found += [made[: len(x), n].cpu() for n, x in enumerate(some)]
+    return found
+
+
+def _drawn(found: list[torch.Tensor], sequences: list[np.ndarray], symbols: Symbols, title: str) -> Any:
+    steps = min(max(map(len, found)), _SHOWN)
+    if symbols.alphabet is not None:
+        return draw_logo(mean_by_step(found, steps).numpy(), symbols.alphabet.plain, title)
+    if symbols.units == "values":
+        names = [f"channel {c + 1}" for c in range(found[0].shape[1])]
+        return draw_importance(mean_by_step(found, steps).numpy(), names, title)
+    sums, counts = np.zeros(len(symbols.names)), np.zeros(len(symbols.names))
+    for x, one in zip(sequences, found, strict=True):
+        np.add.at(sums, x, one.sum(1).numpy())
+        np.add.at(counts, x, 1)
+    often = np.flatnonzero(counts >= min(2, counts.max()))
+    order = often[np.argsort(-sums[often] / counts[often])]
+    some = list(dict.fromkeys([*order[:_WORDS], *order[-_WORDS:]]))
+    return draw_words([symbols.names[k] or "?" for k in some], [float(sums[k] / counts[k]) for k in some], title)

@@ -1,0 +1,272 @@
+"""The classification task: one label for a sequence, or one for each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.cells import Cell
+from unrolled.errors import DataError, EmptyPartError
+from unrolled.models.model import Model
+from unrolled.models.options import ModelOptions
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.classify import showing
+from unrolled.tasks.classify.answering import answers
+from unrolled.tasks.classify.augmenting import change_of
+from unrolled.tasks.classify.building import build_model, choose, sizes
+from unrolled.tasks.classify.evidence import longest
+from unrolled.tasks.classify.options import ClassifyOptions
+from unrolled.tasks.classify.picturing import pictures
+from unrolled.tasks.classify.predicting import probabilities
+from unrolled.tasks.classify.reading import Data, read_data
+from unrolled.tasks.classify.scores import Scores, scored_folds
+from unrolled.tasks.classify.sources import files_of, is_labelled
+from unrolled.tasks.classify.splitting import folds, split
+from unrolled.tasks.classify.symbols import Symbols, mean_and_scale
+from unrolled.tasks.data import Fingerprint
+from unrolled.tasks.sequences import Chosen
+from unrolled.training.augmented import Augmented
+from unrolled.training.batches import Batches
+from unrolled.training.losses import Loss
+from unrolled.training.metric import Metric
+from unrolled.training.options import TrainingOptions
+from unrolled.training.padded import Padded
+from unrolled.training.task import ALL, PARTS, Answers, Evidence, Task, Tell
+
+SIDE_FILE, HELD_OUT = "classify.json", "held out"
+
+
+class ClassifyTask(Task):
+    """A classifier of sequences; see `Task`.
+
+    Attributes:
+        symbols: how sequences become numbers. labels: by number.
+        steps: of the longest sequence of the training part. counts: of each label there.
+        by_step: whether each step has a label.
+    """
+
+    name, noun = "classify", "sequences"
+    unit, step_unit = "sequences", "steps"
+    options_class = ClassifyOptions
+    metrics = (
+        Metric("loss", "nats per label", label="log-loss", brief="log-loss", brief_digits=3),
+        Metric("accuracy", percent=True, digits=2, higher=True, brief_digits=1),
+        Metric("balanced_accuracy", label="balanced", percent=True, digits=2, higher=True, in_lines=False),
+    )
+    symbols: Symbols | None = None
+    labels: Sequence[str] | None = None
+    by_step = False
+    steps = 1
+    counts: np.ndarray
+    parts: Mapping[str, np.ndarray]
+    data: Data
+
+    # -- data and side files
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Labelled tables, FASTA with labels, ``.ts`` files, and folders whose folders are labels."""
+        return is_labelled(path)
+
+    def read(self, data: str) -> int:
+        found = self._read(data)
+        targets = found.targets if isinstance(found.targets, list) else np.zeros(len(found.sequences), np.int64)
+        made = split(np.asarray(targets), self.options.shares(), found.parts)
+        self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
+        if not len(self.parts["training"]):
+            raise DataError(f"{data}: the training part has no sequences (--split {self.options.split})")
+        if len(files := files_of(data)) > 1 and not Path(data).is_dir():
+            whole = Fingerprint(is_folder=False)
+            for file in files:
+                for _ in whole.read(file.path, ""):
+                    pass
+            self.fingerprint = whole.digests
+        return self._learnt()
+
+    def read_all(self, data: str) -> int:
+        found = self._read(data)
+        self.parts = {ALL: np.arange(len(found.sequences))}
+        return int(found.sequences.lengths.sum())
+
+    def _read(self, data: str) -> Data:
+        is_new = self.labels is None
+        found = self.data = read_data(data, self.options, self.symbols, self.labels)
+        if is_new:
+            found.sort_labels()
+            found.check_labels(data)
+            self.labels, self.symbols, self.by_step = found.labels, found.symbols, found.by_step
+            self.options = replace(self.options, units=found.symbols.units)
+        elif found.by_step != self.by_step:
+            kind = "each step" if self.by_step else "a whole sequence"
+            raise DataError(f"{data}: the model was trained on labels of {kind}, and these are others")
+        self.unit = "steps" if self.by_step else "sequences"
+        return found
+
+    def _learnt(self) -> int:
+        """What only the training part says; how many steps that has."""
+        found, which = self.data, self.parts["training"]
+        lengths = found.sequences.lengths[which]
+        assert self.symbols is not None and self.labels is not None
+        if self.symbols.grows:
+            counts = np.zeros(len(self.symbols.names), dtype=np.int64)
+            for k in which:
+                counts += np.bincount(found.sequences[k], minlength=len(counts))
+            self._renumber = self.symbols.settled(counts)
+        if self.symbols.units == "values" and not len(self.symbols.mean):
+            self.symbols.mean, self.symbols.scale = mean_and_scale(Chosen(found.sequences, which))
+        if not hasattr(self, "counts"):
+            self.steps = int(lengths.max())
+            targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
+            self.counts = sum(np.bincount(some, minlength=len(self.labels)) for some in targets)
+        self.options = choose(self.options, self.symbols, lengths)
+        self.sequences = len(which)
+        return int(lengths.sum())
+
+    _renumber: np.ndarray | None = None
+
+    def save(self, run: RunFolder) -> None:
+        assert self.symbols is not None and self.labels is not None
+        content = {"symbols": self.symbols.as_json(), "labels": list(self.labels), "counts": self.counts.tolist()}
+        run.write_json(SIDE_FILE, content | {"by_step": self.by_step, "steps": self.steps})
+
+    def restore(self, run: RunFolder) -> None:
+        content = run.read_json(SIDE_FILE)
+        self.symbols = Symbols.from_json(content["symbols"], str(run.path / SIDE_FILE))
+        self.labels, self.by_step, self.steps = list(content["labels"]), content["by_step"], int(content["steps"])
+        self.counts = np.array(content["counts"], dtype=np.int64)
+        if len(self.counts) != len(self.labels) or not self.labels or self.steps < 1:
+            raise ValueError(f"{SIDE_FILE} has {len(self.labels)} labels and {len(self.counts)} counts")
+        self.unit = "steps" if self.by_step else "sequences"
+
+    def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
+        model, training = sizes(model, training, steps, self.sequences or 1)
+        super().settle(model, training, steps)
+
+    # -- what is trained
+
+    def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
+        assert self.symbols is not None
+        return build_model(cell, options, for_use, self.options, self.symbols, self.by_step, self.steps, self.counts)
+
+    def inputs(self, part: str) -> Sequence[np.ndarray]:
+        """The sequences of a part, as the model reads them."""
+        symbols, renumber = self.symbols, self._renumber
+        assert symbols is not None
+        change: Any = None if renumber is None else renumber.__getitem__
+        if symbols.units == "values":
+            change = symbols.scaled
+        return Chosen(self.data.sequences, self._which(part), change)
+
+    def _which(self, part: str) -> np.ndarray:
+        return self.parts.get(part, np.empty(0, dtype=np.int64))
+
+    def targets(self, part: str) -> Sequence[np.ndarray]:
+        """Their labels as numbers."""
+        return Chosen(self.data.targets, self._which(part), None if self.by_step else np.int64)
+
+    def batches(self, part: str = "training") -> Batches:
+        t = self.training
+        assert t.batch is not None and self.symbols is not None
+        made = Padded(self.inputs(part), self.targets(part), t.batch, t.seed, self.by_step, t.device)
+        change = change_of(self.options.augment, self.symbols, self.by_step) if part == "training" else None
+        return made if change is None else Augmented(made, change, t.seed)
+
+    def loss(self, model: Model, batch: Any, state: Any) -> Loss:
+        outputs, _ = model(batch.inputs, lengths=batch.lengths)
+        total, count = model.head.loss(outputs, batch.targets, batch.mask)
+        right = outputs.argmax(-1) == batch.targets
+        right = right if batch.mask is None else right & batch.mask
+        return Loss(total, count, parts={"accuracy": (right.sum(), count)})
+
+    # -- scores
+
+    def score(self, model: Model, part: str, tell: Tell | None = None) -> dict[str, Any] | None:
+        """All scores of one part: see `Scores`."""
+        scores = self._scores(model, part, tell)
+        return None if scores is None else scores.figures()
+
+    def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
+        scores = self._scores(model, "validation", tell)
+        return None if scores is None else scores.means()
+
+    def _scores(self, model: Model, part: str, tell: Tell | None) -> Scores | None:
+        assert self.labels is not None
+        inputs, targets = self.inputs(part), self.targets(part)
+        if not len(inputs):
+            return None
+        scores = Scores(self.labels)
+        for done, (k, found) in enumerate(probabilities(model, inputs), 1):
+            scores.add(found.reshape(-1, len(self.labels)), np.atleast_1d(targets[k]))
+            if tell is not None:
+                tell(done / len(inputs))
+        return scores
+
+    def facts(self) -> dict[str, Any]:
+        return {"sequences": len(self.data.sequences), "bad_files": list(self.data.bad)}
+
+    def about(self) -> list[tuple[str, str]]:
+        assert self.symbols is not None and self.labels is not None
+        sizes = {part: len(self.parts[part]) for part in PARTS}
+        return showing.about(self.data, self.symbols, self.labels, self.counts, sizes, self.options)
+
+    def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return super().rows(figures) + showing.rows(figures)
+
+    def answers(self, model: Model, data: str) -> Answers:
+        assert self.symbols is not None and self.labels is not None
+        return answers(model, data, self.options, self.symbols, self.labels, self.by_step)
+
+    def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
+        assert self.symbols is not None
+        return pictures(model, self.inputs(part), self.targets(part), self.symbols, self.by_step, figures)
+
+    # -- folds
+
+    @property
+    def folds(self) -> int:
+        return 0 if self.options.folds is None else len(self._folds())
+
+    @property
+    def seeds(self) -> int:
+        return int(self.options.seeds)
+
+    def read_fold(self, data: str, fold: int) -> int:
+        self._read(data)
+        training, held_out = self._folds()[fold]
+        self.parts = {"training": training, HELD_OUT: held_out}
+        return self._learnt()
+
+    def _folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        found, how = self.data, self.options.folds
+        assert how is not None
+        targets = np.zeros(len(found.sequences), np.int64) if self.by_step else np.asarray(found.targets)
+        return folds(targets, how, found.parts)
+
+    def held_out(self, model: Model) -> Any:
+        which = self.parts[HELD_OUT]
+        return [[int(which[k]), found.tolist()] for k, found in probabilities(model, self.inputs(HELD_OUT))]
+
+    def score_folds(self, found: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
+        assert self.labels is not None
+        return scored_folds(found, self.data, self.labels)
+
+    # -- from the weights of another run
+
+    def begin_from(self, source: Task, where: str) -> None:
+        assert isinstance(source, ClassifyTask)
+        self.symbols, self.labels, self.by_step = source.symbols, source.labels, source.by_step
+        self.steps, self.counts, self.unit = source.steps, source.counts, source.unit
+
+    # -- what a person sees
+
+    def evidence(self, model: Model, part: str) -> Evidence:
+        assert self.symbols is not None
+        if not len(which := self._which(part)):
+            raise EmptyPartError(f"the {part} part has no sequences")
+        names = self.data.names if len(self.data.names) == len(self.data.sequences) else []
+        named = [names[k] for k in which] if names else []
+        return longest(self.inputs(part), self.data.sequences.lengths[which], self.symbols, part, named)

@@ -1,0 +1,394 @@
+"""The classification task: readers, parts, scores, folds, and what a trained model says."""
+
+import gzip
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from unrolled.errors import DataError, UsageError
+from unrolled.runs.folder import RunFolder
+from unrolled.tasks.classify.alphabet import Alphabet
+from unrolled.tasks.classify.augmenting import change_of
+from unrolled.tasks.classify.options import ClassifyOptions
+from unrolled.tasks.classify.reading import read_data
+from unrolled.tasks.classify.scores import Scores
+from unrolled.tasks.classify.splitting import folds, split
+from unrolled.tasks.classify.symbols import Symbols
+from unrolled.tasks.classify.task import ClassifyTask
+from unrolled.training.loop import WALL_CLOCK_FIELDS
+from unrolled.training.padded import Padded
+
+SMALL = {"hidden": 6, "cell": "gru", "threads": 1, "quiet": True, "epochs": 2, "batch": 16}
+
+
+def dna(seed, count, length=20):
+    """Sequences of two labels; those of the label box have TATAAT from place 6 on."""
+    draw = random.Random(seed)
+    made = []
+    for k in range(count):
+        letters = [draw.choice("ACGT") for _ in range(length)]
+        if k % 2:
+            letters[6:12] = "TATAAT"
+        made.append(("box" if k % 2 else "none", "".join(letters)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    file = tmp_path_factory.mktemp("classify") / "boxes.csv"
+    file.write_text("label,sequence\n" + "".join(f"{label},{s}\n" for label, s in dna(1, 80)))
+    return file
+
+
+@pytest.fixture(scope="module")
+def trained(table):
+    return unrolled.fit(table, table.parent / "run", task="classify", **{**SMALL, "epochs": 30, "lr": 0.03})
+
+
+def read(path, **options):
+    return read_data(str(path), ClassifyOptions(**options))
+
+
+# -- readers
+
+
+def test_all_forms_of_the_same_sequences_read_alike(tmp_path):
+    pairs = dna(2, 8)
+    (tmp_path / "a.csv").write_text("label,sequence\n" + "".join(f"{c},{s}\n" for c, s in pairs))
+    (tmp_path / "b.tsv").write_text("".join(f"{s}\t{c}\n" for c, s in pairs))
+    (tmp_path / "c.data").write_text("".join(f"{c},N{k},\t\t{s.lower()}\n" for k, (c, s) in enumerate(pairs)))
+    (tmp_path / "d.fa").write_text("".join(f">n{k} label={c}\n{s[:9]}\n{s[9:]}\n" for k, (c, s) in enumerate(pairs)))
+    (tmp_path / "e.fasta").write_text("".join(f">n{k}|{c}\n{s}\n" for k, (c, s) in enumerate(pairs)))
+    quality = "I" * 20
+    (tmp_path / "f.fastq").write_text("".join(f"@n{k} {c}\n{s}\n+\n{quality}\n" for k, (c, s) in enumerate(pairs)))
+    with gzip.open(tmp_path / "g.fa.gz", "wt") as file:
+        file.write((tmp_path / "d.fa").read_text())
+    for name in ["a.csv", "b.tsv", "c.data", "d.fa", "e.fasta", "f.fastq", "g.fa.gz"]:
+        found = read(tmp_path / name)
+        assert found.symbols.units == "dna" and found.labels == ["none", "box"], name
+        letters = ["".join(found.symbols.shown(x)) for x in found.sequences]
+        assert letters == [s for _, s in pairs] and found.targets == [k % 2 for k in range(8)], name
+        assert ClassifyTask.recognises(tmp_path / name) == (name != "b.tsv"), name
+
+
+def test_labels_of_headers_by_a_pattern_and_of_fasta_files_by_their_names(tmp_path):
+    (tmp_path / "one.fa").write_text(">x kind:a of many\nACGT\n>y kind:b of many\nACGG\n")
+    assert read(tmp_path / "one.fa", label=r"kind:(\w)").labels == ["a", "b"]
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in ("cat", "dog"):
+        (folder / f"{name}.fa").write_text(">x some words more\nACGT\n>y\nACGG\n")
+    assert read(folder).labels == ["cat", "dog"] and read(folder).targets == [0, 0, 1, 1]
+
+
+def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
+    (tmp_path / "a.ts").write_text(
+        "# words\n@problemName a\n@classLabel true x y\n@data\n1,2,?,4:5,6,7,8:x\n?,1:2,3:y\n"
+    )
+    found = read(tmp_path / "a.ts")
+    assert [x.tolist() for x in found.sequences] == [[[1, 5], [2, 6], [2, 7], [4, 8]], [[1, 2], [1, 3]]]
+    assert found.labels == ["x", "y"] and found.symbols.units == "values"
+    assert ClassifyTask.recognises(tmp_path / "a.ts")
+    (tmp_path / "b.ts").write_text("export const x: number = 1;\n")
+    assert not ClassifyTask.recognises(tmp_path / "b.ts")
+
+
+def test_texts_genomes_and_programs_are_left_to_others(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be")
+    (tmp_path / "genome.fa").write_text(">NC_1 a phage, complete genome\nACGT\n")
+    (tmp_path / "reads.fq").write_text("@r1 ch=4 start=2\nACGT\n+\nIIII\n@r2 ch=5 start=2\nACGT\n+\nIIII\n")
+    (tmp_path / "numbers.csv").write_text("date,value\n1,2\n2,3\n")
+    for name in ("code", "code/a", "code/b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text("x = 1\n")
+    for name in ("text.txt", "genome.fa", "reads.fq", "numbers.csv", "code", "missing"):
+        assert not ClassifyTask.recognises(tmp_path / name), name
+
+
+def test_the_official_test_part_is_found_beside_the_training_part(tmp_path):
+    for part, count in (("TRAIN", 10), ("TEST", 4)):
+        rows = "".join(f"{k},{k + 1}:{'xy'[k % 2]}\n" for k in range(count))
+        (tmp_path / f"Set_{part}.ts").write_text("@problemName a\n@classLabel true x y\n@data\n" + rows)
+    for data in (tmp_path / "Set_TRAIN.ts", tmp_path):
+        task = ClassifyTask()
+        task.read(str(data))
+        assert {part: len(which) for part, which in task.parts.items()} == {
+            "training": 8,
+            "validation": 2,
+            "test": 4,
+        }
+
+
+def test_a_bad_file_of_a_folder_is_left_out_and_listed(tmp_path):
+    for label in ("bad", "good"):
+        (tmp_path / label).mkdir()
+        for k in range(5):
+            (tmp_path / label / f"{k}.txt").write_text(f"a {label} film number {k}")
+    (tmp_path / "good" / "2.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "bad" / "3.txt").write_text("")
+    assert ClassifyTask.recognises(tmp_path)
+    found = read(tmp_path)
+    assert len(found.sequences) == 8 and found.symbols.units == "words" and len(found.bad) == 2
+    assert "3.txt is empty" in found.bad[0] and "2.txt is not UTF-8 text" in found.bad[1]
+    task = ClassifyTask()
+    task.read(str(tmp_path))
+    assert ("left out", "2 files that cannot be used:") in task.about()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.fa", ">x label=a\nACGT\n>y label=b\nACXT\n", "record 2 (y): position 3 is 'X'"),
+        ("a.fa", ">x label=a\n>y label=b\nACGT\n", "record 1 (x) is empty"),
+        ("a.fa", ">x label=a\nACGT\n>y\nACGT\n", "record 2 (y): has no label"),
+        ("a.fa", "ACGT\n", "begins with 'A', expected > for FASTA or @ for FASTQ"),
+        ("a.csv", "label,sequence\na,ACGT\na,ACGG\n", "all labels are 'a', expected at least two"),
+        ("a.csv", "label,sequence\na,ACGT\na,ACGG\nb,ACGT\n", "the label 'b' has only one sequence"),
+        ("a.csv", "label,sequence\na,\nb,ACGG\n", "line 2: the sequence is empty"),
+        ("a.csv", "label,sequence\n", "has no rows"),
+        ("a.csv", "a,b,c,d\n1,2,3,4\n", "has 4 columns and no row of names"),
+        ("a.csv", "", "is empty"),
+        ("a.ts", "@problemName a\n@data\n1,2,3:4,5:x\n", "its channels have 2 and 3 steps"),
+        ("a.ts", "@problemName a\n@data\n1,b:x\n", "channel 1 has 'b', which is no number"),
+        ("a.ts", "@problemName a\n@timeStamps true\n@data\n", "time stamps are not supported"),
+        ("a.csv", "tags,sequence\nab,ACG\n", "the sequence has 3 steps and 2 tags"),
+    ],
+)
+def test_what_is_wrong_with_data_is_one_sentence(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    units = {"units": "dna"} if "ACXT" in text else {}
+    with pytest.raises(DataError) as caught:
+        ClassifyTask(ClassifyOptions(**units)).read(str(tmp_path / name))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_ambiguous_letters_are_mixtures_and_complements_mirror_them():
+    alphabet = Alphabet("dna")
+    for number, letter in enumerate(alphabet.letters):
+        other = int(alphabet.complements[number])
+        assert np.array_equal(alphabet.rows[number][::-1], alphabet.rows[other]), letter
+    assert Alphabet("protein").rows.shape[1] == 20
+
+
+# -- parts and folds
+
+
+def test_every_part_and_fold_has_its_share_of_each_label():
+    labels = np.array([0] * 50 + [1] * 20 + [2] * 3)
+    parts = split(labels, (80, 10, 10), np.full(73, -1))
+    for label in range(3):
+        counts = np.bincount(parts[labels == label], minlength=3)
+        assert counts.min() >= 1 and counts[0] >= counts[1:].max()
+    none = np.full(73, -1)
+    held = [held for _, held in folds(labels, "5", none)]
+    assert sorted(np.concatenate(held)) == list(range(73))
+    for training, held_out in folds(labels, "5", none):
+        assert not set(training) & set(held_out) and abs((labels[held_out] == 0).sum() - 10) <= 1
+    test = set(np.flatnonzero(parts == 2))  # as if the data had said so themselves
+    for how in ("3", "leave-one-out"):
+        made = folds(labels, how, parts)
+        assert not any(test & {*training, *held_out} for training, held_out in made)
+        assert sum(len(held_out) for _, held_out in made) == 73 - len(test)
+    (training, held_out), *more = folds(labels, "official", parts)
+    assert set(held_out) == test and len(training) == 73 - len(test) and not more
+
+
+def test_scores_by_hand():
+    p = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+    scores = Scores(["a", "b", "c"])
+    scores.add(p[:2], np.array([0, 0]))
+    scores.add(p[2:], np.array([1, 2]))
+    figures = scores.figures()
+    assert figures["log_loss"] == pytest.approx(-np.log([0.7, 0.1, 0.3, 0.6]).mean())
+    assert (figures["errors"], figures["count"], figures["accuracy"]) == (2, 4, 0.5)
+    assert figures["balanced_accuracy"] == pytest.approx((1 / 2 + 0 + 1) / 3)
+    assert figures["classes"][0] == {"label": "a", "precision": 0.5, "recall": 0.5, "f1": 0.5, "count": 2}
+    bins = {0.7: 1, 0.6: 1, 0.5: 0}  # 0.6 stands twice, right once
+    gaps = abs(0.7 - bins[0.7]) + abs(1.2 - bins[0.6]) + abs(0.5 - bins[0.5])
+    assert figures["calibration_error"] == pytest.approx(gaps / 4)
+
+
+# -- augmentation
+
+
+def batch_of(symbols, texts):
+    inputs = [symbols.alphabet.encode(text, "") for text in texts]
+    return Padded(inputs, [np.int64(0)] * len(texts), len(texts)).batch_at(0)
+
+
+def test_augmentations_change_what_they_say():
+    symbols = Symbols("dna")
+    batch = batch_of(symbols, ["ACGTTGCAAGGT" * 2, "CCGTAGGTACTTA"])
+    random_numbers = np.random.default_rng(1)
+    shown = lambda b: ["".join(symbols.shown(b.inputs[: int(n), k])) for k, n in enumerate(b.lengths)]  # noqa: E731
+    before, other = shown(batch), dict(zip("ACGT", "TGCA", strict=True))
+    strands = {
+        s for _ in range(20) for s in shown(change_of("reverse-complement", symbols, False)(batch, random_numbers))
+    }
+    assert strands == {*before, *("".join(other[c] for c in reversed(s)) for s in before)}
+    for _ in range(20):
+        for was, now in zip(before, shown(change_of("shift", symbols, False)(batch, random_numbers)), strict=True):
+            assert now in was and len(was) - len(now) <= 4
+    noisy = [change_of("noise", symbols, False)(batch, random_numbers).inputs for _ in range(200)]
+    within = torch.arange(len(batch.inputs))[:, None] < batch.lengths
+    changed = torch.stack([(x != batch.inputs)[within] for x in noisy]).float().mean()
+    assert float(changed) == pytest.approx(0.075, abs=0.02)  # a tenth, of which a quarter is the same letter
+    with pytest.raises(UsageError, match="is for labelled sequences of DNA, and these have words"):
+        change_of("reverse-complement", Symbols("words"), False)
+
+
+# -- trained
+
+
+def test_scores_are_those_of_one_sequence_at_a_time(trained, table):
+    figures = trained.evaluate(table)
+    model, symbols = trained.model, trained.task.symbols
+    nats, errors = 0.0, 0
+    for label, text in dna(1, 80):
+        scores, _ = model(torch.from_numpy(symbols.alphabet.encode(text, ""))[:, None])
+        logs = torch.log_softmax(scores[0].detach().double(), 0)
+        k = trained.task.labels.index(label)
+        nats, errors = nats - float(logs[k]), errors + (int(logs.argmax()) != k)
+    assert figures["log_loss"] == pytest.approx(nats / 80, rel=1e-5) and figures["errors"] == errors
+    assert figures["count"] == figures["scored"] == 80 and figures["accuracy"] > 0.9
+    assert trained.evaluate(on="test")["count"] == 8
+
+
+def test_answers_are_the_probabilities_of_the_scores(trained, table, tmp_path):
+    answers = trained.classify(table)
+    rows = list(answers.rows)
+    assert answers.columns == ["name", "label", "own label", "p(box)", "p(none)"] and len(rows) == 80
+    nats = [-math.log(row[3] if row[2] == "box" else row[4]) for row in rows]
+    assert np.mean(nats) == pytest.approx(trained.evaluate(table)["log_loss"], rel=1e-9)
+    (tmp_path / "new.fa").write_text(">one\nACGT\n>two\nNNNNNN\n")
+    assert next(trained.classify(tmp_path / "new.fa").rows)[0] == "one"
+    (tmp_path / "bad.fa").write_text(">one\nACGT\n>two\nAC!T\n")
+    with pytest.raises(DataError, match="record 2 .two.: position 3 is '!'"):
+        list(trained.classify(tmp_path / "bad.fa").rows)
+
+
+def test_pictures_are_made_of_every_label(trained, table):
+    made = trained.pictures(trained.evaluate(table), table)
+    assert set(made) == {"confusion.png", "calibration.png", "importance-1.png", "importance-2.png"}
+    assert all(content.startswith(b"\x89PNG") for content in made.values())
+
+
+def lasting(run):
+    return [{k: v for k, v in e.items() if k not in WALL_CLOCK_FIELDS} for e in RunFolder(run).history()]
+
+
+def test_a_resumed_run_with_augmentation_is_bit_exact(table, tmp_path):
+    options = {**SMALL, "task": "classify", "augment": "noise", "save_every": 0.0, "pool": "attention"}
+
+    def stop(event):
+        if event["event"] == "update" and event["update"] == 5:
+            raise KeyboardInterrupt
+
+    unrolled.fit(table, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        unrolled.fit(table, tmp_path / "run", **{**options, "listen": stop})
+    unrolled.fit(None, tmp_path / "run", resume=True, quiet=True)
+    assert lasting(tmp_path / "run") == lasting(tmp_path / "whole")
+    one, other = (RunFolder(tmp_path / n).read_model()[0] for n in ("run", "whole"))
+    assert all(np.array_equal(one[key], other[key]) for key in other)
+
+
+def test_folds_go_on_where_they_were_stopped_and_average_seeds(table, tmp_path):
+    options = {**SMALL, "task": "classify", "folds": "3", "seeds": 2, "epochs": 1}
+    unrolled.fit(table, tmp_path / "whole", **options)
+    found = [json.loads(line) for line in (tmp_path / "whole" / "folds.jsonl").read_text().splitlines()]
+    assert len(found) == 6 and {(one["fold"], one["seed"]) for one in found} == {
+        (f, s) for f in range(3) for s in (1, 2)
+    }
+
+    def stop(event):
+        if event["event"] == "fold":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unrolled.fit(table, tmp_path / "run", **{**options, "listen": stop})
+    kept = (tmp_path / "run" / "folds.jsonl").read_text()
+    (tmp_path / "run" / "folds.jsonl").write_text(kept + '{"fold": 2, "se')  # cut off by a killed process
+    model = unrolled.fit(None, tmp_path / "run", resume=True, quiet=True)
+    again = [json.loads(line) for line in (tmp_path / "run" / "folds.jsonl").read_text().splitlines()]
+    assert sorted(map(str, again)) == sorted(map(str, found))
+    figures = model.evaluate()
+    labels = sorted({"box", "none"})
+    sums = np.zeros((80, 2))
+    for one in found:
+        for k, p in one["held_out"]:
+            sums[k] += np.array(p) / 2
+    assert np.allclose(sums.sum(1), 1)  # each sequence is held out once by each seed
+    right = np.array([labels.index(label) for label, _ in dna(1, 80)])
+    assert figures["on"] == "folds" and figures["errors"] == int((sums.argmax(1) != right).sum())
+    assert figures["log_loss"] == pytest.approx(-np.log(sums[np.arange(80), right]).mean())
+    assert model.evaluate(on="validation")["count"] == 8
+
+
+def test_a_fold_learns_nothing_from_what_it_holds_out(tmp_path):
+    """Scales, words and labels' shares come from the training part of the fold alone."""
+    rows = "".join(f"{k},{k + 1}:{'xy'[k % 2]}\n" for k in range(6)) + "1000,1000:x\n"
+    (tmp_path / "a.ts").write_text("@problemName a\n@data\n" + rows)
+    for fold in range(7):
+        task = ClassifyTask(ClassifyOptions(folds="leave-one-out"))
+        task.read_fold(str(tmp_path / "a.ts"), fold)
+        values = np.concatenate([task.data.sequences[k] for k in range(7) if k != fold])
+        assert task.symbols.mean == pytest.approx(values.mean(0)) and task.counts.sum() == 6
+        assert task.symbols.scale == pytest.approx(values.std(0), rel=1e-5)
+
+
+def test_each_step_may_have_a_label(tmp_path):
+    """Whether the letter before was a vowel."""
+    draw = random.Random(1)
+    words = ["".join(draw.choice("abcde") for _ in range(draw.randint(4, 9))) for _ in range(60)]
+    tags = ["".join("v" if k and w[k - 1] in "ae" else "c" for k in range(len(w))) for w in words]
+    (tmp_path / "t.csv").write_text(
+        "sequence,tags\n" + "".join(f"{w},{t}\n" for w, t in zip(words, tags, strict=True))
+    )
+    model = unrolled.fit(
+        tmp_path / "t.csv",
+        tmp_path / "run",
+        **{**SMALL, "units": "characters", "hidden": 12, "epochs": 40, "lr": 0.03},
+    )
+    figures = model.evaluate(tmp_path / "t.csv")
+    assert figures["count"] == sum(map(len, words)) and figures["accuracy"] > 0.95
+    rows = list(model.classify(tmp_path / "t.csv").rows)
+    wrong = sum(a != b for row, t in zip(rows, tags, strict=True) for a, b in zip(row[1], t, strict=True))
+    assert wrong == figures["errors"]
+
+
+def test_class_weights_count_rare_labels_more(table, tmp_path):
+    rows = [(c, s) for k, (c, s) in enumerate(dna(3, 80)) if k % 2 == 0 or k % 8 == 1]
+    (tmp_path / "a.csv").write_text("label,sequence\n" + "".join(f"{c},{s}\n" for c, s in rows))
+    model = unrolled.fit(tmp_path / "a.csv", tmp_path / "run", class_weights="balanced", **SMALL)
+    counts = model.task.counts
+    assert model.model.head.weights.tolist() == pytest.approx((counts.sum() / (2 * counts)).tolist())
+
+
+def test_a_label_or_a_width_that_the_model_does_not_know(trained, tmp_path):
+    (tmp_path / "a.csv").write_text("label,sequence\nnew,ACGT\nbox,ACGT\n")
+    with pytest.raises(DataError, match="line 2: has the label 'new', which the model does not know: box, none"):
+        trained.evaluate(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": "1"}, "--folds: must be a number from 2, leave-one-out or official, got '1'"),
+        ({"folds": "100"}, "--folds: expected at most one fold per sequence, 80, got 100"),
+        ({"folds": "official"}, "the data have no test part"),
+        ({"pool": "sum"}, "--pool: must be one of last, mean, max, attention, position, got 'sum'"),
+        ({"split": "80/10"}, "--split: expected training/validation/test in percent"),
+        ({"sequence": "dna"}, "--sequence: .* has no column 'dna' in its first row: label, sequence"),
+        ({"augment": "reverse-complement", "units": "characters"}, "is for labelled sequences of DNA"),
+    ],
+)
+def test_settings_that_do_not_fit(table, tmp_path, given, message):
+    with pytest.raises((UsageError, DataError), match=message):
+        unrolled.fit(table, tmp_path / "run", task="classify", **{**SMALL, **given})
+    assert not (tmp_path / "run").exists()
