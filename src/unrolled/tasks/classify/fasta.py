@@ -37,7 +37,7 @@ def read_fasta(path: Path, pattern: str | None) -> Iterator[Record]:
     if begin not in (b">", b"@"):
         came = f"begins with {begin.decode('latin-1')!r}" if begin else "is empty"
         raise DataError(f"{path} {came}, expected > for FASTA or @ for FASTQ")
-    reader = needed("pyfastx", "dna", "FASTA and FASTQ files").Fastx(str(path), comment=True)
+    reader = needed("pyfastx", "FASTA and FASTQ files").Fastx(str(path), comment=True)
     count = 0
     for count, (name, sequence, *_, comment) in enumerate(reader, 1):
         header = f"{name} {comment}".strip()

@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.model import Model
+from unrolled.tasks.extras import needed
 from unrolled.tasks.music.notes import KEYS, LOWEST, symusic
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
 from unrolled.tasks.music.reading import Source
@@ -108,11 +109,8 @@ class Events(Tokens):
 
 def _tokenizer() -> Any:
     """miditok's tokenizer; UsageError if it is not installed."""
-    try:
-        from miditok import TSD, TokenizerConfig
-    except ImportError as error:
-        raise UsageError("events need miditok: pip install 'unrolled[music]'") from error
-    return TSD(TokenizerConfig(**_CONFIG))
+    miditok = needed("miditok", "events")
+    return miditok.TSD(miditok.TokenizerConfig(**_CONFIG))
 
 
 def _one_piano(score: Any, where: str) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import DataError
+from unrolled.tasks.extras import needed
 
 KEYS = 88
 LOWEST = 21
@@ -26,11 +27,7 @@ def symusic() -> Any:
     Raises:
         UsageError: it is not installed.
     """
-    try:
-        import symusic as module
-    except ImportError as error:
-        raise UsageError("music needs symusic: pip install 'unrolled[music]'") from error
-    return module
+    return needed("symusic", "notes")
 
 
 def pitch_name(pitch: int) -> str:

@@ -97,7 +97,7 @@ class Rolls:
         stack = build_stack(cell, KEYS, options, for_use)
         assert options.dropout is not None
         if self.options.head == "nade":
-            head = NADE(stack.output_size, KEYS, self.options.units)
+            head: Bernoulli = NADE(stack.output_size, KEYS, self.options.units)
         else:
             head = Bernoulli(stack.output_size, KEYS)
         if training:

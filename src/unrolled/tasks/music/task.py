@@ -102,7 +102,7 @@ class MusicTask(Task):
     # -- what is trained
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
-        if model.direction != "forward":
+        if model.direction not in (None, "forward"):
             raise UsageError(f"--direction: a model must not see the {self.unit} that it predicts: leave it out")
         super().settle(*self.kind.settle(model, training, steps), steps)
 

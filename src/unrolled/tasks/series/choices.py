@@ -78,7 +78,7 @@ def check_training(model: ModelOptions, training: TrainingOptions, free: bool) -
         raise UsageError("--bptt: the windows of a series are unrolled whole: choose their length with --context")
     if training.update_every is not None:
         raise UsageError("--update-every: the windows of a series are separate: leave it out")
-    if model.direction != "forward" and not free:
+    if model.direction not in (None, "forward") and not free:
         raise UsageError(
             "--direction: a teacher-forced model must not see the steps that it predicts: leave out --direction, or "
             "add --forcing free-running"

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import DataError
+from unrolled.tasks.extras import needed
 from unrolled.tasks.series.columns import Columns, choose, is_number
 from unrolled.tasks.series.times import as_array, as_time, date_format
 
@@ -36,11 +37,7 @@ class Rows:
 
 def polars() -> Any:
     """The library that reads tables; UsageError where it is not installed."""
-    try:
-        import polars
-    except ImportError as error:
-        raise UsageError('reading tables needs polars: pip install "unrolled[series]"') from error
-    return polars
+    return needed("polars", "tables")
 
 
 def read_table(data: str, time: str | None, target: str | None, id: str | None) -> tuple[Columns, list[Rows]]:
