@@ -104,7 +104,8 @@ class MusicTask(Task):
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         if model.direction not in (None, "forward"):
             raise UsageError(f"--direction: a model must not see the {self.unit} that it predicts: leave it out")
-        super().settle(*self.kind.settle(model, training, steps), steps)
+        model, training = self.kind.settle(model, training, steps)
+        super().settle(model, training, steps)
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
         model: Model = self.kind.build(cell, options, for_use, () if for_use else self.library.parts["training"])
