@@ -87,3 +87,15 @@ def test_no_baseline_sees_what_comes():
 def test_a_floor_holds():
     found = dict(baselines.forecasts(history(np.array([1.0, 0, 2, 0, 1, 0, 1, 0]), 6, 1, floor=0.0), ORIGINS, 2))
     assert min(draws.min() for draws in found.values()) == 0
+
+
+def test_auto_ets_sees_the_past_alone():
+    pytest.importorskip("statsforecast")
+    from unrolled.series.ets import auto_ets
+
+    y = 5 + np.random.default_rng(6).normal(size=60)
+    found = auto_ets(history(y, 40, 1), np.array([50]), 3)
+    other = y.copy()
+    other[50:] = 99
+    assert found.shape == (1, 3, 99) and np.array_equal(found, auto_ets(history(other, 40, 1), np.array([50]), 3))
+    assert np.allclose(np.median(found, axis=-1), 5, atol=1)

@@ -20,8 +20,8 @@ class Layout:
         horizon, season, context, patch: in steps of the series; the context is a multiple of the patch.
         free: whether the network gets nothing behind the origin, instead of its own draws.
         counts: whether targets are counts as they are, rather than scaled values.
-        repeats: for each target, how much of the last season comes again; 0 for nothing. A free-running network
-            predicts the rest.
+        repeats: for each target, 1 where the last season comes again, and a free-running network predicts the
+            difference from it; else 0.
     """
 
     horizon: int
@@ -135,11 +135,13 @@ def expected(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -
 
 
 def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: int) -> tuple[float, ...]:
-    """How much of a season comes again in the training parts, for each of the K targets: from 0 to 1.
+    """Whether a season comes again in the training parts, for each of the K targets: 1 or 0.
 
     Equation::
 
-        r = sum_t z_t z_{t-S} / sum_t z_{t-S}^2
+        r = 1 if sum_t z_t z_{t-S} / sum_t z_{t-S}^2 > 1/2 else 0
+
+    Above a half, z_t - z_{t-S} varies less than z_t.
 
     Arguments:
         series: the training parts (T, K), with their scalings.
@@ -152,7 +154,7 @@ def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: 
         above = above + np.where(both, now * before, 0).sum(0)
         below = below + np.where(both, before**2, 0).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return tuple(np.clip(np.nan_to_num(np.divide(above, below)), 0, 1).tolist())
+        return tuple((np.divide(above, below) > 0.5).astype(float).tolist())
 
 
 def _values(z: np.ndarray, at: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:
