@@ -13,6 +13,8 @@ import torch
 
 import unrolled
 from unrolled.cli.main import app
+from unrolled.options import flag, option_names
+from unrolled.tasks.registry import options_class, sample_class, task_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -48,6 +50,8 @@ def test_every_public_name_is_in_the_docs():
 
 def test_options_that_the_docs_name_exist():
     known = {o for _, c in commands() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+    of_tasks = (option_names(kind(name)) for name in task_names() for kind in (options_class, sample_class))
+    known |= {flag(option) for options in of_tasks for option in options}
     for page in PAGES:
         for line in re.sub(r"`python [^`]*`", "", page.read_text()).splitlines():
             if "unrolled " in line and "pip" not in line:

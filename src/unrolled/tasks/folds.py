@@ -99,7 +99,7 @@ def train_fold(
         task.settle(ModelOptions(cell=name, **given), training, steps)
         model = built(task, cell_class)
         run = MemoryRun(f"fold {fold + 1}")
-        Trainer(task, model, task.training, run, lambda event: None).run()  # type: ignore[arg-type]
+        Trainer(task, model, task.training, run, lambda event: None).run()
         arrays, _ = run.read_model()
         load_weights(model, arrays, str(run.path))
         model.eval()

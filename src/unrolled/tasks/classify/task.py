@@ -121,7 +121,7 @@ class ClassifyTask(Task):
         if not hasattr(self, "counts"):
             self.steps = int(lengths.max())
             targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
-            self.counts = sum(np.bincount(some, minlength=len(self.labels)) for some in targets)
+            self.counts = np.sum([np.bincount(some, minlength=len(self.labels)) for some in targets], axis=0)
         self.options = choose(self.options, self.symbols, lengths)
         self.sequences = len(which)
         return int(lengths.sum())
