@@ -36,31 +36,34 @@ def command_line() -> str:
                 add(sub, (*names, name))
 
     add(app, ("unrolled",))
-    pages += [f"## unrolled train --task {name}\n\n```\n{settings_of(name)}\n```\n" for name in other_tasks()]
+    for name in other_tasks():
+        pages.append(f"## Task {name}\n\n```\n{settings_of(name)}\n```\n")
     return "\n".join(pages)
 
 
 def other_tasks() -> list[str]:
-    """The tasks whose settings the help of ``train`` shows only when asked."""
+    """The tasks whose settings the help of ``train`` and ``sample`` shows only when asked."""
     from unrolled.tasks.registry import DEFAULT, task_names
 
     return [name for name in task_names() if name != DEFAULT]
 
 
 def settings_of(task: str) -> str:
-    """The part of the help of ``train`` that belongs to a task."""
+    """The parts of the help of ``train`` and ``sample`` that belong to a task."""
     from click import Context
 
     from unrolled.cli.settings import settings
     from unrolled.cli.train import train
-    from unrolled.tasks.registry import options_class
+    from unrolled.tasks.registry import options_class, sample_class
 
     context = Context(train, info_name="train", max_content_width=80, terminal_width=80)
     formatter = context.make_formatter()
-    with formatter.section(f"Task {task}"):
-        records = (option.get_help_record(context) for option in settings(options_class(task)))
-        formatter.write_dl([record for record in records if record is not None])
-    return formatter.getvalue().rstrip()
+    for verb, kind in (("train", options_class(task)), ("sample", sample_class(task))):
+        records = [record for one in settings(kind) if (record := one.get_help_record(context)) is not None]
+        if records:
+            with formatter.section(f"unrolled {verb}"):
+                formatter.write_dl(records)
+    return formatter.getvalue().strip()
 
 
 def filled(page: str, run: bool) -> str:

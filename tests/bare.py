@@ -16,11 +16,16 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def installed() -> dict[str, Distribution]:
-    """What `pip install .` brings along: the base dependencies that pyproject.toml names, and all of theirs."""
+def installed(extra: str | None = None) -> dict[str, Distribution]:
+    """What `pip install .` brings along: the dependencies that pyproject.toml names, and all of theirs.
+
+    Arguments:
+        extra: the name of one that is installed as well.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = {"unrolled": distribution("unrolled")}
-    wanted = [Requirement(line) for line in project["dependencies"]]
+    lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    wanted = [Requirement(line) for line in lines]
     while wanted:
         requirement = wanted.pop()
         name = canonicalize_name(requirement.name)
@@ -34,11 +39,11 @@ def installed() -> dict[str, Distribution]:
 class Bare:
     """A virtual environment whose packages are links to those of this one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, extra: str | None = None) -> None:
         self.bin = folder / "bin"
         venv.create(folder, symlinks=True, with_pip=False)
         (site,) = folder.glob("lib/python*/site-packages")
-        for package in installed().values():
+        for package in installed(extra).values():
             for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
                 if not (site / top).exists():  # a namespace such as nvidia belongs to several
                     (site / top).symlink_to(package.locate_file(top))

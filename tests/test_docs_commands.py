@@ -4,6 +4,8 @@ Commands run in the order of the page, in an environment of the base dependencie
 under the name that the pages use, and with the budgets that ``RULES`` puts in place of the documented ones.
 """
 
+import json
+import math
 import random
 import re
 import shlex
@@ -27,13 +29,17 @@ PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:unrolled|python|pip|make) "
 
 RULES = (
     # a documented command, and what is run in its place; the first that matches all of it
-    (r"pip install (.unrolled\[series\].|statsforecast)|unrolled \w+ .*sunspots.*", ""),  # more than the base installs
+    (
+        r"pip install (.unrolled\[series\].|statsforecast)|unrolled \w+ .*sunspots.*",
+        "",
+    ),  # more than the base installs
     (r"(unrolled train .*--minutes) 3\b(.*)", r"\1 0.02\2"),
+    (r"(unrolled train .*--folds) leave-one-out --seeds 3", r"\1 2 --seeds 1 --epochs 1"),
     (r"(unrolled train .*--epochs) (\d)0\b(.*)", r"\1 \2\3"),
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
     (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
-    (r"unrolled (sample|score|evaluate|inspect|runs|lesson|doctor)\b.*", r"\g<0>"),
+    (r"unrolled (sample|forecast|classify|score|evaluate|inspect|runs|lesson|doctor)\b.*", r"\g<0>"),
     (r"unrolled hopfield (store|recall) .*", r"\g<0>"),
     (r"unrolled hopfield tsp .*-o \S+", r"\g<0> --cities 5 --starts 5"),
     (r"unrolled hopfield capacity", r"\g<0> --units 20 --trials 5"),
@@ -43,7 +49,7 @@ RULES = (
     (r"unrolled lab (all|depth|rtrl)", r"\g<0> --help"),  # up to hours; tests/lab runs every experiment
     (r"python examples/\w+\.py", r"\g<0>"),
     (r"make (demo|test|test-paths)", r"\g<0> --dry-run"),  # they begin by installing
-    (r"pip install -c constraints\.txt -e \.", ""),  # the environment is what it makes
+    (r"pip install -c constraints\.txt -e (\.|['\"]\.\[\w+\]['\"])", ""),  # the environment is what it makes
     (rf"{PROGRAMS}benchmarks/\w+\.py.*", ""),  # minutes each; test_benchmarks_load imports them
 )
 PICTURES = {
@@ -51,6 +57,8 @@ PICTURES = {
     "hopfield.md": ["letters/P.png", "recalled.png", "recalled-steps.png", "recalled-energy.png"],
     "inspect.md": ["runs/shakespeare/inspect/*.png", "report/*.png"],
     "lab.md": ["lab/adding.png"],
+    "music.md": ["tune.png"],
+    "classify.md": ["pictures/*.png"],
 }
 """What the commands of a page draw."""
 
@@ -95,8 +103,14 @@ def bare(tmp_path_factory):
     return Bare(tmp_path_factory.mktemp("bare"))
 
 
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """With what all tasks need."""
+    return Bare(tmp_path_factory.mktemp("full"), "all")
+
+
 def new_folder(folder):
-    """A checkout with a text in it, as the README has it."""
+    """A checkout with a text in it, as the README has it, and with the data of the other tasks."""
     for name in ("examples", "benchmarks", "src", "Makefile", "CMakeLists.txt", "constraints.txt", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
     draw = random.Random(1)
@@ -110,6 +124,17 @@ def new_folder(folder):
     (folder / "letters.txt").write_text("".join(speeches[:100]).replace("gently", "géntly"))
     names = ("".join(draw.choices("abc", k=draw.randint(2, 8))) for _ in range(100))
     (folder / "names.tsv").write_text("".join(f"{'a' if name[0] == 'a' else 'other'}\t{name}\n" for name in names))
+    chords = [[[60 + k % 5, 64 + k % 5, 67] for k in range(draw.randint(8, 20))] for _ in range(30)]
+    parts = {"train": chords[:20], "valid": chords[20:25], "test": chords[25:]}
+    (folder / "chorales.json").write_text(json.dumps(parts))
+    months = [
+        f"{1800 + k // 12}-{k % 12 + 1:02}-01,{50 + 40 * math.sin(k / 20) + draw.gauss(0, 5):.1f}" for k in range(900)
+    ]
+    (folder / "sunspots.csv").write_text("month,spots\n" + "\n".join(months) + "\n")
+    bases = ["".join(draw.choices("acgt", k=20)) for _ in range(40)]
+    lines = [f"{'+' if k % 2 else '-'},p{k},\t\t{'tataat' * (k % 2)}{dna}" for k, dna in enumerate(bases)]
+    (folder / "promoters.data").write_text("\n".join(lines) + "\n")
+    (folder / "new.fasta").write_text("".join(f">n{k}\n{dna}\n" for k, dna in enumerate(bases[:5])))
     (folder / "texts").mkdir()
     (folder / "texts" / "input.txt").write_text("".join(speeches))  # where it has moved
     return folder
@@ -166,11 +191,11 @@ def test_the_readme_works_to_its_end(home):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if any(blocks(p))], ids=lambda p: p.name)
-def test_every_page_works(page, bare, home, tmp_path):
-    """After the README's first use: its run is there."""
+def test_every_page_works(page, bare, full, home, tmp_path):
+    """After the README's first use: its run is there. The pages of tasks tell what else to install."""
     folder = new_folder(tmp_path)
     shutil.copytree(home / "runs" / "shakespeare", folder / "runs" / "shakespeare")
-    follow(bare, page, folder)
+    follow(full if "-e '.[" in page.read_text() else bare, page, folder)
     drawn(folder, *PICTURES.get(page.name, ()))
 
 
