@@ -71,7 +71,7 @@ def ours(collection: Path, settings: dict[str, object], epochs: float, seed: int
 def peer(collection: Path, epochs: float, seed: int) -> dict:
     """The script beside this file."""
     script = Path(__file__).with_name("plain_torch_music.py")
-    command = [sys.executable, script, collection, "--epochs", str(int(epochs)), "--seed", str(seed)]
+    command = [sys.executable, str(script), str(collection), "--epochs", str(int(epochs)), "--seed", str(seed)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
