@@ -81,6 +81,8 @@ class Abc(Tokens):
         text = text.rstrip() + "\n"
         if not text.strip():
             raise UsageError("the model writes nothing: choose another --temperature or --seed")
+        if not text.startswith("X:") or not _in_tune(text):
+            return Shown("text", text.encode("utf-8"), note="no MIDI: the text is no whole tune")
         try:
             score = score_of_abc(text, "the tune")
         except DataError as error:
