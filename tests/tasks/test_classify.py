@@ -367,7 +367,7 @@ def test_words_and_values_are_read_again_as_they_were_trained_on(tmp_path):
     for label, words in (("good", "a fine film"), ("bad", "a dull film")):
         (tmp_path / "texts" / label).mkdir(parents=True)
         for k in range(12):
-            (tmp_path / "texts" / label / f"{k}.txt").write_text(f"{words} {'so ' * (k % 3)}number{k}")
+            (tmp_path / "texts" / label / f"{k}.txt").write_text(f"{words} {'so ' * (k % 3)}{label}{k}")
     rows = "".join(f"{k},{k + 1},{k % 5}:{-k},3,4:{'xy'[k % 2]}\n" for k in range(20))
     (tmp_path / "v.ts").write_text("@problemName v\n@data\n" + rows)
     for data, units in ((tmp_path / "texts", "words"), (tmp_path / "v.ts", "values")):
@@ -381,7 +381,7 @@ def test_words_and_values_are_read_again_as_they_were_trained_on(tmp_path):
         assert nats / whole["count"] == pytest.approx(whole["log_loss"], rel=1e-5)
         assert len(model.pictures(whole, data)) == 4
     known = unrolled.load(tmp_path / "words").task.symbols.names
-    assert known[0] == "" and {"a", "film", "fine", "so"} <= set(known) and "number3" not in known
+    assert known[0] == "" and {"a", "film", "fine", "so"} <= set(known) and "good3" not in known
 
 
 def test_class_weights_count_rare_labels_more(table, tmp_path):
