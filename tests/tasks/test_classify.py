@@ -362,6 +362,28 @@ def test_each_step_may_have_a_label(tmp_path):
     assert wrong == figures["errors"]
 
 
+def test_words_and_values_are_read_again_as_they_were_trained_on(tmp_path):
+    """A run of the folder: the scores of its parts are those of the same texts given as files of their own."""
+    for label, words in (("good", "a fine film"), ("bad", "a dull film")):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        for k in range(12):
+            (tmp_path / "texts" / label / f"{k}.txt").write_text(f"{words} {'so ' * (k % 3)}{label}{k}")
+    rows = "".join(f"{k},{k + 1},{k % 5}:{-k},3,4:{'xy'[k % 2]}\n" for k in range(20))
+    (tmp_path / "v.ts").write_text("@problemName v\n@data\n" + rows)
+    for data, units in ((tmp_path / "texts", "words"), (tmp_path / "v.ts", "values")):
+        model = unrolled.fit(data, tmp_path / units, **SMALL)
+        task = model.task
+        assert (task.symbols.units, task.symbols.grows) == (units, False)
+        whole = model.evaluate(data)
+        assert whole["count"] == (24 if units == "words" else 20)
+        parts = [model.evaluate(on=part) for part in ("training", "validation", "test")]
+        nats = sum(part["log_loss"] * part["count"] for part in parts)
+        assert nats / whole["count"] == pytest.approx(whole["log_loss"], rel=1e-5)
+        assert len(model.pictures(whole, data)) == 4
+    known = unrolled.load(tmp_path / "words").task.symbols.names
+    assert known[0] == "" and {"a", "film", "fine", "so"} <= set(known) and "good3" not in known
+
+
 def test_class_weights_count_rare_labels_more(table, tmp_path):
     rows = [(c, s) for k, (c, s) in enumerate(dna(3, 80)) if k % 2 == 0 or k % 8 == 1]
     (tmp_path / "a.csv").write_text("label,sequence\n" + "".join(f"{c},{s}\n" for c, s in rows))
