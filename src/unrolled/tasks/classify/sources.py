@@ -106,17 +106,20 @@ def _has_labelled_headers(path: Path) -> bool:
         return False
 
 
-def _is_labelled_folder(path: Path) -> bool:
-    """Two folders or more, with texts in them and nothing beside them; train and test of that kind; or series."""
+def _is_labelled_folder(path: Path, is_part: bool = False) -> bool:
+    """Folders of FASTA files with nothing beside them, those called train and test of texts too; or series.
+
+    Two folders of texts may as well be the chapters of two books, so that ``--task`` has to say it.
+    """
     inside = [p for p in path.iterdir() if not p.name.startswith(".")]
     folders = [p for p in inside if p.is_dir()]
     if any(series.is_series(p) or (fasta.is_fasta(p) and len(inside) > 1) for p in inside if p.is_file()):
         return True
     if {"train", "test"} <= {p.name.lower() for p in folders}:
-        return all(_is_labelled_folder(p) for p in folders if p.name.lower() in ("train", "test"))
+        return all(_is_labelled_folder(p, is_part=True) for p in folders if p.name.lower() in ("train", "test"))
     if len(folders) < 2 or len(folders) < len(inside):
         return False
-    kinds = (".txt", *fasta.SUFFIXES)
+    kinds = (".txt", *fasta.SUFFIXES) if is_part else fasta.SUFFIXES
     return all(
         files and all(p.is_file() and p.suffix.lower() in kinds for p in files)
         for files in ([p for p in folder.iterdir() if not p.name.startswith(".")] for folder in folders)
