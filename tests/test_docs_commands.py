@@ -27,7 +27,10 @@ PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:unrolled|python|pip|make) "
 
 RULES = (
     # a documented command, and what is run in its place; the first that matches all of it
-    (r"pip install (.unrolled\[series\].|statsforecast)|unrolled \w+ .*sunspots.*", ""),  # more than the base installs
+    (
+        r"pip install (.unrolled\[series\].|statsforecast)|unrolled \w+ .*sunspots.*",
+        "",
+    ),  # more than the base installs
     (r"(unrolled train .*--minutes) 3\b(.*)", r"\1 0.02\2"),
     (r"(unrolled train .*--epochs) (\d)0\b(.*)", r"\1 \2\3"),
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
