@@ -38,13 +38,13 @@ def has_level(y: np.ndarray) -> bool:
 
         dy_t = a + b y_{t-1} + sum_i c_i dy_{t-i} + e_t        t = b / se(b) < -2.86
 
-    with 12 (T / 100)^(1/4) lags i, at most a fifth of the steps.
+    with 4 (T / 100)^(1/4) lags i, at most a fifth of the steps.
 
     Source:
         D. Dickey & W. Fuller (1979); the lags: G. W. Schwert (1989).
     """
     y = filled(y)
-    lags = min(int(12 * (len(y) / 100) ** 0.25), len(y) // 5)
+    lags = min(int(4 * (len(y) / 100) ** 0.25), len(y) // 5)
     dy = np.diff(y)
     if len(dy) - lags < lags + 5:
         return True

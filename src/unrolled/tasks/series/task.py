@@ -85,16 +85,13 @@ class SeriesTask(Task):
         H = self.layout.horizon
         enough, short = check_long_enough(source, choices.fewest(H, self.options), data)
         cuts = {one.name: choices.cuts(len(one.y), H, self.options.shares()) for one in enough}
-        constant = []
         if not known:
             kind = self.options.transform
             assert kind is not None
             self.scalings = {}
             for one in enough:
                 found = [fit_scaling(y, kind) for y in one.y[: cuts[one.name][0]].T]
-                if any(scaling is None for scaling in found):
-                    constant.append(one.name)
-                else:
+                if all(scaling is not None for scaling in found):
                     self.scalings[one.name] = [scaling for scaling in found if scaling is not None]
             self._check_varies(data, enough, kind)
             spreads = np.log([scaling.spread for own in self.scalings.values() for scaling in own])
@@ -103,8 +100,9 @@ class SeriesTask(Task):
                 self.repeats = fit_repeats([(y, own) for y, own in parts if own], self.layout.season)
             if len(self.scalings) > 1:
                 self.typical = float(spreads.mean()), max(float(spreads.std()), 1e-6)
-        self.left_out = {"short": short, "constant": constant}
         used = [one for one in enough if one.name in self.scalings]
+        constant = [one.name for one in enough if one.name not in self.scalings]
+        self.left_out = {"short": short, "constant": constant}
         self.series = [self._prepared(one, self.scalings[one.name], cuts[one.name]) for one in used]
         self._calendar = self.series[0].calendar.shape[1]
         self._means = [float(np.nanmean(one.series.y[: one.training])) for one in self.series]
