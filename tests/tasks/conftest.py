@@ -25,7 +25,7 @@ def clock(monkeypatch):
     loss, validate = TextTask.loss, TextTask.validate
 
     def slow_loss(self, model, window, state):
-        made.now += made.update * (window.counted > 1)  # not in the probe's passes
+        made.now += made.update * ((window.counted or 1) > 1)  # not in the probe's passes
         return loss(self, model, window, state)
 
     def slow_validate(self, model, whole, tell=None):

@@ -371,7 +371,7 @@ def test_words_and_values_are_read_again_as_they_were_trained_on(tmp_path):
     rows = "".join(f"{k},{k + 1},{k % 5}:{-k},3,4:{'xy'[k % 2]}\n" for k in range(20))
     (tmp_path / "v.ts").write_text("@problemName v\n@data\n" + rows)
     for data, units in ((tmp_path / "texts", "words"), (tmp_path / "v.ts", "values")):
-        model = unrolled.fit(data, tmp_path / units, **SMALL)
+        model = unrolled.fit(data, tmp_path / units, task="classify", **SMALL)
         task = model.task
         assert (task.symbols.units, task.symbols.grows) == (units, False)
         whole = model.evaluate(data)

@@ -195,7 +195,7 @@ def test_unknown_options_are_named(text, tmp_path):
     for device, message in (("toaster", "must be cpu, cuda or mps, got 'toaster'"), ("meta", "torch cannot use it")):
         with pytest.raises(UsageError, match=f"--device.*: {message}"):
             unrolled.fit(text, tmp_path / "run", device=device)
-    with pytest.raises(DataError, match="but --batch 400 and --bptt"):
+    with pytest.raises(DataError, match="are too few for --batch 400 and --bptt"):
         unrolled.fit(text, tmp_path / "run", **TINY | {"batch": 400})
     assert not (tmp_path / "run").exists()
 
