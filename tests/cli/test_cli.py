@@ -281,7 +281,7 @@ def test_train_mistakes(cli, text, run, tmp_path):
         (train(text, new, "--device", "tpu"), 2, "--device: must be cpu, cuda or mps, got 'tpu'"),
         (train(text, new, "--cell", "none.py:C"), 2, "--cell: the file none.py does not exist"),
         (train(binary, new), 1, "byte 4 is 0xff"),
-        (train(small, new), 1, "but --batch 4 and --bptt 20 need at least 81"),
+        (train(small, new), 1, "too few for --batch 4 and --bptt 20, which need at least 81"),
         (train(text, run), 1, "holds a finished run"),
         (train(text, text), 2, "this is a file, expected a folder"),
         (train(text, new, "--cell", "lstmm"), 2, "expected lstm, gru, elman, lstm1997 or FILE.py:Class"),

@@ -1,6 +1,7 @@
 """Streams of any encoding and files of any name: what cannot be written is replaced, and no run ends for it."""
 
 import io
+import math
 import os
 import sys
 
@@ -35,6 +36,13 @@ def place(tmp_path_factory):
     try:
         unrolled.fit(f"{ODD}.txt", ODD, quiet=True, **TINY)
         unrolled.fit(f"{ODD}.txt", "bytes", quiet=True, units="bytes", **TINY)
+        rows = "".join(f"“{'é日' if k % 2 else 'ßz'}” {k},{'größer' if k % 2 else '日本'}\n" for k in range(20))
+        (folder / "labels.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+        sizes = {"epochs": 1.0, "hidden": 4, "batch": 4, "threads": 1, "quiet": True}
+        unrolled.fit("labels.csv", "labelled", task="classify", **sizes)
+        waves = "".join(f"{1900 + k // 12}-{k % 12 + 1:02}-01,{50 + 9 * math.sin(k)}\n" for k in range(150))
+        (folder / "waves.csv").write_text(f"Größe 日,☃\n{waves}", encoding="utf-8")
+        unrolled.fit("waves.csv", "waves", task="series", horizon=3, **sizes)
         for k in (0, 1):
             Image.effect_noise((8, 8), 90 + k).save(f"{k}{ODD}.png")
         assert command("hopfield", "store", f"0{ODD}.png", f"1{ODD}.png", "-o", f"m{ODD}")[0] == 0
@@ -64,6 +72,8 @@ LAB = ("elman-xor", "--cell", "elman", "--seeds", 1, "--jobs", 1, "--out")
 CALLS = {
     "train": [(f"{ODD}.txt", "--run", "{new}", "--epochs", 0.3, "--hidden", 8, "--batch", 2, "--bptt", 10)],
     "sample": [(ODD, "--length", 40), ("bytes", "--length", 40), (ODD, "--prime", "日"), (ODD, "--prime", "ж\udce9")],
+    "forecast": [("waves", "--out", "{new}.csv"), (f"{ODD}.missing",)],
+    "classify": [("labelled", "labels.csv"), ("labelled", f"{ODD}.missing"), (ODD, f"{ODD}.missing")],
     "evaluate": [(ODD,), (ODD, f"{ODD}.txt"), ("bytes",), (f"{ODD}.missing",), (ODD, "ring.txt")],
     "score": [(ODD, "--text", "“é日ж\udce9”", "--each"), ("bytes", "--text", "é\udce9", "--each")],
     "inspect": [(ODD, "--out", "{new}")],
