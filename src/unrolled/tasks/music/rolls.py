@@ -46,7 +46,7 @@ class Rolls:
     name = "roll"
     unit, longest, width = "steps", 256, KEYS
     metrics: Sequence[Metric] = (
-        Metric("nll_per_step", "nats per step", brief="nll"),
+        Metric("nll_per_step", "nats per step", label="nll"),
         Metric("frame_accuracy", percent=True, digits=1, higher=True, brief="accuracy"),
     )
 
