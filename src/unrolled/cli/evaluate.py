@@ -48,7 +48,8 @@ def evaluate(
 
         print(dumps(finite(figures)))
     else:
-        print_rows(model.rows(figures), 12)
+        rows = model.rows(figures)
+        print_rows(rows, max(12, 1 + max(len(label) for label, _ in rows)))
     if pictures is not None:
         for file in _written(model.pictures(figures, data), pictures):
             print(f"wrote {file}", file=sys.stderr if as_json else sys.stdout)
