@@ -95,3 +95,27 @@ def check_share(options: Any, name: str) -> None:
     """UsageError unless the setting is left open or lies in [0, 1)."""
     value = getattr(options, name)
     check(value is None or 0 <= value < 1, name, f"must lie in [0, 1), got {value}")
+
+
+def percentages(split: str, usual: str) -> tuple[int, int, int]:
+    """The training, validation and test part of ``--split`` in whole percent.
+
+    Arguments:
+        usual: an example, for errors.
+
+    Raises:
+        UsageError: they are no such three numbers.
+
+    >>> percentages("90/5/5", "80/10/10")
+    (90, 5, 5)
+    """
+    try:
+        training, validation, test = (int(part) for part in split.split("/"))
+    except ValueError:
+        training = validation = test = -1
+    if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
+        raise UsageError(
+            "--split: expected training/validation/test in percent, with a sum of 100 and training above 0, "
+            f"such as {usual}; got {split!r}"
+        )
+    return training, validation, test

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unrolled.errors import UsageError
-from unrolled.options import check, check_one_of, check_types, option
+from unrolled.options import check, check_one_of, check_types, option, percentages
 
 UNITS = ("dna", "protein", "characters", "words", "values")
 POOLS = ("last", "mean", "max", "attention", "position")
@@ -54,13 +53,4 @@ class ClassifyOptions:
 
     def shares(self) -> tuple[int, int, int]:
         """The split as three whole percentages."""
-        try:
-            training, validation, test = (int(part) for part in self.split.split("/"))
-        except ValueError:
-            training = validation = test = -1
-        if training < 1 or validation < 0 or test < 0 or training + validation + test != 100:
-            raise UsageError(
-                "--split: expected training/validation/test in percent, with a sum of 100 and training above 0, "
-                f"such as 80/10/10; got {self.split!r}"
-            )
-        return training, validation, test
+        return percentages(self.split, "80/10/10")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unrolled.errors import UsageError
-from unrolled.options import check, check_one_of, check_types, option
+from unrolled.options import check, check_one_of, check_types, option, percentages
 
 REPRESENTATIONS = ("roll", "events", "abc")
 HEADS = ("nade", "bernoulli")
@@ -44,13 +43,7 @@ class MusicOptions:
 
     def shares(self) -> tuple[int, int, int]:
         """The split as three whole percentages."""
-        try:
-            training, validation, test = (int(share) for share in self.split.split("/"))
-        except ValueError as error:
-            raise UsageError(f"--split: expected three percentages such as 80/10/10, got {self.split!r}") from error
-        if min(training, validation, test) < 0 or not training or training + validation + test != 100:
-            raise UsageError(f"--split: percentages must add up to 100, with some training, got {self.split!r}")
-        return training, validation, test
+        return percentages(self.split, "80/10/10")
 
 
 @dataclass(frozen=True)
