@@ -13,6 +13,7 @@ import click
 
 from unrolled.cli.shared import NAME, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
+from unrolled.wording import harmless
 
 
 @click.command(epilog="Example: unrolled classify runs/promoters new.fasta --out answers.csv")
@@ -35,7 +36,7 @@ def classify(
     lines = _as_json(answers) if as_json else _as_csv(answers)
     if out is None:
         for line in lines:
-            sys.stdout.write(line)
+            sys.stdout.write(harmless(line) if sys.stdout.isatty() else line)
         return
     from pathlib import Path
 

@@ -87,6 +87,11 @@ def inside(T: int, lengths: Tensor) -> Tensor:
     return torch.arange(T, device=lengths.device)[:, None] < lengths
 
 
+def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, N, D) with zeros from each sequence's end on, whatever stands there."""
+    return x if lengths is None else torch.where(inside(x.shape[0], lengths)[..., None], x, 0)
+
+
 def _under_vmap(t: Tensor) -> Tensor:
     """All values of a tensor that vmap shows one at a time."""
     while torch._C._functorch.is_batchedtensor(t):

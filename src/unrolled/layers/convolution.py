@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.cells.arguments import whole
-from unrolled.layers.checks import inside, shown
+from unrolled.layers.checks import ended, shown
 from unrolled.layers.layer import Layer
 
 
@@ -109,9 +109,7 @@ class Convolution(Layer):
         lengths, resets = self._checked(x, lengths, resets)
         before, after = self._around(x, state)
         T = x.shape[0]
-        if lengths is not None:
-            x = torch.where(inside(T, lengths)[..., None], x, 0)
-        x = torch.cat([before, x, after])
+        x = torch.cat([before, ended(x, lengths), after])
         if resets is None:
             y = F.conv1d(x.permute(1, 2, 0), self.weight, self.bias, self.stride).permute(2, 0, 1)
         else:
@@ -119,7 +117,7 @@ class Convolution(Layer):
             sequence = torch.cat([sequence, sequence[-1:].expand(len(after), -1)])
             y = self._apart(x, sequence, T)
         if lengths is not None:
-            y = torch.where(inside(y.shape[0], self.output_lengths(lengths))[..., None], y, 0)
+            y = ended(y, self.output_lengths(lengths))
         if not self.causal:
             return y, ()
         ends = torch.full_like(x[0, :, 0], T, dtype=torch.long) if lengths is None else lengths

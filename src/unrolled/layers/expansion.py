@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.cells.arguments import share, whole
-from unrolled.layers.checks import inside
+from unrolled.layers.checks import ended
 from unrolled.layers.layer import Layer
 
 
@@ -54,12 +53,8 @@ class TimeExpansion(Layer):
         """The steps; their lengths are `output_lengths`."""
         self._check_no_state(state)
         lengths, _ = self._checked(x, lengths, resets)
-        within = None if lengths is None else inside(x.shape[0], lengths)[..., None]
-        if within is not None:
-            x = torch.where(within, x, 0)
-        y = self.map(F.dropout(x, self.dropout, self.training))  # (T, N, k * output_size)
-        y = y if within is None else torch.where(within, y, 0)
-        return y.unflatten(2, (self.factor, -1)).transpose(1, 2).flatten(0, 1), ()
+        y = self.map(F.dropout(ended(x, lengths), self.dropout, self.training))  # (T, N, k * output_size)
+        return ended(y, lengths).unflatten(2, (self.factor, -1)).transpose(1, 2).flatten(0, 1), ()
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.output_size}, {self.factor}"

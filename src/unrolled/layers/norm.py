@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.cells.arguments import whole
-from unrolled.layers.checks import inside
+from unrolled.layers.checks import ended
 from unrolled.layers.layer import Layer
 
 
@@ -54,11 +54,8 @@ class LayerNorm(Layer):
         """The normed steps; resets change nothing, since no step sees another."""
         self._check_no_state(state)
         lengths, _ = self._checked(x, lengths, resets)
-        within = None if lengths is None else inside(x.shape[0], lengths)[..., None]
-        if within is not None:
-            x = torch.where(within, x, 0)
-        y = F.layer_norm(x, (self.input_size,), self.weight, self.bias, self.eps)
-        return (y if within is None else torch.where(within, y, 0)), ()
+        y = F.layer_norm(ended(x, lengths), (self.input_size,), self.weight, self.bias, self.eps)
+        return ended(y, lengths), ()
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, eps={self.eps}"

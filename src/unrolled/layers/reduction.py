@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.cells.arguments import whole
-from unrolled.layers.checks import inside
+from unrolled.layers.checks import ended
 from unrolled.layers.layer import Layer
 
 
@@ -54,9 +53,7 @@ class TimeReduction(Layer):
         """The joined steps; their lengths are `output_lengths`."""
         self._check_no_state(state)
         lengths, _ = self._checked(x, lengths, resets)
-        if lengths is not None:
-            x = torch.where(inside(x.shape[0], lengths)[..., None], x, 0)
-        x = F.pad(x, (0, 0, 0, 0, 0, -x.shape[0] % self.factor))
+        x = F.pad(ended(x, lengths), (0, 0, 0, 0, 0, -x.shape[0] % self.factor))
         return x.unflatten(0, (-1, self.factor)).transpose(1, 2).flatten(2), ()
 
     def extra_repr(self) -> str:
