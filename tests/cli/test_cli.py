@@ -34,23 +34,43 @@ def test_every_verb_has_help_with_an_example_that_names_it(cli, verb):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-def test_help_is_instant():
-    """What takes long are other packages: help needs click, and no file of ours that needs another."""
-    code = """
+HELP = """
 import sys
-sys.argv = ["unrolled", "{}", "--help"]
 import unrolled.cli.main as m
-try:
-    m.main()
-except SystemExit:
-    pass
+for words in {}:
+    sys.argv = ["unrolled", *words, "--help"]
+    try:
+        m.main()
+    except SystemExit:
+        pass
 packages = {{name.partition(".")[0] for name in sys.modules}} - sys.stdlib_module_names
-others = {{name for name in packages if name[0] != "_"}} - {{"unrolled", "click"}}  # _ begins the installer's own
+others = {{name for name in packages if name[0] != "_"}} - {}  # _ begins the installer's own
 assert not others, others
 """
+"""Asks for help several times in one process, and for the packages that this took."""
+
+
+def asked_for_help(calls, allowed):
+    code = HELP.format([[str(word) for word in call] for call in calls], {"unrolled", "click"} | allowed)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_is_instant():
+    """What takes long are other packages: help needs click, and no file of ours that needs another."""
     for verb in (verb for verb in VERBS if " " not in verb):
-        done = subprocess.run([sys.executable, "-c", code.format(verb)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert "Example:" in asked_for_help([[verb]], set())
+
+
+def test_help_for_data_does_without_torch(text, tmp_path):
+    """The task is recognised by the data, and its own options are shown."""
+    (tmp_path / "t.csv").write_text("day,v\n" + "".join(f"2020-01-{d:02},{d}\n" for d in range(1, 29)))
+    (tmp_path / "l.csv").write_text("label,sequence\n" + "a,abc\nb,cba\n" * 9)
+    (tmp_path / "t.abc").write_text("X:1\nK:C\nC|\n")
+    files = {text: "text", tmp_path / "t.csv": "series", tmp_path / "l.csv": "classify", tmp_path / "t.abc": "music"}
+    out = asked_for_help([["train", file] for file in files], {"numpy", "safetensors", "tomli_w"})
+    assert re.findall(r"^Task (\w+):", out, re.MULTILINE) == list(files.values())
 
 
 def test_train_in_plain_lines(cli, text, tmp_path):

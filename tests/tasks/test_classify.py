@@ -17,6 +17,7 @@ from unrolled.tasks.classify.augmenting import change_of
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.scores import Scores
+from unrolled.tasks.classify.sources import is_labelled
 from unrolled.tasks.classify.splitting import folds, split
 from unrolled.tasks.classify.symbols import Symbols
 from unrolled.tasks.classify.task import ClassifyTask
@@ -73,7 +74,7 @@ def test_all_forms_of_the_same_sequences_read_alike(tmp_path):
         assert found.symbols.units == "dna" and found.labels == ["none", "box"], name
         letters = ["".join(found.symbols.shown(x)) for x in found.sequences]
         assert letters == [s for _, s in pairs] and found.targets == [k % 2 for k in range(8)], name
-        assert ClassifyTask.recognises(tmp_path / name) == (name != "b.tsv"), name
+        assert is_labelled(tmp_path / name) == (name != "b.tsv"), name
 
 
 def test_labels_of_headers_by_a_pattern_and_of_fasta_files_by_their_names(tmp_path):
@@ -93,9 +94,9 @@ def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
     found = read(tmp_path / "a.ts")
     assert [x.tolist() for x in found.sequences] == [[[1, 5], [2, 6], [2, 7], [4, 8]], [[1, 2], [1, 3]]]
     assert found.labels == ["x", "y"] and found.symbols.units == "values"
-    assert ClassifyTask.recognises(tmp_path / "a.ts")
+    assert is_labelled(tmp_path / "a.ts")
     (tmp_path / "b.ts").write_text("export const x: number = 1;\n")
-    assert not ClassifyTask.recognises(tmp_path / "b.ts")
+    assert not is_labelled(tmp_path / "b.ts")
 
 
 def test_texts_genomes_and_programs_are_left_to_others(tmp_path):
@@ -107,7 +108,7 @@ def test_texts_genomes_and_programs_are_left_to_others(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "main.py").write_text("x = 1\n")
     for name in ("text.txt", "genome.fa", "reads.fq", "numbers.csv", "code", "missing"):
-        assert not ClassifyTask.recognises(tmp_path / name), name
+        assert not is_labelled(tmp_path / name), name
 
 
 def test_the_official_test_part_is_found_beside_the_training_part(tmp_path):
@@ -131,7 +132,7 @@ def test_a_bad_file_of_a_folder_is_left_out_and_listed(tmp_path):
             (tmp_path / label / f"{k}.txt").write_text(f"a {label} film number {k}")
     (tmp_path / "good" / "2.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "bad" / "3.txt").write_text("")
-    assert not ClassifyTask.recognises(tmp_path)  # they may be the chapters of two books
+    assert not is_labelled(tmp_path)  # they may be the chapters of two books
     found = read(tmp_path)
     assert len(found.sequences) == 8 and found.symbols.units == "words" and len(found.bad) == 2
     assert "3.txt is empty" in found.bad[0] and "2.txt is not UTF-8 text" in found.bad[1]

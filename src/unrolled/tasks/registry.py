@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 
 class _Home(NamedTuple):
-    """Where the parts of a task are: its class, that of its trained models, its options, those of ``sample``."""
+    """Where the parts of a task are: its class, that of its trained models, its options, those of ``sample``.
+
+    And what tells whether data are of its kind, which is also found without torch; None for `DEFAULT`.
+    """
 
     task: str
     trained: str
     options: str
     sample: str
+    recognises: str | None
 
 
 _HOMES = {
@@ -29,24 +33,28 @@ _HOMES = {
         "unrolled.tasks.text.trained:TrainedText",
         "unrolled.tasks.text.options:TextOptions",
         "unrolled.tasks.text.options:SampleOptions",
+        None,
     ),
     "music": _Home(
         "unrolled.tasks.music.task:MusicTask",
         "unrolled.tasks.trained:Trained",
         "unrolled.tasks.music.options:MusicOptions",
         "unrolled.tasks.music.options:SampleOptions",
+        "unrolled.tasks.music.reading:is_music",
     ),
     "series": _Home(
         "unrolled.tasks.series.task:SeriesTask",
         "unrolled.tasks.trained:Trained",
         "unrolled.tasks.series.options:SeriesOptions",
         "unrolled.options:NoOptions",
+        "unrolled.tasks.series.reading:looks_like_series",
     ),
     "classify": _Home(
         "unrolled.tasks.classify.task:ClassifyTask",
         "unrolled.tasks.trained:Trained",
         "unrolled.tasks.classify.options:ClassifyOptions",
         "unrolled.options:NoOptions",
+        "unrolled.tasks.classify.sources:is_labelled",
     ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
@@ -192,8 +200,8 @@ def task_name(kind: type, named: object) -> str:
 
 def recognised(data: Path) -> str:
     """The task that data are for, as far as can be told from them."""
-    for name in _HOMES:
-        if name != DEFAULT and task_class(name).recognises(data):
+    for name, home in _HOMES.items():
+        if home.recognises is not None and _imported(home.recognises)(data):
             return name
     return DEFAULT
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -164,11 +163,6 @@ class Task:
         return self.metrics[0]
 
     # -- data and side files
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether the data are of this kind, so that ``--task`` need not be given."""
-        return False
 
     def read(self, data: str) -> int:
         """Read the data, and split them; how many steps the training part has.

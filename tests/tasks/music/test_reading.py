@@ -7,7 +7,7 @@ import unrolled
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.music.notes import score_of_roll
 from unrolled.tasks.music.options import MusicOptions
-from unrolled.tasks.music.reading import tunes_of
+from unrolled.tasks.music.reading import is_music, tunes_of
 from unrolled.tasks.music.task import MusicTask
 
 symusic = pytest.importorskip("symusic")
@@ -135,11 +135,11 @@ def test_music_is_recognised_and_other_things_are_not(folder, tmp_path):
     (tmp_path / "d.json").write_text('{"train": "x"}')
     (tmp_path / "e.abc").write_text("X:1\nK:C\nC|\n")
     names = ("00.mid", "a.txt", "c.json", "d.json", "e.abc")
-    assert [MusicTask.recognises(tmp_path / name) for name in names] == [True, False, True, False, True]
-    assert MusicTask.recognises(folder)
+    assert [is_music(tmp_path / name) for name in names] == [True, False, True, False, True]
+    assert is_music(folder)
     for k in range(40):
         (folder / f"{k}.txt").write_text("words")
-    assert not MusicTask.recognises(folder)
+    assert not is_music(folder)
 
 
 def test_tunes_of_a_file():

@@ -24,7 +24,7 @@ from unrolled.tasks.classify.picturing import pictures
 from unrolled.tasks.classify.predicting import probabilities
 from unrolled.tasks.classify.reading import Data, read_data
 from unrolled.tasks.classify.scores import Scores, scored_folds
-from unrolled.tasks.classify.sources import files_of, is_labelled
+from unrolled.tasks.classify.sources import files_of
 from unrolled.tasks.classify.splitting import folds, split
 from unrolled.tasks.classify.symbols import Symbols, mean_and_scale
 from unrolled.tasks.data import Fingerprint
@@ -66,11 +66,6 @@ class ClassifyTask(Task):
     data: Data
 
     # -- data and side files
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Labelled tables, FASTA with labels, ``.ts`` files, and folders whose folders are labels."""
-        return is_labelled(path)
 
     def read(self, data: str) -> int:
         found = self._read(data)

@@ -18,7 +18,7 @@ from unrolled.tasks.music.abc import Abc
 from unrolled.tasks.music.events import Events
 from unrolled.tasks.music.notes import symusic
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
-from unrolled.tasks.music.reading import ABC, Library, Source, files_of, is_music, read_library, sources
+from unrolled.tasks.music.reading import ABC, Library, Source, files_of, read_library, sources
 from unrolled.tasks.music.rolls import Rolls
 from unrolled.tasks.music.sound import soundfont
 from unrolled.tasks.music.transposed import Transposed
@@ -58,10 +58,6 @@ class MusicTask(Task):
     kind: Any = None
 
     # -- data and side files
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        return is_music(path)
 
     def read(self, data: str) -> int:
         self._read(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.forecasting import forecast
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.prepared import Layout, Prepared, fit_repeats, prepared, window
-from unrolled.tasks.series.reading import Series, Source, check_long_enough, looks_like_series, read_series
+from unrolled.tasks.series.reading import Series, Source, check_long_enough, read_series
 from unrolled.tasks.series.windows import Pair, Windows, first_origin, rolling_origins
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
@@ -69,11 +68,6 @@ class SeriesTask(Task):
     _means: Sequence[float] = ()
 
     # -- data and side files
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """A CSV, Parquet or .tsf file with numbers."""
-        return looks_like_series(path)
 
     def read(self, data: str) -> int:
         source = self.source = read_series(data, self.options)

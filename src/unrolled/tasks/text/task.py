@@ -70,11 +70,6 @@ class TextTask(Task):
 
     # -- data and side files
 
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Anything may be a text."""
-        return True
-
     def read(self, data: str) -> int:
         o = self.options
         if o.include != TextOptions.include and not Path(data).is_dir():
