@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 
 import numpy as np
 import pytest
@@ -74,6 +75,28 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are not synced")
+def test_content_is_synced_before_its_name_and_the_folder_after(tmp_path, monkeypatch):
+    """What a loss of power leaves is the old file or the new one, too."""
+    done, replace = [], os.replace
+
+    def synced(handle):
+        about = os.fstat(handle)
+        done.append("folder" if stat.S_ISDIR(about.st_mode) else about.st_size)
+
+    def renamed(*paths):
+        done.append("renamed")
+        replace(*paths)
+
+    monkeypatch.setattr(files.os, "fsync", synced)
+    monkeypatch.setattr(files.os, "replace", renamed)
+    write_atomically(tmp_path / "file", b"ne", b"w")
+    assert done == [3, "renamed", "folder"]
+    append_line(tmp_path / "file", "line")
+    files.sync(tmp_path / "file")
+    assert done[3:] == [8]
 
 
 def test_a_really_full_disk():
