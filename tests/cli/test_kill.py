@@ -1,4 +1,7 @@
-"""Real processes, really killed: what is resumed equals what was never stopped."""
+"""Real processes, really killed: what is resumed equals what was never stopped.
+
+What is not to be killed runs in the tests' own process, which need not import torch first.
+"""
 
 import os
 import random
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 import unrolled
-from helpers import PATIENCE, history, run_cli, wait_for
+from helpers import PATIENCE, history, wait_for
 from unrolled.runs.arrays import read_arrays
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 
@@ -54,10 +57,10 @@ def comparable(run):
     return [{k: v for k, v in event.items() if k not in WALL_CLOCK_FIELDS} for event in history(run)]
 
 
-def test_killed_at_random_moments(text, tmp_path):
+def test_killed_at_random_moments(cli, text, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "killed"
-    done = run_cli("train", text, "--run", whole, *SETTINGS)
-    assert done.returncode == 0, done.stderr
+    status, _, err = cli("train", text, "--run", whole, *SETTINGS)
+    assert status == 0, err
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # shown if the test fails
     dice = random.Random(seed)
@@ -70,8 +73,8 @@ def test_killed_at_random_moments(text, tmp_path):
             assert process.stdout.readline()
         time.sleep(dice.uniform(0, 0.02))
         kill(process)
-    done = run_cli("train", text, "--run", run, "--resume")
-    assert done.returncode == 0, done.stderr
+    status, _, err = cli("train", text, "--run", run, "--resume")
+    assert status == 0, err
     assert comparable(run) == comparable(whole)
     for name in ("model.safetensors", "resume.safetensors"):
         (a, _), (b, _) = (read_arrays(folder / name) for folder in (run, whole))
@@ -81,7 +84,7 @@ def test_killed_at_random_moments(text, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_saves_and_says_how_to_go_on(text, tmp_path, number):
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(cli, text, tmp_path, number):
     run = tmp_path / "run"
     process = start("train", text, "--run", run, *SETTINGS[:-1], 1000)
     while not (line := process.stdout.readline()).startswith(b"update "):
@@ -91,16 +94,16 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(text, tmp_path, number):
     assert process.returncode == 130, err
     assert f"Stopped; everything is saved. Resume with: unrolled train --run {run} --resume" in out
     assert "Traceback" not in err
-    done = run_cli("train", "--run", run, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "Resuming" in done.stdout
+    status, out, err = cli("train", "--run", run, "--resume")
+    assert status == 0, err
+    assert "Resuming" in out
     assert history(run)[-1]["event"] == "finished"
-    again = run_cli("train", text, "--run", run, "--resume")
-    assert (again.returncode, "is finished" in " ".join(again.stdout.split())) == (0, True)
+    status, out, _ = cli("train", text, "--run", run, "--resume")
+    assert (status, "is finished" in " ".join(out.split())) == (0, True)
 
 
-def test_a_reader_that_leaves_early_is_no_error(text, tmp_path):
-    run_cli("train", text, "--run", tmp_path / "run", *SETTINGS[2:], "--epochs", 1)
+def test_a_reader_that_leaves_early_is_no_error(cli, text, tmp_path):
+    cli("train", text, "--run", tmp_path / "run", *SETTINGS[2:], "--epochs", 1)
     process = start("sample", tmp_path / "run", "--length", 100_000)
     assert process.stdout.read(50)
     process.stdout.close()
@@ -109,17 +112,17 @@ def test_a_reader_that_leaves_early_is_no_error(text, tmp_path):
         assert errors.read() == b""
 
 
-def test_a_further_budget_killed_at_random_moments(text, tmp_path):
+def test_a_further_budget_killed_at_random_moments(cli, text, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "killed"
     settings = ("--epochs", 2, *SETTINGS[2:])
-    done = run_cli("train", text, "--run", whole, *settings)
-    assert done.returncode == 0, done.stderr
+    status, _, err = cli("train", text, "--run", whole, *settings)
+    assert status == 0, err
     shutil.copytree(whole, run)
     best = history(whole)[-1]["validation"]["loss"]
     further = ("train", "--resume", "--epochs", 5, "--run")
-    done = run_cli(*further, whole)
-    assert done.returncode == 0, done.stderr
-    assert "further from update" in done.stdout
+    status, out, err = cli(*further, whole)
+    assert status == 0, err
+    assert "further from update" in out
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # shown if the test fails
     dice = random.Random(seed)
@@ -131,8 +134,8 @@ def test_a_further_budget_killed_at_random_moments(text, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert unrolled.load(run).evaluate()["loss"] <= best + 0.05  # the estimate that chooses is a little off
-    done = run_cli(*further, run)
-    assert done.returncode == 0, done.stderr
+    status, _, err = cli(*further, run)
+    assert status == 0, err
     assert comparable(run) == comparable(whole)
     for name in ("model.safetensors", "resume.safetensors"):
         (a, _), (b, _) = (read_arrays(folder / name) for folder in (run, whole))

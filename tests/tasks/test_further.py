@@ -44,10 +44,10 @@ def first(text, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(first, tmp_path_factory):
-    """The same, trained further for half an epoch without a stop."""
+    """The same, trained further for a quarter of an epoch without a stop."""
     run = tmp_path_factory.mktemp("whole") / "run"
     shutil.copytree(first, run)
-    unrolled.fit(None, run, resume=True, epochs=1.5)
+    unrolled.fit(None, run, resume=True, epochs=1.25)
     return run
 
 
@@ -161,17 +161,17 @@ def test_killed_before_any_write_and_resumed_equals_uninterrupted(first, whole, 
         for name in ("write_atomically", "append_line"):
             patch.setattr(folder, name, counted(getattr(files, name)))
         patch.setattr("unrolled.runs.arrays.write_atomically", counted(files.write_atomically))
-        unrolled.fit(None, tmp_path / "counted", resume=True, epochs=1.5)
+        unrolled.fit(None, tmp_path / "counted", resume=True, epochs=1.25)
     assert_same(tmp_path / "counted", whole)
     best = history(first)[-1]["validation"]["loss"]
     moments = sorted({*range(1, 9), *range(9, writes, max(1, writes // 12)), *range(writes - 4, writes + 1)})
     for moment in moments:
         run = tmp_path / f"killed-{moment}"
         shutil.copytree(first, run)
-        assert killed_at(run, moment, monkeypatch, epochs=1.5)
+        assert killed_at(run, moment, monkeypatch, epochs=1.25)
         kept = unrolled.load(run)  # the first budget's best weights, or better ones
         assert kept.evaluate()["loss"] <= best + 0.05
-        unrolled.fit(None, run, resume=True, epochs=1.5)
+        unrolled.fit(None, run, resume=True, epochs=1.25)
         assert_same(run, whole)
         assert unrolled.load(run).config["earlier"][0]["updates"] == history(first)[-1]["update"]
 
