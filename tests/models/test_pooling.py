@@ -104,7 +104,8 @@ def test_losses_of_outputs_that_are_fewer_than_inputs():
 @pytest.mark.parametrize("name", POOLS)
 def test_inside_torch_compile(name):
     pool, h, lengths = POOLS[name][0](), torch.randn(5, 3, H, dtype=torch.float64), torch.tensor([5, 0, 2])
-    torch.testing.assert_close(torch.compile(pool, fullgraph=True)(h, lengths), pool(h, lengths))
+    compiled = torch.compile(pool, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(h, lengths), pool(h, lengths))
 
 
 def parts(*layers, pool=None, graph="many-to-one"):
