@@ -148,6 +148,31 @@ def run_cli(*arguments: object, cwd: Path | None = None, **kwargs) -> subprocess
     )
 
 
+FORKS = """
+import os, sys, torch
+for program in sys.argv[1:]:
+    if os.fork() == 0:
+        exec(program)
+        sys.exit()
+    if os.wait()[1]:
+        sys.exit("failed:" + program)
+"""
+
+
+def in_forks(*programs: str) -> list[str]:
+    """The line that each prints, in a process of its own that has imported torch, and nothing of ours.
+
+    They are forks of one process, since the import takes seconds; without forks each is a new process.
+    """
+    if hasattr(os, "fork"):
+        calls = [[FORKS, *programs]]
+    else:
+        calls = [[program] for program in programs]
+    done = [subprocess.run([sys.executable, "-c", *call], capture_output=True, text=True) for call in calls]
+    assert not any(one.returncode for one in done), done
+    return [line for one in done for line in one.stdout.splitlines()]
+
+
 def history(run: Path) -> list[dict]:
     """The events of a run."""
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 
 import unrolled
+from helpers import in_forks
 from unrolled import insight
 from unrolled.insight.gradient_figures import draw_gradient, draw_spectrum
 
@@ -21,17 +21,18 @@ def test_the_public_names():
         assert callable(getattr(insight, name)) and ">>>" in getattr(insight, name).__doc__, name
 
 
-@pytest.mark.parametrize("name", ["gates", "saturation", "units"])
-def test_a_function_may_have_the_name_of_its_file(name):
+def test_a_function_may_have_the_name_of_its_file():
     """Whichever is imported first."""
-    code = f"""
+    names = ("gates", "saturation", "units")
+    code = """
 import unrolled
-from unrolled.insight.{name} import {name} as own
+from unrolled.insight.{0} import {0} as own
 import unrolled.insight.figures
-assert unrolled.insight.{name} is own and callable(own)
+assert unrolled.insight.{0} is own and callable(own)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert getattr(importlib.import_module(f"unrolled.insight.{name}"), name) is getattr(insight, name)
+    in_forks(*map(code.format, names))
+    for name in names:
+        assert getattr(importlib.import_module(f"unrolled.insight.{name}"), name) is getattr(insight, name)
 
 
 def test_insight_is_there_without_an_import_of_its_own():

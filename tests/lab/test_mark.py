@@ -1,12 +1,10 @@
 """The mark of an outcome: it changes with whatever the experiment imports, and not with pictures or words."""
 
 import inspect
-import subprocess
-import sys
 
 import pytest
 
-from helpers import OWN_CELL
+from helpers import OWN_CELL, in_forks
 from unrolled.errors import UsageError
 from unrolled.lab import mark as marks
 from unrolled.lab.catalogue import experiment
@@ -68,14 +66,14 @@ def test_words_leave_it(monkeypatch):
     assert mark(experiment("latch"), "lstm") == before
 
 
-@pytest.mark.parametrize("name", ["adding", "latch", "elman-lexicon", "depth", "rtrl"])
-def test_it_reaches_all_that_python_loads_for_an_experiment(name):
-    module = f"unrolled.lab.{name.replace('-', '_')}"
-    code = f"import sys, {module}; print(*(n for n, m in sys.modules.items() if not hasattr(m, '__path__')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {n for n in done.stdout.split() if n.startswith("unrolled.") and "_native" not in n}
-    loaded = {n for n in loaded if not n.endswith(("figures", "drawing"))}
-    assert len(loaded) > 50 and loaded <= set(reached(module))
+def test_it_reaches_all_that_python_loads_for_an_experiment():
+    modules = [f"unrolled.lab.{name}" for name in ("adding", "latch", "elman_lexicon", "depth", "rtrl")]
+    names = "*(n for n, m in sys.modules.items() if not hasattr(m, '__path__'))"
+    lines = in_forks(*(f"import sys, {module}; print({names})" for module in modules))
+    for module, line in zip(modules, lines, strict=True):
+        loaded = {n for n in line.split() if n.startswith("unrolled.") and "_native" not in n}
+        loaded = {n for n in loaded if not n.endswith(("figures", "drawing"))}
+        assert len(loaded) > 50 and loaded <= set(reached(module)), module
 
 
 def test_a_program_by_itself(tmp_path, monkeypatch):
