@@ -9,6 +9,9 @@ INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
 
 ROOMS := $(addprefix tests/,compiler engine layers lab training)
 
+# Halves of the list, so that what the tests of a file share is made once; who is done early takes from the other.
+PARALLEL := -n 2 --dist worksteal
+
 SANITIZE := .venv-sanitize
 ASAN = $$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)
 
@@ -39,7 +42,7 @@ demo: $(VENV)/pip
 	$(BIN)/unrolled sample demo-run --length 600 --temperature 0.6 --prime "def "
 
 test: $(VENV)/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 # Random cells against a plain loop: make fuzz CELLS=100000 FROM=0, or make fuzz SECONDS=600
 fuzz: $(VENV)/dev
@@ -51,7 +54,7 @@ test-paths: $(VENV)/dev
 	failed=; \
 	for path in $$($(BIN)/python -c "from unrolled.engine import native; print(*(p for p in native.paths() if p != native.path()))"); do \
 		echo "UNROLLED_CPU=$$path"; \
-		UNROLLED_CPU=$$path OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ROOMS) || failed="$$failed $$path"; \
+		UNROLLED_CPU=$$path OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ROOMS) || failed="$$failed $$path"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed with UNROLLED_CPU =$$failed"; exit 1; fi
 
