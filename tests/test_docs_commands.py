@@ -97,13 +97,17 @@ def is_a_name(line):
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    return Bare(tmp_path_factory.mktemp("bare"))
+    made = Bare(tmp_path_factory.mktemp("bare"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """With what all tasks need."""
-    return Bare(tmp_path_factory.mktemp("full"), "all")
+    made = Bare(tmp_path_factory.mktemp("full"), "all")
+    yield made
+    made.close()
 
 
 def new_folder(folder):
@@ -137,18 +141,23 @@ def new_folder(folder):
     return folder
 
 
-def run(bare, line, folder):
-    """It succeeds without a word of complaint."""
-    done = bare.run(line, folder)
+def run(bare, line, folder, as_installed=False):
+    """It succeeds without a word of complaint.
+
+    Arguments:
+        as_installed: also a command that is nothing but ``unrolled`` and its arguments is given to the shell.
+    """
+    is_plain = line.startswith("unrolled ") and not re.search(r"[|<>&;*?$`~]", line)
+    done = bare.run_forked(shlex.split(line), folder) if is_plain and not as_installed else bare.run(line, folder)
     assert (done.returncode, done.stderr) == (0, ""), f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-def follow(bare, page, folder):
-    """Everything on the page that can be run, in its order."""
+def follow(bare, page, folder, as_installed=False):
+    """Everything on the page that can be run, in its order; ``as_installed`` as in `run`."""
     for kind, content in blocks(page):
         if kind == "commands":
             for line in filter(None, map(shortened, content)):
-                run(bare, line, folder)
+                run(bare, line, folder, as_installed)
         else:
             (folder / "block.py").write_text(content.replace("minutes=3", "minutes=0.02"))
             run(bare, "python block.py", folder)
@@ -168,7 +177,7 @@ def drawn(folder, *patterns):
 def home(bare, tmp_path_factory):
     """The folder of somebody who has followed the README to its end."""
     folder = new_folder(tmp_path_factory.mktemp("readme"))
-    follow(bare, README, folder)
+    follow(bare, README, folder, as_installed=True)
     return folder
 
 
