@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import unrolled
 from unrolled import Stack
-from unrolled.layers import Convolution, Layer, LayerNorm, TimeExpansion, TimeReduction
+from unrolled.layers import Convolution, Layer, LayerNorm, TimeExpansion, TimeReduction, TimeWindow
 
 D, H = 3, 4
 
@@ -54,6 +54,13 @@ def expanded(layer, x):
     return torch.stack([weight @ step + bias for step in x for weight, bias in zip(weights, biases, strict=True)])
 
 
+def surrounded(layer, x):
+    """A loop over steps, with zeros before the first and behind the last one."""
+    zeros = [torch.zeros_like(x[0])] * layer.reach
+    steps = [*zeros, *x, *zeros]
+    return torch.stack([torch.cat(steps[t : t + 2 * layer.reach + 1]) for t in range(len(x))])
+
+
 def one_by_one(layer, x, lengths, alone):
     """(T', N, H) from each sequence alone; those without steps have no outputs."""
     steps = int(layer.output_lengths(len(x)))
@@ -70,6 +77,7 @@ LAYERS = st.one_of(
     st.builds(lambda: (LayerNorm(D), normed)),
     st.builds(lambda k: (TimeReduction(D, k), joined), st.integers(1, 4)),
     st.builds(lambda k: (TimeExpansion(D, H, k), expanded), st.integers(1, 4)),
+    st.builds(lambda k: (TimeWindow(D, k), surrounded), st.integers(1, 4)),
     st.builds(lambda k, b: (Convolution(D, H, k, causal=True, bias=b), convolved), st.integers(1, 4), st.booleans()),
     st.builds(
         lambda k, s, p: (Convolution(D, H, k, stride=s, padding=p), convolved),
@@ -157,6 +165,22 @@ def test_a_convolution_sees_nothing_beyond_a_reset(kernel, T, seed, share):
         assert not y[length:, n].any()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**32), st.floats(0, 1))
+def test_a_window_sees_nothing_beyond_a_reset(reach, T, seed, share):
+    torch.manual_seed(seed)
+    layer = TimeWindow(D, reach)
+    x, resets = numbers(T, 2, D), torch.rand(T, 2) < share
+    lengths = [T, T // 2]
+    y, _ = layer(x, lengths=lengths, resets=resets)
+    for n, length in enumerate(lengths):
+        starts = resets[:length, n].nonzero()[:, 0].tolist()
+        pieces = [x[a:b, n] for a, b in zip([0, *starts], [*starts, length], strict=True) if b > a]
+        truth = torch.cat([x.new_zeros(0, layer.output_size), *(surrounded(layer, piece) for piece in pieces)])
+        assert torch.equal(y[:length, n], truth)
+        assert not y[length:, n].any()
+
+
 def pyramid():
     """Recurrent layers with one of each kind between them."""
     torch.manual_seed(0)
@@ -219,7 +243,12 @@ def test_a_forward_stack_runs_as_a_stream():
 
 @pytest.mark.parametrize(
     "layer",
-    [TimeReduction(D, 2), Convolution(D, D, 3, padding=1), unrolled.Recurrent(unrolled.GRUCell(D, D), reverse=True)],
+    [
+        TimeReduction(D, 2),
+        TimeWindow(D, 1),
+        Convolution(D, D, 3, padding=1),
+        unrolled.Recurrent(unrolled.GRUCell(D, D), reverse=True),
+    ],
 )
 def test_what_needs_the_whole_sequence_refuses_steps(layer):
     with pytest.raises(ValueError, match=f"Stack: layer 0 is {type(layer).__name__}, which needs the whole sequence"):
@@ -333,7 +362,8 @@ def test_traces_exports_and_second_derivatives():
 
 
 @pytest.mark.parametrize(
-    "layer", [LayerNorm(D), TimeReduction(D, 2), Convolution(D, H, 2), Convolution(D, H, 3, causal=True)]
+    "layer",
+    [LayerNorm(D), TimeReduction(D, 2), TimeWindow(D, 2), Convolution(D, H, 2), Convolution(D, H, 3, causal=True)],
 )
 def test_an_empty_batch(layer):
     y, state = layer(torch.zeros(4, 0, D), lengths=[])
@@ -357,6 +387,7 @@ X = torch.zeros(4, 2, D)
         ),
         (lambda: LayerNorm(D)(X, lengths=[5, 0]), "LayerNorm: lengths must lie between 0 and T = 4"),
         (lambda: LayerNorm(D).step(X), r"LayerNorm: x has shape \(4, 2, 3\), expected one step \(N, D\)"),
+        (lambda: TimeWindow(D, 0), "TimeWindow: reach must be a whole number from 1, got 0"),
         (lambda: TimeReduction(D, 1.5), "TimeReduction: factor must be a whole number from 1, got 1.5"),
         (lambda: TimeReduction(D, 2)(X, resets=X[..., 0] > 0), "TimeReduction: resets must be None, since no output"),
         (

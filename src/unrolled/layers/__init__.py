@@ -10,6 +10,7 @@ from unrolled.layers.reduction import TimeReduction
 from unrolled.layers.stack import Stack
 from unrolled.layers.standard import GRU, LSTM, Elman
 from unrolled.layers.torch_nn import from_torch, to_torch
+from unrolled.layers.window import TimeWindow
 
 __all__ = [
     "GRU",
@@ -23,6 +24,7 @@ __all__ = [
     "Stack",
     "TimeExpansion",
     "TimeReduction",
+    "TimeWindow",
     "from_torch",
     "to_torch",
 ]
