@@ -79,13 +79,15 @@ def harmless(text: str) -> str:
 
 
 def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:
-    """Names, and beside each what there is to say, in lines that fit the terminal.
+    """Names, and beside each what there is to say, in lines that fit the terminal and give it no orders.
 
     >>> aligned([("text", "5 characters"), ("", "of one file")], 6)
     ['text   5 characters', '       of one file']
     """
     made = []
     for name, text in rows:
-        lines = textwrap.wrap(text, columns() - width - 1, break_long_words=False, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(
+            harmless(text), columns() - width - 1, break_long_words=False, break_on_hyphens=False
+        ) or [""]
         made += [f"{start:<{width}} {line}" for start, line in zip([name, *[""] * len(lines)], lines, strict=False)]
     return made

@@ -1,7 +1,9 @@
 """Classification at the command line."""
 
+import contextlib
 import csv
 import json
+import os
 import random
 import subprocess
 import sys
@@ -55,6 +57,38 @@ def test_a_run_with_folds_is_evaluated_on_them(cli, table, tmp_path):
     assert status == 0 and (figures["on"], figures["count"]) == ("folds", 60)
     assert sum(one["count"] for one in figures["by_seed"]) == 120
     assert "each seed" in cli("evaluate", run)[1]
+
+
+def in_a_terminal(*arguments):
+    """What a command writes where its output is a terminal."""
+    ours, theirs = os.openpty()
+    command = subprocess.Popen([sys.executable, "-m", "unrolled", *map(str, arguments)], stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    pieces = []
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while piece := os.read(ours, 65_536):
+            pieces.append(piece)
+    os.close(ours)
+    return command.wait(), b"".join(pieces).decode()
+
+
+def test_labels_and_names_give_a_terminal_no_orders(cli, table, tmp_path):
+    orders = {"title": "\x1b]0;owned\x07", "red": "\x1b[31m", "clear": "\x9b2J"}
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    nasty, run = tmp_path / "nasty.data", tmp_path / "run"
+    nasty.write_text(
+        "".join(f"{c}{orders['title']},{orders['red']}{name}{orders['clear']},{s}\n" for c, name, s in rows)
+    )
+    given = ("--task", "classify", "--epochs", 1, "--threads", 1, "--hidden", 4, "--folds", 2)
+    made = [cli("train", nasty, "--run", run, *given), cli("evaluate", run), cli("evaluate", run, "--on", "test")]
+    made += [in_a_terminal("classify", run, nasty), in_a_terminal("evaluate", run)]
+    assert [status for status, *_ in made] == [0] * 5
+    (tmp_path / "bad.fa").write_text(f">{orders['red']}x label=+\nACGT\n>y{orders['title']} label=+\nAC!T\n")
+    made += [cli("evaluate", run, tmp_path / "bad.fa"), cli("train", tmp_path / "bad.fa", "--run", tmp_path / "new")]
+    assert [status for status, *_ in made[5:]] == [1, 1]
+    assert all("\ufffd" in "".join(streams) for _, *streams in made)
+    for _, *streams in made:
+        assert not any(order in text for text in streams for order in orders.values())
 
 
 def test_mistakes_are_one_sentence_and_leave_no_folder(cli, table, text, tmp_path):

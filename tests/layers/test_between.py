@@ -56,9 +56,10 @@ def expanded(layer, x):
 
 def surrounded(layer, x):
     """A loop over steps, with zeros before the first and behind the last one."""
-    zeros = [torch.zeros_like(x[0])] * layer.reach
-    steps = [*zeros, *x, *zeros]
-    return torch.stack([torch.cat(steps[t : t + 2 * layer.reach + 1]) for t in range(len(x))])
+    zeros = [torch.zeros_like(x[0, : layer.of])] * layer.reach
+    steps = [*zeros, *x[:, : layer.of], *zeros]
+    rows = [torch.cat([*steps[t : t + 2 * layer.reach + 1], x[t, layer.of :]]) for t in range(len(x))]
+    return torch.stack(rows)
 
 
 def one_by_one(layer, x, lengths, alone):
@@ -77,7 +78,7 @@ LAYERS = st.one_of(
     st.builds(lambda: (LayerNorm(D), normed)),
     st.builds(lambda k: (TimeReduction(D, k), joined), st.integers(1, 4)),
     st.builds(lambda k: (TimeExpansion(D, H, k), expanded), st.integers(1, 4)),
-    st.builds(lambda k: (TimeWindow(D, k), surrounded), st.integers(1, 4)),
+    st.builds(lambda k, of: (TimeWindow(D, k, of), surrounded), st.integers(1, 4), st.sampled_from([None, 1, 2, D])),
     st.builds(lambda k, b: (Convolution(D, H, k, causal=True, bias=b), convolved), st.integers(1, 4), st.booleans()),
     st.builds(
         lambda k, s, p: (Convolution(D, H, k, stride=s, padding=p), convolved),
@@ -387,6 +388,7 @@ X = torch.zeros(4, 2, D)
         ),
         (lambda: LayerNorm(D)(X, lengths=[5, 0]), "LayerNorm: lengths must lie between 0 and T = 4"),
         (lambda: LayerNorm(D).step(X), r"LayerNorm: x has shape \(4, 2, 3\), expected one step \(N, D\)"),
+        (lambda: TimeWindow(D, 1, of=4), "TimeWindow: of must be at most the input size 3, got 4"),
         (lambda: TimeWindow(D, 0), "TimeWindow: reach must be a whole number from 1, got 0"),
         (lambda: TimeReduction(D, 1.5), "TimeReduction: factor must be a whole number from 1, got 1.5"),
         (lambda: TimeReduction(D, 2)(X, resets=X[..., 0] > 0), "TimeReduction: resets must be None, since no output"),

@@ -11,9 +11,11 @@ import torch
 
 import unrolled
 from unrolled.errors import DataError, UsageError
+from unrolled.layers import TimeWindow
+from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.classify.alphabet import Alphabet
-from unrolled.tasks.classify.augmenting import change_of
+from unrolled.tasks.classify.augmenting import change_of, in_order
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.scores import Scores
@@ -22,6 +24,7 @@ from unrolled.tasks.classify.splitting import folds, split
 from unrolled.tasks.classify.symbols import Symbols
 from unrolled.tasks.classify.task import ClassifyTask
 from unrolled.training.loop import WALL_CLOCK_FIELDS
+from unrolled.training.options import TrainingOptions
 from unrolled.training.padded import Padded
 
 SMALL = {"hidden": 6, "cell": "gru", "threads": 1, "quiet": True, "epochs": 2, "batch": 16}
@@ -243,6 +246,52 @@ def test_augmentations_change_what_they_say():
         change_of("reverse-complement", Symbols("words"), False)
 
 
+def test_augmentations_in_order_are_one_after_the_other():
+    symbols = Symbols("dna")
+    batch = batch_of(symbols, ["ACGTTGCAAGGT" * 2, "CCGTAGGTACTTA"])
+    first, second = (change_of(how, symbols, False) for how in ("shift", "noise"))
+    truth, ours = np.random.default_rng(1), np.random.default_rng(1)
+    truth, ours = second(first(batch, truth), truth), in_order([first, second])(batch, ours)
+    assert torch.equal(ours.inputs, truth.inputs) and torch.equal(ours.lengths, truth.lengths)
+    assert not torch.equal(ours.lengths, batch.lengths) and not torch.equal(
+        ours.inputs, first(batch, np.random.default_rng(1)).inputs
+    )
+
+
+def test_what_is_chosen_follows_from_the_data(tmp_path):
+    """Units, how many sequences there are, and whether each step has a label."""
+    values = "@problemName v\n@data\n" + "".join(f"{k},{k + 1}:{'xy'[k % 2]}\n" for k in range(400))
+    many = "".join(f"{c},{s}\n" for c, s in dna(1, 3_000, 12))
+    tags = "".join(f"{s},{'ab' * 10}\n" for _, s in dna(1, 40))
+    files = {"few.csv": "".join(f"{c},{s}\n" for c, s in dna(1, 80)), "many.csv": many, "v.ts": values, "t.csv": tags}
+    for name, text in files.items():
+        first = {".ts": "", "t.csv": "sequence,tags\n"}.get(
+            name if name == "t.csv" else name[-3:], "label,sequence\n"
+        )
+        (tmp_path / name).write_text(first + text)
+    chosen = {}
+    for name in files:
+        task = ClassifyTask()
+        task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path / name)))
+        o = task.options
+        chosen[name] = (o.context, o.augment, o.seeds, task.model.dropout, task.model.hidden)
+    assert chosen == {
+        "few.csv": (3, "shift,noise", 5, 0.5, 16),
+        "many.csv": (0, "none", 1, 0.3, 64),
+        "v.ts": (0, "noise", 3, 0.5, 32),
+        "t.csv": (0, "none", 5, 0.5, 16),
+    }
+
+
+def test_letters_are_read_between_their_neighbours(table, tmp_path):
+    model = unrolled.fit(table, tmp_path / "run", context=2, **SMALL)
+    window = model.model.stack.layers[0]
+    assert (window.reach, window.of, window.input_size) == (2, 4, 4 + 32)
+    assert unrolled.load(tmp_path / "run").evaluate(table) == model.evaluate(table)
+    alone = unrolled.fit(table, tmp_path / "alone", context=0, augment="none", **SMALL)
+    assert not any(isinstance(layer, TimeWindow) for layer in alone.model.stack.layers)
+
+
 # -- trained
 
 
@@ -406,6 +455,9 @@ def test_a_label_or_a_width_that_the_model_does_not_know(trained, tmp_path):
         ({"folds": "100"}, "--folds: expected at most one fold per sequence, 80, got 100"),
         ({"folds": "official"}, "the data have no test part"),
         ({"pool": "sum"}, "--pool: must be one of last, mean, max, attention, position, got 'sum'"),
+        ({"augment": "shift,sum"}, "--augment: must be none, or some of shift, noise, reverse-complement, got"),
+        ({"augment": "shift,shift"}, "--augment: must be none, or some of"),
+        ({"context": -1}, "--context: must be a number from 0, got -1"),
         ({"split": "80/10"}, "--split: expected training/validation/test in percent"),
         ({"sequence": "dna"}, "--sequence: .* has no column 'dna' in its first row: label, sequence"),
         ({"augment": "reverse-complement", "units": "characters"}, "is for labelled sequences of DNA"),

@@ -22,6 +22,7 @@ from unrolled.cli.train import train
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.threads import wait_briefly
 from unrolled.version import __version__
+from unrolled.wording import harmless
 
 
 @click.group(
@@ -45,7 +46,7 @@ def main() -> None:
     except (UsageError, DataError, RunError) as error:
         if "--debug" in sys.argv[1:2]:
             raise
-        print(f"unrolled: {error}", file=sys.stderr)
+        print(f"unrolled: {harmless(str(error))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         if "--debug" in sys.argv[1:2]:

@@ -57,7 +57,7 @@ def cross_validate(
         The scores, as `Task.score_folds` gives them.
     """
     found = _kept(folder)
-    wanted = [(fold, training.seed + k) for fold in range(task.folds) for k in range(task.seeds)]
+    wanted = [(fold, training.seed + k) for k in range(task.seeds) for fold in range(task.folds)]
     left = [one for one in wanted if one not in found]
     jobs = training.threads or limited(os.cpu_count() or 1)
     kind = named if named is not None else type(task)

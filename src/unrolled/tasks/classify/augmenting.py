@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,24 +12,38 @@ from unrolled.errors import UsageError
 from unrolled.tasks.classify.symbols import Symbols
 from unrolled.training.batches import Batch
 
-NOISE = 0.1
-"""The share of letters that are replaced; of values, the standard deviation of what is added."""
+REPLACED = 0.1
+"""The share of letters or words that are replaced."""
+NOISE = 0.3
+"""The standard deviation of what is added to values of variance 1."""
 SHIFT = 2
 """The most steps that are cut off at either end."""
 
 
-def change_of(how: str, symbols: Symbols, by_step: bool) -> Callable[[Batch, np.random.Generator], Batch] | None:
-    """The change that a setting names; None for none.
+Change = Callable[[Batch, np.random.Generator], Batch]
+
+
+def in_order(changes: Sequence[Change]) -> Change:
+    """One change after the other."""
+
+    def change(batch: Batch, random: np.random.Generator) -> Batch:
+        for one in changes:
+            batch = one(batch, random)
+        return batch
+
+    return change
+
+
+def change_of(how: str, symbols: Symbols, by_step: bool) -> Change:
+    """The change that a setting names.
 
     ``shift`` cuts up to two steps off either end. ``noise`` replaces one letter or word in ten by another one, drawn
-    evenly, or adds to values of variance 1 a normal one of standard deviation 0.1. ``reverse-complement`` reads
+    evenly, or adds to values of variance 1 a normal one of standard deviation 0.3. ``reverse-complement`` reads
     every second sequence of DNA from its other strand.
 
     Raises:
         UsageError: the change does not fit the data.
     """
-    if how == "none":
-        return None
     if how == "reverse-complement":
         if symbols.units != "dna" or by_step:
             kind = "labels of steps" if by_step else symbols.units
@@ -49,12 +63,12 @@ def change_of(how: str, symbols: Symbols, by_step: bool) -> Callable[[Batch, np.
 
 def _shifted(batch: Batch, random: np.random.Generator) -> Batch:
     assert batch.lengths is not None
-    N = batch.inputs.shape[1]
+    T, N = batch.inputs.shape[:2]
     starts, ends = torch.from_numpy(random.integers(0, SHIFT + 1, (2, N))).to(batch.lengths)
     short = batch.lengths <= 4 * SHIFT
     starts, ends = starts.masked_fill(short, 0), ends.masked_fill(short, 0)
-    inputs = torch.stack([torch.roll(batch.inputs[:, n], -int(starts[n]), 0) for n in range(N)], dim=1)
-    return replace(batch, inputs=inputs, lengths=batch.lengths - starts - ends)
+    rows = (torch.arange(T, device=starts.device)[:, None] + starts) % T
+    return replace(batch, inputs=batch.inputs[rows, torch.arange(N)], lengths=batch.lengths - starts - ends)
 
 
 def _noisy(batch: Batch, random: np.random.Generator) -> Batch:
@@ -65,7 +79,7 @@ def _noisy(batch: Batch, random: np.random.Generator) -> Batch:
 def _replaced(batch: Batch, random: np.random.Generator, plain: int) -> Batch:
     shape = tuple(batch.inputs.shape)
     others = torch.from_numpy(random.integers(0, plain, shape)).to(batch.inputs)
-    chosen = torch.from_numpy(random.random(shape) < NOISE).to(batch.inputs.device)
+    chosen = torch.from_numpy(random.random(shape) < REPLACED).to(batch.inputs.device)
     return replace(batch, inputs=torch.where(chosen, others, batch.inputs))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unrolled.cells import Cell
+from unrolled.layers import Stack, TimeWindow
 from unrolled.models.build import build_stack
 from unrolled.models.encoders import Embedding, Mixture, Positions, Vectors
 from unrolled.models.heads import Softmax
@@ -27,20 +28,36 @@ _TINY = 200
 _UPDATES = 1_500
 """Of a run on much data; on few, every sequence is read `_MOST_EPOCHS` times at most."""
 _MOST_EPOCHS = 60
+_CONTEXT = 3
+"""Neighbours on either side that each letter is read with, where sequences are few."""
 _STEPS_PER_SECOND = 10_000
 """That a budget counts on."""
 _MOST_MINUTES = 5.0
 
 
-def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray) -> ClassifyOptions:
-    """Fill in pool and places.
+def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_step: bool) -> ClassifyOptions:
+    """Fill in pool, places, context, augmentation, and seeds of a fold.
 
-    Sequences of one length are taken to be aligned: then places have a meaning.
+    Sequences of one length are taken to be aligned: then places have a meaning. A network that sees few sequences
+    has less to learn by heart where they are changed each time, and finds short patterns of letters more easily
+    where it reads each letter between its neighbours.
+
+    Arguments:
+        lengths: of the training part.
     """
     aligned = len(lengths) > 1 and bool((lengths == lengths[0]).all())
     pool = options.pool or ("position" if aligned else "mean" if symbols.units == "values" else "max")
     places = options.places if options.places is not None else aligned
-    return replace(options, pool=pool, places=places)
+    context, augment = 0, "none"
+    if len(lengths) <= _FEW and not by_step:
+        if symbols.alphabet:
+            context, augment = _CONTEXT, "shift,noise"
+        elif symbols.units == "values":
+            augment = "noise"
+    context = options.context if options.context is not None else context
+    seeds = options.seeds or (5 if len(lengths) <= _TINY else 3 if len(lengths) <= _FEW else 1)
+    augment = options.augment or augment
+    return replace(options, pool=pool, places=places, context=context, augment=augment, seeds=seeds)
 
 
 def sizes(
@@ -52,7 +69,7 @@ def sizes(
         model,
         direction=model.direction or "both",
         hidden=model.hidden or (16 if tiny else 32 if few else 64),
-        dropout=model.dropout if model.dropout is not None else 0.3,
+        dropout=model.dropout if model.dropout is not None else (0.5 if few else 0.3),
     )
     batch = training.batch or (32 if few and not tiny else 64)
     if training.minutes is None and training.epochs is None:
@@ -88,9 +105,15 @@ def build_model(
         encoder = Mixture(symbols.alphabet.rows)
     else:
         encoder = Embedding(len(symbols.names), _EMBEDDING)
+    alone = encoder.output_size
     if task.places:
         encoder = Positions(encoder, steps, WAVES)
-    stack = build_stack(cell, encoder.output_size, options, for_use)
+    if task.context:
+        window = TimeWindow(encoder.output_size, task.context, of=alone)
+        stack = build_stack(cell, window.output_size, options, for_use)
+        stack = Stack([window, *stack.layers], stack.dropout if len(stack.layers) > 1 else 0.0)
+    else:
+        stack = build_stack(cell, encoder.output_size, options, for_use)
     weights = None
     if task.class_weights == "balanced":
         seen = np.maximum(counts, 1)

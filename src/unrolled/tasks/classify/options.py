@@ -9,7 +9,7 @@ from unrolled.options import check, check_one_of, check_types, option, percentag
 UNITS = ("dna", "protein", "characters", "words", "values")
 POOLS = ("last", "mean", "max", "attention", "position")
 WEIGHTS = ("none", "balanced")
-AUGMENTATIONS = ("none", "shift", "noise", "reverse-complement")
+AUGMENTATIONS = ("shift", "noise", "reverse-complement")
 FOLDS = ("leave-one-out", "official")
 
 
@@ -20,8 +20,8 @@ class ClassifyOptions:
     ``label`` is the column of a table, or, for FASTA, a regular expression whose first group is the label in a
     header. ``split`` is the training, validation and test part in percent, with the same share of every label; where
     the data come with a test part, the last two numbers are both of validation. ``augment`` changes sequences anew
-    each time that they are trained on; see `augmenting`. ``places`` tells the network where in the sequence each step
-    stands.
+    each time that they are trained on; see `augmenting`. ``context`` lets the network read each step between so many
+    neighbours on either side. ``places`` tells it where in the sequence each step stands.
     """
 
     units: str | None = option(None, "dna, protein, characters, words or values (default: by the data).")
@@ -30,11 +30,14 @@ class ClassifyOptions:
     split: str = option("80/10/10", "Training/validation/test in percent (80/10/10).", metavar="A/B/C")
     pool: str | None = option(None, "last, mean, max, attention or position (default: by the data).")
     class_weights: str = option("none", "none (default), or balanced: rare labels count more.")
-    augment: str = option("none", "none (default), shift, noise or reverse-complement.", metavar="HOW")
+    augment: str | None = option(
+        None, "none, shift, noise, reverse-complement, or several with commas (default: by the data).", metavar="HOW"
+    )
+    context: int | None = option(None, "Neighbours on either side of each step (default: by the data).", metavar="K")
     places: bool | None = option(None, "Tell the network where each step stands (default: by the data).")
     longest: int = option(2000, "Steps of a sequence that are read; the rest is cut (2000).")
     folds: str | None = option(None, "Cross-validation: folds, leave-one-out or official.", metavar="K")
-    seeds: int = option(1, "Models per fold, whose probabilities are averaged (1).")
+    seeds: int | None = option(None, "Models per fold, whose probabilities are averaged (default: by the data).")
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -43,13 +46,24 @@ class ClassifyOptions:
         if self.pool is not None:
             check_one_of(self, "pool", POOLS)
         check_one_of(self, "class_weights", WEIGHTS)
-        check_one_of(self, "augment", AUGMENTATIONS)
+        hows = self.changes()
+        good = len(set(hows)) == len(hows) and set(hows) <= set(AUGMENTATIONS)
+        check(good, "augment", f"must be none, or some of {', '.join(AUGMENTATIONS)}, got {self.augment!r}")
+        check(self.context is None or self.context >= 0, "context", f"must be a number from 0, got {self.context}")
         check(self.longest >= 1, "longest", f"must be a whole number from 1, got {self.longest}")
-        check(self.seeds >= 1, "seeds", f"must be a whole number from 1, got {self.seeds}")
+        check(self.seeds is None or self.seeds >= 1, "seeds", f"must be a whole number from 1, got {self.seeds}")
         if self.folds is not None and self.folds not in FOLDS:
             known = self.folds.isascii() and self.folds.isdigit() and int(self.folds) >= 2
             check(known, "folds", f"must be a number from 2, leave-one-out or official, got {self.folds!r}")
         self.shares()
+
+    def changes(self) -> list[str]:
+        """The augmentations by name.
+
+        >>> ClassifyOptions(augment="shift,noise").changes()
+        ['shift', 'noise']
+        """
+        return [] if self.augment in (None, "none") else self.augment.split(",")
 
     def shares(self) -> tuple[int, int, int]:
         """The split as three whole percentages."""

@@ -45,8 +45,9 @@ def about(
         rows += [("", reason) for reason in data.bad[:_BAD]]
         rows += [("", f"and {len(data.bad) - _BAD:,} more")] if len(data.bad) > _BAD else []
     where = "told where each step stands" if options.places else "not told where steps stand"
+    context = f", each read with {options.context} on either side" if options.context else ""
     pool = "a label for each step" if data.by_step else f"pool {options.pool}"
-    return [*rows, ("task", f"{pool}, {where}, augmentation {options.augment}")]
+    return [*rows, ("task", f"{pool}, {where}{context}, augmentation {options.augment}")]
 
 
 def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:

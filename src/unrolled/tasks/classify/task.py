@@ -16,7 +16,7 @@ from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.classify import showing
 from unrolled.tasks.classify.answering import answers
-from unrolled.tasks.classify.augmenting import change_of
+from unrolled.tasks.classify.augmenting import change_of, in_order
 from unrolled.tasks.classify.building import build_model, choose, sizes
 from unrolled.tasks.classify.evidence import longest
 from unrolled.tasks.classify.options import ClassifyOptions
@@ -117,7 +117,7 @@ class ClassifyTask(Task):
             self.steps = int(lengths.max())
             targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
             self.counts = np.sum([np.bincount(some, minlength=len(self.labels)) for some in targets], axis=0)
-        self.options = choose(self.options, self.symbols, lengths)
+        self.options = choose(self.options, self.symbols, lengths, self.by_step)
         self.sequences = len(which)
         return int(lengths.sum())
 
@@ -167,8 +167,9 @@ class ClassifyTask(Task):
         t = self.training
         assert t.batch is not None and self.symbols is not None
         made = Padded(self.inputs(part), self.targets(part), t.batch, t.seed, self.by_step, t.device)
-        change = change_of(self.options.augment, self.symbols, self.by_step) if part == "training" else None
-        return made if change is None else Augmented(made, change, t.seed)
+        hows = [] if part != "training" else self.options.changes()
+        changes = [change_of(how, self.symbols, self.by_step) for how in hows]
+        return Augmented(made, in_order(changes), t.seed) if changes else made
 
     def loss(self, model: Model, batch: Any, state: Any) -> Loss:
         outputs, _ = model(batch.inputs, lengths=batch.lengths)
@@ -227,7 +228,7 @@ class ClassifyTask(Task):
 
     @property
     def seeds(self) -> int:
-        return int(self.options.seeds)
+        return self.options.seeds or 1
 
     def read_fold(self, data: str, fold: int) -> int:
         self._read(data)
