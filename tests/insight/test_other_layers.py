@@ -7,8 +7,9 @@ import torch
 import unrolled
 from unrolled import insight
 from unrolled.insight.figures import draw_graph
+from unrolled.insight.findings import examine
 from unrolled.insight.gates import state_names
-from unrolled.layers import Convolution, LayerNorm, TimeReduction
+from unrolled.layers import Convolution, LayerNorm, TimeReduction, TimeWindow
 
 T, N, D, H = 8, 2, 3, 4
 
@@ -54,6 +55,31 @@ def test_the_dynamics_of_the_recurrent_layers_below_and_above_them():
         insight.jacobian_spectrum(stack, x)
     with pytest.raises(ValueError, match="layer must be an integer from 1 to 2, got 3"):
         insight.jacobian_spectrum(stack, x, layer=3)
+
+
+def test_the_dynamics_above_a_layer_without_a_state():
+    window = TimeWindow(D, 1)
+    cell = unrolled.GRUCell(3 * D, H).double()
+    x = torch.randn(T, N, D).double()
+    of_stack = insight.jacobian_spectrum(unrolled.Stack([window, cell]), x)
+    of_layer = insight.jacobian_spectrum(unrolled.Recurrent(cell), window(x)[0])
+    np.testing.assert_array_equal(of_stack.values, of_layer.values)
+
+
+def test_a_report_of_a_window_says_what_a_network_in_both_directions_has_not():
+    letters = np.arange(60) % 4
+    for cells, note in (
+        ([unrolled.GRUCell(12, H)], False),
+        ([unrolled.GRUCell(12, H), unrolled.GRUCell(12, H)], True),
+    ):
+        layer = unrolled.Bidirectional(*cells) if note else unrolled.Recurrent(*cells)
+        stack = unrolled.Stack([TimeWindow(4, 1), layer])
+        model = unrolled.Model(unrolled.OneHot(4), stack, unrolled.Softmax(stack.output_size, 4))
+        found = examine(model.eval(), letters, "ACGT" * 15)
+        assert (found.exponent is None) == note
+        assert [one for one in found.notes if "Lyapunov" in one] == note * [
+            "A network that reads in both directions has no Lyapunov exponent: no step leads to the next."
+        ]
 
 
 def test_what_would_be_wrong_is_refused():

@@ -71,7 +71,8 @@ def dynamics(who: str, model: nn.Module, x: Tensor, state: Any = None, layer: in
     count = len(places)
     if layer is not None and not (type(layer) is int and 1 <= layer <= count):
         raise ValueError(f"{who}: layer must be an integer from 1 to {count}, got {layer!r}")
-    taken = range(len(parts.layers)) if layer is None else [places[layer - 1]]
+    lowest = places[0] if places else 0
+    taken = range(lowest, len(parts.layers)) if layer is None else [places[layer - 1]]
     chosen = [parts.layers[k] for k in taken]
     below = parts.layers[: taken[0]]
     between = [one for one in chosen if not isinstance(one, Recurrent | Bidirectional)]

@@ -16,6 +16,7 @@ from unrolled.insight.gradient import Advise, GradientThroughTime, gradient_thro
 from unrolled.insight.names import layer_of, own_name
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
+from unrolled.layers.bidirectional import Bidirectional
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 
@@ -202,6 +203,9 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
 def _exponent(model: Model, inputs: np.ndarray, notes: list[str]) -> Lyapunov | None:
     """How fast the network forgets a small difference while it reads."""
     if len(inputs) < 2 * FEWEST_LAGS:
+        return None
+    if any(isinstance(layer, Bidirectional) for layer in model.stack.layers):
+        notes.append("A network that reads in both directions has no Lyapunov exponent: no step leads to the next.")
         return None
     stream = torch.from_numpy(inputs[:DRIVEN])[:, None]
     try:

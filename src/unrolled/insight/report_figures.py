@@ -31,7 +31,7 @@ def learning_curves(history: Record) -> Any:
         axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
     _mark(history.further, axes)
     axes.set_xlabel("updates")
-    axes.set_ylabel("loss (nats per symbol)")
+    axes.set_ylabel("loss (nats)")
     legend(axes)
     return figure
 
