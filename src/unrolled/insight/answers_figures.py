@@ -10,6 +10,8 @@ import numpy as np
 from unrolled.drawing import COLOURS, bare, new_figure
 
 _LETTERS = {"A": COLOURS[2], "C": COLOURS[0], "G": COLOURS[4], "T": COLOURS[1]}
+_CURVES = 4
+"""Channels up to which each is a curve; more of them are rows of an image."""
 _WRITTEN = 12
 """Labels up to which a confusion has its numbers written into it."""
 
@@ -86,7 +88,7 @@ def draw_logo(heights: np.ndarray, letters: str, title: str) -> Any:
     top = np.where(heights > 0, heights, 0).sum(1).max()
     bottom = np.where(heights < 0, heights, 0).sum(1).min()
     margin = 0.05 * max(top - bottom, 1e-12)
-    axes.set(xlim=(0, T + 1), ylim=(bottom - margin, top + margin), xlabel="step", ylabel="importance")
+    axes.set(xlim=(0.4, T + 0.6), ylim=(bottom - margin, top + margin), xlabel="step", ylabel="importance")
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.axhline(0, color="0.6", linewidth=0.6)
     bare(axes)
@@ -94,20 +96,35 @@ def draw_logo(heights: np.ndarray, letters: str, title: str) -> Any:
 
 
 def draw_importance(curves: np.ndarray, names: Sequence[str], title: str) -> Any:
-    """The importance of each channel over the steps (T, channels), and their sum."""
-    figure = new_figure(7.2, 2.8)
-    axes = figure.add_subplot()
-    steps = np.arange(1, len(curves) + 1)
-    if len(names) > 1:
-        for k in range(min(len(names), 12)):
-            style = "-" if k < len(COLOURS) else "--"
-            axes.plot(steps, curves[:, k], style, color=COLOURS[k % len(COLOURS)], linewidth=0.9, label=names[k])
+    """The importance of each channel over the steps (T, channels), below their sum; few channels are curves."""
+    from matplotlib.ticker import MaxNLocator
+
+    T, C = curves.shape
+    many = C > _CURVES
+    figure = new_figure(7.2, 2.8 + many * (0.6 + 0.15 * C))
+    panels = figure.subplots(1 + many, sharex=True, height_ratios=[2.0, 0.3 + 0.12 * C][: 1 + many], squeeze=False)
+    axes = panels[0, 0]
+    steps = np.arange(1, T + 1)
+    if not many and C > 1:
+        for k, name in enumerate(names):
+            axes.plot(steps, curves[:, k], color=COLOURS[k], linewidth=0.9, label=name)
     axes.plot(steps, curves.sum(1), color="black", linewidth=1.6, label="sum")
     axes.axhline(0, color="0.6", linewidth=0.6)
-    axes.set(xlabel="step", ylabel="importance")
+    axes.set_ylabel("sum" if many else "importance")
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axes.legend(fontsize=6, ncols=2, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     bare(axes)
+    if not many and C > 1:
+        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    if many:
+        limit = max(float(np.abs(curves).max()), 1e-12)
+        image = panels[1, 0].imshow(
+            curves.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=(0.5, T + 0.5, C + 0.5, 0.5)
+        )
+        step = -(-C // 24)
+        panels[1, 0].set_yticks(range(1, C + 1, step), names[::step], fontsize=8, parse_math=False)
+        figure.colorbar(image, ax=panels[1, 0], pad=0.02, fraction=0.05).set_label("importance")
+    panels[-1, 0].set_xlabel("step")
     return figure
 
 

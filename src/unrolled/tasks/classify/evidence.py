@@ -16,7 +16,7 @@ _FEATURES = 12
 def longest(
     inputs: Sequence[np.ndarray], lengths: np.ndarray, symbols: Symbols, part: str, names: Sequence[str]
 ) -> Evidence:
-    """The longest sequence of a part, up to 1,000 steps.
+    """The longest sequence of a part, up to 1,000 steps; those of several channels are shown by their numbers.
 
     Arguments:
         inputs: of the part, as the model reads them; lengths, names: of its sequences.
@@ -30,4 +30,5 @@ def longest(
     else:
         often = [number for number in np.argsort(-np.bincount(x)) if (x == number).sum() > 1][:_FEATURES]
         features |= {symbols.names[number] or "unknown": (x == number).astype(np.float64) for number in often}
-    return Evidence(f"{name} of the {part} part", x, symbols.shown(x), features=features)
+    shown = symbols.shown(x) if x.ndim == 1 or x.shape[1] == 1 else [str(t + 1) for t in range(len(x))]
+    return Evidence(f"{name} of the {part} part", x, shown, features=features)
