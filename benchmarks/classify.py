@@ -1,6 +1,6 @@
 """Classification beside scikit-learn: DNA in leave-one-out, several channels of values in their official split.
 
-    python benchmarks/classify.py --dna promoters.data --values JapaneseVowels_TRAIN.ts [--seeds 3] [--threads 2]
+    python benchmarks/classify.py --dna promoters.data --values JapaneseVowels_TRAIN.ts [--threads 2]
 
 Every model has the defaults of `unrolled train`, but for the cell; nothing is chosen on what is held out. The peers
 read counts of k-mers (k = 1 to 4), or values brought to the longest length by repeating the last one, scaled.
@@ -99,7 +99,7 @@ def measure(data: str, how: str, arguments: argparse.Namespace) -> None:
     print(f"{Path(data).name}, {how}: wrong, accuracy")
     figures, seconds = ours(data, how, arguments)
     line(
-        f"unrolled, {arguments.cell}, {arguments.seeds} averaged",
+        f"unrolled, {arguments.cell}, {len(figures['by_seed'])} averaged",
         figures["errors"],
         figures["count"],
         figures["log_loss"],
@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dna", help="labelled DNA, for leave-one-out")
     parser.add_argument("--values", help="a training part beside its test part")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, help="the program's choice if not given")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cell", default="gru")
     arguments = parser.parse_args()

@@ -86,8 +86,7 @@ def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:
     """
     made = []
     for name, text in rows:
-        lines = textwrap.wrap(
-            harmless(text), columns() - width - 1, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        text = harmless(text)
+        lines = textwrap.wrap(text, columns() - width - 1, break_long_words=False, break_on_hyphens=False) or [""]
         made += [f"{start:<{width}} {line}" for start, line in zip([name, *[""] * len(lines)], lines, strict=False)]
     return made
