@@ -8,8 +8,9 @@ steps included, the first step of a piece predicted from silence; no transpositi
 chosen on the validation part, and the test part is scored once with them. Mean and standard deviation are over the
 seeds.
 
-``plain``: 88 independent keys behind cells of the sizes of Chung et al. (2014). ``nade``: the head of chords, at any
-size. ``peer``: `plain_torch_music.py`, with the plain head and the same budget.
+``plain``: 88 independent keys behind cells of the sizes of Chung et al. (2014): ``gru-46``, ``lstm-36``,
+``elman-100``. ``nade``: the head of chords, at any size: ``gru-128-nade``. ``peer``: `plain_torch_music.py`, with the
+plain head and the same budget. ``--only`` takes any of these names.
 """
 
 from __future__ import annotations
@@ -24,24 +25,16 @@ from pathlib import Path
 
 PLAIN = {"head": "bernoulli", "batch": 4, "lr": 1e-2, "dropout": 0.0, "variational-dropout": 0.1}
 PLAIN |= {"weight-drop": 0.15, "weight-decay": 5e-5}
+NADE = {"head": "nade", "units": 128, "batch": 8, "lr": 3e-3, "dropout": 0.3}
 CONFIGURATIONS: dict[str, dict[str, dict[str, object]]] = {
     "plain": {
-        "elman, 100": {**PLAIN, "cell": "elman", "hidden": 100, "lr": 3e-3},
-        "lstm, 36": {**PLAIN, "cell": "lstm", "hidden": 36},
-        "gru, 46": {**PLAIN, "cell": "gru", "hidden": 46},
+        "gru-46": {**PLAIN, "cell": "gru", "hidden": 46},
+        "lstm-36": {**PLAIN, "cell": "lstm", "hidden": 36},
+        "elman-100": {**PLAIN, "cell": "elman", "hidden": 100, "lr": 3e-3},
     },
-    "nade": {
-        "gru, 128, nade": {
-            "head": "nade",
-            "units": 128,
-            "cell": "gru",
-            "hidden": 128,
-            "batch": 8,
-            "lr": 3e-3,
-            "dropout": 0.3,
-        },
-    },
+    "nade": {"gru-128-nade": {**NADE, "cell": "gru", "hidden": 128}},
 }
+NAMES = {"peer", *CONFIGURATIONS, *(name for group in CONFIGURATIONS.values() for name in group)}
 PAPERS = {
     "tanh (Chung et al. 2014)": 9.10,
     "LSTM (Chung et al. 2014)": 8.67,
@@ -59,9 +52,8 @@ def ours(collection: Path, settings: dict[str, object], epochs: float, seed: int
         common = ["--task", "music", "--epochs", epochs, "--seed", seed, "--threads", 1, "--json"]
         events = _unrolled("train", collection, "--run", run, *common, *given).splitlines()
         test = json.loads(_unrolled("evaluate", run, "--on", "test", "--json"))
-        validation = json.loads(_unrolled("evaluate", run, "--json"))
     return {
-        "validation": validation["nll_per_step"],
+        "validation": json.loads(events[-1])["validation"]["nll_per_step"],
         "test": test["nll_per_step"],
         "frame_accuracy": test["frame_accuracy"],
         "parameters": json.loads(events[0])["parameters"],
@@ -96,13 +88,16 @@ def main() -> None:
     parser.add_argument("--only", default="plain,nade,peer", help="Which, with commas between them.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    wanted, seeds, made = arguments.only.split(","), range(1, arguments.seeds + 1), {}
+    wanted, seeds, made = set(arguments.only.split(",")), range(1, arguments.seeds + 1), {}
+    if unknown := wanted - NAMES:
+        parser.error(f"--only: {', '.join(sorted(unknown))} is none of {', '.join(sorted(NAMES))}")
     print(__doc__.split("\n\n")[2], file=sys.stderr)
     print(f"{'':<46} {'weights':>9}  {'validation':>10}  test, {arguments.seeds} seeds", flush=True)
-    for kind, settings in CONFIGURATIONS.items():
-        for name, given in settings.items() if kind in wanted else ():
-            made[name] = [ours(arguments.collection, given, arguments.epochs, seed) for seed in seeds]
-            print(line(f"unrolled, {name}", made[name]), flush=True)
+    for group, settings in CONFIGURATIONS.items():
+        for name, given in settings.items():
+            if wanted & {group, name}:
+                made[name] = [ours(arguments.collection, given, arguments.epochs, seed) for seed in seeds]
+                print(line(f"unrolled, {name}", made[name]), flush=True)
     if "peer" in wanted:
         made["peer"] = [peer(arguments.collection, arguments.epochs, seed) for seed in seeds]
         print(line("plain torch.nn.GRU, 46", made["peer"]), flush=True)

@@ -124,7 +124,7 @@ def test_tunes_are_recognised_learnt_and_written(tunes):
             continue
         whole += 1
         assert text.count("|") <= 3
-        assert {one.suffix for one in made.beside} == {".mid", ".png"} or made.note.startswith("no MIDI")
+        assert {one.suffix for one in made.beside} - {".wav"} == {".mid", ".png"} or made.note.startswith("no MIDI")
     assert whole
     (tunes / "prime.abc").write_text(TUNE.format(1).removesuffix("|]\n"))
     more = model.generate(bars=1, prime=str(tunes / "prime.abc"), temperature=0.0).content.decode()

@@ -11,11 +11,11 @@ import numpy as np
 
 from unrolled.errors import DataError, UsageError
 from unrolled.models.model import Model
-from unrolled.tasks.music.notes import score_of_abc
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
 from unrolled.tasks.music.reading import Source
 from unrolled.tasks.music.shown import shown
 from unrolled.tasks.music.tokens import Tokens
+from unrolled.tasks.music.tunes import score_of_tune
 from unrolled.tasks.symbols.counting import count
 from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary
 from unrolled.training.task import Shown
@@ -84,12 +84,13 @@ class Abc(Tokens):
         if not text.startswith("X:") or not _in_tune(text):
             return Shown("text", text.encode("utf-8"), note="no MIDI: the text is no whole tune")
         try:
-            score = score_of_abc(text, "the tune")
+            score, wrong = score_of_tune(text, "the tune")
         except DataError as error:
             return Shown("text", text.encode("utf-8"), note=f"no MIDI: {error}")
         made = shown(score, 0.0, font)
         beside = (Shown("midi", made.content), *made.beside)
-        return Shown("text", text.encode("utf-8"), beside, made.note)
+        mistake = f"the notes may differ from the text, which has a mistake in {wrong}" if wrong else ""
+        return Shown("text", text.encode("utf-8"), beside, "; ".join(filter(None, [mistake, made.note])))
 
 
 def _in_tune(text: str) -> bool:

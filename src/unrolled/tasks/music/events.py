@@ -94,6 +94,8 @@ class Events(Tokens):
             )
         score.tempos.clear()
         score.tempos.append(symusic().Tempo(0, options.tempo))
+        score.time_signatures.clear()
+        score.time_signatures.append(symusic().TimeSignature(0, 4, 4))
         return shown(score, self.quarters(given), font)
 
     def features(self, piece: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Notes: from MIDI and ABC files to rolls, and back to MIDI. symusic reads and writes the files."""
+"""Notes: from MIDI files to rolls, and back to MIDI. symusic reads and writes the files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pitch_name(pitch: int) -> str:
 
 
 def score_of_file(file: Path) -> Any:
-    """The score of a MIDI or ABC file, in ticks.
+    """The score of a MIDI file, in ticks.
 
     Raises:
         DataError: it cannot be read, or has no notes.
@@ -51,8 +51,6 @@ def score_of_file(file: Path) -> Any:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error
-    if file.suffix.lower() == ".abc":
-        return score_of_abc(content.decode("utf-8", "replace"), str(file))
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError, OverflowError) as error:
@@ -60,21 +58,6 @@ def score_of_file(file: Path) -> Any:
         raise DataError(f"{file} is not a MIDI file, or a damaged one: {reason}") from error
     if not score.note_num():
         raise DataError(f"{file} has no notes")
-    return score
-
-
-def score_of_abc(text: str, where: str) -> Any:
-    """The score of one ABC tune.
-
-    Raises:
-        DataError: it cannot be read, or has no notes.
-    """
-    try:
-        score = symusic().Score.from_abc(text)
-    except (RuntimeError, ValueError, UnicodeError) as error:
-        raise DataError(f"{where} is not a tune in ABC notation: {error}") from error
-    if not score.note_num():
-        raise DataError(f"{where} has no notes")
     return score
 
 
@@ -111,7 +94,7 @@ def roll_of(score: Any, steps_per_quarter: int, where: str) -> tuple[np.ndarray,
 
 
 def score_of_roll(roll: np.ndarray, steps_per_quarter: int, tempo: float, velocity: int = 80) -> Any:
-    """The score of a roll (T, 88); a key that stays down is one note."""
+    """The score of a roll (T, 88), in bars of four quarter notes; a key that stays down is one note."""
     module = symusic()
     score, track = module.Score(_TICKS), module.Track("Piano", 0, False)
     ticks = _TICKS / steps_per_quarter
@@ -124,6 +107,7 @@ def score_of_roll(roll: np.ndarray, steps_per_quarter: int, tempo: float, veloci
     track.notes.sort(inplace=True)
     score.tracks.append(track)
     score.tempos.append(module.Tempo(0, tempo))
+    score.time_signatures.append(module.TimeSignature(0, 4, 4))
     return score
 
 

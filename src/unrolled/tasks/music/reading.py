@@ -14,7 +14,8 @@ import numpy as np
 
 from unrolled.errors import DataError, UsageError
 from unrolled.runs.folder import is_run
-from unrolled.tasks.music.notes import KEYS, LOWEST, score_of_abc, score_of_file, score_of_roll
+from unrolled.tasks.music.notes import KEYS, LOWEST, score_of_file, score_of_roll
+from unrolled.tasks.music.tunes import score_of_tune
 
 MIDI = (".mid", ".midi", ".kar")
 ABC = ".abc"
@@ -49,7 +50,7 @@ class Source:
         if self.file is not None:
             return score_of_file(self.file)
         if self.tune is not None:
-            return score_of_abc(self.tune, self.name)
+            return score_of_tune(self.tune, self.name)[0]
         assert self.roll is not None
         return score_of_roll(self.roll, self.steps, tempo=100)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.tasks.music.picture import piano_roll
-from unrolled.tasks.music.sound import HOW, wav
+from unrolled.tasks.music.sound import wav
 from unrolled.training.task import Shown
 
 
@@ -17,7 +17,6 @@ def shown(score: Any, primed: float, font: Path | None) -> Shown:
         primed: so many quarter notes were given.
         font: the SoundFont; None for no sound.
     """
-    beside = [Shown("picture", piano_roll(score, primed))]
-    if font is not None:
-        beside.append(Shown("wav", wav(score, font)))
-    return Shown("midi", score.dumps_midi(), tuple(beside), HOW if font is None else "")
+    sound, silent = wav(score, font)
+    beside = [Shown("picture", piano_roll(score, primed))] + [Shown("wav", sound)] * bool(sound)
+    return Shown("midi", score.dumps_midi(), tuple(beside), silent and f"no WAV: {silent}")
