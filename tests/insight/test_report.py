@@ -126,7 +126,7 @@ def test_figures_of_odd_numbers(value):
         draw.steering(kept),
         draw.lag_curves(kept.by_lag),
         draw.gradient_maps(kept.by_lag, "lag"),
-        draw.context_curve({1: value}, value),
+        draw.context_curve({1: value}, value, "step"),
         draw.cause_bars([Cause("none", 0, value, value)]),
     ):
         if figure is not None:
@@ -136,8 +136,8 @@ def test_figures_of_odd_numbers(value):
 def test_nothing_to_draw():
     kept = record([])
     assert draw.learning_curves(kept) is draw.steering(kept) is None
-    assert draw.lag_curves({}) is draw.gradient_maps({}, "lag") is draw.gate_map({}, []) is None
-    assert draw.cause_bars([]) is draw.context_curve({}, 1.0) is None
+    assert draw.lag_curves({}) is draw.gradient_maps({}, "lag") is draw.gate_map({}, [], "step") is None
+    assert draw.cause_bars([]) is draw.context_curve({}, 1.0, "step") is None
 
 
 def test_a_picture_takes_the_colours_of_its_page():
@@ -151,7 +151,7 @@ def test_a_picture_takes_the_colours_of_its_page():
 
 
 def test_symbols_that_the_font_lacks_or_that_look_like_mathematics():
-    figure = draw.gate_map({"1.f": np.linspace(0, 1, 4)}, ["漢", "$", "$x$", "😀"])
+    figure = draw.gate_map({"1.f": np.linspace(0, 1, 4)}, ["漢", "$", "$x$", "😀"], "step")
     assert as_png(figure)[:4] == b"\x89PNG"
     assert "漢" in as_svg(figure, "gates")
 
@@ -232,18 +232,18 @@ def test_maps_end_where_the_shortest_window_does():
 
 def test_words_below_the_gates_have_room():
     words = [" consul", "↵", " acknowledgement"] * 20
-    figure = draw.gate_map({"1.f": np.linspace(0, 1, 60)}, words)
+    figure = draw.gate_map({"1.f": np.linspace(0, 1, 60)}, words, "step")
     labels = figure.axes[0].get_xticklabels()
-    assert [one.get_text() for one in labels[:3]] == ["consul", "↵", "acknowledg"] and len(labels) == 24
+    assert [one.get_text() for one in labels[:3]] == ["consul", "↵", "acknowledgement"] and len(labels) == 24
     figure.draw_without_rendering()
     boxes = [one.get_window_extent() for one in labels]
     assert all(a.x1 <= b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
-    assert len(draw.gate_map({"1.f": np.linspace(0, 1, 60)}, "x" * 60).axes[0].get_xticklabels()) == 48
+    assert len(draw.gate_map({"1.f": np.linspace(0, 1, 60)}, "x" * 60, "step").axes[0].get_xticklabels()) == 48
 
 
 def test_numbers_beside_the_curve_do_not_lie_on_it():
     """It falls: what stands to the upper right of a point is clear of the line from it."""
-    figure = draw.context_curve({1: 3.16, 2: 2.69, 5: 1.72, 10: 1.5}, 1.44)
+    figure = draw.context_curve({1: 3.16, 2: 2.69, 5: 1.72, 10: 1.5}, 1.44, "step")
     figure.draw_without_rendering()
     axes = figure.axes[0]
     x, y = axes.lines[0].get_data()

@@ -19,6 +19,7 @@ from unrolled.insight.units import Unit, units
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
+from unrolled.wording import counted
 
 CONTEXTS = (1, 2, 5, 10, 20, 50)
 """Lengths of a short past, to see what the long one is good for."""
@@ -180,7 +181,7 @@ def _named(model: Model, inputs: np.ndarray, notes: list[str]) -> Named:
     finite = {key: values for key, values in named.items() if np.isfinite(values).all()}
     for name in (name for name in named if name not in finite):
         where = f"{own_name(name)} of layer {layer_of(name)}"
-        notes.append(f"{where} is left out: it is not finite everywhere on this text.")
+        notes.append(f"{where} is left out: it is not finite everywhere on this sequence.")
     return finite
 
 
@@ -188,7 +189,8 @@ def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientTh
     """How far back one loss is felt: the text as sequences side by side, each with the loss of its last step."""
     steps = min(LAGS, len(numbers) // 4)
     if steps < FEWEST_LAGS:
-        notes.append(f"The text is too short to measure gradients through time: it has {len(numbers):,} symbols.")
+        length = counted(len(numbers), "steps")
+        notes.append(f"The sequence is too short to measure gradients through time: it has {length}.")
         return None
     side_by_side = len(numbers) // (steps + 1)
     cut = np.asarray(numbers[-side_by_side * (steps + 1) :], dtype=np.int64).reshape(side_by_side, steps + 1)
@@ -224,7 +226,7 @@ def _followers(named: Named, states: list[str], features: Mapping[str, np.ndarra
             warnings.simplefilter("always")
             followers = units(looked_at, features, each=3)
     except ValueError as error:
-        notes.append(f"Units could not be compared with the text: {error}.")
+        notes.append(f"Units could not be compared with the sequence: {error}.")
         return []
     notes += [f"{one.message}." for one in warned]
     return followers

@@ -16,8 +16,8 @@ from unrolled.insight.record import Curves, Record
 from unrolled.insight.saturation import NEAR, Saturation
 
 _MOST_PANELS = 6
-_LETTERS, _WORDS = 48, 24
-"""Symbols that have room below a picture."""
+_LETTERS, _WORDS, _WIDEST = 48, 24, 16
+"""Symbols that have room below a picture, and letters of each."""
 
 
 def learning_curves(history: Record) -> Any:
@@ -169,7 +169,7 @@ def saturation_scatter(saturated: Sequence[Saturation]) -> Any:
     return figure
 
 
-def gate_map(means: Mapping[str, np.ndarray], symbols: Sequence[str]) -> Any:
+def gate_map(means: Mapping[str, np.ndarray], symbols: Sequence[str], unit: str) -> Any:
     """The mean of each gate (a row) while the first of the symbols (below) are read; None without gates."""
     words = any(len(s) > 1 for s in symbols[:_LETTERS])
     steps = min(len(symbols), _WORDS if words else _LETTERS)
@@ -179,11 +179,11 @@ def gate_map(means: Mapping[str, np.ndarray], symbols: Sequence[str]) -> Any:
     figure, axes = new_figure(height=0.24 * len(means) + (1.7 if words else 1.0))
     image = axes.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest", vmin=0, vmax=1)
     axes.set_yticks(range(len(means)), [label_of(name) for name in means], parse_math=False)
-    labels = [s if len(s) == 1 else s.strip()[:10] for s in symbols[:steps]]
+    labels = [s if len(s) == 1 else s.strip()[:_WIDEST] for s in symbols[:steps]]
     look = {"fontsize": 8, "rotation": 90} if words else {"fontsize": 6, "family": "monospace"}
     axes.set_xticks(range(steps), labels, parse_math=False, **look)
     axes.tick_params(length=0)
-    axes.set_xlabel("symbol read")
+    axes.set_xlabel(f"{unit} read")
     colour_bar(figure, image, axes, "mean")
     return figure
 
@@ -202,8 +202,8 @@ def cause_bars(causes: Sequence[Cause]) -> Any:
     return figure
 
 
-def context_curve(means: Mapping[int, float], whole: float) -> Any:
-    """Mean loss against the number of symbols that the model sees, and with all of them; None without any."""
+def context_curve(means: Mapping[int, float], whole: float, unit: str) -> Any:
+    """Mean loss against the number of steps that the model sees, and with all of them; None without any."""
     if not means or not np.isfinite([*means.values(), whole]).all():
         return None
     figure, axes = new_figure()
@@ -217,8 +217,8 @@ def context_curve(means: Mapping[int, float], whole: float) -> Any:
     axes.set_xticks(lengths, [str(k) for k in lengths])
     axes.minorticks_off()
     axes.margins(y=0.15)
-    axes.set_xlabel("symbols of context")
-    axes.set_ylabel("mean loss (nats per symbol)")
+    axes.set_xlabel(f"{unit}s of context")
+    axes.set_ylabel(f"mean loss (nats per {unit})")
     legend(axes)
     return figure
 

@@ -101,11 +101,11 @@ class Sections:
         return _grid(now, lags, over, position, _card(steps))
 
     def _felt(self, gradient: GradientThroughTime, exponent: Lyapunov | None) -> str:
-        """The gradient of one loss back through the text, with a verdict."""
+        """The gradient of one loss back through the sequence, with a verdict."""
         drawn = self._picture(
             draw.felt_curves(gradient),
             "gradient-through-time",
-            "The trained model on this text: how strongly the loss of one step depends on each state k steps "
+            "The trained model on this sequence: how strongly the loss of one step depends on each state k steps "
             "earlier, and the product of the gates that keep that state, if the cell names such a gate.",
         )
         rows = []
@@ -121,7 +121,7 @@ class Sections:
             "Radius: the largest spectral radius of the layer's recurrent matrices.",
         ]
         if exponent is not None:
-            notes.append(f"Lyapunov exponents along the text: {exponent}.")
+            notes.append(f"Lyapunov exponents along the sequence: {exponent}.")
         notes += [f"{note}." for note in gradient.notes]
         words = "".join(f'<p class="soft">{text(line)}</p>' for line in notes)
         return drawn + _card(f"<h3>Does the gradient vanish?</h3>{table(head, rows)}{words}")
@@ -138,7 +138,7 @@ class Sections:
             "move at all (Karpathy, Johnson & Fei-Fei 2015).",
         )
         over = self._picture(
-            draw.gate_map(findings.means, [visible(s).replace("\n", "↵") for s in findings.symbols]),
+            draw.gate_map(findings.means, [visible(s).replace("\n", "↵") for s in findings.symbols], self.unit),
             "gates",
             f"Mean of each gate over its units, {self.unit} by {self.unit}, for the beginning of the sequence.",
         )
@@ -169,7 +169,7 @@ class Sections:
         return f'{none}{_grid(scatter, over)}{_card(table(head, rows))}<p class="soft">{text(legend)}</p>'
 
     def units(self, findings: Findings) -> str:
-        """Units that follow something readable, and the text in their colours."""
+        """Units that follow something readable, and the sequence in their colours."""
         if not findings.followers:
             return ""
         following = findings.following
@@ -181,11 +181,11 @@ class Sections:
             more = table(head, [_follower(u) for u in rest])
             html += f"<details><summary>{len(rest)} more units for these features</summary>{_card(more)}</details>"
         legend = (
-            "Units are selected on the first half of the text; r is their correlation on the second half. p is "
+            "Units are selected on the first half of the sequence; r is their correlation on the second half. p is "
             "how often any of the selected units correlates as strongly with its feature after the features have "
-            f"been shifted along the text. A unit is listed if its feature explains at least {EXPLAINED:.0%} of its "
+            f"been shifted along it. A unit is listed if its feature explains at least {EXPLAINED:.0%} of its "
             f"variance (|r| of {EXPLAINED**0.5:.2f} or more) and p is at most {BY_CHANCE:g}. One in "
-            f"{1 / BY_CHANCE:.0f} texts lists a unit by chance alone."
+            f"{1 / BY_CHANCE:.0f} sequences lists a unit by chance alone."
         )
         named = {u.feature for u in following}
         missing = [u.feature for u in findings.followers if u.feature not in named]
@@ -193,25 +193,25 @@ class Sections:
         return f'{html}<p class="soft">{text(legend)} {text(lost)}</p>{self._excerpts(findings, best)}'
 
     def errors(self, findings: Findings) -> str:
-        """The loss of each symbol, why it was high, and what past it needed."""
+        """The loss of each step, why it was high, and what past it needed."""
         lost = findings.losses
         if lost is None or not np.isfinite(lost.loss).all():
             return ""
         causes = self._picture(
             draw.cause_bars(findings.causes),
             "causes",
-            "The total loss, divided by cause. A symbol is an error if its probability is below one half. "
+            "The total loss, divided by cause. A step is an error if its probability is below one half. "
             "Each error is assigned to the first cause, from the top, that applies. Long memory: with only the "
             f"last {REMEMBERED} {self.unit}s as context the loss grows by at least half a nat.",
         )
         means = {k: float(v.mean()) for k, v in lost.short.items() if k in CONTEXTS}
         context = self._picture(
-            draw.context_curve(means, float(lost.loss.mean())) if means else None,
+            draw.context_curve(means, float(lost.loss.mean()), self.unit) if means else None,
             "context",
             f"Mean loss when the model starts afresh that many {self.unit}s before each {self.unit}. The gap "
             "between a point and the dashed line is what memory from further back is worth.",
         )
-        titles = ["the first symbol is given, not predicted"]
+        titles = [f"the first {self.unit} is given, not predicted"]
         titles += [_told(findings, lost, t) for t in range(len(lost.loss))]
         loss = np.concatenate([[np.nan], lost.loss])
         labels = [label_of(t.name, t.unit) + (f": {t.follows}" if t.follows else "") for t in findings.traces]

@@ -114,7 +114,7 @@ def _felt(findings: Findings) -> str:
     if findings.gradient is None:
         return ""
     verdict = findings.gradient.verdict
-    return f"On this text the gradient through time is {verdict.kind}: {verdict.why} ({label_of(verdict.state)})."
+    return f"On this sequence the gradient through time is {verdict.kind}: {verdict.why} ({label_of(verdict.state)})."
 
 
 def _gates(findings: Findings) -> str:
@@ -134,7 +134,7 @@ def _units(findings: Findings) -> str:
     best = findings.following[0]
     return (
         f"Unit {own_name(best.name)}[{best.unit}] of layer {layer_of(best.name)} tracks “{best.feature}” "
-        f"(r = {best.correlation:+.2f} on the held-out half of the text)."
+        f"(r = {best.correlation:+.2f} on the held-out half of the sequence)."
     )
 
 

@@ -43,7 +43,7 @@ def runs(collection):
     made = {}
     for head in ("nade", "bernoulli"):
         made[head] = collection.parent / head
-        unrolled.fit(collection, made[head], head=head, units=8, epochs=12, **SIZES)
+        unrolled.fit(collection, made[head], head=head, units=8, epochs=12, transpose=0, **SIZES)
     return made
 
 
@@ -170,10 +170,10 @@ def test_transposed_rolls_are_moved_as_a_whole_and_stay_on_the_piano():
     assert len(shifts) > 3
 
 
-def test_transposing_is_an_option(collection, tmp_path):
-    model = unrolled.fit(collection, tmp_path / "run", transpose=3, epochs=1, units=4, **SIZES)
-    figures = model.evaluate()
-    assert "up to 3 semitones" in dict(model.rows(figures))["convention"]
+@pytest.mark.parametrize(("given", "wanted"), [({}, "up to 5 semitones"), ({"transpose": 0}, "none")])
+def test_rolls_are_transposed_unless_they_are_not_to_be(collection, tmp_path, given, wanted):
+    model = unrolled.fit(collection, tmp_path / "run", **given, epochs=1, units=4, **SIZES)
+    assert dict(model.rows(model.evaluate()))["convention"].endswith(f"transposition in training: {wanted}")
 
 
 @pytest.mark.parametrize("given", [{"bars": 0}, {"temperature": -1.0}, {"tempo": 5.0}, {"soundfont": "nowhere.sf2"}])

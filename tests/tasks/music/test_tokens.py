@@ -86,7 +86,8 @@ def test_a_sample_of_events_is_as_long_as_it_was_to_be(events, tmp_path):
     made = model.generate(bars=2, tempo=90.0)
     score = symusic.Score.from_midi(made.content)
     assert score.note_num() and score.tempos[0].qpm == pytest.approx(90, abs=0.1)
-    assert max(n.start for n in score.tracks[0].notes) < 8 * score.tpq
+    assert max(n.start + n.duration for n in score.tracks[0].notes) <= 8 * score.tpq
+    assert min(n.duration for n in score.tracks[0].notes) > 0
     assert made.content == model.generate(bars=2, tempo=90.0).content
     given = [n.pitch for n in scale(0).tracks[1].notes]
     lengths = set()
@@ -129,6 +130,9 @@ def test_tunes_are_recognised_learnt_and_written(tunes):
     (tunes / "prime.abc").write_text(TUNE.format(1).removesuffix("|]\n"))
     more = model.generate(bars=1, prime=str(tunes / "prime.abc"), temperature=0.0).content.decode()
     assert more.startswith("X:1\nT:Tune 1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|cBAG|FEDC")
+    (tunes / "prime.mid").write_bytes(scale(0).dumps_midi())
+    with pytest.raises(UsageError, match=r"--prime: .*prime.mid is not ABC, which this model writes"):
+        model.generate(prime=str(tunes / "prime.mid"))
 
 
 def test_tunes_can_be_rolls_and_midi_cannot_be_text(tunes, events, tmp_path):
@@ -136,6 +140,8 @@ def test_tunes_can_be_rolls_and_midi_cannot_be_text(tunes, events, tmp_path):
     assert math.isfinite(model.evaluate()["nll_per_step"])
     with pytest.raises(DataError, match="is no ABC"):
         unrolled.fit(events, tmp_path / "other", representation="abc", **SIZES)
+    with pytest.raises(UsageError, match="--transpose moves the keys of rolls: leave it out with abc"):
+        unrolled.fit(tunes / "tunes.abc", tmp_path / "other", transpose=3, **SIZES)
     assert not (tmp_path / "other").exists()
 
 

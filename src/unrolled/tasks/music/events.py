@@ -92,6 +92,9 @@ class Events(Tokens):
             raise UsageError(
                 f"the model plays nothing in {options.bars} bars: choose another --temperature or --seed"
             )
+        last = round((self.quarters(given) + end) * score.tpq)
+        for note in score.tracks[0].notes:
+            note.duration = min(note.duration, last - note.start)
         score.tempos.clear()
         score.tempos.append(symusic().Tempo(0, options.tempo))
         score.time_signatures.clear()

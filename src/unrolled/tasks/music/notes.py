@@ -10,6 +10,7 @@ import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.tasks.extras import needed
+from unrolled.wording import counted
 
 KEYS = 88
 LOWEST = 21
@@ -17,6 +18,8 @@ LOWEST = 21
 _MOST_STEPS = 200_000
 _LARGEST = 64 << 20
 """Bytes of a MIDI file; one of an hour of piano music has about a million."""
+_HEAD = 14
+"""Bytes that every MIDI file begins with."""
 _TICKS = 480
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -51,6 +54,8 @@ def score_of_file(file: Path) -> Any:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    if len(content) < _HEAD:
+        raise DataError(f"{file} is not a MIDI file, or a damaged one: it has {counted(len(content), 'bytes')}")
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError, OverflowError) as error:

@@ -26,7 +26,7 @@ class MusicOptions:
     units: int = option(128, "Hidden units of the nade head (128).")
     steps_per_quarter: int | None = option(None, "Steps of a roll per quarter note (MIDI 4).")
     longest: int | None = option(None, "Cut pieces into sequences of so many steps (roll 256, others 512).")
-    transpose: int = option(0, "Train on random transpositions of up to so many semitones (0).")
+    transpose: int | None = option(None, "Train on rolls moved by up to so many semitones at random (5).")
     split: str = option("80/10/10", "Training/validation/test in percent (80/10/10).", metavar="A/B/C")
 
     def __post_init__(self) -> None:
@@ -38,7 +38,8 @@ class MusicOptions:
         steps = self.steps_per_quarter
         check(steps is None or 1 <= steps <= 96, "steps_per_quarter", f"must be from 1 to 96, got {steps}")
         check(self.longest is None or self.longest >= 8, "longest", f"must be at least 8 steps, got {self.longest}")
-        check(0 <= self.transpose <= 12, "transpose", f"must be from 0 to 12 semitones, got {self.transpose}")
+        moved = self.transpose
+        check(moved is None or 0 <= moved <= 12, "transpose", f"must be from 0 to 12 semitones, got {moved}")
         self.shares()
 
     def shares(self) -> tuple[int, int, int]:

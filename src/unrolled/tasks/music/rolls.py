@@ -31,8 +31,11 @@ from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Evidence, Shown
 from unrolled.wording import counted
 
-_SMALL, _EPOCHS = 40_000, 25
+_SMALL, _EPOCHS = 40_000, 100
 """So few steps are read so often; of more as many as the minutes allow."""
+_HIDDEN, _DROPOUT = 128, 0.2
+_LR = {"nade": 0.04, "bernoulli": 0.01}
+"""At that width; smaller for wider layers."""
 
 
 class Rolls:
@@ -44,7 +47,7 @@ class Rolls:
     """
 
     name = "roll"
-    unit, longest, width = "steps", 256, KEYS
+    unit, longest, transpose = "steps", 256, 5
     metrics: Sequence[Metric] = (
         Metric("nll_per_step", "nats per step", label="nll"),
         Metric("frame_accuracy", percent=True, digits=1, higher=True, brief="accuracy"),
@@ -79,16 +82,20 @@ class Rolls:
         """Inputs and targets: each step from those before it, the first from silence."""
         return np.concatenate([np.zeros_like(piece[:1]), piece[:-1]]), piece
 
-    @staticmethod
-    def settle(model: ModelOptions, training: TrainingOptions, steps: int) -> tuple[ModelOptions, TrainingOptions]:
+    def settle(
+        self, model: ModelOptions, training: TrainingOptions, steps: int
+    ) -> tuple[ModelOptions, TrainingOptions]:
         """Choices that were measured on chorales, as far as they were left open."""
+        dropout = _DROPOUT if model.dropout is None else model.dropout
+        model = replace(model, dropout=dropout, hidden=model.hidden or _HIDDEN)
+        assert model.hidden is not None
         if training.minutes is None and training.epochs is None and steps <= _SMALL:
             training = replace(training, epochs=_EPOCHS)
         if training.lr is None and training.optimizer in ("adam", "adamw"):
-            training = replace(training, lr=3e-3)
-        dropout = 0.3 if model.dropout is None else model.dropout
+            lr = _LR[self.options.head] * min(1.0, _HIDDEN / model.hidden) ** 0.5
+            training = replace(training, lr=float(f"{lr:.2g}"))
         batch = training.batch or (8 if steps <= _SMALL else None)
-        return replace(model, dropout=dropout, hidden=model.hidden or 128), replace(training, batch=batch)
+        return model, replace(training, batch=batch)
 
     def build(
         self, cell: type[Cell], options: ModelOptions, for_use: bool, training: Sequence[np.ndarray] = ()
@@ -127,7 +134,7 @@ class Rolls:
 
     def about(self) -> list[tuple[str, str]]:
         """The same for a person."""
-        rows = [("steps", f"{counted(self.steps_per_quarter or 1, 'steps')} a quarter note, {KEYS} keys")]
+        rows = [("rolls", f"{counted(self.steps_per_quarter or 1, 'steps')} a quarter note, {KEYS} keys")]
         if self.outside:
             rows.append(("", f"{counted(self.outside, 'notes')} that no piano has left out"))
         return rows

@@ -81,8 +81,12 @@ class MusicTask(Task):
         self.library = read_library(data, files, self.kind.convert, self.kind.settled, self.options.shares())
 
     def _use(self, representation: str, kept: Mapping[str, Any] | None = None) -> None:
-        self.options = replace(self.options, representation=representation)
-        self.kind = _KINDS[representation](self.options, kept)
+        kind, moved = _KINDS[representation], self.options.transpose
+        if moved and not kind.transpose:
+            raise UsageError(f"--transpose moves the keys of rolls: leave it out with {representation}")
+        moved = kind.transpose if moved is None else moved
+        self.options = replace(self.options, representation=representation, transpose=moved)
+        self.kind = kind(self.options, kept)
         self.unit = self.step_unit = self.kind.unit
         self.metrics = self.kind.metrics
 
@@ -201,6 +205,8 @@ class MusicTask(Task):
         found = next(sources(str(file), [file]))
         if not isinstance(found, Source):
             raise DataError(found[1])
+        if found.tune is None and self.kind.name == Abc.name:
+            raise UsageError(f"--prime: {file} is not ABC, which this model writes")
         return self.kind.convert(found)
 
     def evidence(self, model: Model, part: str) -> Evidence:

@@ -34,11 +34,12 @@ class Tokens:
     Attributes:
         names: of the symbols, by number; start: the number of the one before the first.
         never: numbers that no piece has.
+        transpose: by so many semitones pieces are moved in training; symbols cannot be.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str]
-    longest = 512
+    longest, transpose = 512, 0
     names: Sequence[str] = ()
     start = 0
     never: Sequence[int] = ()
