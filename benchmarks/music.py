@@ -9,7 +9,8 @@ validation part, and the test part is scored once with them. Mean and standard d
 
 ``plain``: 88 independent keys behind cells of the sizes of Chung et al. (2014): ``gru-46``, ``lstm-36``,
 ``elman-100``. ``peer``: `plain_torch_music.py`, with the plain head and the same budget. ``nade``: the head of
-chords, at any size, trained on random transpositions: ``lstm-128-nade``. ``--only`` takes any of these names.
+chords, at any size: ``lstm-128-nade``, trained on random transpositions, and ``lstm-128-untransposed``. ``--only``
+takes any of these names.
 """
 
 from __future__ import annotations
@@ -24,14 +25,24 @@ from pathlib import Path
 
 PLAIN = {"head": "bernoulli", "transpose": 0, "epochs": 20, "batch": 4, "lr": 1e-2, "dropout": 0.0}
 PLAIN |= {"variational-dropout": 0.1, "weight-drop": 0.15, "weight-decay": 5e-5}
-NADE = {"head": "nade", "transpose": 5, "epochs": 100, "batch": 8, "lr": 4e-2, "dropout": 0.2}
+NADE = {"head": "nade", "cell": "lstm", "hidden": 128, "units": 128, "batch": 8}
 CONFIGURATIONS: dict[str, dict[str, dict[str, object]]] = {
     "plain": {
         "gru-46": {**PLAIN, "cell": "gru", "hidden": 46},
         "lstm-36": {**PLAIN, "cell": "lstm", "hidden": 36},
         "elman-100": {**PLAIN, "cell": "elman", "hidden": 100, "lr": 3e-3},
     },
-    "nade": {"lstm-128-nade": {**NADE, "cell": "lstm", "hidden": 128, "units": 128}},
+    "nade": {
+        "lstm-128-nade": {**NADE, "transpose": 5, "epochs": 100, "lr": 4e-2, "dropout": 0.2},
+        "lstm-128-untransposed": {
+            **NADE,
+            "transpose": 0,
+            "epochs": 25,
+            "lr": 2e-2,
+            "dropout": 0.5,
+            "variational-dropout": 0.2,
+        },
+    },
 }
 NAMES = {"peer", *CONFIGURATIONS, *(name for group in CONFIGURATIONS.values() for name in group)}
 PAPERS = {
