@@ -248,6 +248,12 @@ def test_counts(tmp_path):
     assert 0.5 < forced.evaluate()["coverage_80"] <= 1
 
 
+def test_steps_read_at_once(tmp_path):
+    path = write(tmp_path / "t.csv", wave(200))
+    model = unrolled.fit(path, tmp_path / "run", horizon=7, patch=3, forcing="free-running", **SIZES)
+    assert model.task.layout.ahead == 9 and model.evaluate()["horizon"] == 7
+
+
 def test_a_resumed_run_is_bit_exact(tmp_path):
     path = write(tmp_path / "t.csv", wave(200))
     options = {"horizon": 6, "save_every": 0.0, **SIZES, "epochs": 6}

@@ -200,8 +200,8 @@ class SeriesTask(Task):
         return Windows(self.series, self.layout, t.batch, t.seed, pairs, t.device)
 
     def example(self) -> Batch:
-        batch = self.batches().batch_at(0)
-        return Batch(batch.inputs[:2, :2], batch.targets[:2, :2])
+        batch, steps = self.batches().batch_at(0), 2
+        return Batch(batch.inputs[:steps, :2], batch.targets[: steps * self.layout.patch, :2])
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         """Of every step that was observed, behind the origin where the network runs freely."""
