@@ -145,7 +145,7 @@ class Trainer:
             watcher.begin_budget()
         self.budget = self._budget(p.begun_update, p.begun_seconds)
         self._start_clock()
-        scores, best_update = self._score_best(whole=False)
+        scores, best_update, _ = self._score_best(whole=False)
         p.best = self.task.criterion.of(scores)
         p.best_update = best_update
         asked = {name: getattr(self.options, name) for name in ("epochs", "minutes") if getattr(self.options, name)}
@@ -318,7 +318,7 @@ class Trainer:
             self._validate(self._rate())
         self.listen({"event": "scoring", "update": p.update})
         began = self._seconds()
-        scores, best_update = self._score_best(whole=True)
+        scores, best_update, note = self._score_best(whole=True)
         p.scoring += self._seconds() - began
         event = {
             "event": "finished",
@@ -329,20 +329,28 @@ class Trainer:
             "skipped": p.skipped,
             "seconds": round(self._seconds(), 3),
         }
+        event |= {"note": note} if note is not None else {}
         self._record(event | ({"validation": scores} if scores is not None else {}))
         p.finished = True
         p.skipped_in_a_row = 0
         self.save()
 
-    def _score_best(self, whole: bool) -> tuple[dict[str, float] | None, int]:
-        """The validation scores of the weights that the folder keeps, and the update that they are from."""
+    def _score_best(self, whole: bool) -> tuple[dict[str, float] | None, int, str | None]:
+        """The validation scores of the weights that the folder keeps, and the update that they are from.
+
+        Arguments:
+            whole: on the whole part, and the task then finishes these weights; what it says of that comes last.
+        """
         arrays, about = self.run_folder.read_model()
         latest = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         checkpoints.load_weights(self.model, arrays, str(self.run_folder.path / "model.safetensors"))
         with evaluating(self.model):
             scores = self.task.validate(self.model, whole, self._tell_scored if whole else None)
+            note = self.task.finish(self.model) if whole else None
+        if note is not None:
+            self.run_folder.write_model(checkpoints.to_arrays(self.model.state_dict()), about)
         self.model.load_state_dict(latest)
-        return scores, about["update"]
+        return scores, about["update"], note
 
     def _keep_model(self, scores: dict[str, float] | None) -> None:
         about = {"update": self.progress.update, "validation": scores}

@@ -161,6 +161,8 @@ class PlainLines:
         if (v := e.get("validation")) is not None:
             scores = ", ".join(f"{m.title} {m.in_full(v[m.name])}".strip() for m in self.metrics if m.name in v)
             self._say(f"Best weights (update {e['best_update']:,}) on the whole validation part: {scores}.")
+        if "note" in e:
+            self._say(e["note"])
 
 
 class LiveLine(PlainLines):

@@ -257,6 +257,13 @@ class Task:
         """
         return self.score(model, "validation", tell)
 
+    def finish(self, model: Model) -> str | None:
+        """Change the best weights once training is over; what was changed, in a sentence, or None.
+
+        Called behind the last `validate`. When a run is trained further, it goes on from weights without the change.
+        """
+        return None
+
     def facts(self) -> dict[str, Any]:
         """What was read, in numbers, for programs."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from unrolled.models.decode import evaluating, paths
 from unrolled.models.model import Model
 from unrolled.models.philox import Rows
+from unrolled.series.spread import widened
 from unrolled.tasks.series.prepared import Layout, Prepared, expected, window
 from unrolled.tasks.series.windows import Pair
 
@@ -22,12 +23,34 @@ def forecast(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
 ) -> np.ndarray:
     """Draws of what comes behind each origin, (O, H, K, M), in the unit of the data; only what is before is read."""
+    spread = model.get_buffer("spread").cpu().double().numpy()[:, None]
+    parts = _parts(model, series, pairs, layout, draws, seed)
+    return np.concatenate([_in_units(series, some, layout, made, spread) for some, made in parts])
+
+
+def scaled(
+    model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What came behind each origin (O, H, K), and draws of it (O, H, K, M), both scaled, before they are widened.
+
+    A level is less what its last season says of it; changes are summed up from the origin on.
+    """
+    actual = np.full((len(pairs), layout.horizon, series[0].z.shape[1]), np.nan)
+    for n, (k, o) in enumerate(pairs):
+        z = series[k].targets[o : o + layout.horizon]
+        actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
+    made = np.concatenate([made for _, made in _parts(model, series, pairs, layout, draws, seed)])
+    return (actual.cumsum(1), made.cumsum(1)) if series[0].scalings[0].changes else (actual, made)
+
+
+def _parts(
+    model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
+) -> Iterator[tuple[Sequence[Pair], np.ndarray]]:
+    """Some of the origins at a time, with what the head draws."""
     chunk = max(1, _TOGETHER // draws)
-    made = [
-        _in_units(series, some, layout, _drawn(model, series, some, layout, draws, seed + k))
-        for k, some in enumerate(pairs[i : i + chunk] for i in range(0, len(pairs), chunk))
-    ]
-    return np.concatenate(made)
+    for k, begin in enumerate(range(0, len(pairs), chunk)):
+        some = pairs[begin : begin + chunk]
+        yield some, _drawn(model, series, some, layout, draws, seed + k)
 
 
 def _drawn(
@@ -96,14 +119,19 @@ def _before(z: np.ndarray, origin: int, season: int) -> np.ndarray:
     return np.concatenate([np.full((season - len(found), z.shape[1]), np.nan), found])
 
 
-def _in_units(series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, made: np.ndarray) -> np.ndarray:
-    """Draws (O, H, K, M) in the unit of the data."""
+def _in_units(
+    series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, made: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
+    """What the head drew, (O, H, K, M), widened by ``spread`` (K, 1), in the unit of the data."""
     if layout.counts:
         return made
+    changes = series[0].scalings[0].changes
+    made = widened(made.cumsum(1) if changes else made, spread)
     found = np.empty_like(made)
     for n, (k, origin) in enumerate(pairs):
         one = series[k]
-        z = made[n] + expected(one, origin, layout, origin, origin + layout.horizon)[..., None]  # (H, K, M)
+        z = np.diff(made[n], axis=0, prepend=0) if changes else made[n]  # (H, K, M)
+        z = z + expected(one, origin, layout, origin, origin + len(z))[..., None]
         for j, scaling in enumerate(one.scalings):
             found[n, :, j] = scaling.back(z[None, :, j], last_seen(one.series.y[:origin, j]))[0]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,28 +11,26 @@ import numpy as np
 import torch
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, RunError, UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.layers import Stack, TimeExpansion
 from unrolled.models.build import build_stack
 from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Gaussian, Head, NegativeBinomial, Quantiles, StudentT
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
-from unrolled.runs.folder import RunFolder
 from unrolled.series import season as seasons
-from unrolled.series.clock import Clock, label
-from unrolled.series.scaling import Scaling, fit_scaling
+from unrolled.series.clock import label
+from unrolled.series.spread import fit_spread
 from unrolled.tasks.series import choices, picture, scoring, words
-from unrolled.tasks.series.forecasting import forecast
-from unrolled.tasks.series.options import SeriesOptions
-from unrolled.tasks.series.prepared import Layout, Prepared, fit_repeats, prepared, window
-from unrolled.tasks.series.reading import Series, Source, check_long_enough, read_series
-from unrolled.tasks.series.windows import Pair, Windows, first_origin, rolling_origins
+from unrolled.tasks.series.data import SeriesData
+from unrolled.tasks.series.forecasting import forecast, scaled
+from unrolled.tasks.series.prepared import prepared, window
+from unrolled.tasks.series.windows import Pair, Windows, covered, rolling_origins
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
-from unrolled.training.task import ALL, Evidence, Shown, Task, Tell
+from unrolled.training.task import ALL, Evidence, Shown, Tell
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _MOST_DRAWS, _DRAWS, _FEW_DRAWS = 4_000, 200, 100
@@ -42,7 +40,7 @@ _OF_ONE = 40
 """The most origins of one series."""
 
 
-class SeriesTask(Task):
+class SeriesTask(SeriesData):
     """Forecasts of one or many series; see `Task`."""
 
     name, noun = "series", "data"
@@ -54,116 +52,8 @@ class SeriesTask(Task):
         Metric("smape", digits=1, percent=True, label="sMAPE", in_lines=False),
         Metric("coverage_80", "in the 80% intervals", digits=1, percent=True, label="coverage", brief="in 80%"),
     )
-    options_class = SeriesOptions
-    options: SeriesOptions
-    clock: Clock
-    scalings: dict[str, list[Scaling]]
-    typical: tuple[float, float] | None = None
-    repeats: tuple[float, ...] = ()
-    source: Source
-    series: list[Prepared]
-    targets: tuple[str, ...]
-    left_out: Mapping[str, Sequence[str]]
-    _calendar = 0
-    _means: Sequence[float] = ()
-
-    # -- data and side files
-
-    def read(self, data: str) -> int:
-        source = self.source = read_series(data, self.options)
-        known = hasattr(self, "scalings")
-        if not known:
-            self.clock, self.targets = source.clock, source.columns.targets
-            self.options = choices.chosen(self.options, source)
-        self._check_same(data, source)
-        H = self.layout.horizon
-        enough, short = check_long_enough(source, choices.fewest(H, self.options), data)
-        cuts = {one.name: choices.cuts(len(one.y), H, self.options.shares()) for one in enough}
-        if not known:
-            kind = self.options.transform
-            assert kind is not None
-            self.scalings = {}
-            for one in enough:
-                found = [fit_scaling(y, kind) for y in one.y[: cuts[one.name][0]].T]
-                if all(scaling is not None for scaling in found):
-                    self.scalings[one.name] = [scaling for scaling in found if scaling is not None]
-            self._check_varies(data, enough, kind)
-            spreads = np.log([scaling.spread for own in self.scalings.values() for scaling in own])
-            if self.layout.season > 1 and not self.layout.counts:
-                parts = [(one.y[: cuts[one.name][0]], self.scalings.get(one.name)) for one in enough]
-                self.repeats = fit_repeats([(y, own) for y, own in parts if own], self.layout.season)
-            if len(self.scalings) > 1:
-                self.typical = float(spreads.mean()), max(float(spreads.std()), 1e-6)
-        used = [one for one in enough if one.name in self.scalings]
-        constant = [one.name for one in enough if one.name not in self.scalings]
-        self.left_out = {"short": short, "constant": constant}
-        self.series = [self._prepared(one, self.scalings[one.name], cuts[one.name]) for one in used]
-        self._calendar = self.series[0].calendar.shape[1]
-        self._means = [float(np.nanmean(one.series.y[: one.training])) for one in self.series]
-        self.sequences = len(self.series)
-        return sum(one.training for one in self.series)
-
-    def read_all(self, data: str) -> int:
-        """Other data, with the scalings that the run has; a series that it does not know gets its own."""
-        self.source = read_series(data, self.options)
-        self._check_same(data, self.source)
-        self.left_out = {"short": [], "constant": []}
-        self.series = []
-        for one in self.source.series:
-            cut = max(len(one.y) // 2, min(first_origin(self.layout) + 1, len(one.y) - self.layout.horizon))
-            fitted = [fit_scaling(y, self.options.transform or "level") for y in one.y[: max(cut, 3)].T]
-            own = self.scalings.get(one.name) or [scaling for scaling in fitted if scaling is not None]
-            if len(own) == len(self.targets):
-                self.series.append(self._prepared(one, own, (cut, cut)))
-        if not self.series:
-            raise DataError(f"{data} has no series with at least 3 steps that vary")
-        return sum(len(one.z) for one in self.series)
-
-    def _prepared(self, one: Series, scalings: Sequence[Scaling], cuts: tuple[int, int]) -> Prepared:
-        return prepared(one, scalings, self.clock, self.layout, cuts, self.typical)
-
-    def _check_same(self, data: str, source: Source) -> None:
-        """DataError where data have another clock or other targets than the run."""
-        if len(source.columns.targets) != len(self.targets):
-            raise DataError(f"{data} has {len(source.columns.targets)} targets, the run has {len(self.targets)}")
-        if source.clock.dated != self.clock.dated or source.clock.name != self.clock.name:
-            raise DataError(f"{data} is {source.clock.name}, and the run was trained on data {self.clock.name}")
-
-    def _check_varies(self, data: str, series: Sequence[Series], kind: str) -> None:
-        if self.scalings:
-            return
-        one = series[0]
-        if kind in ("returns", "sqrt") and np.nanmin(one.y) <= 0:
-            raise DataError(f"--transform {kind}: {data} has values below 0, or 0: choose level or differences")
-        raise DataError(f"{data}: {one.label} never changes in its training part: there is nothing to learn")
-
-    def save(self, run: RunFolder) -> None:
-        kept = {name: [scaling.as_json() for scaling in own] for name, own in self.scalings.items()}
-        about = {"clock": self.clock.as_json(), "targets": list(self.targets), "calendar": self._calendar}
-        run.write_json(
-            "series.json", about | {"typical": self.typical, "repeats": list(self.repeats), "scalings": kept}
-        )
-
-    def restore(self, run: RunFolder) -> None:
-        kept = run.read_json("series.json")
-        self.clock, self.targets = Clock(**kept["clock"]), tuple(kept["targets"])
-        self.typical = None if kept["typical"] is None else (float(kept["typical"][0]), float(kept["typical"][1]))
-        self._calendar = int(kept["calendar"])
-        self.repeats = tuple(map(float, kept["repeats"]))
-        self.scalings = {name: [Scaling(**one) for one in own] for name, own in kept["scalings"].items()}
-        o = self.options
-        if None in (o.horizon, o.season, o.transform, o.head, o.forcing, o.context, o.patch) or not self.scalings:
-            raise RunError(f"{run.path} is damaged: a setting of its series is missing")
 
     # -- what is trained
-
-    @property
-    def layout(self) -> Layout:
-        """How a forecast is made."""
-        o = self.options
-        assert o.horizon is not None and o.season is not None and o.context is not None and o.patch is not None
-        free, counts = o.forcing == "free-running", o.head == "negative-binomial"
-        return Layout(o.horizon, o.season, o.context, o.patch, free, counts, self.repeats)
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         choices.check_training(model, training, self.layout.free)
@@ -182,7 +72,9 @@ class SeriesTask(Task):
         if layout.counts and not for_use and self._means:
             with torch.no_grad():  # begin with counts of the right size
                 head.map.bias[:K] = math.log(max(float(np.mean(self._means)), 1e-3))
-        return Model(Vectors(width), stack, head, dropout=dropout)
+        model = Model(Vectors(width), stack, head, dropout=dropout)
+        model.register_buffer("spread", torch.ones(K))  # the draws' distances from their median, over the head's
+        return model
 
     def _head(self, size: int, K: int) -> Head:
         if self.options.head == "quantiles":
@@ -210,6 +102,22 @@ class SeriesTask(Task):
         outputs, targets = outputs[-last:], batch.targets[-last:]
         wanted = ~torch.isnan(targets).any(-1)
         return Loss(*model.head.loss(outputs, torch.nan_to_num(targets), wanted))
+
+    def finish(self, model: Model) -> str | None:
+        """Fit how wide the draws are to the validation part; counts stay as the head has them."""
+        pairs = self._pairs("validation", _ORIGINS)
+        if self.layout.counts or not pairs:
+            return None
+        actual, made = scaled(model, self.series, pairs, self.layout, _DRAWS, seed=1)
+        independent = covered(pairs, self.layout.horizon) / self.layout.horizon
+        found = [fit_spread(actual[..., j], made[:, :, j], independent) for j in range(len(self.targets))]
+        model.get_buffer("spread").copy_(torch.tensor(found))
+        return words.widths(found, self.targets)
+
+    def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, int]:
+        found = super().carry_over(model, arrays, where)
+        model.get_buffer("spread").fill_(1)
+        return found
 
     # -- scores
 
@@ -243,11 +151,13 @@ class SeriesTask(Task):
             "baselines": {name: one.figures for name, one in baselines.items()},
             "diebold_mariano": test,
             "moves": scoring.moves(made, groups),
+            "spread": model.get_buffer("spread").tolist(),
         }
-        return figures | {"notes": words.verdict(figures, self._averaged())}
+        return figures | {"notes": words.verdict(figures, part, self._averaged())}
 
     def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
-        """The same without the baselines, and on fewer origins while training."""
+        """The same without the baselines, on fewer origins while training, and before the spread is fitted there."""
+        model.get_buffer("spread").fill_(1)
         found = self._scores(
             model, "validation", _ORIGINS if whole else _FEW_ORIGINS, _DRAWS if whole else _FEW_DRAWS, tell
         )
@@ -277,19 +187,6 @@ class SeriesTask(Task):
         found = [seasons.looks_averaged(one.z[: one.training, 0]) for one in self.series[:50]]
         signs = [value for value in found if value is not None]
         return float(np.mean(signs)) if 2 * len(signs) > len(found) else None
-
-    def facts(self) -> dict[str, Any]:
-        one = self.series[0]
-        return {
-            "series": len(self.series),
-            "steps": sum(len(one.z) for one in self.series),
-            "training": sum(one.training for one in self.series),
-            "validation": sum(one.validation - one.training for one in self.series),
-            "test": sum(len(one.z) - one.validation for one in self.series),
-            "missing": self.source.missing,
-            "from": label(one.series.times[0]),
-            "to": label(one.series.times[-1]),
-        }
 
     def about(self) -> list[tuple[str, str]]:
         return words.about(self)

@@ -115,3 +115,16 @@ def rolling_origins(low: int, high: int, horizon: int, most: int) -> np.ndarray:
         return np.zeros(0, dtype=int)
     step = max(1, -(-(last - low) // max(most - 1, 1)))
     return np.arange(low, last + 1, step)
+
+
+def covered(pairs: Sequence[Pair], horizon: int) -> int:
+    """How many steps lie behind some of the origins, within the horizon.
+
+    >>> covered([(0, 10), (0, 12), (0, 40), (1, 10)], 5)
+    17
+    """
+    count, last = 0, (-1, 0)
+    for k, origin in sorted(pairs):
+        count += horizon if last[0] != k else min(horizon, origin - last[1])
+        last = k, origin
+    return count

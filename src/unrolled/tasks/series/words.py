@@ -63,6 +63,7 @@ def rows(general: Sequence[tuple[str, str]], figures: Mapping[str, Any]) -> list
     highest = max(figures["pit"])
     bars = "".join(_BARS[min(7, int(8 * share / highest))] for share in figures["pit"])
     made.append(("PIT", f"{bars}  (level if calibrated)"))
+    made.append(("intervals", " and ".join(map(_width, figures["spread"]))))
     made.append(("", ""))
     made.append(("", f"{'':<17}{'MASE':>7}{'sMAPE':>8}{'CRPS':>8}{'in 80%':>8}"))
     lines = {"this model": figures, **figures["baselines"]}
@@ -74,8 +75,8 @@ def rows(general: Sequence[tuple[str, str]], figures: Mapping[str, Any]) -> list
     return made + [("note" if k == 0 else "", note) for k, note in enumerate(figures["notes"])]
 
 
-def verdict(figures: Mapping[str, Any], averaged: float | None) -> list[str]:
-    """What the scores mean, in plain words."""
+def verdict(figures: Mapping[str, Any], part: str, averaged: float | None) -> list[str]:
+    """What the scores of a part mean, in plain words."""
     notes = []
     test, baselines = figures["diebold_mariano"], figures["baselines"]
     best = test["against"]
@@ -100,10 +101,30 @@ def verdict(figures: Mapping[str, Any], averaged: float | None) -> list[str]:
     if averaged is not None:
         notes.append(_averages(averaged))
     covered = figures["coverage_80"]
-    if not 0.76 <= covered <= 0.84:
+    if part == "validation" and any(factor != 1 for factor in figures["spread"]):
+        notes.append("The width of its intervals was fitted on this part: the test part shows whether it is right.")
+    elif not 0.76 <= covered <= 0.84:
         size = "narrow" if covered < 0.8 else "wide"
         notes.append(f"Its 80% intervals are too {size}: {covered:.0%} of the values lie in them.")
     return notes
+
+
+def widths(spread: Sequence[float], targets: Sequence[str]) -> str:
+    """What was done to the intervals, in a sentence."""
+    each = [
+        _width(factor) + f" ({target})" * (len(targets) > 1) for factor, target in zip(spread, targets, strict=True)
+    ]
+    return f"Intervals: {', '.join(each)}, as the validation part asks; its coverage above is from before."
+
+
+def _width(factor: float) -> str:
+    """
+    >>> _width(0.861), _width(1.2), _width(1.001)
+    ('narrowed to 0.86 of their width', 'widened to 1.20 of their width', 'as wide as the network makes them')
+    """
+    if abs(factor - 1) < 0.005:
+        return "as wide as the network makes them"
+    return f"{'narrowed' if factor < 1 else 'widened'} to {factor:.2f} of their width"
 
 
 def _averages(found: float) -> str:
