@@ -81,7 +81,7 @@ class GradientWatcher(Watcher):
         curves = self.probe.by_lag(self.task, batch, state)
         if curves:
             yield {"event": "lags", "update": moment.update, "by_lag": curves}
-        advice = replace(self.advice, windows=batch.lengths is None)
+        advice = replace(self.advice, windows=self.advice.windows and batch.lengths is None)
         yield from _dated(self.watch.lags(curves, moment.share, advice, self.probe.gated), moment)
         yield from _dated(self.watch.units(self.probe.units(batch, state), self.advice), moment)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import torch
@@ -26,8 +25,9 @@ from unrolled.training.options import TrainingOptions
 from unrolled.training.progress import Progress, Since
 from unrolled.training.schedule import SCHEDULES, Budget, passed
 from unrolled.training.stopping import StopRequest
+from unrolled.training.streams import Streams
 from unrolled.training.task import Task
-from unrolled.training.watcher import Event, Moment, Watcher
+from unrolled.training.watcher import Event, Moment, Watcher, entered
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -69,8 +69,8 @@ class Trainer:
     ) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
         self.listen = listen
-        self.advice = Advice(options, task.settings())
         self.batches = task.batches()
+        self.advice = Advice(options, task.settings(), isinstance(self.batches, Streams))
         self.progress = Progress()
         self.state: Any = None
         assert options.lr is not None and options.ema is not None
@@ -177,7 +177,7 @@ class Trainer:
         state = self.state if batch.continues and self.options.carry else None
         random = torch.get_rng_state()
         moment = self._moment(lr)
-        with _entered(watcher.differentiating(moment, batch) for watcher in self.watchers):
+        with entered(watcher.differentiating(moment, batch) for watcher in self.watchers):
             losses = self.task.loss(self.model, batch, state)
             gradient = backward(losses.total / max(losses.count, 1), self.parameters)
         loss = float(losses.total.detach())
@@ -190,7 +190,7 @@ class Trainer:
         p.symbols += batch.steps
         if finite:
             if losses.count:  # without a loss, momentum would still move the weights
-                with _entered(watcher.stepping(moment) for watcher in self.watchers):
+                with entered(watcher.stepping(moment) for watcher in self.watchers):
                     self._step(gradient, loss, losses, batch.steps)
                 self._watch(lambda watcher: watcher.updated(self._moment(lr)))
             self.state = losses.state
@@ -398,11 +398,3 @@ class Trainer:
     def _rate(self) -> float:
         """The learning rate now."""
         return self.lr * SCHEDULES[self.options.schedule](self._share(), self.options.warmup)
-
-
-def _entered(contexts: Iterable[AbstractContextManager[Any]]) -> ExitStack:
-    """All of them, as one."""
-    with ExitStack() as entered:
-        for context in contexts:
-            entered.enter_context(context)
-        return entered.pop_all()

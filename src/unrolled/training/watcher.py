@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -90,3 +90,11 @@ class Watcher:
 
     def restore(self, content: Mapping[str, Any]) -> None:
         """Go back to a checkpoint: KeyError or TypeError where it is damaged."""
+
+
+def entered(contexts: Iterable[AbstractContextManager[Any]]) -> ExitStack:
+    """All of these contexts, as one."""
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
+        return stack.pop_all()

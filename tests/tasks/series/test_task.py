@@ -10,6 +10,7 @@ import torch
 
 import unrolled
 from unrolled.errors import DataError, UsageError
+from unrolled.insight.watcher import GradientWatcher
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.series import scores
@@ -56,7 +57,8 @@ def made(y, layout, training=60):
     months = Clock("months", 1, True)
     times = months.after(np.datetime64("1949-12-01T00:00:00"), len(y))
     scaling = fit_scaling(y[:training], "level")
-    return prepared(Series("", times, y[:, None]), [scaling], months, layout, (training, training + 12), None)
+    series = Series("", times, y[:, None], np.zeros((len(y), 0)), times[:0])
+    return prepared(series, [scaling], months, layout, (training, training + 12), None)
 
 
 FREE, FORCED = Layout(6, 12, 24, 3, True, False), Layout(6, 4, 24, 1, False, False)
@@ -196,13 +198,15 @@ def test_a_task_that_does_not_forecast(cli, text, tmp_path):
     assert status == 2 and "the task text does not forecast" in err
 
 
-def test_the_commands_print_what_was_found(cli, runs):
+def test_the_commands_print_what_was_found(cli, runs, tmp_path):
     status, out, _ = cli("evaluate", runs / "wave", "--on", "test")
     assert status == 0 and "seasonal naive" in out and "this model" in out and max(map(len, out.splitlines())) <= 80
     status, out, _ = cli("evaluate", runs / "price", "--json")
     assert status == 0 and {"mase", "smape", "crps", "coverage_80", "baselines"} <= json.loads(out).keys()
     status, out, err = cli("inspect", runs / "wave")
-    assert status == 0, err
+    assert status == 0 and "text" not in out, err
+    status, out, _ = cli("evaluate", runs / "wave", "--pictures", tmp_path / "seen")
+    assert status == 0 and (tmp_path / "seen" / "forecasts.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_many_series_have_one_model(tmp_path):
@@ -252,6 +256,19 @@ def test_steps_read_at_once(tmp_path):
     path = write(tmp_path / "t.csv", wave(200))
     model = unrolled.fit(path, tmp_path / "run", horizon=7, patch=3, forcing="free-running", **SIZES)
     assert model.task.layout.ahead == 9 and model.evaluate()["horizon"] == 7
+
+
+def test_advice_of_bptt_is_for_streams_alone(text, tmp_path, monkeypatch):
+    windows, begin = [], GradientWatcher.begin
+
+    def watched(self, task, model, advice, fresh):
+        windows.append(advice.windows)
+        begin(self, task, model, advice, fresh)
+
+    monkeypatch.setattr(GradientWatcher, "begin", watched)
+    for data in (write(tmp_path / "t.csv", wave(100)), text):
+        unrolled.fit(data, tmp_path / data.stem, hidden=4, threads=1, quiet=True, epochs=0.01)
+    assert windows == [False, True]
 
 
 def test_a_resumed_run_is_bit_exact(tmp_path):

@@ -22,9 +22,12 @@ class Columns:
     targets: tuple[str, ...]
     id: str | None
     others: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
 
 
-def choose(data: str, head: Any, time: str | None, target: str | None, id: str | None) -> Columns:
+def choose(
+    data: str, head: Any, time: str | None, target: str | None, id: str | None, covariates: str | None = None
+) -> Columns:
     """The columns to read: those that the person names, and for the rest what they look like.
 
     The times are a column that is called so, or the first one of dates; the series' names a column that is called
@@ -37,23 +40,27 @@ def choose(data: str, head: Any, time: str | None, target: str | None, id: str |
         UsageError: there is no such column. DataError: no column has numbers.
     """
     cells = {name: [c for c in head[name].to_list() if c is not None and c.strip()] for name in head.columns}
-    for setting, name in (("time", time), ("id", id), *(("target", t) for t in _named(target))):
+    known = _named(covariates)
+    lists = [("target", name) for name in _named(target)] + [("covariates", name) for name in known]
+    for setting, name in (("time", time), ("id", id), *lists):
         if name is not None and name not in cells:
             raise UsageError(f"--{setting}: {data} has no column {name!r}; it has {_listed(list(cells))}")
     numbers = [name for name in cells if cells[name] and _share(cells[name]) > 0.5]
     if time is None:
-        time = _time(cells, numbers, {id, *_named(target)})
+        time = _time(cells, numbers, {id, *_named(target), *known})
     if id is None:
-        taken = {time, *_named(target)}
+        taken = {time, *_named(target), *known}
         texts = [n for n in cells if n not in taken and n not in numbers and cells[n]]
         called = [n for n in cells if n.lower() in _NAMES and n not in taken and len(set(cells[n])) < len(cells[n])]
         repeated = [n for n in texts if len(set(cells[n])) < len(cells[n])]
         id = called[0] if called else repeated[0] if len(texts) == 1 and repeated else None
-    left = [name for name in numbers if name not in (time, id)]
+    left = [name for name in numbers if name not in (time, id, *known)]
     targets = tuple(_named(target)) or tuple(left[:1])
     if not targets:
         raise DataError(f"{data} has no column of numbers to forecast; it has {_listed(list(cells))}")
-    return Columns(time, targets, id, tuple(name for name in left if name not in targets))
+    if twice := [name for name in known if name in (time, id, *targets) or known.count(name) > 1]:
+        raise UsageError(f"--covariates: {twice[0]!r} has another part already: name each column once")
+    return Columns(time, targets, id, tuple(name for name in left if name not in targets), tuple(known))
 
 
 def is_number(cell: str) -> bool:

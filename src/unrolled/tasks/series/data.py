@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import DataError, RunError
+from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.series.clock import Clock, label
 from unrolled.series.scaling import Scaling, fit_scaling
@@ -25,6 +25,7 @@ class SeriesData(Task):
     Attributes:
         clock, targets: of the data.
         scalings: of each series by name, one for each target.
+        covariates: the mean and the spread of each, on the training parts.
         typical: mean and standard deviation of the logarithms of the spreads of many series; None for one.
         repeats: see `fit_repeats`.
         source: the file; series: those that are used; left_out: the names of the others, by reason.
@@ -34,6 +35,7 @@ class SeriesData(Task):
     options: SeriesOptions
     clock: Clock
     scalings: dict[str, list[Scaling]]
+    covariates: Sequence[tuple[float, float]] = ()
     typical: tuple[float, float] | None = None
     repeats: tuple[float, ...] = ()
     source: Source
@@ -62,6 +64,9 @@ class SeriesData(Task):
                 if all(scaling is not None for scaling in found):
                     self.scalings[one.name] = [scaling for scaling in found if scaling is not None]
             self._check_varies(data, enough, kind)
+            self.covariates = fit_covariates(
+                [one.known[: cuts[one.name][0]] for one in enough], source.columns.covariates, data
+            )
             spreads = np.log([scaling.spread for own in self.scalings.values() for scaling in own])
             if self.layout.season > 1 and not self.layout.counts:
                 parts = [(one.y[: cuts[one.name][0]], self.scalings.get(one.name)) for one in enough]
@@ -83,7 +88,7 @@ class SeriesData(Task):
         self._check_same(data, self.source)
         self.left_out = {"short": [], "constant": []}
         self.series = []
-        for one in self.source.series:
+        for one in (one for one in self.source.series if len(one.y)):
             cut = max(len(one.y) // 2, min(first_origin(self.layout) + 1, len(one.y) - self.layout.horizon))
             fitted = [fit_scaling(y, self.options.transform or "level") for y in one.y[: max(cut, 3)].T]
             own = self.scalings.get(one.name) or [scaling for scaling in fitted if scaling is not None]
@@ -94,7 +99,7 @@ class SeriesData(Task):
         return sum(len(one.z) for one in self.series)
 
     def _prepared(self, one: Series, scalings: Sequence[Scaling], cuts: tuple[int, int]) -> Prepared:
-        return prepared(one, scalings, self.clock, self.layout, cuts, self.typical)
+        return prepared(one, scalings, self.clock, self.layout, cuts, self.typical, self.covariates)
 
     def _check_same(self, data: str, source: Source) -> None:
         """DataError where data have another clock or other targets than the run."""
@@ -113,7 +118,8 @@ class SeriesData(Task):
 
     def save(self, run: RunFolder) -> None:
         kept = {name: [scaling.as_json() for scaling in own] for name, own in self.scalings.items()}
-        about = {"clock": self.clock.as_json(), "targets": list(self.targets), "calendar": self._calendar}
+        about: dict[str, Any] = {"covariates": list(self.covariates)}
+        about |= {"clock": self.clock.as_json(), "targets": list(self.targets), "calendar": self._calendar}
         run.write_json(
             "series.json", about | {"typical": self.typical, "repeats": list(self.repeats), "scalings": kept}
         )
@@ -123,6 +129,7 @@ class SeriesData(Task):
         self.clock, self.targets = Clock(**kept["clock"]), tuple(kept["targets"])
         self.typical = None if kept["typical"] is None else (float(kept["typical"][0]), float(kept["typical"][1]))
         self._calendar = int(kept["calendar"])
+        self.covariates = [(float(mean), float(spread)) for mean, spread in kept["covariates"]]
         self.repeats = tuple(map(float, kept["repeats"]))
         self.scalings = {name: [Scaling(**one) for one in own] for name, own in kept["scalings"].items()}
         o = self.options
@@ -149,3 +156,22 @@ class SeriesData(Task):
             "from": label(one.series.times[0]),
             "to": label(one.series.times[-1]),
         }
+
+
+def fit_covariates(parts: Sequence[np.ndarray], names: Sequence[str], data: str) -> list[tuple[float, float]]:
+    """The mean and the standard deviation of each covariate over the training parts (T, C) of all series.
+
+    Raises:
+        UsageError: one never changes there.
+    """
+    found = []
+    for k, name in enumerate(names):
+        values = np.concatenate([part[:, k] for part in parts])
+        mean, spread = float(values.mean()), float(values.std())
+        if not spread > 1e-12 * max(1.0, float(np.abs(values).max())):
+            raise UsageError(
+                f"--covariates: {name} never changes in the training part of {data}, so it cannot be learnt from: "
+                f"leave out {name}"
+            )
+        found.append((mean, spread))
+    return found

@@ -26,6 +26,7 @@ class SeriesOptions:
     time: str | None = option(None, "Column of times.", metavar="COLUMN", is_name=True)
     target: str | None = option(None, "Columns to forecast, with commas.", metavar="COLUMNS", is_name=True)
     id: str | None = option(None, "Column that tells many series apart.", metavar="COLUMN", is_name=True)
+    covariates: str | None = option(None, "Columns known in advance, with commas.", metavar="COLUMNS", is_name=True)
     split: str = option("70/10/20", "Training/validation/test in percent (70/10/20).", metavar="A/B/C")
     transform: str | None = option(None, "level, sqrt, differences or returns.", metavar="KIND")
     head: str | None = option(None, "student-t, gaussian, quantiles or negative-binomial.", metavar="KIND")

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from unrolled.tasks.series.prepared import Prepared
     from unrolled.tasks.series.windows import Pair
 
-_MOST = 6
-_PAST = 3
-"""Horizons of the past that are shown."""
+MOST = 6
+"""Panels of a picture."""
+_PAST, _FURTHEST = 3, 8
+"""Horizons of the past that are shown: three, and up to eight for three seasons."""
 
 
 def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
     """The first few forecasts (O, H, K, M), one below the other, as PNG."""
-    panels = [(n, j) for n in range(len(pairs)) for j in range(len(targets))][:_MOST]
+    panels = [(n, j) for n in range(len(pairs)) for j in range(len(targets))][:MOST]
     figure = new_figure(7.2, 0.6 + 2.4 * len(panels))
     for row, (n, j) in enumerate(panels):
         k, origin = pairs[n]
@@ -32,7 +33,7 @@ def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[s
         if name:
             axes.set_title(name, loc="left", fontsize="medium")
         if row == 0:
-            axes.legend(loc="upper left", frameon=False, fontsize="small", ncols=4)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small", ncols=4)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()
@@ -40,8 +41,8 @@ def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[s
 
 def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:
     H = len(draws)
-    begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, origin)))
-    times = np.concatenate([one.series.times, task.clock.after(one.series.times[-1], H)])
+    begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, _FURTHEST * H)))
+    times = np.concatenate([one.series.times, one.series.after(task.clock, H)])
     ahead = times[origin : origin + H]
     past, y = times[begin:origin], one.series.y[begin:origin, j]
     axes.plot(past, y, color="0.35", linewidth=0.9, label="before")

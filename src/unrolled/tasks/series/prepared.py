@@ -51,7 +51,8 @@ class Prepared:
         series: as it was read.
         scalings: one for each of the K targets.
         z: (T, K) scaled, NaN where missing. targets: what the head predicts of each step, (T, K).
-        calendar: (T + more, C), known in advance. static: (S,), of the whole series.
+        calendar: (T + more, C), known in advance. known: (T + more, C), the covariates.
+        static: (S,), of the whole series.
         training, validation: where these parts end.
     """
 
@@ -60,6 +61,7 @@ class Prepared:
     z: np.ndarray
     targets: np.ndarray
     calendar: np.ndarray
+    known: np.ndarray
     static: np.ndarray
     training: int
     validation: int
@@ -72,25 +74,28 @@ def prepared(
     layout: Layout,
     cuts: tuple[int, int],
     typical: tuple[float, float] | None,
-    further: int = 0,
+    covariates: Sequence[tuple[float, float]] = (),
 ) -> Prepared:
     """Make a series ready.
 
     Arguments:
         cuts: where the training and the validation part end.
         typical: mean and standard deviation of the logarithms of all series' spreads, where there are many.
-        further: so many steps behind the last one are to be forecast.
+        covariates: the mean and the spread of each.
     """
     z = np.stack([one.forward(series.y[:, k]) for k, one in enumerate(scalings)], 1)
     times = series.times
     if len(times):
-        times = np.concatenate([times, clock.after(times[-1], further + layout.ahead)])
+        times = np.concatenate([times, series.after(clock, layout.ahead)])
     static = np.zeros(0)
     if typical is not None:
         logs = np.log([one.spread for one in scalings])
         static = np.clip((logs - typical[0]) / typical[1], -5, 5)
     targets = series.y if layout.counts else z
-    return Prepared(series, scalings, z, targets, clock.calendar(times), static, *cuts)
+    known = series.known.copy()
+    for k, (mean, spread) in enumerate(covariates):
+        known[:, k] = (known[:, k] - mean) / spread
+    return Prepared(series, scalings, z, targets, clock.calendar(times), known, static, *cuts)
 
 
 def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> np.ndarray:
@@ -98,11 +103,12 @@ def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> 
 
     Equation::
 
-        x_t = [z_{t-P}, seen_{t-P}, z_{t-mS}, seen_{t-mS}, calendar_t, static, age_t]
+        x_t = [z_{t-P}, seen_{t-P}, z_{t-mS}, seen_{t-mS}, calendar_t, known_t, static, age_t]
 
     for the P steps of a patch side by side; seen is the share of them that was observed. m is the least number of
-    seasons that lie before the origin, and age the time since then over the horizon. **No value at or behind the
-    origin is read**, which `tests/tasks/series` holds it to.
+    seasons that lie before the origin, and age the time since then over the horizon. known are the covariates, those
+    of their last step where they end. **No value of a target at or behind the origin is read**, which
+    `tests/tasks/series` holds it to.
     """
     P, S = layout.patch, layout.season
     t = np.arange(begin, end).reshape(-1, P)
@@ -112,6 +118,9 @@ def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> 
         parts += _values(one.z, t - seasons * S, origin)
     first = np.clip(t[:, 0], 0, len(one.calendar) - 1)
     parts.append(one.calendar[first])
+    if one.known.shape[1]:
+        known = one.known[np.clip(t, 0, len(one.known) - 1)] * (t >= 0)[..., None]  # (rows, P, C)
+        parts.append(known.reshape(len(t), -1))
     parts.append(np.broadcast_to(one.static, (len(t), len(one.static))))
     if layout.free:
         parts.append(np.maximum(0, t[:, :1] - origin + P) / layout.horizon)

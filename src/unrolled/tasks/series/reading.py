@@ -24,11 +24,20 @@ class Series:
     Fields:
         times: (T,) dates or numbers, one a step.
         y: (T, K), NaN where nothing was observed.
+        known: (T + F, C) covariates; of F steps behind the last one, whose times are ``later`` (F,).
     """
 
     name: str
     times: np.ndarray
     y: np.ndarray
+    known: np.ndarray
+    later: np.ndarray
+
+    def after(self, clock: Clock, count: int) -> np.ndarray:
+        """The next so many times: those of the file, and then as the clock says."""
+        times = self.later[:count]
+        rest = clock.after([*self.times, *times][-1], count - len(times))
+        return np.concatenate([times, rest])
 
     @property
     def label(self) -> str:
@@ -69,17 +78,24 @@ def read_series(data: str, options: SeriesOptions) -> Source:
     if path.suffix.lower() == ".tsf":
         header, rows = read_tsf(data)
         columns, clock, horizon = Columns(None, ("value",), "series"), header.clock, header.horizon
-        given = (("time", options.time), ("id", options.id), ("target", options.target))
+        given = (
+            ("time", options.time),
+            ("id", options.id),
+            ("target", options.target),
+            ("covariates", options.covariates),
+        )
         if named := [name for name, value in given if value not in (None, "value", "series")]:
             raise UsageError(f"--{named[0]}: a .tsf file has no named columns: leave out --{named[0]}")
     else:
-        columns, rows = read_table(data, options.time, options.target, options.id)
+        columns, rows = read_table(data, options.time, options.target, options.id, options.covariates)
         clock = horizon = None
     longest = max(rows, key=lambda one: len(one.values))
     if clock is None:
         clock = Clock("irregular", 1, False) if longest.times is None else read_clock(longest.times)
     irregular: list[str] = []
     series = [_on_clock(one, clock, irregular) for one in rows]
+    if columns.covariates:
+        series = [_cut(one) for one in series]
     missing = sum(int(np.isnan(one.y).any(1).sum()) for one in series)
     if longest.times is None:
         irregular = []
@@ -131,17 +147,32 @@ def _on_clock(one: Rows, clock: Clock, irregular: list[str]) -> Series:
     """A series with one row for each step of its clock."""
     count = len(one.values)
     if one.times is None:
-        return Series(one.name, np.arange(1.0, count + 1), one.values)
+        return _observed(one, np.arange(1.0, count + 1))
     own = clock if count < 2 else read_clock(one.times)
     same = own.kind == clock.kind and own.step % clock.step == 0 if clock.step else False
     place = positions(clock, one.times) if same or count < 2 else np.arange(count)
     if clock.kind == "irregular" or (not same and count > 1):
         irregular.append(one.name)
     if place[-1] + 1 == count:
-        return Series(one.name, one.times, one.values)
+        return _observed(one, one.times)
     y = np.full((int(place[-1]) + 1, one.values.shape[1]), np.nan)
     y[place] = one.values
-    return Series(one.name, np.concatenate([one.times[:1], clock.after(one.times[0], len(y) - 1)]), y)
+    known = one.known[
+        np.searchsorted(place, np.arange(len(y)), side="right") - 1
+    ]  # the last one, where rows are missing
+    times = np.concatenate([one.times[:1], clock.after(one.times[0], len(y) - 1)])
+    return Series(one.name, times, y, known, times[:0])
+
+
+def _observed(one: Rows, times: np.ndarray) -> Series:
+    return Series(one.name, times, one.values, one.known, times[:0])
+
+
+def _cut(one: Series) -> Series:
+    """The same, with the rows at its end that have no target as steps to come."""
+    seen = np.flatnonzero(~np.isnan(one.y).all(1))
+    steps = int(seen[-1]) + 1 if len(seen) else 0
+    return Series(one.name, one.times[:steps], one.y[:steps], one.known, one.times[steps:])
 
 
 def check_long_enough(source: Source, fewest: int, data: str) -> tuple[list[Series], list[str]]:

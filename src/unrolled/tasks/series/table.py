@@ -28,11 +28,13 @@ class Rows:
         name: what its id column says; empty where there is none.
         times: (T,) dates or numbers, increasing; None where the file has none.
         values: (T, K), NaN where one is missing.
+        known: (T, C) covariates.
     """
 
     name: str
     times: np.ndarray | None
     values: np.ndarray
+    known: np.ndarray
 
 
 def polars() -> Any:
@@ -40,21 +42,24 @@ def polars() -> Any:
     return needed("polars", "tables")
 
 
-def read_table(data: str, time: str | None, target: str | None, id: str | None) -> tuple[Columns, list[Rows]]:
+def read_table(
+    data: str, time: str | None, target: str | None, id: str | None, covariates: str | None = None
+) -> tuple[Columns, list[Rows]]:
     """All series of a file, and which of its columns they are.
 
     Arguments:
-        time, target, id: the columns, as the person names them; see `choose`.
+        time, target, id, covariates: the columns, as the person names them; see `choose`.
 
     Raises:
         UsageError: a column is not there. DataError: the file is no table, or a cell or a time cannot be used.
     """
     pl = polars()
     lazy, head = _opened(pl, data)
-    columns = choose(data, head, time, target, id)
+    columns = choose(data, head, time, target, id, covariates)
     try:
         _check_numbers(pl, lazy, data, columns)
         wanted = [_number(pl, lazy, name).alias(f"value {k}") for k, name in enumerate(columns.targets)]
+        wanted += [_number(pl, lazy, name).alias(f"known {k}") for k, name in enumerate(columns.covariates)]
         if columns.time is not None:
             wanted.append(_checked_time(pl, lazy, data, columns.time, head).alias("time"))
         if columns.id is not None:
@@ -62,15 +67,21 @@ def read_table(data: str, time: str | None, target: str | None, id: str | None) 
         table = lazy.select(wanted).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(data, error) from error
-    values = table.select([f"value {k}" for k in range(len(columns.targets))]).to_numpy().astype(np.float64)
+    values = _numbers(table, "value", len(columns.targets))
+    known = _numbers(table, "known", len(columns.covariates))
     if not len(values):
         raise DataError(f"{data} has no rows")
     if np.isnan(values).all():
         raise DataError(f"{data}: column {columns.targets[0]!r} has no number")
+    if len(empty := np.argwhere(np.isnan(known))):
+        row, k = empty[0]
+        raise DataError(
+            f"{data}: row {row + 1:,}, column {columns.covariates[k]!r} is empty: a covariate has a value in each row"
+        )
     times = None if columns.time is None else as_array(table["time"])
     if columns.id is None:
         _check_order(data, times, np.arange(len(values)), columns, "")
-        return columns, [Rows("", times, values)]
+        return columns, [Rows("", times, values, known)]
     made = []
     groups = table.select("id").with_row_index("row").group_by("id", maintain_order=True).agg("row")
     for name, rows in zip(groups["id"].to_list(), groups["row"].to_list(), strict=True):
@@ -79,8 +90,16 @@ def read_table(data: str, time: str | None, target: str | None, id: str | None) 
         at = np.asarray(rows)
         own = None if times is None else times[at]
         _check_order(data, own, at, columns, str(name))
-        made.append(Rows(str(name), own, values[at]))
+        made.append(Rows(str(name), own, values[at], known[at]))
     return columns, made
+
+
+def _numbers(table: Any, kind: str, count: int) -> np.ndarray:
+    """Its columns of one kind, (T, count), NaN where null."""
+    if not count:
+        return np.zeros((len(table), 0))
+    found: np.ndarray = table.select([f"{kind} {k}" for k in range(count)]).to_numpy().astype(np.float64)
+    return found
 
 
 def _opened(pl: Any, data: str) -> tuple[Any, Any]:
@@ -122,7 +141,7 @@ def _number(pl: Any, lazy: Any, name: str) -> Any:
 
 def _check_numbers(pl: Any, lazy: Any, data: str, columns: Columns) -> None:
     """DataError for the first cell that is no number, with its row and column."""
-    for name in columns.targets:
+    for name in (*columns.targets, *columns.covariates):
         if lazy.collect_schema()[name] != pl.String:
             continue
         text = pl.col(name).str.strip_chars()

@@ -24,13 +24,14 @@ from unrolled.series.spread import fit_spread
 from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.data import SeriesData
 from unrolled.tasks.series.forecasting import forecast, scaled
-from unrolled.tasks.series.prepared import prepared, window
+from unrolled.tasks.series.prepared import window
 from unrolled.tasks.series.windows import Pair, Windows, covered, rolling_origins
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import ALL, Evidence, Shown, Tell
+from unrolled.wording import counted
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _MOST_DRAWS, _DRAWS, _FEW_DRAWS = 4_000, 200, 100
@@ -48,7 +49,7 @@ class SeriesTask(SeriesData):
     metrics = (
         Metric("loss", "nats per step", brief_digits=3),
         Metric("crps", "of the naive error", label="CRPS", brief_digits=3),
-        Metric("mase", digits=3, label="MASE", brief_digits=3),
+        Metric("mase", digits=3, label="MASE", in_lines=False),
         Metric("smape", digits=1, percent=True, label="sMAPE", in_lines=False),
         Metric("coverage_80", "in the 80% intervals", digits=1, percent=True, label="coverage", brief="in 80%"),
     )
@@ -62,6 +63,7 @@ class SeriesTask(SeriesData):
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
         layout, K = self.layout, len(self.targets)
         width = layout.width * K + self._calendar + (self.typical is not None) * K + layout.free
+        width += len(self.covariates) * layout.patch
         stack = build_stack(cell, width, options, for_use)
         assert options.dropout is not None
         dropout = options.dropout
@@ -204,6 +206,13 @@ class SeriesTask(SeriesData):
         made = forecast(model, self.series, pairs, self.layout, _FEW_DRAWS, seed)
         return Shown("picture", picture.draw(self, pairs, made, self.targets))
 
+    def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
+        """Forecasts of the part, beside what came."""
+        pairs = self._pairs(part, _ORIGINS)
+        some = [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, picture.MOST).round().astype(int))]
+        made = forecast(model, self.series, some, self.layout, _DRAWS, seed=1)
+        return {"forecasts.png": picture.draw(self, some, made, self.targets)}
+
     def forecast(self, model: Model, horizon: int | None, seed: int) -> list[Shown]:
         """What comes behind the end of each series: a table, and a picture of the first ones."""
         asked = self.layout.horizon if horizon is None else horizon
@@ -213,10 +222,8 @@ class SeriesTask(SeriesData):
                 f"{asked:,}: train one with --horizon {asked}"
             )
         self.options = replace(self.options, horizon=self.layout.horizon if self.layout.free else asked)
-        series = [
-            prepared(one.series, one.scalings, self.clock, self.layout, (one.training, one.validation), self.typical)
-            for one in self.series
-        ]
+        self._check_known(asked)
+        series = [self._prepared(one.series, one.scalings, (one.training, one.validation)) for one in self.series]
         pairs = [(k, len(one.z)) for k, one in enumerate(series)]
         draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
         made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
@@ -225,6 +232,19 @@ class SeriesTask(SeriesData):
             Shown("table", table.encode("utf-8")),
             Shown("picture", picture.draw(self, pairs, made, self.targets)),
         ]
+
+    def _check_known(self, horizon: int) -> None:
+        """DataError unless the covariates are known so far behind the end of every series."""
+        fewest = min(self.series, key=lambda one: len(one.series.later))
+        ahead = len(fewest.series.later)
+        if not self.covariates or ahead >= horizon:
+            return
+        of, target = f" of {fewest.series.label}" if fewest.series.name else "", self.targets[0]
+        raise DataError(
+            f"a forecast of {counted(horizon, 'steps')} needs {self.options.covariates} of these steps, and the data"
+            f"{of} have {f'only {ahead:,}' if ahead else 'none'} of them: add rows at the end, with {target} empty"
+            + (f", or give --horizon {ahead}" if ahead else "")
+        )
 
     def evidence(self, model: Model, part: str) -> Evidence:
         """A window about the last origin of a part, one row for each step of the network."""
@@ -237,7 +257,7 @@ class SeriesTask(SeriesData):
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)
         steps = np.arange(begin, end, layout.patch)
-        times = [*one.series.times, *self.clock.after(one.series.times[-1], layout.ahead)]
+        times = [*one.series.times, *one.series.after(self.clock, layout.ahead)]
         level = np.nan_to_num(one.z[np.minimum(steps, len(one.z) - 1), 0])
         labels = [label(times[t]) for t in steps]
         features = {"value": level, "behind the origin": (steps >= origin).astype(float)}

@@ -116,4 +116,4 @@ def _series(data: str, number: int, text: str, attributes: list[tuple[str, str]]
     if start is not None and header.clock is not None:
         before = header.clock.after(start, len(values) - 1) if len(values) > 1 else np.zeros(0, "datetime64[s]")
         times = np.concatenate([[start], before])
-    return Rows(name, times, np.array(values)[:, None])
+    return Rows(name, times, np.array(values)[:, None], np.zeros((len(values), 0)))

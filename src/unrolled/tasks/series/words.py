@@ -36,6 +36,10 @@ def _about(task: Any) -> Iterator[tuple[str, str]]:
         f" (also there: {', '.join(others[:6])}{', ...' if len(others) > 6 else ''}; see --target)" if others else ""
     )
     yield "target", ", ".join(task.targets) + more
+    if source.columns.covariates:
+        ahead = min(len(each.series.later) for each in task.series)
+        behind = f", and {counted(ahead, 'steps')} behind its end" if ahead else ""
+        yield "known", f"{', '.join(source.columns.covariates)}, in advance{behind}"
     if source.missing:
         yield "gaps", f"{counted(source.missing, 'steps')} without a value, which are not learnt"
     if source.irregular:
@@ -114,7 +118,7 @@ def widths(spread: Sequence[float], targets: Sequence[str]) -> str:
     each = [
         _width(factor) + f" ({target})" * (len(targets) > 1) for factor, target in zip(spread, targets, strict=True)
     ]
-    return f"Intervals: {', '.join(each)}, as the validation part asks; its coverage above is from before."
+    return f"Intervals: {', '.join(each)}, fitted on the validation part; the coverage above is without that."
 
 
 def _width(factor: float) -> str:
@@ -146,7 +150,7 @@ def table(series: Sequence[Prepared], clock: Clock, targets: Sequence[str], made
     writer.writerow([*head, *(name for name, _ in INTERVALS)])
     for one, draws in zip(series, made, strict=True):
         levels = np.quantile(draws, [level for _, level in INTERVALS], axis=-1)  # (5, H, K)
-        times = clock.after(one.series.times[-1], draws.shape[0])
+        times = one.series.after(clock, draws.shape[0])
         for h, time in enumerate(times):
             for j, target in enumerate(targets):
                 own = [one.series.name] * many + [label(time)] + [target] * several
