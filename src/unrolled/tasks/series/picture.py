@@ -40,17 +40,23 @@ def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[s
 
 
 def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     H = len(draws)
     begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, _FURTHEST * H)))
     times = np.concatenate([one.series.times, one.series.after(task.clock, H)])
     ahead = times[origin : origin + H]
     past, y = times[begin:origin], one.series.y[begin:origin, j]
     axes.plot(past, y, color="0.35", linewidth=0.9, label="before")
-    real = one.series.y[origin : origin + H, j]
-    if len(real):
-        axes.plot(ahead[: len(real)], real, color="0.65", linewidth=0.9, label="what came")
     low95, low, median, high, high95 = np.quantile(draws, (0.025, 0.1, 0.5, 0.9, 0.975), axis=-1)
     axes.fill_between(ahead, low95, high95, color=COLOURS[0], alpha=0.15, linewidth=0)
     axes.fill_between(ahead, low, high, color=COLOURS[0], alpha=0.3, linewidth=0, label="80 and 95 %")
     axes.plot(ahead, median, color=COLOURS[0], linewidth=1.4, label="median")
+    real = one.series.y[origin : origin + H, j]
+    if len(real):
+        axes.plot(ahead[: len(real)], real, color=COLOURS[1], linewidth=0.9, label="what came")
+    if times.dtype.kind == "M":
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     bare(axes)
