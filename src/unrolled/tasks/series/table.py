@@ -88,9 +88,10 @@ def read_table(
         if name is None:
             raise DataError(f"{data}: row {rows[0] + 1:,} has no {columns.id}")
         at = np.asarray(rows)
-        own = None if times is None else times[at]
+        where = slice(at[0], at[-1] + 1) if at[-1] - at[0] + 1 == len(at) else at  # no copy of what lies together
+        own = None if times is None else times[where]
         _check_order(data, own, at, columns, str(name))
-        made.append(Rows(str(name), own, values[at], known[at]))
+        made.append(Rows(str(name), own, values[where], known[where]))
     return columns, made
 
 
@@ -98,7 +99,7 @@ def _numbers(table: Any, kind: str, count: int) -> np.ndarray:
     """Its columns of one kind, (T, count), NaN where null."""
     if not count:
         return np.zeros((len(table), 0))
-    found: np.ndarray = table.select([f"{kind} {k}" for k in range(count)]).to_numpy().astype(np.float64)
+    found: np.ndarray = table.select([f"{kind} {k}" for k in range(count)]).to_numpy().astype(np.float64, copy=False)
     return found
 
 
