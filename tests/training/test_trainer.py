@@ -49,6 +49,9 @@ class FirstSymbol:
     def loss(self, model, batch, state):
         return batch_loss(model, batch, state)
 
+    def finish(self, model):
+        return None
+
     def validate(self, model, whole, tell=None):
         every = Padded(self.sequences, self.answers, batch=len(self.sequences)).batch_at(0)
         with torch.no_grad():
@@ -79,6 +82,9 @@ class Waves:
 
     def loss(self, model, batch, state):
         return batch_loss(model, batch, state)
+
+    def finish(self, model):
+        return None
 
     def validate(self, model, whole, tell=None):
         return None
