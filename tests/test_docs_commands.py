@@ -31,7 +31,8 @@ RULES = (
     # a documented command, and what is run in its place; the first that matches all of it
     (r"pip install statsforecast", ""),  # it takes a minute, and is not needed
     (r"(unrolled train .*--minutes) 3\b(.*)", r"\1 0.02\2"),
-    (r"(unrolled train .*--folds) leave-one-out --seeds 3", r"\1 2 --seeds 1 --epochs 1"),
+    (r"(unrolled train .*--folds) leave-one-out\b(.*?)( --seeds \d)?", r"\1 2\2 --seeds 1 --epochs 1"),
+    (r"(unrolled train .*--folds) official\b(.*)", r"\1 official\2 --seeds 1 --epochs 1"),
     (r"(unrolled train .*--epochs) (\d)0\b(.*)", r"\1 \2\3"),
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
     (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
@@ -132,6 +133,17 @@ def new_folder(folder):
         f"{1800 + k // 12}-{k % 12 + 1:02}-01,{50 + 40 * math.sin(k / 20) + draw.gauss(0, 5):.1f}" for k in range(900)
     ]
     (folder / "sunspots.csv").write_text("month,spots\n" + "\n".join(months) + "\n")
+    sales = [f"{one[:10]},{draw.randint(5, 90)},{draw.random():.2f},{draw.randint(0, 1)}" for one in months[:120]]
+    known = [f"{one[:10]},,{draw.random():.2f},{draw.randint(0, 1)}" for one in months[120:150]]
+    for name in ("sales.csv", "planned.csv"):
+        (folder / name).write_text("month,sales,price,promotion\n" + "\n".join(sales + known) + "\n")
+    for part in ("TRAIN", "TEST"):
+        header = "@univariate false\n@dimensions 2\n@classlabel true 1 2\n@data\n"
+        cases = [
+            ":".join(",".join(f"{draw.gauss(k % 2, 1):.2f}" for _ in range(9)) for _ in range(2)) for k in range(12)
+        ]
+        lines = [f"{case}:{1 + k % 2}" for k, case in enumerate(cases)]
+        (folder / f"JapaneseVowels_{part}.ts").write_text(header + "\n".join(lines) + "\n")
     bases = ["".join(draw.choices("acgt", k=20)) for _ in range(40)]
     lines = [f"{'+' if k % 2 else '-'},p{k},\t\t{'tataat' * (k % 2)}{dna}" for k, dna in enumerate(bases)]
     (folder / "promoters.data").write_text("\n".join(lines) + "\n")

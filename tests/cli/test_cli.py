@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 
 import unrolled
+from unrolled.cli.main import app
 from unrolled.training.show import LiveLine, PlainLines
 
 TINY = ("--hidden", 8, "--batch", 4, "--bptt", 20, "--threads", 1)
-VERBS = (
-    *("train", "sample", "evaluate", "score", "inspect", "runs", "doctor"),
-    *("lesson", "lesson hello", "lesson gradients", "lab", "hopfield"),
-    *(f"hopfield {verb}" for verb in ("store", "recall", "capacity", "tsp", "maxcut")),
-)
+
+
+def verbs(command, name=""):
+    """The names of all verbs, and of those of a group."""
+    for own, one in getattr(command, "commands", {}).items():
+        yield f"{name} {own}".strip()
+        yield from verbs(one, f"{name} {own}".strip())
+
+
+VERBS = tuple(verbs(app))
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +326,15 @@ def test_train_mistakes(cli, text, run, tmp_path):
         got, _, err = cli(*arguments)
         assert (got, message in err, len(err.splitlines())) == (status, True, 1), (arguments, err)
         assert not new.exists()
+
+
+def test_an_option_of_another_task_is_named_with_it(cli, text, tmp_path):
+    status, _, errors = cli("train", text, "--run", tmp_path / "run", "--folds", "3")
+    assert status == 2 and "--folds is an option of --task classify, and the task is text" in errors
+    status, _, errors = cli("train", tmp_path / "gone.csv", "--run", tmp_path / "run", "--folds", "3")
+    assert status == 2 and f"there is no file or folder {tmp_path / 'gone.csv'}" in errors
+    status, _, errors = cli("train", text, "--run", tmp_path / "run", "--nonsense", "3")
+    assert status == 2 and "No such option" in errors
 
 
 def test_options_of_the_wrong_kind_are_usage_errors(cli):

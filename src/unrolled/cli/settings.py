@@ -12,6 +12,7 @@ import click
 
 from unrolled.cli.shared import NAME
 from unrolled.cli.threads import THREADS
+from unrolled.errors import UsageError
 from unrolled.options import flag, kinds
 
 _CLICK = {int: click.INT, float: click.FLOAT, str: click.STRING}
@@ -47,11 +48,18 @@ class SettingsCommand(click.Command):
 
     Arguments:
         sections: the title and the options class of each part, given the command's arguments.
+        hint: given the arguments and an option that is not there, a sentence that helps, or None.
     """
 
-    def __init__(self, *args: Any, sections: Callable[[list[str]], list[tuple[str, type]]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Callable[[list[str]], list[tuple[str, type]]],
+        hint: Callable[[list[str], str], str | None] = lambda args, option: None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._sections = sections
+        self._sections, self._hint = sections, hint
         self._own = list(self.params)
         self._usual = self._titled([])
         self.params = [*self._own, *_options(self._usual)]
@@ -61,7 +69,15 @@ class SettingsCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_TITLED] = self._titled(args)
-        return super().parse_args(ctx, args)
+        named = [argument for argument in args[:1] if not argument.startswith("-")]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if named and not Path(named[0]).exists():  # which options there are depends on it
+                raise UsageError(f"there is no file or folder {named[0]}") from error
+            if (hint := self._hint(args, error.option_name)) is not None:
+                raise UsageError(hint) from error
+            raise
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own, and those of the task of this call; nothing of it stays behind."""

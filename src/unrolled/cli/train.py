@@ -23,9 +23,23 @@ def _sections(args: list[str]) -> list[tuple[str, type]]:
     return [("Model", ModelOptions), ("Training", TrainingOptions), (f"Task {task}", options_class(task))]
 
 
+def _hint(args: list[str], option: str) -> str | None:
+    """Which task has an option that the task of the arguments does not have."""
+    from unrolled.options import flag, option_names
+    from unrolled.tasks.registry import options_class
+
+    own = task_of_arguments(args)
+    others = [name for name in task_names() if option in map(flag, option_names(options_class(name)))]
+    if not others:
+        return None
+    names = " and of ".join(f"--task {name}" for name in others)
+    return f"{option} is an option of {names}, and the task is {own}: name the task, if that is not meant"
+
+
 @click.command(
     cls=SettingsCommand,
     sections=_sections,
+    hint=_hint,
     epilog="Example: unrolled train shakespeare.txt --run runs/shakespeare --minutes 3",
 )
 @click.argument("data", required=False, type=NAME)
