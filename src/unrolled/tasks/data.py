@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unrolled.errors import DataError, UsageError
-from unrolled.runs.folder import is_run
+from unrolled.tasks.folders import files_in
 
 BLOCK = 1 << 20
 """Bytes in memory at once."""
@@ -86,10 +86,8 @@ def fingerprint(data: str) -> dict[str, str]:
             pass
         return found.digests
     found = Fingerprint(is_folder=True)
-    runs = {p.parent for p in path.rglob("config.toml") if is_run(p.parent)}
-    names = (p.relative_to(path) for p in path.rglob("*") if p.is_file() and not runs & set(p.parents))
-    for name in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):
-        for _ in found.read(path / name, name.as_posix()):
+    for file in files_in(path):
+        for _ in found.read(file, file.relative_to(path).as_posix()):
             pass
     return found.digests
 

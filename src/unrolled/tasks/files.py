@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
-from unrolled.runs.folder import is_run
 from unrolled.tasks.data import STDIN, Fingerprint
+from unrolled.tasks.folders import files_in
 from unrolled.wording import counted
 
 
@@ -99,11 +99,9 @@ class TextFiles:
 
     def _of_folder(self, include: str) -> list[Path]:
         try:
-            found = sorted(p for p in self.path.glob(include) if p.is_file() and not self._hidden(p))
+            found = files_in(self.path, include)
         except (ValueError, NotImplementedError, IndexError) as error:
             raise UsageError(f"--include {include!r}: {error}") from error
-        runs = {p.parent for p in self.path.rglob("config.toml") if is_run(p.parent)}
-        found = [p for p in found if not runs & set(p.parents)]
         files = [p for p in found if self.raw or _begins_as_text(p)]
         self.skipped = sorted(set(found) - set(files))
         if not files:
@@ -116,11 +114,8 @@ class TextFiles:
 
     def _deeper(self, include: str) -> str:
         """What to say where a pattern only fits files of inner folders."""
-        fits = "**" not in include and any(p.is_file() and not self._hidden(p) for p in self.path.rglob(include))
+        fits = "**" not in include and files_in(self.path, f"**/{include}")
         return f"; files in subfolders do: --include '**/{include}'" if fits else ""
-
-    def _hidden(self, file: Path) -> bool:
-        return any(part.startswith(".") for part in file.relative_to(self.path).parts)
 
 
 def _begins_as_text(file: Path) -> bool:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
-from unrolled.runs.folder import is_run
 from unrolled.tasks.classify import fasta, series, table
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.records import Record
+from unrolled.tasks.folders import PART_NAMES, files_in
 
-_PARTS = {"train": "training", "training": "training", "test": "test", "eval": "test"}
-_PARTS |= dict.fromkeys(("valid", "val", "validation", "dev"), "validation")
 _IN_NAME = re.compile(r"(?<![a-z])(training|train|test|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
 
 
@@ -42,9 +40,7 @@ def files_of(data: str) -> list[SourceFile]:
         raise UsageError(f"there is no file or folder {data}")
     if not path.is_dir():
         return _with_siblings(path)
-    runs = {p.parent for p in path.rglob("config.toml") if is_run(p.parent)}
-    found = sorted(p for p in path.rglob("*") if p.is_file() and not runs & set(p.parents))
-    found = [p for p in found if not any(name.startswith(".") for name in p.relative_to(path).parts)]
+    found = files_in(path)
     if not found:
         raise DataError(f"{data} contains no files (hidden files and run folders are left out)")
     parts = [_part(p.relative_to(path)) for p in found]
@@ -129,7 +125,7 @@ def _is_labelled_folder(path: Path, is_part: bool = False) -> bool:
 def _with_siblings(path: Path) -> list[SourceFile]:
     """The file, and its test part beside it."""
     match = next(iter(_IN_NAME.finditer(path.stem)), None)
-    if match is not None and _PARTS[match.group().lower()] == "training":
+    if match is not None and PART_NAMES[match.group().lower()] == "training":
         for name in ("TEST", "test", "Test"):
             other = path.with_name(path.stem[: match.start()] + name + path.stem[match.end() :] + path.suffix)
             if other.is_file():
@@ -140,9 +136,9 @@ def _with_siblings(path: Path) -> list[SourceFile]:
 def _part(path: Path) -> str | None:
     """The part that a file's first folder, or its own name, says."""
     if len(path.parts) > 1:
-        return _PARTS.get(path.parts[0].lower())
+        return PART_NAMES.get(path.parts[0].lower())
     found = _IN_NAME.findall(path.stem)
-    return _PARTS[found[-1].lower()] if found else None
+    return PART_NAMES[found[-1].lower()] if found else None
 
 
 def _label(path: Path, part: str | None) -> str | None:

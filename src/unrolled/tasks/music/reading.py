@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
-from unrolled.runs.folder import is_run
+from unrolled.tasks.folders import PART_NAMES, files_in
 from unrolled.tasks.music.notes import KEYS, LOWEST, score_of_file, score_of_roll
 from unrolled.tasks.music.tunes import score_of_tune
 
 MIDI = (".mid", ".midi", ".kar")
 ABC = ".abc"
-_PARTS = {"train": "training", "training": "training", "valid": "validation", "validation": "validation"}
-_PARTS |= {"val": "validation", "test": "test"}
 _COLLECTION = re.compile(rb'\s*\{\s*"(train|training|valid|validation|val|test)"\s*:\s*\[\s*\[\s*\[')
 _LOOKED_AT = 1_000
 """Files of a folder, to tell whether it is one of music."""
@@ -92,10 +90,7 @@ def files_of(data: str) -> list[Path]:
         raise UsageError(f"there is no file or folder {data}")
     if not path.is_dir():
         return [path]
-    runs = {p.parent for p in path.rglob("config.toml") if is_run(p.parent)}
-    found = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in (*MIDI, ABC) and p.is_file()]
-    found = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-    files = [p for p in found if not runs & set(p.parents)]
+    files = [p for p in files_in(path) if p.suffix.lower() in (*MIDI, ABC)]
     if not files:
         raise DataError(f"{data} has no MIDI or ABC files (names that end in .mid, .midi or .abc)")
     return files
@@ -113,7 +108,7 @@ def sources(data: str, files: list[Path]) -> Iterator[Source | tuple[str, str]]:
 
 def _sources(root: Path, file: Path) -> Iterator[Source | tuple[str, str]]:
     folder = file.relative_to(root).parts[0] if file != root else ""
-    part, suffix = _PARTS.get(folder, ""), file.suffix.lower()
+    part, suffix = PART_NAMES.get(folder, ""), file.suffix.lower()
     if suffix == ".json":
         yield from _of_collection(file)
     elif suffix == ABC:
@@ -143,7 +138,7 @@ def _of_collection(file: Path) -> Iterator[Source | tuple[str, str]]:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON: {error}") from error
-    if not isinstance(content, dict) or not content or not content.keys() <= _PARTS.keys():
+    if not isinstance(content, dict) or not content or not content.keys() <= PART_NAMES.keys():
         raise DataError(f"{file} is no collection of piano rolls, an object of the lists train, valid and test")
     name = file.stem.lower()
     steps = 4 if re.search(r"16th|sixteenth", name) else 2 if re.search(r"8th|eighth", name) else 1
@@ -153,7 +148,7 @@ def _of_collection(file: Path) -> Iterator[Source | tuple[str, str]]:
         for number, piece in enumerate(pieces, 1):
             where = f"{file}, {key} {number}"
             try:
-                yield Source(where, _PARTS[key], roll=_roll(piece, where), steps=steps)
+                yield Source(where, PART_NAMES[key], roll=_roll(piece, where), steps=steps)
             except DataError as error:
                 yield where, str(error)
 
