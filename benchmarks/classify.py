@@ -67,7 +67,7 @@ def peers(features: dict[str, np.ndarray], data: Data, how: str) -> None:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from unrolled.tasks.classify.splitting import folds
+    from unrolled.tasks.splitting import folds
 
     y = np.array(data.targets)
     for name, x in features.items():

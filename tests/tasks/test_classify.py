@@ -20,9 +20,9 @@ from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.scores import Scores
 from unrolled.tasks.classify.sources import is_labelled
-from unrolled.tasks.classify.splitting import folds, split
 from unrolled.tasks.classify.symbols import Symbols
 from unrolled.tasks.classify.task import ClassifyTask
+from unrolled.tasks.splitting import folds, split
 from unrolled.training.loop import WALL_CLOCK_FIELDS
 from unrolled.training.options import TrainingOptions
 from unrolled.training.padded import Padded

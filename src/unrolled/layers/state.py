@@ -29,6 +29,12 @@ def select(state: Any, rows: Tensor) -> Any:
     return map_state(lambda s: s.index_select(0, rows), state)
 
 
+def joined(states: Sequence[Any]) -> Any:
+    """States of several batches as that of one, in their order: the other way of `select`."""
+    parts = [list(tensors(state)) for state in states]
+    return nested_as(nesting(states[0]), [torch.cat(own) for own in zip(*parts, strict=True)])
+
+
 def tensors(state: Any) -> Iterator[Tensor]:
     """The tensors of a state, in order."""
     if isinstance(state, Tensor):

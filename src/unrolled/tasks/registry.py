@@ -56,6 +56,12 @@ _HOMES = {
         "unrolled.options:NoOptions",
         "unrolled.tasks.classify.sources:is_labelled",
     ),
+    "transcribe": _Home(
+        "unrolled.tasks.transcribe.task:TranscribeTask",
+        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.transcribe.options:TranscribeOptions",
+        "unrolled.options:NoOptions",
+    ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}
 _SAMPLE = {"run", "cell", "task", "allow_code", "out", "threads", "help"}

@@ -67,7 +67,7 @@ class Padded:
         """The batch of an update, counted from the start of the run."""
         epoch, k = divmod(update, self.updates_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._shuffled(epoch)
+            self._epoch, self._order = epoch, shuffled(self._lengths, self.batch, self._seed, epoch)
         chosen = self._order[k]
         lengths = torch.from_numpy(self._lengths[chosen]).to(self._device)
         inputs = stacked([self._inputs[i] for i in chosen], self._device)
@@ -78,15 +78,16 @@ class Padded:
         mask = torch.arange(len(inputs), device=self._device)[:, None] < lengths
         return Batch(inputs, targets, lengths, mask)
 
-    def _shuffled(self, epoch: int) -> list[np.ndarray]:
-        """The numbers of the sequences of each batch."""
-        random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
-        order = random.permutation(len(self._inputs))
-        pool = POOL * self.batch
-        parts = [order[start : start + pool] for start in range(0, len(order), pool)]
-        order = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
-        batches = [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
-        return [batches[k] for k in random.permutation(len(batches))]
+
+def shuffled(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The numbers of the sequences of each batch of an epoch, those of similar lengths together."""
+    random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    order = random.permutation(len(lengths))
+    pool = POOL * batch
+    parts = [order[start : start + pool] for start in range(0, len(order), pool)]
+    order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    return [batches[k] for k in random.permutation(len(batches))]
 
 
 def stacked(arrays: Sequence[np.ndarray], device: str = "cpu") -> Tensor:

@@ -25,10 +25,10 @@ from unrolled.tasks.classify.predicting import probabilities
 from unrolled.tasks.classify.reading import Data, read_data
 from unrolled.tasks.classify.scores import Scores, scored_folds
 from unrolled.tasks.classify.sources import files_of
-from unrolled.tasks.classify.splitting import folds, split
 from unrolled.tasks.classify.symbols import Symbols, mean_and_scale
 from unrolled.tasks.data import Fingerprint
 from unrolled.tasks.sequences import Chosen
+from unrolled.tasks.splitting import folds, split
 from unrolled.training.augmented import Augmented
 from unrolled.training.batches import Batches
 from unrolled.training.losses import Loss

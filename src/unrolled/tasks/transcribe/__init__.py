@@ -1,0 +1,1 @@
+"""Transcription: symbols for sound or signals whose places in time nobody has marked."""

@@ -1,0 +1,46 @@
+"""What the program chooses for transcription where a person leaves it open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from unrolled.models.options import ModelOptions
+from unrolled.tasks.transcribe.features import LogMel
+from unrolled.tasks.transcribe.utterances import Spectra
+from unrolled.training.options import TrainingOptions
+
+_LOOKED_AT = 2_000
+"""Recordings from which mean and scale of the bands are taken."""
+_MINUTES = 15.0
+
+
+def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
+    """Spectra in units of some of the training part."""
+    count, total, squares = 0, np.zeros(mel.bands), np.zeros(mel.bands)
+    for k in np.unique(np.linspace(0, len(sounds) - 1, _LOOKED_AT).astype(int)):
+        y = mel(torch.from_numpy(sounds[int(k)].astype(np.float32) / 32768)[:, None])[:, 0].double().numpy()
+        count, total, squares = count + len(y), total + y.sum(0), squares + np.square(y).sum(0)
+    mean = total / count
+    scale = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    return Spectra(mel, mean.astype(np.float32), scale.astype(np.float32))
+
+
+def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions, TrainingOptions]:
+    """Fill in sizes and the budget."""
+    model = replace(
+        model,
+        direction=model.direction or "both",
+        hidden=model.hidden or 128,
+        layers=model.layers or 2,
+        dropout=model.dropout if model.dropout is not None else 0.2,
+    )
+    training = replace(training, batch=training.batch or 32)
+    if training.minutes is None and training.epochs is None:
+        training = replace(training, minutes=_MINUTES)
+    if training.lr is None and training.optimizer.startswith("adam"):
+        training = replace(training, lr=0.002)
+    return model, training

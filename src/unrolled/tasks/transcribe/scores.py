@@ -1,0 +1,82 @@
+"""How far transcripts are from the texts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unrolled.tasks.extras import needed
+
+_WORST = 20
+"""Transcripts that are listed."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One recording.
+
+    Fields:
+        text: what is said; heard: what the model made of it.
+        wrong: characters to insert, to delete and to replace.
+        loss: -log p(text) in nats.
+    """
+
+    name: str
+    text: str
+    heard: str
+    wrong: int
+    loss: float
+
+
+class Transcripts:
+    """Transcripts of recordings, and their scores.
+
+    Equation::
+
+        cer = (insertions + deletions + replacements of characters) / characters of the texts
+
+    and wer the same of words, by the least number of changes, over all recordings together. ``exact`` is the share of
+    the recordings without a change. ``real_time_factor`` is the seconds that the model took for a second of sound.
+
+    Source:
+        the distance: V. I. Levenshtein (1966), by jiwer.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Transcript] = []
+        self.sound, self.work = 0.0, 0.0
+        self._words, self._words_wrong = 0, 0
+        self._jiwer = needed("jiwer", "Scores of transcripts")
+
+    def add(self, name: str, text: str, heard: str, loss: float) -> None:
+        """One more."""
+        self._words += len(text.split())
+        self._words_wrong += _changes(self._jiwer.process_words(text, heard))
+        wrong = _changes(self._jiwer.process_characters(text, heard))
+        self.found.append(Transcript(name, text, heard, wrong, loss))
+
+    def means(self) -> dict[str, Any]:
+        """The scores, by name."""
+        possible = [one.loss for one in self.found if math.isfinite(one.loss)]
+        return {
+            "loss": sum(possible) / len(possible) if possible else math.nan,
+            "cer": sum(one.wrong for one in self.found) / sum(len(one.text) for one in self.found),
+            "wer": self._words_wrong / max(self._words, 1),
+            "exact": sum(not one.wrong for one in self.found) / len(self.found),
+            "scored": len(self.found),
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """The same, with the speed and the worst transcripts."""
+        worst = sorted(self.found, key=lambda one: (-one.wrong, one.name))[:_WORST]
+        return self.means() | {
+            "real_time_factor": self.work / self.sound if self.sound else math.nan,
+            "seconds": self.sound,
+            "worst": [asdict(one) for one in worst if one.wrong],
+        }
+
+
+def _changes(found: Any) -> int:
+    """The least number of changes, as jiwer gives them by kind."""
+    return int(found.insertions + found.deletions + found.substitutions)

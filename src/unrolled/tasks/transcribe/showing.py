@@ -1,0 +1,55 @@
+"""What a person is told of recordings and of transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.reading import Speech
+from unrolled.wording import counted
+
+_SYMBOLS, _BAD, _WORST = 60, 8, 8
+
+
+def about(
+    speech: Speech, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
+) -> list[tuple[str, str]]:
+    """The data in a few lines."""
+    seconds = speech.sounds.lengths / speech.rate
+    span = f"{seconds.min():.1f} to {seconds.max():.1f} s each" if len(seconds) > 1 else f"{seconds[0]:.1f} s"
+    length = f"{speech.seconds / 60:.1f} minutes" if speech.seconds < 7200 else f"{speech.seconds / 3600:.1f} hours"
+    rows = [("sound", f"{counted(len(seconds), 'recordings')}, {length}, {span}, {speech.rate:,} Hz")]
+    rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
+    shown = "".join(symbols[:_SYMBOLS])
+    more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
+    rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
+    changes = [f"joined up to {options.join}"] * (options.join > 1) + ["varied, noise, masks"] * options.augment
+    rows.append(("training", "; ".join(changes) if changes else "recordings as they are"))
+    rows += bad(speech.bad)
+    return rows
+
+
+def bad(sentences: Sequence[str]) -> list[tuple[str, str]]:
+    """What was left out."""
+    rows = [("left out" if k == 0 else "", text) for k, text in enumerate(sentences[:_BAD])]
+    if len(sentences) > _BAD:
+        rows.append(("", f"and {len(sentences) - _BAD:,} more"))
+    return rows
+
+
+def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Speed, and the worst transcripts."""
+    made = []
+    if np.isfinite(figures.get("real_time_factor", np.nan)):
+        made.append(("speed", f"{figures['real_time_factor']:.4f} of real time"))
+    made += list(_worst(figures.get("worst", [])))
+    return made
+
+
+def _worst(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for k, one in enumerate(found[:_WORST]):
+        heard = one["heard"] or "nothing"
+        yield ("worst" if k == 0 else "", f"{one['name']}: {one['text']} heard as {heard}")

@@ -1,0 +1,77 @@
+"""Sound files as mono samples at one rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import DataError
+from unrolled.tasks.extras import needed
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
+LONGEST = 3600
+"""Seconds of one recording that training can use."""
+_BLOCK = 1 << 16
+_WHAT = "Sound files"
+
+
+def rate_of(path: Path) -> int:
+    """Samples a second of a file; DataError if it cannot be read."""
+    return int(_opened(path).samplerate)
+
+
+def read_sound(path: Path, rate: int) -> np.ndarray:
+    """The mean of the channels (samples,) from -1 to 1, float32.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    pieces = list(pieces_of(path, rate))
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    if not len(samples):
+        raise DataError(f"{path} has no samples")
+    return samples
+
+
+def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
+    """The same, a second or so at a time, so that a file of any length needs little memory.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    file = _opened(path)
+    resampler = None
+    if file.samplerate != rate:
+        resampler = needed("soxr", "Sounds of another rate").ResampleStream(file.samplerate, rate, 1, dtype="float32")
+    with file:
+        while True:
+            try:
+                block = file.read(_BLOCK, dtype="float32", always_2d=True)
+            except RuntimeError as error:  # soundfile's own error is one
+                raise DataError(f"{path} is damaged: {_reason(error)}") from error
+            mono = block.mean(axis=1)
+            if not np.isfinite(mono).all():
+                raise DataError(f"{path} has samples that are not finite")
+            last = len(block) < _BLOCK
+            if resampler is not None:
+                mono = resampler.resample_chunk(mono, last=last)
+            if len(mono):
+                yield np.clip(mono, -1, 1)
+            if last:
+                return
+
+
+def _opened(path: Path) -> Any:
+    soundfile = needed("soundfile", _WHAT)
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise DataError(f"{path} cannot be read as sound: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What soundfile says, without its own naming of the file."""
+    return str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__

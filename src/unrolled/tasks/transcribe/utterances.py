@@ -1,0 +1,173 @@
+"""Recordings in batches: joined, varied, and as spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unrolled.errors import EmptyPartError
+from unrolled.models.heads.head import IGNORED
+from unrolled.tasks.transcribe.features import LogMel
+from unrolled.training.batches import Batch
+from unrolled.training.padded import shuffled, stacked
+
+SPEED, LOUDNESS = 0.1, 12.0
+"""Speed varies by this share, loudness by so many decibels."""
+NOISE = (5.0, 40.0)
+"""Decibels of a recording above the noise that every second one gets."""
+PAUSE = (0.05, 0.5)
+"""Seconds between joined recordings."""
+BANDS, TIMES = 0.2, 0.15
+"""The largest share of bands, and of frames, of each of two masks."""
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Log-mel spectra in units of the training part.
+
+    Fields:
+        mean, scale: of each band there.
+    """
+
+    mel: LogMel
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def __call__(self, samples: torch.Tensor) -> torch.Tensor:
+        """(T, N, bands) of samples (S, N)."""
+        mean, scale = (torch.from_numpy(one).to(samples) for one in (self.mean, self.scale))
+        return (self.mel(samples) - mean) / scale
+
+
+class Utterances:
+    """Utterances of one or several recordings, in batches of about N.
+
+    The recordings are shuffled anew in each epoch, and joined so that every one is in one utterance; of similar
+    lengths together, as in `training.Padded`.
+
+    Shapes:
+        inputs (T, N, bands); lengths (N,) frames; targets (S, N) labels, -100 behind the last one.
+
+    Arguments:
+        sounds: samples of each recording, 16 bits. labels: its symbols, from 1.
+        between: the symbols between two joined texts.
+        join: the most recordings in an utterance; how many it has is drawn once, from the seed.
+        varied: vary speed and loudness, add noise, mask bands and times.
+    """
+
+    def __init__(
+        self,
+        sounds: Sequence[np.ndarray],
+        labels: Sequence[np.ndarray],
+        spectra: Spectra,
+        batch: int,
+        seed: int = 1,
+        join: int = 1,
+        between: Sequence[int] | np.ndarray = (),
+        varied: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        if not len(sounds):
+            raise EmptyPartError("there are no recordings, expected at least one")
+        self._sounds, self._labels, self._spectra = sounds, labels, spectra
+        self._seed, self._join, self._between = seed, join, np.asarray(between, dtype=np.int64)
+        self._varied, self._device = varied, device
+        self._ends = _groups(len(sounds), join, seed)
+        self.batch = min(batch, len(self._ends))
+        self.updates_per_epoch = -(-len(self._ends) // self.batch)
+        self._samples = np.array([len(x) for x in sounds])
+        self._epoch = -1
+        self._utterances: list[np.ndarray] = []
+        self._order: list[np.ndarray] = []
+
+    def batch_at(self, update: int) -> Batch:
+        """The batch of an update, counted from the start of the run."""
+        epoch, k = divmod(update, self.updates_per_epoch)
+        if epoch != self._epoch:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * epoch + 1]))
+            order = random.permutation(len(self._sounds))
+            self._utterances = np.split(order, self._ends[:-1])
+            sizes = np.array([self._samples[one].sum() for one in self._utterances])
+            self._epoch, self._order = epoch, shuffled(sizes, self.batch, self._seed, epoch)
+        random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * update]))
+        made = [self._made(self._utterances[k], random) for k in self._order[k]]
+        samples = [sound for sound, _ in made]
+        lengths = self._spectra.mel.frames(torch.tensor([len(x) for x in samples]))
+        inputs = self._spectra(stacked(samples))
+        if self._varied:
+            _mask(inputs, lengths, random)
+        targets, to = stacked_labels([labels for _, labels in made]), self._device
+        return Batch(inputs.to(to), targets.to(to), lengths.to(to))
+
+    def _made(self, which: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The samples and the labels of one utterance."""
+        sounds, labels = [], []
+        rate = self._spectra.mel.rate
+        if self._join > 1:
+            sounds.append(_silence(rate, random))
+        for k in which:
+            sound = self._sounds[int(k)].astype(np.float32) / 32768
+            sounds.append(_varied(sound, random) if self._varied else sound)
+            labels.append(self._labels[int(k)])
+            if self._join > 1:
+                sounds.append(_silence(rate, random))
+            labels.append(self._between)
+        sound = np.concatenate(sounds)
+        if self._varied and random.random() < 0.5:
+            level = np.sqrt(np.mean(sound**2)) * 10 ** (-random.uniform(*NOISE) / 20)
+            sound = sound + level * random.standard_normal(len(sound), dtype=np.float32)
+        return np.clip(sound, -1, 1).astype(np.float32), np.concatenate(labels[:-1])
+
+
+def stacked_labels(labels: Sequence[np.ndarray]) -> torch.Tensor:
+    """Labels side by side (S, N), -100 behind the last one of each.
+
+    >>> stacked_labels([np.array([3, 1]), np.array([2])]).tolist()
+    [[3, 2], [1, -100]]
+    """
+    made = np.full((max(map(len, labels)), len(labels)), IGNORED)
+    for n, one in enumerate(labels):
+        made[: len(one), n] = one
+    return torch.from_numpy(made)
+
+
+def _groups(count: int, join: int, seed: int) -> np.ndarray:
+    """Where each utterance ends in a list of all recordings."""
+    if join == 1:
+        return np.arange(1, count + 1)
+    sizes = np.random.Generator(np.random.Philox(key=[seed, 0])).integers(1, join + 1, count)
+    ends = np.cumsum(sizes)
+    return np.unique(np.minimum(ends[: np.searchsorted(ends, count) + 1], count))
+
+
+def _varied(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Faster or slower, and louder or softer."""
+    speed, gain = random.uniform(1 - SPEED, 1 + SPEED), 10 ** (-random.uniform(0, LOUDNESS) / 20)
+    places = np.arange(0, len(sound) - 1, speed)
+    if not len(places):
+        return sound
+    return (gain * np.interp(places, np.arange(len(sound)), sound)).astype(np.float32)
+
+
+def _silence(rate: int, random: np.random.Generator) -> np.ndarray:
+    """A pause, of nothing or of very soft noise."""
+    size = round(rate * random.uniform(*PAUSE))
+    level = 10 ** -random.uniform(2.5, 4.5) if random.random() < 0.5 else 0.0
+    return (level * random.standard_normal(size)).astype(np.float32)
+
+
+def _mask(x: torch.Tensor, lengths: torch.Tensor, random: np.random.Generator) -> None:
+    """Cover two stretches of bands and two of frames of each utterance with the mean (SpecAugment)."""
+    bands = x.shape[2]
+    for n in range(x.shape[1]):
+        steps = int(lengths[n])
+        for _ in range(2):
+            width = int(random.integers(0, int(BANDS * bands) + 1))
+            start = int(random.integers(0, bands - width + 1))
+            x[:, n, start : start + width] = 0
+            width = int(random.integers(0, int(TIMES * min(steps, 100)) + 1))
+            start = int(random.integers(0, steps - width + 1))
+            x[start : start + width, n] = 0
