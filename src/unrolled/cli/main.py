@@ -19,6 +19,7 @@ from unrolled.cli.sample import sample
 from unrolled.cli.score import score
 from unrolled.cli.shared import never_fail_to_encode, plain_warnings
 from unrolled.cli.train import train
+from unrolled.cli.transcribe import transcribe
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.threads import wait_briefly
 from unrolled.version import __version__
@@ -26,7 +27,21 @@ from unrolled.wording import harmless
 
 
 @click.group(
-    commands=[train, sample, forecast, classify, evaluate, score, inspect, runs, lesson, lab, hopfield, doctor],
+    commands=[
+        train,
+        sample,
+        forecast,
+        classify,
+        transcribe,
+        evaluate,
+        score,
+        inspect,
+        runs,
+        lesson,
+        lab,
+        hopfield,
+        doctor,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="Example: unrolled train FILE.txt --run runs/first",
 )

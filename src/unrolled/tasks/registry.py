@@ -58,7 +58,7 @@ _HOMES = {
     ),
     "transcribe": _Home(
         "unrolled.tasks.transcribe.task:TranscribeTask",
-        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.transcribe.trained:TrainedTranscriber",
         "unrolled.tasks.transcribe.options:TranscribeOptions",
         "unrolled.options:NoOptions",
     ),

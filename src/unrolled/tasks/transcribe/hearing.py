@@ -63,7 +63,7 @@ def outputs_of(model: Model, sounds: Sequence[np.ndarray], spectra: Spectra) -> 
     """The outputs (T', N, V) for recordings side by side, and which of them are a recording's own (T', N)."""
     device = device_of(model)
     lengths = spectra.mel.frames(torch.tensor([len(x) for x in sounds]))
-    inputs = spectra(stacked(list(sounds)).float() / 32768).to(device)
+    inputs = spectra(stacked(sounds).float() / 32768).to(device)
     with evaluating(model):
         outputs, _ = model(inputs, lengths=lengths.to(device))
     return outputs, inside(model, outputs, lengths.to(device))

@@ -59,7 +59,7 @@ def read_speech(data: str, options: TranscribeOptions) -> Speech:
         except DataError as error:
             speech.bad.append(str(error))
             continue
-        speech.sounds.append(np.rint(sound * 32767))
+        speech.sounds.append(sound)
         speech.texts.append(one.text)
         speech.parts.append(one.part)
         speech.names.append(one.path.name)

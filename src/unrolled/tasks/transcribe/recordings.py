@@ -62,7 +62,7 @@ def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording
         text = " ".join(texts.get(path, "").split())
         if not text:
             bad.append(
-                f"{path} has no text" + ("" if options.pattern is None else ": --pattern does not fit its name")
+                f"{path} has no text" + ("" if options.pattern is None else ": --pattern does not match its name")
             )
             continue
         found.append(Recording(path, text, _part(folder, path, parts.get(path), options)))

@@ -24,13 +24,13 @@ def rate_of(path: Path) -> int:
 
 
 def read_sound(path: Path, rate: int) -> np.ndarray:
-    """The mean of the channels (samples,) from -1 to 1, float32.
+    """The mean of the channels (samples,), 16 bits.
 
     Raises:
         DataError: the file cannot be used.
     """
     pieces = list(pieces_of(path, rate))
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     if not len(samples):
         raise DataError(f"{path} has no samples")
     return samples
@@ -59,7 +59,7 @@ def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
             if resampler is not None:
                 mono = resampler.resample_chunk(mono, last=last)
             if len(mono):
-                yield np.clip(mono, -1, 1)
+                yield np.rint(32767 * np.clip(mono, -1, 1)).astype(np.int16)
             if last:
                 return
 

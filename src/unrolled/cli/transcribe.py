@@ -1,0 +1,106 @@
+"""The verb ``transcribe``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unrolled.cli.shared import NAME, json_option, trained_run
+from unrolled.cli.threads import threaded, work_of_run
+from unrolled.wording import harmless
+
+
+@click.command(epilog="Example: unrolled transcribe runs/digits three.wav")
+@trained_run
+@click.argument("files", nargs=-1, required=True, type=NAME)
+@click.option("--stream", is_flag=True, help="Print the text as the sound is read, in constant memory.")
+@click.option("--beam", type=int, metavar="B", help="Search with so many hypotheses (default: the likeliest path).")
+@click.option("--language-model", type=NAME, metavar="RUN", help="A run of text that helps the search.")
+@click.option("--weight", type=float, default=0.5, help="Of the language model's log probability (0.5).")
+@click.option("--bonus", type=float, default=1.0, help="For each symbol, against the language model's haste (1).")
+@threaded(work_of_run)
+@json_option
+def transcribe(
+    run: str,
+    files: tuple[str, ...],
+    cell: str | None,
+    task: str | None,
+    allow_code: bool,
+    stream: bool,
+    as_json: bool,
+    **search: Any,
+) -> None:
+    """Write down what is said in FILES, with the model in RUN.
+
+    FILES are sound files, or folders of them. With --stream, - is raw sound on
+    standard input: 16 bits, little-endian, one channel, at the rate of the run.
+    """
+    from unrolled.errors import DataError, UsageError
+    from unrolled.tasks.load import load
+    from unrolled.tasks.transcribe.trained import TrainedTranscriber
+
+    model = load(run, cell, allow_code, task)
+    if not isinstance(model, TrainedTranscriber):
+        raise UsageError(f"{run}: the task {model.config['task']} does not transcribe")
+    if stream:
+        if len(files) != 1 or search["beam"] is not None or search["language_model"] is not None or as_json:
+            raise UsageError("--stream: takes one file, and neither --beam nor --language-model nor --json")
+        _stream(model, files[0])
+        return
+    if search["beam"] is not None and search["beam"] < 1:
+        raise UsageError(f"--beam: must be a whole number from 1, got {search['beam']}")
+    if search["language_model"] is not None:
+        search["language_model"] = load(search["language_model"])
+    every, failed = list(_each(files)), 0
+    for file in every:
+        try:
+            text = model.transcribe(file, **search)
+        except DataError as error:
+            if len(every) == 1:
+                raise
+            failed += 1
+            print(f"unrolled: {error}", file=sys.stderr)
+            continue
+        if as_json:
+            print(json.dumps({"file": str(file), "text": text}))
+        else:
+            line = text if len(every) == 1 else f"{file}\t{text}"
+            print(harmless(line) if sys.stdout.isatty() else line)
+    if failed:
+        sys.exit(1)
+
+
+def _each(files: tuple[str, ...]) -> Iterator[Path]:
+    """The files, and those of the folders among them."""
+    from unrolled.errors import UsageError
+    from unrolled.tasks.folders import files_in
+    from unrolled.tasks.transcribe.sound import SUFFIXES
+
+    for name in files:
+        path = Path(name)
+        if not path.exists():
+            raise UsageError(f"there is no file or folder {name}")
+        yield from ([p for p in files_in(path) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path])
+
+
+def _stream(model: Any, name: str) -> None:
+    import numpy as np
+
+    def piped() -> Iterator[Any]:
+        rest = b""
+        while block := os.read(sys.stdin.fileno(), 1 << 14):
+            block = rest + block
+            whole = len(block) - len(block) % 2
+            rest = block[whole:]
+            yield np.frombuffer(block[:whole], dtype="<i2")
+
+    for text in model.listen(piped()) if name == "-" else model.stream(name):
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+    print()

@@ -1,0 +1,84 @@
+"""A trained transcriber, from its run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import UsageError
+from unrolled.models.ctc_search import Language, ctc_search
+from unrolled.models.language import SymbolLanguage
+from unrolled.tasks.symbols.vocabulary import UNKNOWN
+from unrolled.tasks.text.trained import TrainedText
+from unrolled.tasks.trained import Trained
+from unrolled.tasks.transcribe.hearing import outputs_of
+from unrolled.tasks.transcribe.listener import Listener
+from unrolled.tasks.transcribe.sound import pieces_of, read_sound
+
+_WIDTH = 16
+"""Of the search with a language model, where nobody named one."""
+
+
+class TrainedTranscriber(Trained):
+    """A trained model of recordings; see `Trained`."""
+
+    def transcribe(
+        self,
+        file: str | os.PathLike,
+        beam: int | None = None,
+        language_model: TrainedText | None = None,
+        weight: float = 0.5,
+        bonus: float = 1.0,
+    ) -> str:
+        """The text of one sound file.
+
+        Arguments:
+            beam: the width of a prefix beam search; None for the most likely path, or 16 with a language model.
+            language_model: a model of characters; weight, bonus: see `models.ctc_search.ctc_search`.
+
+        Raises:
+            DataError: the file cannot be used. UsageError: a language model of other symbols.
+        """
+        samples = read_sound(Path(file), self.task.spectra.mel.rate)
+        outputs, inside = outputs_of(self.model, [samples], self.task.spectra)
+        if beam is None and language_model is None:
+            labels: Sequence[int] = self.model.head.greedy(outputs, inside)[:, 0].tolist()
+            return str(self.task.text_of(labels))
+        help_: dict[str, Any] = {}
+        if language_model is not None:
+            help_ = {"language": self._language(language_model), "weight": weight, "bonus": bonus}
+        found = ctc_search(outputs[:, 0], width=beam or _WIDTH, **help_)
+        return str(self.task.text_of(found[0].symbols))
+
+    def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[str]:
+        """The text of sound as it comes, piece by piece, in memory that does not grow.
+
+        Arguments:
+            pieces: samples (any number,) of 16 bits, at the run's rate.
+
+        Raises:
+            UsageError: the model reads backwards, too.
+        """
+        listener = Listener(self.model, self.task.spectra, self.options.reduction)
+        for piece in pieces:
+            yield self.task.text_of(listener.hear(piece))
+        yield self.task.text_of(listener.end())
+
+    def stream(self, file: str | os.PathLike) -> Iterator[str]:
+        """The same for a sound file of any length; see `listen`."""
+        return self.listen(pieces_of(Path(file), self.task.spectra.mel.rate))
+
+    def _language(self, text: TrainedText) -> Language:
+        """A model of characters, for the labels of this one."""
+        where = f"--language-model: {text.run.path}"
+        if not isinstance(text, TrainedText) or text.vocabulary.units != "characters":
+            raise UsageError(f"{where} is not a model of text in characters")
+        numbers, own = text.vocabulary.numbers, self.task.symbols
+        symbols: list[int | None] = [None, *map(numbers.get, own)]
+        if not any(symbols):
+            raise UsageError(f"{where} knows none of the characters {''.join(own)}")
+        return SymbolLanguage(text.model, symbols, [numbers.get("\n", numbers.get(" ", UNKNOWN))])

@@ -1,0 +1,54 @@
+"""Log-mel spectra, by the formula."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from unrolled.tasks.transcribe.features import LogMel
+
+
+def by_formula(x, rate, bands):
+    """One frame at a time, one frequency at a time."""
+    window, hop = round(0.025 * rate), round(0.010 * rate)
+    size = 1 << math.ceil(math.log2(window))
+    mels = np.linspace(2595 * math.log10(1 + 20 / 700), 2595 * math.log10(1 + rate / 2 / 700), bands + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    found = []
+    for start in range(0, len(x) - window + 1, hop):
+        hann = [0.5 - 0.5 * math.cos(2 * math.pi * n / (window - 1)) for n in range(window)]
+        piece = x[start : start + window] * np.array(hann)
+        row = np.zeros(bands)
+        for k in range(size // 2 + 1):
+            f = k * rate / size
+            angles = 2 * math.pi * k * np.arange(window) / size
+            energy = (piece @ np.cos(angles)) ** 2 + (piece @ np.sin(angles)) ** 2
+            for band in range(bands):
+                low, middle, high = edges[band : band + 3]
+                row[band] += max(0.0, min((f - low) / (middle - low), (high - f) / (high - middle))) * energy
+        found.append(np.log(row + 1e-6))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("rate", "bands"), [(2000, 8), (3000, 11)])
+def test_frames_are_those_of_the_formula(rate, bands):
+    x = np.random.default_rng(rate).standard_normal(round(0.06 * rate)) / 4
+    made = LogMel(rate, bands)(torch.from_numpy(x)[:, None])[:, 0]
+    expected = by_formula(x, rate, bands)
+    assert made.shape == expected.shape == (int(LogMel(rate, bands).frames(torch.tensor(len(x)))), bands)
+    assert np.abs(made.numpy() - expected).max() < 1e-8
+
+
+def test_a_tone_is_loudest_in_its_band():
+    mel = LogMel(8000, 40)
+    t = torch.arange(8000) / 8000
+    loudest = [int(mel(torch.sin(2 * math.pi * f * t)[:, None]).mean((0, 1)).argmax()) for f in (300, 1000, 3000)]
+    assert loudest[0] < loudest[1] < loudest[2]
+
+
+def test_silence_and_short_sounds_have_finite_frames():
+    mel = LogMel(8000, 20)
+    for samples in (1, 100, 199, 200, 201):
+        y = mel(torch.zeros(samples, 1))
+        assert y.shape == (1, 1, 20) and torch.isfinite(y).all()

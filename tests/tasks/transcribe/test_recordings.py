@@ -1,0 +1,146 @@
+"""Which recordings a folder has, what is said in each, and what is left out."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tones import tones, write
+from unrolled.errors import DataError, UsageError
+from unrolled.tasks.registry import recognised
+from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.reading import read_speech
+from unrolled.tasks.transcribe.recordings import recordings_of
+from unrolled.tasks.transcribe.sound import pieces_of, read_sound
+from unrolled.tasks.transcribe.task import TranscribeTask
+
+soundfile = pytest.importorskip("soundfile")
+
+
+def found(folder, **options):
+    recordings, bad = recordings_of(str(folder), TranscribeOptions(**options))
+    return {one.path.relative_to(folder).as_posix(): (one.text, one.part) for one in recordings}, bad
+
+
+def sounds(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def test_names_give_texts_and_the_test_part(tmp_path):
+    sounds(tmp_path, "7_ann_0.wav", "3_bob_12.flac", "noise.wav", ".hidden_1.wav")
+    texts, bad = found(tmp_path, pattern=r"^(\d)_", test=r"_[0-4]\.wav$")
+    assert texts == {"7_ann_0.wav": ("7", "test"), "3_bob_12.flac": ("3", None)}
+    assert bad == [f"{tmp_path / 'noise.wav'} has no text: --pattern does not match its name"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "path,sentence,split\na/one.wav,Good day,train\ntwo.wav,So long,dev\n",
+        "sentence\tfile\tset\nGood  day\tone\ttraining\nSo long\ttwo.wav\tval\n",
+    ],
+)
+def test_tables_give_texts_and_parts(tmp_path, table):
+    sounds(tmp_path, "a/one.wav", "two.wav")
+    (tmp_path / "table.csv").write_text(table)
+    texts, bad = found(tmp_path)
+    assert texts == {"a/one.wav": ("Good day", "training"), "two.wav": ("So long", "validation")} and not bad
+
+
+def test_the_layouts_of_known_collections(tmp_path):
+    sounds(tmp_path / "lj", "wavs/LJ001-0001.wav")
+    (tmp_path / "lj" / "metadata.csv").write_text("LJ001-0001|No. 1, he said|Number one, he said\n")
+    assert found(tmp_path / "lj")[0] == {"wavs/LJ001-0001.wav": ("Number one, he said", None)}
+    sounds(tmp_path / "libri", "train/84/1/84-1-0000.flac", "dev/9/1/9-1-0000.flac")
+    (tmp_path / "libri/train/84/1/84-1.trans.txt").write_text("84-1-0000 GO ON\n")
+    (tmp_path / "libri/dev/9/1/9-1-0000.txt").write_text("STOP\n")
+    texts, _ = found(tmp_path / "libri")
+    assert texts == {
+        "dev/9/1/9-1-0000.flac": ("STOP", "validation"),
+        "train/84/1/84-1-0000.flac": ("GO ON", "training"),
+    }
+    assert recognised(tmp_path / "libri") == "transcribe"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({}, DataError, "no text for any of them"),
+        ({"pattern": "x(y)"}, DataError, "no text for any of them"),
+        ({"transcripts": "nowhere.csv"}, UsageError, "there is no file nowhere.csv"),
+    ],
+)
+def test_folders_without_texts(tmp_path, options, error, words):
+    sounds(tmp_path, "a.wav")
+    with pytest.raises(error, match=words):
+        found(tmp_path, **options)
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(UsageError, match="there is no folder"):
+        found(tmp_path / "none")
+    (tmp_path / "file.wav").write_bytes(b"")
+    with pytest.raises(UsageError, match="not a folder of recordings"):
+        recordings_of(str(tmp_path / "file.wav"), TranscribeOptions())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="has no recordings"):
+        found(tmp_path / "empty")
+    (tmp_path / "a.csv").write_text("x,y\n")
+    with pytest.raises(DataError, match="expected a column with the file"):
+        found(tmp_path)
+    (tmp_path / "b.csv").write_text("x,y\n")
+    with pytest.raises(UsageError, match="several tables"):
+        found(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{"pattern": "("}, {"pattern": "a"}, {"test": "["}, {"rate": 10}, {"join": 0}])
+def test_settings_that_cannot_be_used(settings):
+    with pytest.raises(UsageError, match=f"--{next(iter(settings))}"):
+        TranscribeOptions(**settings)
+
+
+def test_rates_channels_and_formats(tmp_path):
+    sound = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    soundfile.write(tmp_path / "stereo.flac", np.stack([sound, -sound + 0.25], 1), 16_000)
+    mono = read_sound(tmp_path / "stereo.flac", 16_000)
+    assert mono.dtype == np.int16 and np.abs(mono / 32767 - 0.125).max() < 1e-3
+    soundfile.write(tmp_path / "plain.wav", sound, 16_000)
+    half = read_sound(tmp_path / "plain.wav", 8_000) / 32767
+    assert len(half) == pytest.approx(8_000, abs=2)
+    assert np.abs(half[100:7900] - sound[::2][100:7900]).max() < 5e-3
+    assert np.concatenate(list(pieces_of(tmp_path / "plain.wav", 8_000))).tolist() == (half * 32767).round().tolist()
+
+
+def test_bad_recordings_are_left_out_and_named(tmp_path):
+    write(tmp_path / "good_ab.wav", tones("ab"))
+    write(tmp_path / "silent_a.wav", np.zeros(4000))
+    write(tmp_path / "one_a.wav", np.array([0.3]))
+    write(tmp_path / "none_a.wav", np.zeros(0))
+    (tmp_path / "broken_a.wav").write_bytes(b"RIFF1234WAVEfmt nonsense")
+    soundfile.write(tmp_path / "nan_a.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
+    speech = read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc]+)", rate=8000))
+    assert speech.texts == ["ab", "a"] and speech.names == ["good_ab.wav", "one_a.wav"]
+    said = " / ".join(speech.bad)
+    for words in (
+        "silent_a.wav is silent",
+        "none_a.wav has no samples",
+        "broken_a.wav cannot be read",
+        "nan_a.wav has",
+    ):
+        assert words in said
+    (tmp_path / "good_ab.wav").unlink()
+    (tmp_path / "one_a.wav").unlink()
+    with pytest.raises(DataError, match="and 3 more that cannot be used"):
+        read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc]+)"))
+
+
+def test_more_text_than_frames_is_left_out(tmp_path):
+    for k in range(4):
+        write(tmp_path / f"{k}_ab.wav", tones("ab"))
+    write(tmp_path / "9_abcabcabcabcabcabcabcabcabcabc.wav", tones("ab"))
+    task = TranscribeTask(TranscribeOptions(pattern="_([abc]+)", split="100/0/0"))
+    task.read(str(tmp_path))
+    assert len(task.parts["training"]) == 4
+    assert re.search("its text takes 30 steps, and it has 1[0-9]$", task.speech.bad[-1])
