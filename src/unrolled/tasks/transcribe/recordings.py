@@ -42,9 +42,9 @@ def is_speech(path: Path) -> bool:
 def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording], list[str]]:
     """The recordings of a folder, and a sentence for each that has no text.
 
-    Texts come from ``--pattern``; or from a table, ``--transcripts`` or the only CSV or TSV file in the folder; or
-    from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt`` or ``.lab``. A table has
-    a row of names, or it is that of LJ Speech: name, ``|``, text.
+    Texts come from ``--pattern``, if it matches any name; or from a table, ``--transcripts`` or the only CSV or TSV
+    file in the folder; or from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt`` or
+    ``.lab``. A table has a row of names, or it is that of LJ Speech: name, ``|``, text.
 
     Raises:
         UsageError: there is no such folder, or no such table. DataError: no recording in it has a text.
@@ -79,7 +79,8 @@ def _texts(
     if options.pattern is not None:
         wanted = re.compile(options.pattern)
         matches = {p: wanted.search(p.relative_to(folder).as_posix()) for p in sounds}
-        return {p: match.group(1) or "" for p, match in matches.items() if match}, {}
+        if any(matches.values()):
+            return {p: match.group(1) or "" for p, match in matches.items() if match}, {}
     tables = [p for p in files if p.suffix.lower() in _TABLES]
     if options.transcripts is not None:
         table = Path(options.transcripts)

@@ -19,7 +19,7 @@ SPEED, LOUDNESS = 0.1, 12.0
 NOISE = (5.0, 40.0)
 """Decibels of a recording above the noise that every second one gets."""
 PAUSE = (0.05, 0.5)
-"""Seconds between joined recordings."""
+"""Seconds between joined recordings, and at every second end of an utterance of them."""
 BANDS, TIMES = 0.2, 0.15
 """The largest share of bands, and of frames, of each of two masks."""
 
@@ -106,13 +106,14 @@ class Utterances:
         """The samples and the labels of one utterance."""
         sounds, labels = [], []
         rate = self._spectra.mel.rate
-        if self._join > 1:
+        at_the_ends = (random.random(2) < 0.5) & (self._join > 1)
+        if at_the_ends[0]:
             sounds.append(_silence(rate, random))
-        for k in which:
+        for n, k in enumerate(which):
             sound = self._sounds[int(k)].astype(np.float32) / 32768
             sounds.append(_varied(sound, random) if self._varied else sound)
             labels.append(self._labels[int(k)])
-            if self._join > 1:
+            if n + 1 < len(which) or at_the_ends[1]:
                 sounds.append(_silence(rate, random))
             labels.append(self._between)
         sound = np.concatenate(sounds)
