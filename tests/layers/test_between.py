@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import unrolled
 from unrolled import Stack
-from unrolled.layers import Convolution, Layer, LayerNorm, TimeExpansion, TimeReduction, TimeWindow
+from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeExpansion, TimeReduction, TimeWindow
 
 D, H = 3, 4
 
@@ -28,6 +28,12 @@ def begun(layer):
 
 def normed(layer, x):
     return F.layer_norm(x, x.shape[1:], layer.weight, layer.bias, layer.eps)
+
+
+def activated(layer, x):
+    """By their formulas."""
+    e = torch.exp(-x)
+    return {"relu": x * (x > 0), "silu": x / (1 + e), "tanh": (1 - e**2) / (1 + e**2)}[layer.kind]
 
 
 def convolved(layer, x):
@@ -76,6 +82,7 @@ def one_by_one(layer, x, lengths, alone):
 
 LAYERS = st.one_of(
     st.builds(lambda: (LayerNorm(D), normed)),
+    st.builds(lambda kind: (Activation(D, kind), activated), st.sampled_from(["relu", "silu", "tanh"])),
     st.builds(lambda k: (TimeReduction(D, k), joined), st.integers(1, 4)),
     st.builds(lambda k: (TimeExpansion(D, H, k), expanded), st.integers(1, 4)),
     st.builds(lambda k, of: (TimeWindow(D, k, of), surrounded), st.integers(1, 4), st.sampled_from([None, 1, 2, D])),

@@ -1,5 +1,6 @@
 """Layers: cells unrolled over time, in one or both directions, above one another, and what fits between them."""
 
+from unrolled.layers.activation import Activation
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.convolution import Convolution
 from unrolled.layers.expansion import TimeExpansion
@@ -15,6 +16,7 @@ from unrolled.layers.window import TimeWindow
 __all__ = [
     "GRU",
     "LSTM",
+    "Activation",
     "Bidirectional",
     "Convolution",
     "Elman",

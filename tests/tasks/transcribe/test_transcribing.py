@@ -56,7 +56,7 @@ def test_a_stream_of_a_short_sound_has_the_text_of_the_whole(trained, tmp_path, 
 def test_the_memory_of_a_stream_does_not_grow(trained):
     from unrolled.tasks.transcribe.listener import Listener
 
-    listener = Listener(trained.model, trained.task.spectra, 2)
+    listener = Listener(trained.model, trained.task.front, 2)
     for _ in range(50):
         listener.hear(np.zeros(997, np.int16))
         assert len(listener._rest) < 200 + 2 * 80

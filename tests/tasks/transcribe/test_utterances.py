@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.tasks.transcribe.features import LogMel
-from unrolled.tasks.transcribe.utterances import Spectra, Utterances
+from unrolled.tasks.transcribe.fronts import Spectra
+from unrolled.tasks.transcribe.utterances import Utterances
 
 MEL = LogMel(8000, 8)
 

@@ -1,25 +1,16 @@
-"""FASTA and FASTQ files, plain or compressed, one record at a time."""
+"""Labels of the records of FASTA and FASTQ files."""
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import UsageError
 from unrolled.tasks.classify.records import Record
-from unrolled.tasks.extras import needed
+from unrolled.tasks.fasta import fasta_records
 
-SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".faa", ".fq", ".fastq")
 _NAMED = re.compile(r"(?:^|[\s|;])(?:label|class)\s*[=:]\s*([^\s|;]+)", re.IGNORECASE)
-
-
-def is_fasta(path: Path) -> bool:
-    """Whether the name says so."""
-    name = path.name.lower().removesuffix(".gz")
-    return name.endswith(SUFFIXES)
 
 
 def read_fasta(path: Path, pattern: str | None) -> Iterator[Record]:
@@ -33,19 +24,9 @@ def read_fasta(path: Path, pattern: str | None) -> Iterator[Record]:
         UsageError: the library is missing, or the pattern is none. DataError: it is no such file.
     """
     wanted = _compiled(pattern)
-    begin = _first_byte(path)
-    if begin not in (b">", b"@"):
-        came = f"begins with {begin.decode('latin-1')!r}" if begin else "is empty"
-        raise DataError(f"{path} {came}, expected > for FASTA or @ for FASTQ")
-    reader = needed("pyfastx", "FASTA and FASTQ files").Fastx(str(path), comment=True)
-    count = 0
-    for count, (name, sequence, *_, comment) in enumerate(reader, 1):
-        header = f"{name} {comment}".strip()
-        if not sequence:
-            raise DataError(f"{path}: record {count} ({name}) is empty")
-        yield Record(name, sequence, _label(header, name, comment or "", wanted), f"{path}, record {count} ({name})")
-    if not count:
-        raise DataError(f"{path} has no records")
+    for one in fasta_records(path):
+        header = f"{one.name} {one.comment}".strip()
+        yield Record(one.name, one.sequence, _label(header, one.name, one.comment, wanted), one.where)
 
 
 def _label(header: str, name: str, comment: str, wanted: re.Pattern | None) -> str | None:
@@ -70,13 +51,3 @@ def _compiled(pattern: str | None) -> re.Pattern | None:
     if not made.groups:
         raise UsageError(f"--label {pattern!r}: expected a group in brackets, such as 'class=(\\w+)'")
     return made
-
-
-def _first_byte(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
-            return file.read(1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged: {error}") from error

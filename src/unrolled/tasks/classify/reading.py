@@ -9,11 +9,11 @@ from itertools import chain, islice
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.tasks.classify.fasta import is_fasta
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.records import Record
 from unrolled.tasks.classify.sources import SourceFile, files_of, records_of
 from unrolled.tasks.classify.symbols import Symbols, units_of
+from unrolled.tasks.fasta import is_fasta
 from unrolled.tasks.sequences import Sequences
 from unrolled.training.task import PARTS
 from unrolled.wording import counted

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
-from unrolled.tasks.classify import fasta, series, table
+from unrolled.tasks.classify import series, table
+from unrolled.tasks.classify.fasta import read_fasta
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.records import Record
+from unrolled.tasks.fasta import SUFFIXES as FASTA
+from unrolled.tasks.fasta import is_fasta
 from unrolled.tasks.folders import PART_NAMES, files_in
 
 _IN_NAME = re.compile(r"(?<![a-z])(training|train|test|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
@@ -70,8 +73,8 @@ def _records(file: SourceFile, options: ClassifyOptions) -> Iterator[Record]:
     path = file.path
     if series.is_series(path):
         yield from series.read_series(path)
-    elif fasta.is_fasta(path):
-        for record in fasta.read_fasta(path, options.label):
+    elif is_fasta(path):
+        for record in read_fasta(path, options.label):
             yield record if record.label is not None else _labelled(record, file.label)
     elif path.suffix.lower() in table.SUFFIXES:
         yield from table.read_table(path, options.sequence, options.label)
@@ -90,13 +93,13 @@ def is_labelled(path: Path) -> bool:
         return True
     if path.suffix.lower() in table.SUFFIXES:
         return table.has_labels(path)
-    return fasta.is_fasta(path) and _has_labelled_headers(path)
+    return is_fasta(path) and _has_labelled_headers(path)
 
 
 def _has_labelled_headers(path: Path) -> bool:
     """Whether the first two headers have a label; a genome's have none."""
     try:
-        reader = fasta.read_fasta(path, None)
+        reader = read_fasta(path, None)
         return all(record is not None and record.label for record in (next(reader, None), next(reader, None)))
     except (OSError, ValueError):  # of which the errors of data and of arguments are
         return False
@@ -109,13 +112,13 @@ def _is_labelled_folder(path: Path, is_part: bool = False) -> bool:
     """
     inside = [p for p in path.iterdir() if not p.name.startswith(".")]
     folders = [p for p in inside if p.is_dir()]
-    if any(series.is_series(p) or (fasta.is_fasta(p) and len(inside) > 1) for p in inside if p.is_file()):
+    if any(series.is_series(p) or (is_fasta(p) and len(inside) > 1) for p in inside if p.is_file()):
         return True
     if {"train", "test"} <= {p.name.lower() for p in folders}:
         return all(_is_labelled_folder(p, is_part=True) for p in folders if p.name.lower() in ("train", "test"))
     if len(folders) < 2 or len(folders) < len(inside):
         return False
-    kinds = (".txt", *fasta.SUFFIXES) if is_part else fasta.SUFFIXES
+    kinds = (".txt", *FASTA) if is_part else FASTA
     return all(
         files and all(p.is_file() and p.suffix.lower() in kinds for p in files)
         for files in ([p for p in folder.iterdir() if not p.name.startswith(".")] for folder in folders)
@@ -146,7 +149,7 @@ def _label(path: Path, part: str | None) -> str | None:
     folders = path.parts[:-1] if part is None else path.parts[1:-1]
     if folders:
         return folders[-1]
-    if fasta.is_fasta(path) and (part is None or len(path.parts) > 1):
+    if is_fasta(path) and (part is None or len(path.parts) > 1):
         return path.name.removesuffix(".gz").rpartition(".")[0]
     return None
 

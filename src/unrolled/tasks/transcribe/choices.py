@@ -10,7 +10,7 @@ import torch
 
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.transcribe.features import LogMel
-from unrolled.tasks.transcribe.utterances import Spectra
+from unrolled.tasks.transcribe.fronts import Spectra
 from unrolled.training.options import TrainingOptions
 
 _LOOKED_AT = 2_000

@@ -13,7 +13,7 @@ from torch import Tensor
 from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
-from unrolled.tasks.transcribe.utterances import Spectra
+from unrolled.tasks.transcribe.fronts import Front
 from unrolled.training.padded import stacked
 
 _SIDE_BY_SIDE = 32
@@ -37,14 +37,14 @@ class Heard:
     seconds: float
 
 
-def heard(model: Model, sounds: Sequence[np.ndarray], lengths: np.ndarray, spectra: Spectra) -> Iterator[Heard]:
+def heard(model: Model, sounds: Sequence[np.ndarray], lengths: np.ndarray, front: Front) -> Iterator[Heard]:
     """The outputs for recordings, those of similar lengths together.
 
     Arguments:
         sounds: samples of each, 16 bits; lengths: how many.
     """
     order = np.argsort(lengths, kind="stable")
-    frames = spectra.mel.frames(torch.from_numpy(lengths.astype(np.int64))).numpy()
+    frames = front.frames(torch.from_numpy(lengths.astype(np.int64))).numpy()
     start = 0
     while start < len(order):
         end = start + 1
@@ -54,16 +54,16 @@ def heard(model: Model, sounds: Sequence[np.ndarray], lengths: np.ndarray, spect
             end += 1
         which = order[start:end]
         began = time.monotonic()
-        outputs, inside = outputs_of(model, [sounds[int(k)] for k in which], spectra)
+        outputs, inside = outputs_of(model, [sounds[int(k)] for k in which], front)
         yield Heard(which, outputs, inside, time.monotonic() - began)
         start = end
 
 
-def outputs_of(model: Model, sounds: Sequence[np.ndarray], spectra: Spectra) -> tuple[Tensor, Tensor]:
+def outputs_of(model: Model, sounds: Sequence[np.ndarray], front: Front) -> tuple[Tensor, Tensor]:
     """The outputs (T', N, V) for recordings side by side, and which of them are a recording's own (T', N)."""
     device = device_of(model)
-    lengths = spectra.mel.frames(torch.tensor([len(x) for x in sounds]))
-    inputs = spectra(stacked(sounds).float() / 32768).to(device)
+    lengths = front.frames(torch.tensor([len(x) for x in sounds]))
+    inputs = front(stacked(sounds).float() * front.unit).to(device)
     with evaluating(model):
         outputs, _ = model(inputs, lengths=lengths.to(device))
     return outputs, inside(model, outputs, lengths.to(device))

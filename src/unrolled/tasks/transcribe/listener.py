@@ -13,7 +13,7 @@ from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.heads.ctc import BLANK
 from unrolled.models.model import Model
-from unrolled.tasks.transcribe.utterances import Spectra
+from unrolled.tasks.transcribe.fronts import Spectra
 
 
 class Listener:
@@ -41,7 +41,7 @@ class Listener:
 
     def hear(self, samples: np.ndarray) -> list[int]:
         """The labels that more samples bring: 16 bits, of any number."""
-        self._rest = np.concatenate([self._rest, samples.astype(np.float32) / 32768])
+        self._rest = np.concatenate([self._rest, samples.astype(np.float32) * np.float32(self._spectra.unit)])
         mel = self._spectra.mel
         frames = (len(self._rest) - mel.window) // mel.hop + 1 if len(self._rest) >= mel.window else 0
         frames -= frames % self._reduction

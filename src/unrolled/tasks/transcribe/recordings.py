@@ -43,8 +43,8 @@ def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording
     """The recordings of a folder, and a sentence for each that has no text.
 
     Texts come from ``--pattern``, if it matches any name; or from a table, ``--transcripts`` or the only CSV or TSV
-    file in the folder; or from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt`` or
-    ``.lab``. A table has a row of names, or it is that of LJ Speech: name, ``|``, text.
+    file in the folder; or from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt``
+    or ``.lab``. A table has a row of names, or it is that of LJ Speech: name, ``|``, text.
 
     Raises:
         UsageError: there is no such folder, or no such table. DataError: no recording in it has a text.

@@ -23,12 +23,13 @@ from unrolled.tasks.sequences import Chosen
 from unrolled.tasks.splitting import split
 from unrolled.tasks.transcribe import choices, showing
 from unrolled.tasks.transcribe.features import LogMel
+from unrolled.tasks.transcribe.fronts import Spectra
 from unrolled.tasks.transcribe.hearing import heard, inside
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reading import Speech, read_speech
 from unrolled.tasks.transcribe.recordings import is_speech
 from unrolled.tasks.transcribe.scores import Transcripts
-from unrolled.tasks.transcribe.utterances import Spectra, Utterances, stacked_labels
+from unrolled.tasks.transcribe.utterances import Utterances, stacked_labels
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
@@ -59,7 +60,7 @@ class TranscribeTask(Task):
     )
     symbols: Sequence[str] = ()
     between: str = ""
-    spectra: Spectra
+    front: Spectra
     speech: Speech
     parts: Mapping[str, np.ndarray]
 
@@ -84,7 +85,7 @@ class TranscribeTask(Task):
             self.between = "" if all(len(text) == 1 for text in texts) else " "
             if self.options.join > 1 and self.between not in ("", *self.symbols):
                 self.symbols = sorted([*self.symbols, self.between])
-            self.spectra = choices.fitted(self.mel, Chosen(self.speech.sounds, which))
+            self.front = choices.fitted(self.mel, Chosen(self.speech.sounds, which))
         self._check_room(which)
         self.sequences = len(self.parts["training"])
         return int(self.mel.frames(torch.from_numpy(self.speech.sounds.lengths[which])).sum())
@@ -135,7 +136,7 @@ class TranscribeTask(Task):
 
     def save(self, run: RunFolder) -> None:
         content = {"symbols": list(self.symbols), "between": self.between}
-        content |= {"mean": self.spectra.mean.tolist(), "scale": self.spectra.scale.tolist()}
+        content |= {"mean": self.front.mean.tolist(), "scale": self.front.scale.tolist()}
         run.write_json(SIDE_FILE, content)
 
     def restore(self, run: RunFolder) -> None:
@@ -144,7 +145,7 @@ class TranscribeTask(Task):
         mean, scale = (np.array(kept[name], dtype=np.float32) for name in ("mean", "scale"))
         if self.options.rate is None or mean.shape != (self.options.mels,) or scale.shape != mean.shape:
             raise RunError(f"{run.path / SIDE_FILE} is damaged: it does not fit {self.options.mels} bands")
-        self.spectra = Spectra(self.mel, mean, scale)
+        self.front = Spectra(self.mel, mean, scale)
 
     # -- what is trained
 
@@ -169,7 +170,7 @@ class TranscribeTask(Task):
         sounds, training = Chosen(self.speech.sounds, which), part == "training"
         join, varied = (o.join, o.augment) if training else (1, False)
         between = self.labels(self.between)
-        return Utterances(sounds, labels, self.spectra, t.batch, t.seed, join, between, varied, t.device)
+        return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, t.device)
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         outputs, _ = model(batch.inputs, lengths=batch.lengths)
@@ -196,7 +197,7 @@ class TranscribeTask(Task):
         made, head = Transcripts(), model.head
         which = np.asarray(which)
         lengths = self.speech.sounds.lengths[which]
-        for found in heard(model, Chosen(self.speech.sounds, which), lengths, self.spectra):
+        for found in heard(model, Chosen(self.speech.sounds, which), lengths, self.front):
             texts = [self.speech.texts[which[k]] for k in found.which]
             targets = stacked_labels([self.labels(text) for text in texts])
             losses = -head.log_prob(found.outputs, targets.to(found.outputs.device), found.inside)
@@ -204,7 +205,7 @@ class TranscribeTask(Task):
             for k, text, row, loss in zip(found.which, texts, labels, losses.tolist(), strict=True):
                 name = self.speech.names[which[k]]
                 made.add(name, text, self.text_of([label for label in row if label > 0]), loss)
-            made.sound += float(lengths[found.which].sum()) / self.spectra.mel.rate
+            made.sound += float(lengths[found.which].sum()) / self.front.mel.rate
             made.work += found.seconds
             if tell is not None:
                 tell(len(made.found) / len(which))

@@ -43,8 +43,8 @@ class TrainedTranscriber(Trained):
         Raises:
             DataError: the file cannot be used. UsageError: a language model of other symbols.
         """
-        samples = read_sound(Path(file), self.task.spectra.mel.rate)
-        outputs, inside = outputs_of(self.model, [samples], self.task.spectra)
+        samples = read_sound(Path(file), self.task.front.rate)
+        outputs, inside = outputs_of(self.model, [samples], self.task.front)
         if beam is None and language_model is None:
             labels: Sequence[int] = self.model.head.greedy(outputs, inside)[:, 0].tolist()
             return str(self.task.text_of(labels))
@@ -63,14 +63,14 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: the model reads backwards, too.
         """
-        listener = Listener(self.model, self.task.spectra, self.options.reduction)
+        listener = Listener(self.model, self.task.front, self.options.reduction)
         for piece in pieces:
             yield self.task.text_of(listener.hear(piece))
         yield self.task.text_of(listener.end())
 
     def stream(self, file: str | os.PathLike) -> Iterator[str]:
         """The same for a sound file of any length; see `listen`."""
-        return self.listen(pieces_of(Path(file), self.task.spectra.mel.rate))
+        return self.listen(pieces_of(Path(file), self.task.front.rate))
 
     def _language(self, text: TrainedText) -> Language:
         """A model of characters, for the labels of this one."""

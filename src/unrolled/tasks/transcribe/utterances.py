@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from unrolled.errors import EmptyPartError
 from unrolled.models.heads.head import IGNORED
-from unrolled.tasks.transcribe.features import LogMel
+from unrolled.tasks.transcribe.fronts import Front
 from unrolled.training.batches import Batch
 from unrolled.training.padded import shuffled, stacked
 
@@ -24,24 +23,6 @@ BANDS, TIMES = 0.2, 0.15
 """The largest share of bands, and of frames, of each of two masks."""
 
 
-@dataclass(frozen=True)
-class Spectra:
-    """Log-mel spectra in units of the training part.
-
-    Fields:
-        mean, scale: of each band there.
-    """
-
-    mel: LogMel
-    mean: np.ndarray
-    scale: np.ndarray
-
-    def __call__(self, samples: torch.Tensor) -> torch.Tensor:
-        """(T, N, bands) of samples (S, N)."""
-        mean, scale = (torch.from_numpy(one).to(samples) for one in (self.mean, self.scale))
-        return (self.mel(samples) - mean) / scale
-
-
 class Utterances:
     """Utterances of one or several recordings, in batches of about N.
 
@@ -49,7 +30,7 @@ class Utterances:
     lengths together, as in `training.Padded`.
 
     Shapes:
-        inputs (T, N, bands); lengths (N,) frames; targets (S, N) labels, -100 behind the last one.
+        inputs (T, N, width of the front); lengths (N,) frames; targets (S, N) labels, -100 behind the last one.
 
     Arguments:
         sounds: samples of each recording, 16 bits. labels: its symbols, from 1.
@@ -62,7 +43,7 @@ class Utterances:
         self,
         sounds: Sequence[np.ndarray],
         labels: Sequence[np.ndarray],
-        spectra: Spectra,
+        front: Front,
         batch: int,
         seed: int = 1,
         join: int = 1,
@@ -72,7 +53,7 @@ class Utterances:
     ) -> None:
         if not len(sounds):
             raise EmptyPartError("there are no recordings, expected at least one")
-        self._sounds, self._labels, self._spectra = sounds, labels, spectra
+        self._sounds, self._labels, self._front = sounds, labels, front
         self._seed, self._join, self._between = seed, join, np.asarray(between, dtype=np.int64)
         self._varied, self._device = varied, device
         self._ends = _groups(len(sounds), join, seed)
@@ -95,8 +76,8 @@ class Utterances:
         random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * update]))
         made = [self._made(self._utterances[k], random) for k in self._order[k]]
         samples = [sound for sound, _ in made]
-        lengths = self._spectra.mel.frames(torch.tensor([len(x) for x in samples]))
-        inputs = self._spectra(stacked(samples))
+        lengths = self._front.frames(torch.tensor([len(x) for x in samples]))
+        inputs = self._front(stacked(samples))
         if self._varied:
             _mask(inputs, lengths, random)
         targets, to = stacked_labels([labels for _, labels in made]), self._device
@@ -105,12 +86,12 @@ class Utterances:
     def _made(self, which: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The samples and the labels of one utterance."""
         sounds, labels = [], []
-        rate = self._spectra.mel.rate
+        rate = self._front.rate
         at_the_ends = (random.random(2) < 0.5) & (self._join > 1)
         if at_the_ends[0]:
             sounds.append(_silence(rate, random))
         for n, k in enumerate(which):
-            sound = self._sounds[int(k)].astype(np.float32) / 32768
+            sound = self._sounds[int(k)].astype(np.float32) * np.float32(self._front.unit)
             sounds.append(_varied(sound, random) if self._varied else sound)
             labels.append(self._labels[int(k)])
             if n + 1 < len(which) or at_the_ends[1]:
@@ -120,7 +101,8 @@ class Utterances:
         if self._varied and random.random() < 0.5:
             level = np.sqrt(np.mean(sound**2)) * 10 ** (-random.uniform(*NOISE) / 20)
             sound = sound + level * random.standard_normal(len(sound), dtype=np.float32)
-        return np.clip(sound, -1, 1).astype(np.float32), np.concatenate(labels[:-1])
+            sound = np.clip(sound, -1, 1)
+        return sound.astype(np.float32), np.concatenate(labels[:-1])
 
 
 def stacked_labels(labels: Sequence[np.ndarray]) -> torch.Tensor:

@@ -1,0 +1,60 @@
+"""FASTA and FASTQ files, plain or compressed, one record at a time."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from unrolled.errors import DataError
+from unrolled.tasks.extras import needed
+
+SUFFIXES = (".fa", ".fasta", ".fna", ".ffn", ".faa", ".fq", ".fastq")
+
+
+class FastaRecord(NamedTuple):
+    """One record; ``comment`` is what its header has behind the name, ``where`` what errors call it."""
+
+    name: str
+    comment: str
+    sequence: str
+    where: str
+
+
+def is_fasta(path: Path) -> bool:
+    """Whether the name says so."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.endswith(SUFFIXES)
+
+
+def fasta_records(path: Path) -> Iterator[FastaRecord]:
+    """The records of a file.
+
+    Raises:
+        UsageError: the library is missing. DataError: it is not such a file, or a record is empty.
+    """
+    begin = _first_byte(path)
+    if begin not in (b">", b"@"):
+        came = f"begins with {begin.decode('latin-1')!r}" if begin else "is empty"
+        raise DataError(f"{path} {came}, expected > for FASTA or @ for FASTQ")
+    reader = needed("pyfastx", "FASTA and FASTQ files").Fastx(str(path), comment=True)
+    count = 0
+    for count, (name, sequence, *_, comment) in enumerate(reader, 1):
+        where = f"{path}, record {count} ({name})"
+        if not sequence:
+            raise DataError(f"{path}: record {count} ({name}) is empty")
+        yield FastaRecord(name, comment or "", sequence, where)
+    if not count:
+        raise DataError(f"{path} has no whole record")
+
+
+def _first_byte(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+            return file.read(1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}") from error

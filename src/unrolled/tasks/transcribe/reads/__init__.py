@@ -1,0 +1,1 @@
+"""Reads of a nanopore: raw current in, bases out."""

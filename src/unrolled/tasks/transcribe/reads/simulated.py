@@ -1,0 +1,95 @@
+"""Simulated reads: stretches of a genome drawn through a pore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.errors import DataError
+from unrolled.tasks.transcribe.reads.levels import BASES, Levels
+
+_COMPLEMENT = np.array([3, 2, 1, 0])
+
+
+@dataclass(frozen=True)
+class Pore:
+    """How bases become current.
+
+    Equation::
+
+        dwell_i ~ Gamma(shape, mean / shape), rounded, at least 1        samples of word i
+        current_t = level of the word at t + noise * sd of the word * e_t + drift * b_t        e_t normal
+
+    where b is a random walk whose standard deviation is 1 pA after a second.
+
+    Fields:
+        dwell, shape: samples a base in the mean, and the gamma distribution's shape.
+        noise: times the table's own. drift: pA of standard deviation after a second.
+        rate: samples a second.
+    """
+
+    levels: Levels
+    dwell: float = 9.0
+    shape: float = 2.0
+    noise: float = 1.0
+    drift: float = 1.0
+    rate: int = 4_000
+
+    def current(self, bases: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Current in pA (samples,) for bases 0 to 3; the last k - 1 of them only as neighbours."""
+        words = self.levels.words(bases)
+        dwell = np.maximum(1, np.rint(random.gamma(self.shape, self.dwell / self.shape, len(words)))).astype(int)
+        at = np.repeat(words, dwell)
+        noise = self.noise * self.levels.sd[at] * random.standard_normal(len(at))
+        drift = self.drift * np.cumsum(random.standard_normal(len(at))) / np.sqrt(self.rate)
+        return np.asarray(self.levels.mean[at] + noise + drift)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A read.
+
+    Fields:
+        name: says where it comes from; bases: that the pore has seen; current: in pA.
+    """
+
+    name: str
+    bases: str
+    current: np.ndarray
+
+
+def simulated(
+    genome: Sequence[tuple[str, str]], pore: Pore, count: int, length: int, seed: int = 1
+) -> Iterator[Simulated]:
+    """Reads of both strands, from places drawn evenly.
+
+    Arguments:
+        genome: names and bases of its sequences. Places with other letters than A, C, G and T are not read.
+        length: bases of a read.
+
+    Raises:
+        DataError: no stretch of the genome is long enough.
+    """
+    k = pore.levels.k
+    numbers = {base: n for n, base in enumerate(BASES)}
+    whole = length + k - 1
+    coded = [(name, np.array([numbers.get(base, -1) for base in bases.upper()], np.int64)) for name, bases in genome]
+    starts = []
+    for n, (_, bases) in enumerate(coded):
+        known = np.cumsum(np.concatenate([[0], bases >= 0]))
+        ok = np.flatnonzero(known[whole:] - known[:-whole] == whole) if len(bases) >= whole else np.empty(0, int)
+        starts.append(np.stack([np.full(len(ok), n), ok], 1))
+    every = np.concatenate(starts) if starts else np.empty((0, 2), int)
+    if not len(every):
+        raise DataError(f"the genome has no stretch of {whole:,} known bases: choose a smaller --length")
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        n, start = every[random.integers(len(every))]
+        bases, strand = coded[n][1][start : start + whole], "+-"[random.integers(2)]
+        if strand == "-":
+            bases = _COMPLEMENT[bases[::-1]]
+        current = pore.current(bases, random)
+        seen = "".join(BASES[b] for b in bases[:length])
+        yield Simulated(f"read{number:06d}_{coded[n][0]}_{start}_{strand}", seen, current)
