@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from unrolled.cli.basecall import basecall
 from unrolled.cli.classify import classify
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
@@ -18,6 +19,7 @@ from unrolled.cli.runs import runs
 from unrolled.cli.sample import sample
 from unrolled.cli.score import score
 from unrolled.cli.shared import never_fail_to_encode, plain_warnings
+from unrolled.cli.simulate import simulate
 from unrolled.cli.train import train
 from unrolled.cli.transcribe import transcribe
 from unrolled.errors import DataError, RunError, UsageError
@@ -33,12 +35,14 @@ from unrolled.wording import harmless
         forecast,
         classify,
         transcribe,
+        basecall,
         evaluate,
         score,
         inspect,
         runs,
         lesson,
         lab,
+        simulate,
         hopfield,
         doctor,
     ],

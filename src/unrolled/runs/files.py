@@ -20,21 +20,34 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
     Raises:
         RunError: the disk is full, or the file cannot be written.
     """
+    with replacing(path) as beside, open(beside, "wb") as file:
+        file.writelines(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to; it takes the place of ``path`` once the block ends without an error.
+
+    Raises:
+        RunError: the disk is full, or the file cannot be written.
+    """
     beside = None
     try:
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with open(handle, "wb") as file:
-            file.writelines(content)
-            file.flush()
+        os.close(handle)
+        yield Path(beside)
+        with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         if beside is not None:
             with contextlib.suppress(OSError):
                 os.unlink(beside)
-        raise write_error(path, error) from error
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise
 
 
 def append_line(path: Path, line: str) -> None:

@@ -42,6 +42,12 @@ _HOMES = {
         "unrolled.tasks.music.options:SampleOptions",
         "unrolled.tasks.music.reading:is_music",
     ),
+    "transcribe": _Home(
+        "unrolled.tasks.transcribe.task:TranscribeTask",
+        "unrolled.tasks.transcribe.trained:TrainedTranscriber",
+        "unrolled.tasks.transcribe.options:TranscribeOptions",
+        "unrolled.options:NoOptions",
+    ),
     "series": _Home(
         "unrolled.tasks.series.task:SeriesTask",
         "unrolled.tasks.trained:Trained",
@@ -55,12 +61,6 @@ _HOMES = {
         "unrolled.tasks.classify.options:ClassifyOptions",
         "unrolled.options:NoOptions",
         "unrolled.tasks.classify.sources:is_labelled",
-    ),
-    "transcribe": _Home(
-        "unrolled.tasks.transcribe.task:TranscribeTask",
-        "unrolled.tasks.transcribe.trained:TrainedTranscriber",
-        "unrolled.tasks.transcribe.options:TranscribeOptions",
-        "unrolled.options:NoOptions",
     ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}

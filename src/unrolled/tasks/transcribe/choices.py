@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,14 @@ def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
     return Spectra(mel, mean.astype(np.float32), scale.astype(np.float32))
 
 
-def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions, TrainingOptions]:
-    """Fill in sizes and the budget."""
+def sizes(
+    model: ModelOptions, training: TrainingOptions, usual: Mapping[str, Any]
+) -> tuple[ModelOptions, TrainingOptions]:
+    """Fill in sizes and the budget; ``usual`` says what depends on the kind of data."""
     model = replace(
         model,
         direction=model.direction or "both",
-        hidden=model.hidden or 128,
+        hidden=model.hidden or usual["hidden"],
         layers=model.layers or 2,
         dropout=model.dropout if model.dropout is not None else 0.2,
     )
@@ -42,5 +45,5 @@ def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions,
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=_MINUTES)
     if training.lr is None and training.optimizer.startswith("adam"):
-        training = replace(training, lr=0.002)
+        training = replace(training, lr=usual["lr"])
     return model, training

@@ -16,7 +16,8 @@ class TranscribeOptions:
     ``pattern`` is a regular expression for file names, whose first group is the text; without it, texts come from the
     table ``transcripts``, or from the one that lies in the folder. ``test`` is one for the recordings of the test
     part. ``join`` is how many recordings of the training part may follow one another in an utterance, and
-    ``reduction`` how many frames of 10 ms make a step of the recurrent layers.
+    ``reduction`` how many frames of 10 ms, or samples of
+    a nanopore's read, make a step of the recurrent layers.
     """
 
     transcripts: str | None = option(
@@ -27,7 +28,7 @@ class TranscribeOptions:
     split: str = option("80/10/10", "Training/validation/test in percent (80/10/10).", metavar="A/B/C")
     rate: int | None = option(None, "Samples a second, to which all is resampled (default: by the files).")
     mels: int = option(40, "Bands of the log-mel spectrum (40).")
-    reduction: int = option(2, "Frames of 10 ms joined to one step (2).")
+    reduction: int | None = option(None, "Frames of 10 ms, or samples of a read, for one step (2 and 3).")
     join: int = option(1, "Join up to so many recordings to one, with pauses, in training (1).")
     augment: bool = option(True, "Vary speed and loudness, add noise, and mask bands and times in training.")
 
@@ -44,7 +45,8 @@ class TranscribeOptions:
             f"must be from 2,000 to 200,000, got {self.rate}",
         )
         check(8 <= self.mels <= 256, "mels", f"must be from 8 to 256, got {self.mels}")
-        check(1 <= self.reduction <= 16, "reduction", f"must be from 1 to 16, got {self.reduction}")
+        steps = self.reduction
+        check(steps is None or 1 <= steps <= 16, "reduction", f"must be from 1 to 16, got {steps}")
         check(1 <= self.join <= 100, "join", f"must be from 1 to 100, got {self.join}")
         self.shares()
 

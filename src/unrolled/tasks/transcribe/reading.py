@@ -19,11 +19,11 @@ _LOOKED_AT = 200
 
 
 @dataclass
-class Speech:
-    """What a folder of recordings has.
+class Collection:
+    """What a folder of recordings, or of reads, has.
 
     Fields:
-        sounds: samples of each, 16 bits, at the rate ``rate``.
+        rate: samples a second. sounds: samples of each, 16 bits.
         texts, parts, names: of each; a part is None where the data do not say.
         bad: a sentence for each recording that was left out.
     """
@@ -40,33 +40,41 @@ class Speech:
         """Of all recordings together."""
         return float(self.sounds.lengths.sum()) / self.rate
 
+    def add(self, samples: np.ndarray, text: str, part: str | None, name: str) -> None:
+        """One more."""
+        self.sounds.append(samples)
+        self.texts.append(text)
+        self.parts.append(part)
+        self.names.append(name)
 
-def read_speech(data: str, options: TranscribeOptions) -> Speech:
+    def check_any(self) -> None:
+        """DataError with the first reason, where nothing can be used."""
+        if not self.texts:
+            others = f"; and {len(self.bad) - 1:,} more that cannot be used" if len(self.bad) > 1 else ""
+            raise DataError(self.bad[0] + others)
+
+
+def read_speech(data: str, options: TranscribeOptions) -> Collection:
     """All recordings of a folder.
 
     Raises:
         UsageError: there is no such folder. DataError: none of its recordings can be used.
     """
-    found, bad = recordings_of(data, options)
-    speech = Speech(options.rate or _usual_rate(found), bad=bad)
-    for one in found:
+    named, bad = recordings_of(data, options)
+    found = Collection(options.rate or _usual_rate(named), bad=bad)
+    for one in named:
         try:
-            sound = read_sound(one.path, speech.rate)
-            if len(sound) > LONGEST * speech.rate:
+            sound = read_sound(one.path, found.rate)
+            if len(sound) > LONGEST * found.rate:
                 raise DataError(f"{one.path} is longer than an hour: cut it at pauses")
             if not sound.any():
                 raise DataError(f"{one.path} is silent")
         except DataError as error:
-            speech.bad.append(str(error))
+            found.bad.append(str(error))
             continue
-        speech.sounds.append(sound)
-        speech.texts.append(one.text)
-        speech.parts.append(one.part)
-        speech.names.append(one.path.name)
-    if not speech.texts:
-        others = f"; and {len(speech.bad) - 1:,} more that cannot be used" if len(speech.bad) > 1 else ""
-        raise DataError(speech.bad[0] + others)
-    return speech
+        found.add(sound, one.text, one.part, one.path.name)
+    found.check_any()
+    return found
 
 
 def _usual_rate(found: list[Recording]) -> int:

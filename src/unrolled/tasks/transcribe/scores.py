@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,9 +59,10 @@ class Transcripts:
 
     def means(self) -> dict[str, Any]:
         """The scores, by name."""
-        possible = [one.loss for one in self.found if math.isfinite(one.loss)]
+        possible = [one for one in self.found if math.isfinite(one.loss)]
+        symbols = sum(len(one.text) for one in possible)
         return {
-            "loss": sum(possible) / len(possible) if possible else math.nan,
+            "loss": sum(one.loss for one in possible) / symbols if symbols else math.nan,
             "cer": sum(one.wrong for one in self.found) / sum(len(one.text) for one in self.found),
             "wer": self._words_wrong / max(self._words, 1),
             "exact": sum(not one.wrong for one in self.found) / len(self.found),
@@ -75,6 +77,39 @@ class Transcripts:
             "seconds": self.sound,
             "worst": [asdict(one) for one in worst if one.wrong],
         }
+
+
+class Reads(Transcripts):
+    """Reads of bases.
+
+    Equation::
+
+        identity = bases that are equal / columns        of the alignment with the least changes, from end to end
+
+    in the mean over the reads; a read without bases has 0.
+
+    Source:
+        the alignment is edlib's: M. Šošić & M. Šikić, "Edlib: a C/C++ library for fast, exact sequence alignment
+        using edit distance" (2017).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._edlib = needed("edlib", "Scores of reads")
+        self._identities: list[float] = []
+
+    def add(self, name: str, text: str, heard: str, loss: float) -> None:
+        wrong, columns = len(text), len(text)
+        if heard:
+            found = self._edlib.align(heard, text, task="path")
+            wrong, columns = int(found["editDistance"]), sum(map(int, re.findall(r"\d+", found["cigar"])))
+        self._identities.append(1 - wrong / columns)
+        self.found.append(Transcript(name, text, heard, wrong, loss))
+
+    def means(self) -> dict[str, Any]:
+        found = super().means()
+        del found["wer"], found["exact"]
+        return found | {"identity": sum(self._identities) / len(self._identities)}
 
 
 def _changes(found: Any) -> int:

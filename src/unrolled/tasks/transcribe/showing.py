@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 
 from unrolled.tasks.transcribe.options import TranscribeOptions
-from unrolled.tasks.transcribe.reading import Speech
+from unrolled.tasks.transcribe.reading import Collection
 from unrolled.wording import counted
 
 _SYMBOLS, _BAD, _WORST = 60, 8, 8
 
 
 def about(
-    speech: Speech, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
+    found: Collection, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
 ) -> list[tuple[str, str]]:
     """The data in a few lines."""
-    seconds = speech.sounds.lengths / speech.rate
+    seconds = found.sounds.lengths / found.rate
     span = f"{seconds.min():.1f} to {seconds.max():.1f} s each" if len(seconds) > 1 else f"{seconds[0]:.1f} s"
-    length = f"{speech.seconds / 60:.1f} minutes" if speech.seconds < 7200 else f"{speech.seconds / 3600:.1f} hours"
-    rows = [("sound", f"{counted(len(seconds), 'recordings')}, {length}, {span}, {speech.rate:,} Hz")]
+    length = f"{found.seconds / 60:.1f} minutes" if found.seconds < 7200 else f"{found.seconds / 3600:.1f} hours"
+    rows = [("sound", f"{counted(len(seconds), 'recordings')}, {length}, {span}, {found.rate:,} Hz")]
     rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
     shown = "".join(symbols[:_SYMBOLS])
     more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
     rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
     changes = [f"joined up to {options.join}"] * (options.join > 1) + ["varied, noise, masks"] * options.augment
     rows.append(("training", "; ".join(changes) if changes else "recordings as they are"))
-    rows += bad(speech.bad)
+    rows += bad(found.bad)
     return rows
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from unrolled.cells import Cell
 from unrolled.errors import DataError, RunError
-from unrolled.layers import LayerNorm, Stack, TimeReduction
+from unrolled.layers import Stack
 from unrolled.models.build import build_stack
 from unrolled.models.encoders import Vectors
 from unrolled.models.heads import CTC
@@ -22,13 +21,13 @@ from unrolled.runs.folder import RunFolder
 from unrolled.tasks.sequences import Chosen
 from unrolled.tasks.splitting import split
 from unrolled.tasks.transcribe import choices, showing
-from unrolled.tasks.transcribe.features import LogMel
-from unrolled.tasks.transcribe.fronts import Spectra
+from unrolled.tasks.transcribe.fronts import Front
 from unrolled.tasks.transcribe.hearing import heard, inside
+from unrolled.tasks.transcribe.kinds import KINDS, Kind, Speech
 from unrolled.tasks.transcribe.options import TranscribeOptions
-from unrolled.tasks.transcribe.reading import Speech, read_speech
+from unrolled.tasks.transcribe.reading import Collection
+from unrolled.tasks.transcribe.reads.reading import is_reads
 from unrolled.tasks.transcribe.recordings import is_speech
-from unrolled.tasks.transcribe.scores import Transcripts
 from unrolled.tasks.transcribe.utterances import Utterances, stacked_labels
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
@@ -52,78 +51,81 @@ class TranscribeTask(Task):
     name, noun = "transcribe", "recordings"
     unit, step_unit = "recordings", "frames"
     options_class = TranscribeOptions
-    metrics = (
-        Metric("loss", "nats per recording", digits=3, brief_digits=2),
-        Metric("cer", "of the characters wrong", label="CER", percent=True, digits=2, brief_digits=1),
-        Metric("wer", "of the words wrong", label="WER", percent=True, digits=2, in_lines=False),
-        Metric("exact", "of the recordings right", percent=True, digits=2, higher=True, brief_digits=1),
-    )
+    metrics: Sequence[Metric] = Speech.metrics
+    kind: Kind | None = None
     symbols: Sequence[str] = ()
     between: str = ""
-    front: Spectra
-    speech: Speech
+    front: Front
+    found: Collection
     parts: Mapping[str, np.ndarray]
 
     # -- data and side files
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder of sound files."""
-        return is_speech(path)
+        """A folder of sound files, or of files of nanopore reads."""
+        return is_speech(path) or is_reads(path)
 
     def read(self, data: str) -> int:
-        self._read(data)
-        given = np.array([-1 if part is None else PARTS.index(part) for part in self.speech.parts])
+        found = self._read(data)
+        given = np.array([-1 if part is None else PARTS.index(part) for part in found.parts])
         made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
         which = self.parts["training"]
         if not len(which):
-            raise DataError(f"{data}: the training part has no recordings (--split {self.options.split})")
+            raise DataError(f"{data}: the training part has no {self.unit} (--split {self.options.split})")
         if not self.symbols:
-            texts = [self.speech.texts[k] for k in which]
+            texts = [found.texts[k] for k in which]
             self.symbols = sorted(set("".join(texts)))
             self.between = "" if all(len(text) == 1 for text in texts) else " "
             if self.options.join > 1 and self.between not in ("", *self.symbols):
                 self.symbols = sorted([*self.symbols, self.between])
-            self.front = choices.fitted(self.mel, Chosen(self.speech.sounds, which))
+            assert self.kind is not None
+            self.front = self.kind.front(self.options, Chosen(found.sounds, which))
         self._check_room(which)
         self.sequences = len(self.parts["training"])
-        return int(self.mel.frames(torch.from_numpy(self.speech.sounds.lengths[which])).sum())
+        return self._frames(self.parts["training"])
 
     def read_all(self, data: str) -> int:
-        self._read(data)
-        self.parts = {ALL: np.arange(len(self.speech.texts))}
-        return int(self.mel.frames(torch.from_numpy(self.speech.sounds.lengths)).sum())
+        found = self._read(data)
+        self.parts = {ALL: np.arange(len(found.texts))}
+        return self._frames(self.parts[ALL])
 
-    def _read(self, data: str) -> None:
-        self.speech = read_speech(data, self.options)
-        self.options = replace(self.options, rate=self.speech.rate)
+    def _read(self, data: str) -> Collection:
+        if self.kind is None:
+            self._use(KINDS["reads" if is_reads(Path(data)) else "speech"])
+        assert self.kind is not None
+        self.found = self.kind.read(data, self.options)
+        if self.options.rate not in (None, self.found.rate):
+            raise DataError(
+                f"{data} has {self.found.rate:,} samples a second, and the model was trained on {self.options.rate:,}"
+            )
+        self.options = self.kind.settled(self.options, self.found.rate)
+        return self.found
+
+    def _use(self, kind: Kind) -> None:
+        self.kind, self.metrics, self.unit, self.step_unit = kind, kind.metrics, kind.unit, kind.step_unit
+
+    def _frames(self, which: np.ndarray) -> int:
+        return int(self.front.frames(torch.from_numpy(self.found.sounds.lengths[which])).sum())
 
     def _check_room(self, which: np.ndarray) -> None:
         """Leave out what has more text than its frames can carry."""
-        steps = self._steps(self.mel.frames(torch.from_numpy(self.speech.sounds.lengths)))
+        found = self.found
+        frames = self.front.frames(torch.from_numpy(found.sounds.lengths)).numpy()
+        assert self.options.reduction is not None
+        steps = -(-frames // self.options.reduction)
         kept = []
         for k in which:
-            labels = self.labels(self.speech.texts[k])
+            labels = self.labels(found.texts[k])
             needed = len(labels) + int((labels[1:] == labels[:-1]).sum())
-            if needed <= int(steps[k]):
+            if needed <= steps[k]:
                 kept.append(k)
             else:
-                self.speech.bad.append(
-                    f"{self.speech.names[k]}: its text takes {needed} steps, and it has {int(steps[k])}"
-                )
+                found.bad.append(f"{found.names[k]}: its text takes {needed} steps, and it has {steps[k]}")
         if not kept:
-            raise DataError(f"{self.speech.bad[-1]}, and no other recording has room for its text")
+            raise DataError(f"{found.bad[-1]}, and no other has room for its text")
         self.parts = {**self.parts, "training": np.array(kept, dtype=np.int64)}
-
-    def _steps(self, frames: torch.Tensor) -> torch.Tensor:
-        return -(-frames // self.options.reduction)
-
-    @property
-    def mel(self) -> LogMel:
-        """The frames of a recording."""
-        assert self.options.rate is not None
-        return LogMel(self.options.rate, self.options.mels)
 
     def labels(self, text: str) -> np.ndarray:
         """The labels of a text; characters that the training part does not have are left out."""
@@ -131,51 +133,53 @@ class TranscribeTask(Task):
         return np.array([number[c] for c in text if c in number], dtype=np.int64)
 
     def text_of(self, labels: Sequence[int]) -> str:
-        """The text of labels."""
-        return "".join(self.symbols[k - 1] for k in labels)
+        """The text of labels; what is below 1 is padding."""
+        return "".join(self.symbols[k - 1] for k in labels if k > 0)
 
     def save(self, run: RunFolder) -> None:
-        content = {"symbols": list(self.symbols), "between": self.between}
-        content |= {"mean": self.front.mean.tolist(), "scale": self.front.scale.tolist()}
-        run.write_json(SIDE_FILE, content)
+        assert self.kind is not None
+        content = {"kind": self.kind.name, "symbols": list(self.symbols), "between": self.between}
+        run.write_json(SIDE_FILE, content | self.kind.kept(self.front))
 
     def restore(self, run: RunFolder) -> None:
         kept = run.read_json(SIDE_FILE)
-        self.symbols, self.between = list(kept["symbols"]), kept["between"]
-        mean, scale = (np.array(kept[name], dtype=np.float32) for name in ("mean", "scale"))
-        if self.options.rate is None or mean.shape != (self.options.mels,) or scale.shape != mean.shape:
-            raise RunError(f"{run.path / SIDE_FILE} is damaged: it does not fit {self.options.mels} bands")
-        self.front = Spectra(self.mel, mean, scale)
+        try:
+            self._use(KINDS[kept["kind"]])
+            self.symbols, self.between = list(kept["symbols"]), str(kept["between"])
+            assert self.kind is not None
+            self.front = self.kind.restored(self.options, kept)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{run.path / SIDE_FILE} is damaged: {error}") from error
 
     # -- what is trained
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
-        super().settle(*choices.sizes(model, training), steps)
+        assert self.kind is not None
+        super().settle(*choices.sizes(model, training, self.kind.model), steps)
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
-        o = self.options
-        width = o.reduction * o.mels
-        below = [TimeReduction(o.mels, o.reduction), LayerNorm(width)] if o.reduction > 1 else [LayerNorm(width)]
-        stack = build_stack(cell, width, options, for_use)
+        assert self.kind is not None and options.dropout is not None
+        below = self.kind.below(self.options)
+        stack = build_stack(cell, below[-1].output_size, options, for_use)
         stack = Stack([*below, *stack.layers], dropout=stack.dropout)
-        assert options.dropout is not None
         head = CTC(stack.output_size, len(self.symbols) + 1)
-        return Model(Vectors(o.mels), stack, head, dropout=options.dropout)
+        return Model(Vectors(self.front.width), stack, head, dropout=options.dropout)
 
     def batches(self, part: str = "training") -> Utterances:
         t, o = self.training, self.options
-        assert t.batch is not None
+        assert t.batch is not None and self.kind is not None
         which = self.parts.get(part, np.empty(0, dtype=np.int64))
-        labels = [self.labels(self.speech.texts[k]) for k in which]
-        sounds, training = Chosen(self.speech.sounds, which), part == "training"
-        join, varied = (o.join, o.augment) if training else (1, False)
-        between = self.labels(self.between)
+        labels = [self.labels(self.found.texts[k]) for k in which]
+        changed = part == "training" and self.kind.joins
+        join, varied = (o.join, o.augment) if changed else (1, False)
+        sounds, between = Chosen(self.found.sounds, which), self.labels(self.between)
         return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, t.device)
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         outputs, _ = model(batch.inputs, lengths=batch.lengths)
         assert batch.lengths is not None
-        return Loss(*model.head.loss(outputs, batch.targets, inside(model, outputs, batch.lengths)))
+        total, _ = model.head.loss(outputs, batch.targets, inside(model, outputs, batch.lengths))
+        return Loss(total, int((batch.targets > 0).sum()))
 
     # -- scores
 
@@ -191,21 +195,22 @@ class TranscribeTask(Task):
             return None
         return found.means() | ({} if whole or len(which) <= _FEW else {"estimate": True})
 
-    def _transcripts(self, model: Model, which: Any, tell: Tell | None) -> Transcripts | None:
+    def _transcripts(self, model: Model, which: Any, tell: Tell | None) -> Any:
         if not len(which):
             return None
-        made, head = Transcripts(), model.head
+        assert self.kind is not None
+        made, head = self.kind.scores(), model.head
         which = np.asarray(which)
-        lengths = self.speech.sounds.lengths[which]
-        for found in heard(model, Chosen(self.speech.sounds, which), lengths, self.front):
-            texts = [self.speech.texts[which[k]] for k in found.which]
+        lengths = self.found.sounds.lengths[which]
+        for found in heard(model, Chosen(self.found.sounds, which), lengths, self.front):
+            texts = [self.found.texts[which[k]] for k in found.which]
             targets = stacked_labels([self.labels(text) for text in texts])
             losses = -head.log_prob(found.outputs, targets.to(found.outputs.device), found.inside)
             labels = head.greedy(found.outputs, found.inside).T.tolist()
             for k, text, row, loss in zip(found.which, texts, labels, losses.tolist(), strict=True):
-                name = self.speech.names[which[k]]
-                made.add(name, text, self.text_of([label for label in row if label > 0]), loss)
-            made.sound += float(lengths[found.which].sum()) / self.front.mel.rate
+                name = self.found.names[which[k]]
+                made.add(name, text, self.text_of(row), loss)
+            made.sound += float(lengths[found.which].sum()) / self.front.rate
             made.work += found.seconds
             if tell is not None:
                 tell(len(made.found) / len(which))
@@ -214,13 +219,13 @@ class TranscribeTask(Task):
     def facts(self) -> dict[str, Any]:
         return {
             "recordings": {part: len(which) for part, which in self.parts.items()},
-            "seconds": self.speech.seconds,
-            "bad_files": list(self.speech.bad),
+            "seconds": self.found.seconds,
+            "bad_files": list(self.found.bad),
         }
 
     def about(self) -> list[tuple[str, str]]:
         sizes = {part: len(self.parts[part]) for part in PARTS}
-        return showing.about(self.speech, self.symbols, self.options, sizes)
+        return showing.about(self.found, self.symbols, self.options, sizes)
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(figures) + showing.rows(figures)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from unrolled.errors import DataError
-from unrolled.tasks.transcribe.reads.levels import BASES, Levels
+from unrolled.errors import DataError, UsageError
+from unrolled.runs.files import write_atomically
+from unrolled.tasks.fasta import fasta_records
+from unrolled.tasks.transcribe.reads.files import Signal, write_fast5
+from unrolled.tasks.transcribe.reads.levels import BASES, Levels, read_levels
 
 _COMPLEMENT = np.array([3, 2, 1, 0])
 
@@ -93,3 +98,26 @@ def simulated(
         current = pore.current(bases, random)
         seen = "".join(BASES[b] for b in bases[:length])
         yield Simulated(f"read{number:06d}_{coded[n][0]}_{start}_{strand}", seen, current)
+
+
+def write_simulated(genome: str, levels: str, count: int, folder: Path, length: int, seed: int, **pore: Any) -> Path:
+    """Reads in ``reads.fast5`` and their bases in ``reads.fasta`` of a folder; the path of the former.
+
+    Raises:
+        UsageError: a file is missing. DataError: one cannot be used.
+    """
+    if not Path(genome).is_file():
+        raise UsageError(f"there is no file {genome}")
+    sequences = [(one.name, one.sequence) for one in fasta_records(Path(genome))]
+    made = simulated(sequences, Pore(read_levels(levels), **pore), count, length, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+
+    def signals() -> Iterator[Signal]:
+        for read in made:
+            lines.append(f">{read.name}\n{read.bases}\n")
+            yield Signal(read.name, read.current, float(pore.get("rate", Pore.rate)))
+
+    write_fast5(folder / "reads.fast5", signals())
+    write_atomically(folder / "reads.fasta", "".join(lines).encode())
+    return folder / "reads.fast5"

@@ -1,0 +1,44 @@
+"""The verb ``basecall``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from unrolled.cli.shared import NAME, trained_run
+from unrolled.cli.threads import threaded, work_of_run
+
+
+@click.command(epilog="Example: unrolled basecall runs/pore reads -o reads.fastq")
+@trained_run
+@click.argument("reads", type=NAME)
+@click.option("-o", "--out", type=NAME, required=True, metavar="FILE", help="The FASTQ file to write.")
+@click.option("--beam", type=click.IntRange(1), metavar="B", help="Search with so many hypotheses.")
+@threaded(work_of_run)
+def basecall(
+    run: str, reads: str, cell: str | None, task: str | None, allow_code: bool, out: str, beam: int | None
+) -> None:
+    """Write the bases of READS to a FASTQ file, with the model in RUN.
+
+    READS is a POD5 or fast5 file, or a folder of them.
+    """
+    from unrolled.errors import UsageError
+    from unrolled.runs.files import replacing
+    from unrolled.tasks.load import load
+    from unrolled.tasks.transcribe.trained import TrainedTranscriber
+
+    model = load(run, cell, allow_code, task)
+    if not isinstance(model, TrainedTranscriber) or model.task.kind.name != "reads":
+        raise UsageError(f"{run}: the model does not read nanopore signals")
+    count, bad = 0, 0
+    with replacing(Path(out)) as beside, open(beside, "w", encoding="ascii") as file:
+        for made, is_bad in model.basecall(reads, beam):
+            if is_bad:
+                bad += 1
+                print(f"unrolled: {made}", file=sys.stderr)
+            else:
+                count += 1
+                file.write(made)
+    print(f"wrote {out}: {count:,} reads" + (f", {bad:,} left out" if bad else ""))

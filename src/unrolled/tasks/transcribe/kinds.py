@@ -1,0 +1,153 @@
+"""The two kinds of transcription: what is read, what the layers see of it, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeReduction
+from unrolled.tasks.transcribe.choices import fitted
+from unrolled.tasks.transcribe.features import LogMel
+from unrolled.tasks.transcribe.fronts import Currents, Front, Spectra
+from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.reading import Collection, read_speech
+from unrolled.tasks.transcribe.reads.reading import read_reads
+from unrolled.tasks.transcribe.scores import Reads, Transcripts
+from unrolled.training.metric import Metric
+
+_CHANNELS = (48, 96)
+_KERNEL = 9
+
+
+class Kind:
+    """What a kind of transcription has of its own.
+
+    Attributes:
+        name: in the side file. noun: what its data are called. unit, step_unit, metrics: see `training.Task`.
+        joins: whether recordings may be joined and varied. scores: what collects its transcripts.
+        hidden: the width that is chosen.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str]
+    unit: ClassVar[str]
+    step_unit: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    joins: ClassVar[bool] = False
+    scores: ClassVar[Any]
+    model: ClassVar[Mapping[str, Any]]
+
+    def read(self, data: str, options: TranscribeOptions) -> Collection:
+        """The data."""
+        raise NotImplementedError
+
+    def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
+        """The settings, once the rate of the data is known."""
+        raise NotImplementedError
+
+    def front(self, options: TranscribeOptions, sounds: Sequence[np.ndarray]) -> Front:
+        """What stands before the layers, fitted to the training part."""
+        raise NotImplementedError
+
+    def kept(self, front: Any) -> dict[str, Any]:
+        """What a run keeps of the front."""
+        return {}
+
+    def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
+        """The front of a run; KeyError, TypeError or ValueError where it is damaged."""
+        raise NotImplementedError
+
+    def below(self, options: TranscribeOptions) -> list[Layer]:
+        """The layers below the recurrent ones."""
+        raise NotImplementedError
+
+
+class Speech(Kind):
+    """Sound to characters."""
+
+    name, noun = "speech", "recordings"
+    unit, step_unit = "recordings", "frames"
+    metrics = (
+        Metric("loss", "nats per character", brief_digits=3),
+        Metric("cer", "of the characters wrong", label="CER", percent=True, digits=2, brief_digits=1),
+        Metric("wer", "of the words wrong", label="WER", percent=True, digits=2, in_lines=False),
+        Metric("exact", "of the recordings right", percent=True, digits=2, higher=True, brief_digits=1),
+    )
+    joins = True
+    scores = Transcripts
+    model: ClassVar[Mapping[str, Any]] = {"hidden": 128, "lr": 0.002}
+
+    def read(self, data: str, options: TranscribeOptions) -> Collection:
+        return read_speech(data, options)
+
+    def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
+        return replace(options, rate=rate, reduction=options.reduction or 2)
+
+    def front(self, options: TranscribeOptions, sounds: Sequence[np.ndarray]) -> Front:
+        return fitted(self._mel(options), sounds)
+
+    def kept(self, front: Any) -> dict[str, Any]:
+        return {"mean": front.mean.tolist(), "scale": front.scale.tolist()}
+
+    def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
+        mean, scale = (np.array(kept[name], dtype=np.float32) for name in ("mean", "scale"))
+        if mean.shape != (options.mels,) or scale.shape != mean.shape:
+            raise ValueError(f"it does not fit {options.mels} bands")
+        return Spectra(self._mel(options), mean, scale)
+
+    def _mel(self, options: TranscribeOptions) -> LogMel:
+        if options.rate is None:
+            raise ValueError("its rate is missing")
+        return LogMel(options.rate, options.mels)
+
+    def below(self, options: TranscribeOptions) -> list[Layer]:
+        assert options.reduction is not None
+        width = options.reduction * options.mels
+        reduced: list[Layer] = [TimeReduction(options.mels, options.reduction)] if options.reduction > 1 else []
+        return [*reduced, LayerNorm(width)]
+
+
+class Nanopore(Kind):
+    """A nanopore's current to bases."""
+
+    name, noun = "reads", "reads"
+    unit, step_unit = "reads", "samples"
+    metrics = (
+        Metric("loss", "nats per base", brief_digits=3),
+        Metric("identity", "of aligned bases equal", percent=True, digits=2, higher=True, brief_digits=2),
+        Metric("cer", "of the bases wrong", label="errors", percent=True, digits=2, in_lines=False),
+    )
+    scores = Reads
+    model: ClassVar[Mapping[str, Any]] = {"hidden": 96, "lr": 0.004}
+
+    def read(self, data: str, options: TranscribeOptions) -> Collection:
+        return read_reads(data)
+
+    def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
+        return replace(options, rate=rate, reduction=options.reduction or 3)
+
+    def front(self, options: TranscribeOptions, sounds: Sequence[np.ndarray]) -> Front:
+        assert options.rate is not None
+        return Currents(options.rate)
+
+    def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
+        if options.rate is None:
+            raise ValueError("its rate is missing")
+        return Currents(options.rate)
+
+    def below(self, options: TranscribeOptions) -> list[Layer]:
+        assert options.reduction is not None
+        first, second = _CHANNELS
+        return [
+            Convolution(1, first, _KERNEL, padding=_KERNEL // 2),
+            Activation(first),
+            Convolution(first, second, _KERNEL, stride=options.reduction, padding=_KERNEL // 2),
+            Activation(second),
+            LayerNorm(second),
+        ]
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Speech(), Nanopore())}
