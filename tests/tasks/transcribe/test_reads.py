@@ -1,0 +1,195 @@
+"""Nanopore reads: simulated, kept in files, learnt, and written as bases."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import unrolled
+from unrolled.errors import DataError, UsageError
+from unrolled.tasks.registry import recognised
+from unrolled.tasks.transcribe.fronts import Currents
+from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
+from unrolled.tasks.transcribe.reads.files import Signal, every_signal, read_signals, write_fast5
+from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
+from unrolled.tasks.transcribe.reads.reading import read_reads
+from unrolled.tasks.transcribe.reads.simulated import Pore, simulated
+from unrolled.tasks.transcribe.scores import Reads
+
+h5py = pytest.importorskip("h5py")
+pytest.importorskip("pyfastx")
+pytest.importorskip("edlib")
+
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+def table(path, k=2):
+    """Levels that are far apart, in the form of nanopore's tables."""
+    words = ["".join(word) for word in itertools.product("ACGT", repeat=k)]
+    order = np.random.default_rng(0).permutation(len(words))
+    lines = ["kmer\tlevel_mean\tlevel_stdv", *(f"{w}\t{60 + 4 * n}\t0.5" for w, n in zip(words, order, strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory):
+    return read_levels(str(table(tmp_path_factory.mktemp("levels") / "levels.tsv")))
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    path = tmp_path_factory.mktemp("genome") / "genome.fa"
+    steps = np.random.default_rng(1).integers(1, 4, 5000)  # no base twice in a row: its length could not be heard
+    bases = "".join("ACGT"[base] for base in np.cumsum(steps) % 4)
+    path.write_text(f">chromosome\n{bases}\n")
+    return path, bases
+
+
+def test_without_noise_the_current_is_that_of_the_words(levels):
+    pore = Pore(levels, dwell=5, noise=0, drift=0)
+    current = pore.current(np.array([0, 3, 3, 1]), np.random.default_rng(0))
+    steps = [levels.mean[word] for word in (0 * 4 + 3, 3 * 4 + 3, 3 * 4 + 1)]
+    assert [value for value, _ in itertools.groupby(current)] == steps
+
+
+def test_dwell_noise_and_drift_are_as_large_as_they_say():
+    levels = Levels(1, np.zeros(4), np.full(4, 2.0))
+    random = np.random.default_rng(0)
+    bases = random.integers(0, 4, 40_000)
+    still = Pore(levels, drift=0).current(bases, random)
+    assert len(still) / len(bases) == pytest.approx(9, rel=0.02) and still.std() == pytest.approx(2, rel=0.02)
+    ends = [Pore(levels, noise=0, drift=3).current(np.zeros(1000, int), random)[4000] for _ in range(300)]
+    assert np.std(ends) == pytest.approx(3, rel=0.15)
+
+
+def test_reads_come_from_both_strands_at_the_places_that_they_name(levels, genome):
+    _, bases = genome
+    strands = set()
+    for read in simulated([("g", bases)], Pore(levels), 60, 50, seed=4):
+        start, strand = read.name.split("_")[-2:]
+        place = bases[int(start) : int(start) + 51]
+        seen = place if strand == "+" else place[::-1].translate(COMPLEMENT)
+        assert read.bases == seen[:50]
+        strands.add(strand)
+    assert strands == {"+", "-"}
+    again, third = (list(simulated([("g", bases)], Pore(levels), 3, 50, seed=4)) for _ in range(2))
+    assert all((a.current == b.current).all() for a, b in zip(again, third, strict=True))
+
+
+def test_unknown_bases_are_never_read(levels):
+    reads = simulated([("g", "N" * 30 + "ACGTACGTAC" + "n" * 30)], Pore(levels), 20, 8)
+    assert {read.name.split("_")[-2] for read in reads} <= {"30", "31"}
+    with pytest.raises(DataError, match="no stretch of 12 known bases"):
+        list(simulated([("g", "ACGTACGT")], Pore(levels), 1, 11))
+
+
+def test_a_signal_survives_its_file(tmp_path):
+    current = np.random.default_rng(0).normal(90, 15, 500)
+    write_fast5(tmp_path / "a.fast5", [Signal("x1", current, 4000.0), Signal("x2", current[:7], 4000.0)])
+    first, second = read_signals(tmp_path / "a.fast5")
+    assert (first.name, first.rate, second.name) == ("x1", 4000.0, "x2")
+    assert np.abs(first.current - current).max() <= 1440 / 8192 / 2 + 1e-4
+    assert len(list(every_signal(tmp_path))) == 2
+
+
+def test_fast5_of_a_single_read(tmp_path):
+    with h5py.File(tmp_path / "one.fast5", "w") as file:
+        raw = file.create_group("Raw/Reads/Read_17")
+        raw["Signal"] = np.array([100, 200], np.int16)
+        raw.attrs["read_id"] = b"the-id"
+        channel = file.create_group("UniqueGlobalKey/channel_id").attrs
+        channel["digitisation"], channel["range"], channel["offset"] = 10.0, 20.0, 5.0
+        channel["sampling_rate"] = 5000.0
+    (read,) = read_signals(tmp_path / "one.fast5")
+    assert read.name == "the-id" and read.current.tolist() == [210.0, 410.0] and read.rate == 5000
+
+
+def test_reads_in_pod5(tmp_path):
+    pod5 = pytest.importorskip("pod5")
+    assert pod5  # the file is made by the library itself where it is installed
+    path = tmp_path / "bad.pod5"
+    path.write_bytes(b"\x8bPOD\r\n\x1a\n" + bytes(100))
+    with pytest.raises(DataError, match="not a POD5 file, or a damaged one"):
+        list(read_signals(path))
+
+
+def test_files_that_cannot_be_used(tmp_path):
+    (tmp_path / "text.fast5").write_text("no")
+    with pytest.raises(DataError, match="not an HDF5 file"):
+        list(read_signals(tmp_path / "text.fast5"))
+    with h5py.File(tmp_path / "empty.fast5", "w"):
+        pass
+    with pytest.raises(DataError, match="has no reads"):
+        list(read_signals(tmp_path / "empty.fast5"))
+    with h5py.File(tmp_path / "lame.fast5", "w") as file:
+        file.create_group("read_a/Raw")["Signal"] = np.zeros(5, np.int16)
+    (sentence,) = read_signals(tmp_path / "lame.fast5")
+    assert "read a lacks its signal, or range" in sentence
+    assert [isinstance(one, str) for one in every_signal(tmp_path)] == [True, True, True]
+    with pytest.raises(UsageError, match="there is no file or folder"):
+        list(every_signal(tmp_path / "none"))
+
+
+def test_reads_without_bases_or_with_others_are_left_out(tmp_path):
+    signal = np.arange(50.0)
+    names = ["good", "none", "odd"]
+    write_fast5(tmp_path / "a.fast5", [Signal(name, signal, 4000.0) for name in names])
+    (tmp_path / "bases.fasta").write_text(">good\nACG\n>odd\nACNT\n")
+    found = read_reads(str(tmp_path))
+    assert found.texts == ["ACG"] and found.rate == 4000
+    said = " / ".join(found.bad)
+    assert "read none has no bases" in said and "read odd has the base 'N'" in said
+    read = next(read_signals(tmp_path / "a.fast5"))
+    assert found.sounds[0].tolist() == Currents(4000).normed(read.current).tolist()
+
+
+@pytest.mark.parametrize(
+    "broken", ["kmer\tlevel_mean\n", "kmer\tlevel_mean\tlevel_stdv\nA\t1\t1\n", "a,b\n1,2\n", ""]
+)
+def test_tables_that_are_not_of_levels(tmp_path, broken):
+    (tmp_path / "t.tsv").write_text(broken)
+    with pytest.raises(DataError):
+        read_levels(str(tmp_path / "t.tsv"))
+
+
+def test_identity_is_by_the_alignment():
+    scores = Reads()
+    scores.add("same", "ACGT", "ACGT", 1.0)
+    scores.add("one changed", "ACGT", "ACTT", 1.0)
+    scores.add("one more", "ACGT", "ACGGT", 1.0)
+    scores.add("nothing", "ACGT", "", 1.0)
+    assert scores.means()["identity"] == pytest.approx((1 + 3 / 4 + 4 / 5 + 0) / 4)
+    assert scores.means()["cer"] == pytest.approx((0 + 1 + 1 + 4) / 16)
+
+
+def test_a_beam_and_the_greedy_path_agree_where_all_is_clear():
+    pytest.importorskip("fast_ctc_decode")
+    import torch
+
+    path = [0, 1, 1, 0, 1, 3, 3, 2, 0, 4, 0]
+    outputs = 8 * torch.nn.functional.one_hot(torch.tensor(path), 5).float()
+    labels, quality = greedy_call(outputs)
+    assert labels == [1, 1, 3, 2, 4] and len(quality) == 5 and min(quality) >= 20
+    assert beam_call(outputs, 5)[0] == labels
+
+
+def test_from_a_genome_to_bases(genome, tmp_path, cli):
+    given = {"--genome": genome[0], "--levels": table(tmp_path / "levels.tsv"), "--length": 40, "--shape": 20}
+    given |= {"-n": 300, "--out": tmp_path / "reads"}
+    status, out, _ = cli("simulate", "reads", *map(str, itertools.chain(*given.items())))
+    assert status == 0 and "reads.fast5" in out and recognised(tmp_path / "reads") == "transcribe"
+    settings = {"hidden": 24, "layers": 1, "batch": 5, "epochs": 7, "dropout": 0.0, "lr": 0.01, "threads": 1}
+    trained = unrolled.fit(tmp_path / "reads", tmp_path / "run", quiet=True, **settings)
+    assert trained.evaluate(on="test")["identity"] > 0.85
+    made = tmp_path / "out.fastq"
+    status, out, _ = cli("basecall", str(tmp_path / "run"), str(tmp_path / "reads"), "-o", str(made))
+    assert status == 0 and "300 reads" in out
+    lines = made.read_text().splitlines()
+    fasta = (tmp_path / "reads" / "reads.fasta").read_text().split()
+    truth = dict(zip(fasta[::2], fasta[1::2], strict=True))
+    scores = Reads()
+    for name, bases, plus, quality in zip(*(lines[k::4] for k in range(4)), strict=True):
+        assert plus == "+" and len(bases) == len(quality) and set(bases) <= set("ACGT")
+        scores.add(name, truth[">" + name[1:]], bases, 0.0)
+    assert scores.means()["scored"] == 300 and scores.means()["identity"] > 0.85
