@@ -40,6 +40,15 @@ def short(value: float, places: int) -> str:
     return f"{value:.{places}f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """The beginning of a long text.
+
+    >>> shortened("a long text", 8)
+    'a lon...'
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def columns() -> int:
     """How wide the terminal is; a narrower one than 40 has to scroll."""
     return max(40, shutil.get_terminal_size().columns)

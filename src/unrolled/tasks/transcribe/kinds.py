@@ -28,7 +28,8 @@ class Kind:
     Attributes:
         name: in the side file. noun: what its data are called. unit, step_unit, metrics: see `training.Task`.
         joins: whether recordings may be joined and varied. scores: what collects its transcripts.
-        hidden: the width that is chosen.
+        model: width and learning rate that are chosen.
+        seen: what frames are, in words; shown: seconds of a recording in a picture.
     """
 
     name: ClassVar[str]
@@ -39,6 +40,8 @@ class Kind:
     joins: ClassVar[bool] = False
     scores: ClassVar[Any]
     model: ClassVar[Mapping[str, Any]]
+    seen: ClassVar[str]
+    shown: ClassVar[float]
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
         """The data."""
@@ -79,6 +82,7 @@ class Speech(Kind):
     joins = True
     scores = Transcripts
     model: ClassVar[Mapping[str, Any]] = {"hidden": 128, "lr": 0.002}
+    seen, shown = "loudness", 12.0
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
         return read_speech(data, options)
@@ -122,6 +126,7 @@ class Nanopore(Kind):
     )
     scores = Reads
     model: ClassVar[Mapping[str, Any]] = {"hidden": 96, "lr": 0.004}
+    seen, shown = "current", 0.25
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
         return read_reads(data)

@@ -9,7 +9,7 @@ import numpy as np
 
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reading import Collection
-from unrolled.wording import counted
+from unrolled.wording import counted, shortened
 
 _SYMBOLS, _BAD, _WORST = 60, 8, 8
 
@@ -51,5 +51,5 @@ def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _worst(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for k, one in enumerate(found[:_WORST]):
-        heard = one["heard"] or "nothing"
-        yield ("worst" if k == 0 else "", f"{one['name']}: {one['text']} heard as {heard}")
+        text, heard = shortened(one["text"]), shortened(one["heard"]) or "nothing"
+        yield ("worst" if k == 0 else "", f"{one['name']}: {text} heard as {heard}")

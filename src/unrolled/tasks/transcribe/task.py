@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, RunError
+from unrolled.errors import DataError, EmptyPartError, RunError
+from unrolled.insight.canvas import as_png
 from unrolled.layers import Stack
 from unrolled.models.build import build_stack
 from unrolled.models.encoders import Vectors
@@ -22,9 +23,10 @@ from unrolled.tasks.sequences import Chosen
 from unrolled.tasks.splitting import split
 from unrolled.tasks.transcribe import choices, showing
 from unrolled.tasks.transcribe.fronts import Front
-from unrolled.tasks.transcribe.hearing import heard, inside
+from unrolled.tasks.transcribe.hearing import heard, inside, outputs_of
 from unrolled.tasks.transcribe.kinds import KINDS, Kind, Speech
 from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.reads.reading import is_reads
 from unrolled.tasks.transcribe.recordings import is_speech
@@ -33,9 +35,13 @@ from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
-from unrolled.training.task import ALL, PARTS, Task, Tell
+from unrolled.training.task import ALL, PARTS, Evidence, Task, Tell
+from unrolled.wording import shortened
 
 SIDE_FILE = "transcribe.json"
+_WORST = 3
+"""Recordings that are drawn."""
+_LOOKED_AT = 1_000
 _FEW = 300
 """Recordings that are scored while training."""
 
@@ -229,3 +235,41 @@ class TranscribeTask(Task):
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(figures) + showing.rows(figures)
+
+    # -- what a person sees
+
+    def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
+        """What the model hears in the worst recordings, and in the first one."""
+        which = self.parts[part]
+        worst = {one["name"] for one in figures.get("worst", [])[:_WORST]}
+        chosen = [k for k in which if self.found.names[k] in worst][:_WORST]
+        chosen += [k for k in which[:1] if k not in chosen]
+        return {f"heard-{n}.png": as_png(self._drawn(model, int(k))) for n, k in enumerate(chosen, 1)}
+
+    def _drawn(self, model: Model, k: int) -> Any:
+        assert self.kind is not None
+        samples = self.found.sounds[k][: round(self.kind.shown * self.found.rate)]
+        outputs, _ = outputs_of(model, [samples], self.front)
+        frames = self.front(torch.from_numpy(samples * np.float32(self.front.unit))[:, None])[:, 0].numpy()
+        said = self.text_of(model.head.greedy(outputs)[:, 0].tolist())
+        is_cut = len(samples) < len(self.found.sounds[k])
+        title = f"{self.found.names[k]}: {shortened(self.found.texts[k])}, heard as {shortened(said) or 'nothing'}"
+        title = f"{self.found.names[k]}, its beginning" if is_cut else title
+        posterior = torch.softmax(outputs[:, 0], -1).numpy(force=True)
+        return draw_heard(frames, len(samples) / self.found.rate, posterior, self.symbols, title, self.kind.seen)
+
+    def evidence(self, model: Model, part: str) -> Evidence:
+        """The longest recording of the part whose frames are not too many to look at."""
+        which = self.parts.get(part, np.empty(0, dtype=np.int64))
+        if not len(which):
+            raise EmptyPartError(f"the {part} part has no {self.unit}")
+        frames = self.front.frames(torch.from_numpy(self.found.sounds.lengths[which])).numpy()
+        k = int(which[np.where(frames <= _LOOKED_AT, frames, -frames).argmax()])
+        samples = torch.from_numpy(self.found.sounds[k] * np.float32(self.front.unit))
+        inputs = self.front(samples[:, None])[:_LOOKED_AT, 0].numpy()
+        step = 1 / self.found.rate * len(samples) / len(inputs)
+        labels = [f"{t * step:.2f} s" for t in range(len(inputs))]
+        loud = inputs.mean(1)
+        features = {self.kind.seen if self.kind else "level": loud, "time": np.arange(len(inputs)) * step}
+        origin = f"{self.found.names[k]} of the run's {part} part" if part != ALL else self.found.names[k]
+        return Evidence(origin, inputs, labels, features=features)
