@@ -47,6 +47,7 @@ _HOMES = {
         "unrolled.tasks.transcribe.trained:TrainedTranscriber",
         "unrolled.tasks.transcribe.options:TranscribeOptions",
         "unrolled.options:NoOptions",
+        "unrolled.tasks.transcribe.recognising:is_recorded",
     ),
     "series": _Home(
         "unrolled.tasks.series.task:SeriesTask",

@@ -6,19 +6,17 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.folders import PART_NAMES, files_in
 from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.recognising import TABLES
 from unrolled.tasks.transcribe.sound import SUFFIXES
 
 _FILE = ("path", "file", "filename", "file_name", "audio", "wav", "wav_filename", "audio_path", "name", "id")
 _TEXT = ("text", "transcript", "transcription", "sentence", "label", "normalized_text", "words")
 _PART = ("split", "part", "set", "subset")
-_TABLES = (".csv", ".tsv")
-_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,6 @@ class Recording:
     path: Path
     text: str
     part: str | None
-
-
-def is_speech(path: Path) -> bool:
-    """Whether most files of a folder are sounds, but for texts."""
-    if not path.is_dir():
-        return False
-    names = [p.suffix.lower() for p in islice(path.rglob("*"), _LOOKED_AT) if p.is_file()]
-    sounds = sum(name in SUFFIXES for name in names)
-    return 2 * sounds > sum(name not in (".txt", ".lab", *_TABLES) for name in names)
 
 
 def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording], list[str]]:
@@ -81,7 +70,7 @@ def _texts(
         matches = {p: wanted.search(p.relative_to(folder).as_posix()) for p in sounds}
         if any(matches.values()):
             return {p: match.group(1) or "" for p, match in matches.items() if match}, {}
-    tables = [p for p in files if p.suffix.lower() in _TABLES]
+    tables = [p for p in files if p.suffix.lower() in TABLES]
     if options.transcripts is not None:
         table = Path(options.transcripts)
         if not table.is_file():

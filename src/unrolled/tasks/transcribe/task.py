@@ -28,8 +28,7 @@ from unrolled.tasks.transcribe.kinds import KINDS, Kind, Speech
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
-from unrolled.tasks.transcribe.reads.reading import is_reads
-from unrolled.tasks.transcribe.recordings import is_speech
+from unrolled.tasks.transcribe.recognising import is_reads
 from unrolled.tasks.transcribe.utterances import Utterances, stacked_labels
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
@@ -66,11 +65,6 @@ class TranscribeTask(Task):
     parts: Mapping[str, np.ndarray]
 
     # -- data and side files
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """A folder of sound files, or of files of nanopore reads."""
-        return is_speech(path) or is_reads(path)
 
     def read(self, data: str) -> int:
         found = self._read(data)

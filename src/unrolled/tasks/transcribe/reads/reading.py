@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
@@ -16,16 +15,6 @@ from unrolled.tasks.transcribe.reads.levels import BASES
 
 LONGEST = 60_000
 """Samples of a read that training can use."""
-_LOOKED_AT = 1_000
-
-
-def is_reads(path: Path) -> bool:
-    """Whether a folder has files of reads, and nothing else but bases and texts."""
-    if not path.is_dir():
-        return False
-    names = [p for p in islice(path.rglob("*"), _LOOKED_AT) if p.is_file()]
-    reads = sum(p.suffix.lower() in SUFFIXES for p in names)
-    return reads > 0 and 2 * reads >= sum(not is_fasta(p) for p in names)
 
 
 def read_reads(data: str) -> Collection:
