@@ -45,8 +45,7 @@ def installed(extra: str | None = None) -> dict[str, Distribution]:
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = {"unrolled": distribution("unrolled")}
-    lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
-    wanted = [Requirement(line) for line in lines]
+    wanted = [Requirement(line) for line in project["dependencies"]] + (_extra(project, extra) if extra else [])
     while wanted:
         requirement = wanted.pop()
         name = canonicalize_name(requirement.name)
@@ -54,6 +53,15 @@ def installed(extra: str | None = None) -> dict[str, Distribution]:
             continue
         found[name] = distribution(name)
         wanted += map(Requirement, found[name].requires or ())
+    return found
+
+
+def _extra(project: dict, name: str) -> list[Requirement]:
+    """What an extra of this project asks for; it may name others."""
+    found = []
+    for requirement in map(Requirement, project["optional-dependencies"][name]):
+        inner = requirement.extras if requirement.name == project["name"] else ()
+        found += [one for other in inner for one in _extra(project, other)] if inner else [requirement]
     return found
 
 

@@ -51,7 +51,8 @@ def test_every_public_name_is_in_the_docs():
 def test_options_that_the_docs_name_exist():
     known = {o for _, c in commands() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     for name in task_names():
-        known |= {flag(one) for kind in (options_class(name), sample_class(name)) for one in option_names(kind)}
+        names = [one for kind in (options_class(name), sample_class(name)) for one in option_names(kind)]
+        known |= {flag(one) for one in names} | {flag(f"no_{one}") for one in names}
     for page in PAGES:
         for line in re.sub(r"`python [^`]*`", "", page.read_text()).splitlines():
             if "unrolled " in line and "pip" not in line:

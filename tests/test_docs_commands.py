@@ -10,6 +10,7 @@ import random
 import re
 import shlex
 import shutil
+import wave
 from pathlib import Path
 
 import click
@@ -37,7 +38,11 @@ RULES = (
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
     (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
-    (r"unrolled (sample|forecast|classify|score|evaluate|inspect|runs|lesson|doctor)\b.*", r"\g<0>"),
+    (r"unrolled simulate reads (.*) -n 2000 (.*)", r"unrolled simulate reads \1 -n 20 \2 --length 20"),
+    (
+        r"unrolled (sample|forecast|classify|transcribe|basecall|score|evaluate|inspect|runs|lesson|doctor)\b.*",
+        r"\g<0>",
+    ),
     (r"unrolled hopfield (store|recall) .*", r"\g<0>"),
     (r"unrolled hopfield tsp .*-o \S+", r"\g<0> --cities 5 --starts 5"),
     (r"unrolled hopfield capacity", r"\g<0> --units 20 --trials 5"),
@@ -148,6 +153,17 @@ def new_folder(folder):
     lines = [f"{'+' if k % 2 else '-'},p{k},\t\t{'tataat' * (k % 2)}{dna}" for k, dna in enumerate(bases)]
     (folder / "promoters.data").write_text("\n".join(lines) + "\n")
     (folder / "new.fasta").write_text("".join(f">n{k}\n{dna}\n" for k, dna in enumerate(bases[:5])))
+    (folder / "digits").mkdir()
+    for k in range(30):
+        pitch, name = 300 + 200 * (k % 3), f"{k % 3 + 6}_theo_{k // 3}"
+        tone = [int(9000 * math.sin(2 * math.pi * pitch * t / 8000)) for t in range(1200 + draw.randint(0, 400))]
+        with wave.open(str(folder / "digits" / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(b"".join(value.to_bytes(2, "little", signed=True) for value in tone))
+    (folder / "genome.fa").write_text(">g\n" + "".join(draw.choices("ACGT", k=300)) + "\n")
+    words = [a + b for a in "ACGT" for b in "ACGT"]
+    levels = "".join(f"{word}\t{60 + 4 * k}\t1\n" for k, word in enumerate(words))
+    (folder / "levels.tsv").write_text("kmer\tlevel_mean\tlevel_stdv\n" + levels)
     (folder / "texts").mkdir()
     (folder / "texts" / "input.txt").write_text("".join(speeches))  # where it has moved
     return folder

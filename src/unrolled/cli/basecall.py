@@ -27,11 +27,10 @@ def basecall(
     from unrolled.errors import UsageError
     from unrolled.runs.files import replacing
     from unrolled.tasks.load import load
-    from unrolled.tasks.transcribe.trained import TrainedTranscriber
 
     model = load(run, cell, allow_code, task)
-    if not isinstance(model, TrainedTranscriber) or model.task.kind.name != "reads":
-        raise UsageError(f"{run}: the model does not read nanopore signals")
+    if not hasattr(model, "basecall"):
+        raise UsageError(f"{run}: the task {model.config['task']} does not read nanopore signals")
     count, bad = 0, 0
     with replacing(Path(out)) as beside, open(beside, "w", encoding="ascii") as file:
         for made, is_bad in model.basecall(reads, beam):

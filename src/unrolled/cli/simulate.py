@@ -9,7 +9,7 @@ import click
 from unrolled.cli.shared import NAME
 
 
-@click.group()
+@click.group(epilog="Example: unrolled simulate reads --genome lambda.fa --levels levels.tsv -n 2000 --out reads")
 def simulate() -> None:
     """Make data whose truth is known."""
 
@@ -30,7 +30,7 @@ def simulate() -> None:
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed gives the same reads (1).")
 def reads(genome: str, levels: str, count: int, out: str, length: int, seed: int, **pore: float) -> None:
     """Draw reads through a simulated nanopore, from both strands of a genome."""
-    from unrolled.tasks.transcribe.reads.simulated import write_simulated
+    from unrolled.tasks.simulating import simulated_reads
 
-    file = write_simulated(genome, levels, count, Path(out), length, seed, **pore)
+    file = simulated_reads(genome, levels, count, Path(out), length, seed, **pore)
     print(f"wrote {file} and {file.with_suffix('.fasta')}")

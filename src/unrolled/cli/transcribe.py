@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -43,10 +42,9 @@ def transcribe(
     """
     from unrolled.errors import DataError, UsageError
     from unrolled.tasks.load import load
-    from unrolled.tasks.transcribe.trained import TrainedTranscriber
 
     model = load(run, cell, allow_code, task)
-    if not isinstance(model, TrainedTranscriber):
+    if not hasattr(model, "transcribe"):
         raise UsageError(f"{run}: the task {model.config['task']} does not transcribe")
     if stream:
         if len(files) != 1 or search["beam"] is not None or search["language_model"] is not None or as_json:
@@ -57,7 +55,7 @@ def transcribe(
         raise UsageError(f"--beam: must be a whole number from 1, got {search['beam']}")
     if search["language_model"] is not None:
         search["language_model"] = load(search["language_model"])
-    every, failed = list(_each(files)), 0
+    every, failed = model.recordings(files), 0
     for file in every:
         try:
             text = model.transcribe(file, **search)
@@ -74,19 +72,6 @@ def transcribe(
             print(harmless(line) if sys.stdout.isatty() else line)
     if failed:
         sys.exit(1)
-
-
-def _each(files: tuple[str, ...]) -> Iterator[Path]:
-    """The files, and those of the folders among them."""
-    from unrolled.errors import UsageError
-    from unrolled.tasks.folders import files_in
-    from unrolled.tasks.transcribe.sound import SUFFIXES
-
-    for name in files:
-        path = Path(name)
-        if not path.exists():
-            raise UsageError(f"there is no file or folder {name}")
-        yield from ([p for p in files_in(path) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path])
 
 
 def _stream(model: Any, name: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from unrolled.errors import UsageError
 from unrolled.models.ctc_search import Language, ctc_search
 from unrolled.models.language import SymbolLanguage
+from unrolled.tasks.folders import files_in
 from unrolled.tasks.symbols.vocabulary import UNKNOWN
 from unrolled.tasks.text.trained import TrainedText
 from unrolled.tasks.trained import Trained
@@ -19,7 +20,7 @@ from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.listener import Listener
 from unrolled.tasks.transcribe.reads.calling import beam_call, fastq, greedy_call
 from unrolled.tasks.transcribe.reads.files import every_signal
-from unrolled.tasks.transcribe.sound import pieces_of, read_sound
+from unrolled.tasks.transcribe.sound import SUFFIXES, pieces_of, read_sound
 
 _FEWEST = 10
 """Samples of a read."""
@@ -29,6 +30,20 @@ _WIDTH = 16
 
 class TrainedTranscriber(Trained):
     """A trained model of recordings; see `Trained`."""
+
+    def recordings(self, names: Sequence[str | os.PathLike]) -> list[Path]:
+        """The files that are named, and the recordings in folders that are.
+
+        Raises:
+            UsageError: one is not there.
+        """
+        found: list[Path] = []
+        for path in map(Path, names):
+            if not path.exists():
+                raise UsageError(f"there is no file or folder {path}")
+            inside = [p for p in files_in(path) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
+            found += inside
+        return found
 
     def transcribe(
         self,
@@ -47,6 +62,7 @@ class TrainedTranscriber(Trained):
         Raises:
             DataError: the file cannot be used. UsageError: a language model of other symbols.
         """
+        self._check_kind("speech", "transcribes no sound: see unrolled basecall")
         samples = read_sound(Path(file), self.task.front.rate)
         outputs, inside = outputs_of(self.model, [samples], self.task.front)
         if beam is None and language_model is None:
@@ -67,6 +83,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: the model reads backwards, too.
         """
+        self._check_kind("speech", "transcribes no sound: see unrolled basecall")
         listener = Listener(self.model, self.task.front, self.options.reduction)
         for piece in pieces:
             yield self.task.text_of(listener.hear(piece))
@@ -86,6 +103,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: there is no such file or folder. DataError: none of the reads can be used.
         """
+        self._check_kind("reads", "reads no nanopore signals: see unrolled transcribe")
         front = self.task.front
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
@@ -98,6 +116,10 @@ class TrainedTranscriber(Trained):
                 outputs, _ = outputs_of(self.model, [front.normed(read.current)], front)
                 labels, quality = greedy_call(outputs[:, 0]) if beam is None else beam_call(outputs[:, 0], beam)
                 yield fastq(read.name, self.task.text_of(labels), quality), False
+
+    def _check_kind(self, kind: str, otherwise: str) -> None:
+        if self.task.kind.name != kind:
+            raise UsageError(f"{self.run.path} {otherwise}")
 
     def _language(self, text: TrainedText) -> Language:
         """A model of characters, for the labels of this one."""

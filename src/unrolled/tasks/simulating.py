@@ -1,0 +1,23 @@
+"""Data whose truth is known, made for tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def simulated_reads(
+    genome: str, levels: str, count: int, folder: Path, length: int, seed: int, **pore: float
+) -> Path:
+    """Reads of a nanopore in ``reads.fast5`` and their bases in ``reads.fasta`` of a folder; the path of the former.
+
+    Arguments:
+        genome, levels: a FASTA file, and a table of the current for each word of bases.
+        count, length: how many reads, of how many bases.
+        pore: as in `Pore`: dwell, shape, noise, drift, rate.
+
+    Raises:
+        UsageError: a file is missing. DataError: one cannot be used.
+    """
+    from unrolled.tasks.transcribe.reads.simulated import write_simulated
+
+    return write_simulated(genome, levels, count, folder, length, seed, **pore)
