@@ -183,6 +183,34 @@ def test_samples_in_wide_letters_fit(capsys):
     assert capsys.readouterr().out == "  | " + "天" * 37 + "\n"
 
 
+def test_reports_with_another_score_fit(capsys, monkeypatch):
+    """Where one line was too long for the speed, all that follow leave it out: columns stay where they are."""
+    from unrolled.training.metric import Metric
+    from unrolled.training.show import PlainLines
+
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = PlainLines()
+    lines.metrics = [Metric("accuracy", percent=True, digits=1)]
+    lines.seconds_left = 60.0
+    report = {"event": "train", "update": 8, "gradient_norm": 1.0, "clipped": 0.0, "per_second": 1234.0, "skipped": 0}
+    lines(report | {"loss": 10.0, "accuracy": 0.455, "per_second": 123_456.0})
+    lines(report | {"loss": 1.0, "accuracy": 0.5})
+    assert capsys.readouterr().out.splitlines() == [
+        "update      8  loss 10.000  accuracy 45.5%  |g| 1.00  clipped 0%  1:00 left",
+        "update      8  loss 1.000  accuracy 50.0%  |g| 1.00  clipped 0%  1:00 left",
+    ]
+
+
+def test_further_training_is_announced_in_plain_words(capsys):
+    from unrolled.training.metric import Metric
+    from unrolled.training.show import PlainLines
+
+    lines = PlainLines()
+    lines.metrics = [Metric("loss")]
+    lines({"event": "further", "best_update": 8, "validation": {"loss": 0.659}})
+    assert capsys.readouterr().out == "best so far      8  loss 0.6590, scored again\n"
+
+
 def test_no_float_is_too_small_for_a_loss(cli, run, monkeypatch, capsys):
     """exp(710) is none; JSON has no infinity."""
     from unrolled.tasks.symbols.scoring import Score

@@ -52,6 +52,7 @@ class PlainLines:
         self.metrics: list[Metric] = []
         self.seconds_left = math.inf
         self.told = False
+        self.is_narrow = False
 
     def __call__(self, event: Event) -> None:
         method = getattr(self, "_" + event["event"].replace(" ", "_"), None)
@@ -75,7 +76,7 @@ class PlainLines:
         self.unit = e["step_unit"]
         self.metrics = [Metric(**metric) for metric in e["metrics"]]
         if e["further"]:
-            self._say(f"Training {e['run']} further from update {e['from_update']:,}: budget {e['budget']}.")
+            self._say(f"Training {e['run']} further from update {e['from_update']:,}.")
         elif e["from_update"]:
             self._say(f"Resuming {e['run']} after update {e['from_update']:,}.")
         rows = _introduction(e)
@@ -96,7 +97,7 @@ class PlainLines:
     def _further(self, e: Event) -> None:
         if (v := e.get("validation")) is not None:
             score = self.metrics[0].in_brief(v[self.metrics[0].name])
-            self._say(f"best so far {e['best_update']:>6,}  {score} on this budget's estimate", "  ")
+            self._say(f"best so far {e['best_update']:>6,}  {score}, scored again", "  ")
 
     def _update(self, e: Event) -> None:
         self.seconds_left = e["seconds_left"]
@@ -105,12 +106,13 @@ class PlainLines:
         self.write(self._report(e))
 
     def _report(self, e: Event) -> str:
-        line = (
-            f"update {e['update']:>6,}  {'  '.join(self._losses(e))}  "
-            f"|g| {e['gradient_norm']:.2f}  clipped {e['clipped']:.0%}  {_thousands(e['per_second'])}/s"
-            f"  {duration(self.seconds_left)} left"
-        )
-        return line + (f"  skipped {e['skipped']}" if e["skipped"] else "")
+        parts = [f"update {e['update']:>6,}", *self._losses(e), f"|g| {e['gradient_norm']:.2f}"]
+        parts += [f"clipped {e['clipped']:.0%}", f"{_thousands(e['per_second'])}/s"]
+        parts += [f"{duration(self.seconds_left)} left"] + [f"skipped {e['skipped']}"] * (e["skipped"] > 0)
+        self.is_narrow = self.is_narrow or len("  ".join(parts)) > columns()
+        if self.is_narrow:  # from here on, so that columns stay where they are
+            parts = [part for part in parts if not part.endswith("/s")]
+        return "  ".join(parts)
 
     def _losses(self, e: Event) -> list[str]:
         """The training loss, its named parts, and what else is the same number in other units."""
