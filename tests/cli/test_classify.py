@@ -29,14 +29,16 @@ def test_from_training_to_answers(cli, table, tmp_path):
     run = tmp_path / "run"
     status, out, _ = cli("train", table, "--run", run, "--epochs", 25, "--lr", 0.03, "--threads", 1, "--cell", "gru")
     assert status == 0 and "60 sequences of 15 letters of DNA" in out and f"Next: unrolled evaluate {run}" in out
-    assert max(map(len, out.partition("\nupdate ")[0].splitlines())) <= 80
+    assert max(map(len, out.partition("\nNext: ")[0].splitlines())) <= 80
+    assert "labels     + (24), - (24) in the training part" in out
+    assert "pool position, positions of the steps as inputs, 3 neighbours on either side" in " ".join(out.split())
     status, out, _ = cli("evaluate", run, table, "--json")
     figures = json.loads(out)
     assert status == 0 and figures["count"] == 60 and {"accuracy", "log_loss", "errors"} <= figures.keys()
     status, out, _ = cli("classify", run, table)
     rows = list(csv.DictReader(out.splitlines()))
     assert status == 0 and rows[3]["name"] == "S3" and len(rows) == 60
-    assert sum(row["label"] != row["own label"] for row in rows) == figures["errors"]
+    assert sum(row["label"] != row["true label"] for row in rows) == figures["errors"]
     status, out, _ = cli("classify", run, table, "--json")
     assert json.loads(out.splitlines()[0])["name"] == "S0"
     assert cli("classify", run, table, "--out", tmp_path / "answers.csv")[1] == f"wrote {tmp_path / 'answers.csv'}\n"

@@ -312,7 +312,7 @@ def test_scores_are_those_of_one_sequence_at_a_time(trained, table):
 def test_answers_are_the_probabilities_of_the_scores(trained, table, tmp_path):
     answers = trained.classify(table)
     rows = list(answers.rows)
-    assert answers.columns == ["name", "label", "own label", "p(box)", "p(none)"] and len(rows) == 80
+    assert answers.columns == ["name", "label", "true label", "p(box)", "p(none)"] and len(rows) == 80
     nats = [-math.log(row[3] if row[2] == "box" else row[4]) for row in rows]
     assert np.mean(nats) == pytest.approx(trained.evaluate(table)["log_loss"], rel=1e-9)
     (tmp_path / "new.fa").write_text(">one\nACGT\n>two\nNNNNNN\n")

@@ -22,7 +22,7 @@ _BLOCK = 1_000
 def answers(
     model: Model, data: str, options: ClassifyOptions, symbols: Symbols, labels: Sequence[str], by_step: bool
 ) -> Answers:
-    """A row for each sequence: its name, the most likely label, its own where the data have one, all probabilities.
+    """A row for each sequence: its name, the most likely label, the true one if the data have it, all probabilities.
 
     With labels of steps, the label is one for each step, joined where all are single letters, else with blanks
     between, and the probability is the mean over the steps of that of the label.
@@ -36,7 +36,7 @@ def answers(
         raise DataError(f"{data} has no sequences")
     some = ["probability"] if by_step else [f"p({label})" for label in labels]
     return Answers(
-        ["name", "label", "own label", *some], _rows(model, chain([first], records), options, symbols, labels)
+        ["name", "label", "true label", *some], _rows(model, chain([first], records), options, symbols, labels)
     )
 
 

@@ -34,7 +34,7 @@ class ClassifyOptions:
         None, "none, shift, noise, reverse-complement, or several with commas (default: by the data).", metavar="HOW"
     )
     context: int | None = option(None, "Neighbours on either side of each step (default: by the data).", metavar="K")
-    places: bool | None = option(None, "Tell the network where each step stands (default: by the data).")
+    places: bool | None = option(None, "Give the network the position of each step (default: by the data).")
     longest: int = option(2000, "Steps of a sequence that are read; the rest is cut (2000).")
     folds: str | None = option(None, "Cross-validation: folds, leave-one-out or official.", metavar="K")
     seeds: int | None = option(None, "Models per fold, whose probabilities are averaged (default: by the data).")

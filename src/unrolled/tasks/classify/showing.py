@@ -32,9 +32,9 @@ def about(
     channels = f" of {counted(len(symbols.mean), 'channels')}" if symbols.units == "values" else ""
     rows = [("data", f"{counted(len(lengths), 'sequences')} of {span} {steps}{channels}")]
     rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
-    shown = ", ".join(f"{label} {count:,}" for label, count in zip(labels[:_LABELS], counts, strict=False))
+    shown = ", ".join(f"{label} ({count:,})" for label, count in zip(labels[:_LABELS], counts, strict=False))
     more = f", and {len(labels) - _LABELS} more" if len(labels) > _LABELS else ""
-    of = " (steps of the training part)" if data.by_step else " (training part)"
+    of = " steps of the training part" if data.by_step else " in the training part"
     rows.append(("labels", shown + more + of))
     if symbols.units in ("words", "characters"):
         rows.append(("", f"{len(symbols.names) - 1:,} different {symbols.units}"))
@@ -44,10 +44,11 @@ def about(
         rows.append(("left out", f"{counted(len(data.bad), 'files')} that cannot be used:"))
         rows += [("", reason) for reason in data.bad[:_BAD]]
         rows += [("", f"and {len(data.bad) - _BAD:,} more")] if len(data.bad) > _BAD else []
-    where = "told where each step stands" if options.places else "not told where steps stand"
-    context = f", each read with {options.context} on either side" if options.context else ""
-    pool = "a label for each step" if data.by_step else f"pool {options.pool}"
-    return [*rows, ("task", f"{pool}, {where}{context}, augmentation {options.augment}")]
+    parts = ["a label for each step" if data.by_step else f"pool {options.pool}"]
+    parts += ["positions of the steps as inputs"] * bool(options.places)
+    if options.context:
+        parts.append(f"{counted(options.context, 'neighbours')} on either side of each step")
+    return [*rows, ("task", ", ".join([*parts, f"augmentation {options.augment}"]))]
 
 
 def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,18 +21,31 @@ class SeriesOptions:
     networks: so many steps of the series are one step of the network.
     """
 
-    horizon: int | None = option(None, "Steps to forecast.", metavar="H")
-    season: int | None = option(None, "Steps of a season; 1 for none.", metavar="S")
-    time: str | None = option(None, "Column of times.", metavar="COLUMN", is_name=True)
-    target: str | None = option(None, "Columns to forecast, with commas.", metavar="COLUMNS", is_name=True)
-    id: str | None = option(None, "Column that tells many series apart.", metavar="COLUMN", is_name=True)
+    horizon: int | None = option(None, "Steps to forecast (default: by the data).", metavar="H")
+    season: int | None = option(None, "Steps of a season; 1 for none (default: by the data).", metavar="S")
+    time: str | None = option(
+        None, "Column of times (default: by its name or dates).", metavar="COLUMN", is_name=True
+    )
+    target: str | None = option(
+        None,
+        "Columns to forecast, with commas (default: the first column of numbers).",
+        metavar="COLUMNS",
+        is_name=True,
+    )
+    id: str | None = option(
+        None, "Column with the names of the series, if there are many.", metavar="COLUMN", is_name=True
+    )
     covariates: str | None = option(None, "Columns known in advance, with commas.", metavar="COLUMNS", is_name=True)
     split: str = option("70/10/20", "Training/validation/test in percent (70/10/20).", metavar="A/B/C")
-    transform: str | None = option(None, "level, sqrt, differences or returns.", metavar="KIND")
-    head: str | None = option(None, "student-t, gaussian, quantiles or negative-binomial.", metavar="KIND")
-    forcing: str | None = option(None, "teacher-forced or free-running.", metavar="KIND")
-    context: int | None = option(None, "Steps read before a forecast.")
-    patch: int | None = option(None, "Steps read at once, when free-running.")
+    transform: str | None = option(
+        None, "level, sqrt, differences or returns (default: by the data).", metavar="KIND"
+    )
+    head: str | None = option(
+        None, "student-t, gaussian, quantiles or negative-binomial (default: by the data).", metavar="KIND"
+    )
+    forcing: str | None = option(None, "teacher-forced or free-running (default: by the data).", metavar="KIND")
+    context: int | None = option(None, "Steps read before a forecast (default: by the data).")
+    patch: int | None = option(None, "Steps read at once, when free-running (default: a twelfth of the horizon).")
 
     def __post_init__(self) -> None:
         check_types(self)
