@@ -34,7 +34,7 @@ class Clock:
         """Of a step.
 
         >>> Clock("months", 3, True).name, Clock("seconds", 1800, True).name, Clock("numbers", 1, False).name
-        ('quarterly', 'every 30 minutes', 'every 1')
+        ('quarterly', 'every 30 minutes', '1 apart')
         """
         if self.kind == "months":
             known = {1: "monthly", 3: "quarterly", 12: "yearly"}
@@ -45,7 +45,7 @@ class Clock:
             return known.get(int(self.step), f"every {self.step / size:g} {_SECONDS[size]}")
         if self.kind == "business days":
             return "business days"
-        return f"every {self.step:g}" if self.kind == "numbers" else "irregular steps"
+        return f"{self.step:g} apart" if self.kind == "numbers" else "irregular steps"
 
     @property
     def season(self) -> int:

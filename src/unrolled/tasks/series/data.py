@@ -106,7 +106,10 @@ class SeriesData(Task):
         if len(source.columns.targets) != len(self.targets):
             raise DataError(f"{data} has {len(source.columns.targets)} targets, the run has {len(self.targets)}")
         if source.clock.dated != self.clock.dated or source.clock.name != self.clock.name:
-            raise DataError(f"{data} is {source.clock.name}, and the run was trained on data {self.clock.name}")
+            raise DataError(
+                f"the steps of {data} ({source.clock.name}) differ from those of the training data "
+                f"({self.clock.name})"
+            )
 
     def _check_varies(self, data: str, series: Sequence[Series], kind: str) -> None:
         if self.scalings:

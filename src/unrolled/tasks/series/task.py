@@ -264,6 +264,6 @@ class SeriesTask(SeriesData):
         if layout.season > 1:
             angle = 2 * np.pi * steps / layout.season
             features |= {"season (sine)": np.sin(angle), "season (cosine)": np.cos(angle)}
-        where = f"{one.series.label} about {label(times[origin])}"
+        where = f"{one.series.label} around {label(times[origin])}"
         origin_of = f"the run's {part} part, {where}" if part != ALL else where
         return Evidence(origin_of, inputs, labels, features={n: v for n, v in features.items() if np.std(v) > 0})
