@@ -78,7 +78,7 @@ def test_a_report_of_a_window_says_what_a_network_in_both_directions_has_not():
         found = examine(model.eval(), letters, "ACGT" * 15)
         assert (found.exponent is None) == note
         assert [one for one in found.notes if "Lyapunov" in one] == note * [
-            "A network that reads in both directions has no Lyapunov exponent: no step leads to the next."
+            "No Lyapunov exponent was computed: it is not defined for a network that reads in both directions."
         ]
 
 

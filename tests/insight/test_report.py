@@ -82,7 +82,9 @@ def lines(figure):
 def test_figures_draw_what_they_are_given():
     kept = record(EVENTS)
     drawn = lines(draw.learning_curves(kept))
-    assert drawn["validation (estimate)"] == [[10, 2.5]]
+    assert drawn["validation"] == [[10, 2.5]]
+    estimated = [e | {"estimate": True} if e["event"] == "validation" else e for e in EVENTS]
+    assert lines(draw.learning_curves(record(estimated)))["validation (estimate)"] == [[10, 2.5]]
     assert drawn["training"][0] == [10, 3]
     clipped = draw.steering(kept).axes[1].lines[0].get_ydata()
     assert clipped.tolist() == [50, 0]

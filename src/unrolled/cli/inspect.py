@@ -189,7 +189,7 @@ def _model(model: dict[str, Any], units: str, training: dict[str, Any]) -> str:
     layers = model.get("layers", "?")
     return (
         f"{cell}, {layers} {'layer' if layers == 1 else 'layers'} of {model.get('hidden', '?')}, trained on "
-        f"{units} with bptt {training.get('bptt', '?')}, {training.get('optimizer', '?')}, "
+        f"{units} with bptt {training.get('bptt', '?') or 'all'}, {training.get('optimizer', '?')}, "
         f"learning rate {training.get('lr', '?')}, clip {training.get('clip', '?')}"
     )
 

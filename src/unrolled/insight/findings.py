@@ -207,7 +207,9 @@ def _exponent(model: Model, inputs: np.ndarray, notes: list[str]) -> Lyapunov | 
     if len(inputs) < 2 * FEWEST_LAGS:
         return None
     if any(isinstance(layer, Bidirectional) for layer in model.stack.layers):
-        notes.append("A network that reads in both directions has no Lyapunov exponent: no step leads to the next.")
+        notes.append(
+            "No Lyapunov exponent was computed: it is not defined for a network that reads in both directions."
+        )
         return None
     stream = torch.from_numpy(inputs[:DRIVEN])[:, None]
     try:

@@ -28,7 +28,8 @@ def learning_curves(history: Record) -> Any:
     axes.plot(history.train["update"], history.train["loss"], color=COLOURS[0], label="training")
     if len(history.validation["update"]):
         updates, loss = history.validation["update"], history.validation["loss"]
-        axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label="validation (estimate)")
+        label = "validation (estimate)" if history.is_estimated else "validation"
+        axes.plot(updates, loss, color=COLOURS[1], marker="o", markersize=4, label=label)
     _mark(history.further, axes)
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (nats)")
