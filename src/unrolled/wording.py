@@ -92,10 +92,13 @@ def aligned(rows: Iterable[tuple[str, str]], width: int) -> list[str]:
 
     >>> aligned([("text", "5 characters"), ("", "of one file")], 6)
     ['text   5 characters', '       of one file']
+    >>> aligned([("", "")], 6)
+    ['']
     """
     made = []
     for name, text in rows:
         text = harmless(text)
         lines = textwrap.wrap(text, columns() - width - 1, break_long_words=False, break_on_hyphens=False) or [""]
-        made += [f"{start:<{width}} {line}" for start, line in zip([name, *[""] * len(lines)], lines, strict=False)]
+        names = [name, *[""] * (len(lines) - 1)]
+        made += [f"{start:<{width}} {line}".rstrip() for start, line in zip(names, lines, strict=True)]
     return made

@@ -201,6 +201,41 @@ def test_reports_with_another_score_fit(capsys, monkeypatch):
     ]
 
 
+def test_the_doctor_leaves_room_between_its_columns(cli):
+    out = cli("doctor")[1].partition("How cells are run on the CPU\n")[2]
+    starts = {line.index(path) for line in out.splitlines() for path in ("engine", "torch ", "eager") if path in line}
+    assert len(starts) == 1 and all(line[start - 2 : start] == "  " for line in out.splitlines() for start in starts)
+
+
+def test_full_backpropagation_is_not_called_0():
+    from unrolled.cli.inspect import _model
+
+    assert "trained on steps with bptt all, adam" in _model({}, "steps", {"bptt": 0, "optimizer": "adam"})
+
+
+def test_a_score_is_listed_by_name(cli, run, monkeypatch):
+    from unrolled.cli import runs
+
+    row = runs._row(RunFolder(run)) | {"criterion": "nll_per_step"}
+    monkeypatch.setattr(runs, "_row", lambda run: row)
+    out = cli("runs", run.parent)[1]
+    assert "  nll per step " in out and len({len(line) for line in out.splitlines()}) == 1
+
+
+def test_only_text_is_scored(cli, run, monkeypatch):
+    import unrolled.tasks.load as loading
+
+    model = unrolled.load(run)
+    monkeypatch.setattr(loading, "load", lambda *_: type("Other", (), {"task": model.task})())
+    status, _, err = cli("score", run, "--text", "a")
+    assert status == 2 and "only runs of the task text score a text" in err and "see unrolled evaluate" in err
+
+
+def test_pictures_that_a_task_has_not(cli, run, tmp_path):
+    status, _, err = cli("evaluate", run, "--pictures", tmp_path / "seen")
+    assert status == 2 and "the task text has no pictures of its scores" in err
+
+
 def test_further_training_is_announced_in_plain_words(capsys):
     from unrolled.training.metric import Metric
     from unrolled.training.show import PlainLines

@@ -74,7 +74,7 @@ def doctor(as_json: bool) -> None:
         ]
     print_rows(rows, 16)
     print("\nHow cells are run on the CPU")
-    print_rows([(f"  {name}", f"{path:<6} {_WHY[path]}") for name, path in paths.items()], 18)
+    print_rows([(f"  {name}", f"{path:<6} {_WHY[path]}") for name, path in paths.items()], 20)
 
 
 _VERIFIED = {

@@ -51,11 +51,11 @@ def evaluate(
         rows = model.rows(figures)
         print_rows(rows, max(12, 1 + max(len(label) for label, _ in rows)))
     if pictures is not None:
-        for file in _written(model.pictures(figures, data), pictures):
+        for file in _written(model.pictures(figures, data), pictures, model.task.name):
             print(f"wrote {file}", file=sys.stderr if as_json else sys.stdout)
 
 
-def _written(made: dict[str, bytes], folder: str) -> Iterator[str]:
+def _written(made: dict[str, bytes], folder: str, task: str) -> Iterator[str]:
     """The files that were written."""
     from pathlib import Path
 
@@ -63,7 +63,7 @@ def _written(made: dict[str, bytes], folder: str) -> Iterator[str]:
     from unrolled.runs.files import write_atomically
 
     if not made:
-        raise UsageError("--pictures: the task of this run has no pictures of its scores")
+        raise UsageError(f"--pictures: the task {task} has no pictures of its scores")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
         write_atomically(Path(folder) / name, content)

@@ -38,20 +38,27 @@ def _print(rows: list[dict[str, Any]]) -> None:
     """A line for each run; two where the terminal is narrow."""
     width = max(len("run"), *(len(row["run"]) for row in rows))
     states = max(12, *(len(row["state"]) for row in rows))
-    is_wide = columns() >= 80 or width + states + 36 <= columns()
+    all_scores = [_score(row) for row in rows]
+    scores = max(12, *map(len, all_scores))
+    is_wide = columns() >= 80 or width + states + scores + 24 <= columns()
     if is_wide:
-        print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>12}")
-    for row in rows:
-        score = "" if row["validation"] is None else f"{'~' * row['estimate']}{short(row['validation'], 4)}"
-        if score and row["criterion"] != "loss":
-            score = f"{row['criterion']} {score}"
+        print(f"{'run':<{width}}  {'model':<18} {'state':<{states}} {'validation':>{scores}}")
+    for row, score in zip(rows, all_scores, strict=True):
         if is_wide:
-            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {score:>12}")
+            print(f"{row['run']:<{width}}  {row['model']:<18} {row['state']:<{states}} {score:>{scores}}".rstrip())
         else:
             facts = [row["model"], row["state"], f"validation {score}" if score else ""]
             print(wrapped(row["run"] + "\n"), wrapped(", ".join(filter(None, facts)), "  "), sep="\n")
     if any(row["estimate"] for row in rows):
         print(wrapped("~ estimated on excerpts of the validation part; all of it is scored at the end"))
+
+
+def _score(row: dict[str, Any]) -> str:
+    """The validation score, with its name where that is not the loss; empty where there is none yet."""
+    if row["validation"] is None:
+        return ""
+    score = f"{'~' * row['estimate']}{short(row['validation'], 4)}"
+    return score if row["criterion"] == "loss" else f"{row['criterion'].replace('_', ' ')} {score}"
 
 
 def _row(run: Any) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def score(
         raise UsageError("name a text to score: --text TEXT or --file FILE")
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "score"):
-        raise UsageError(f"{run}: the task {model.task.name} gives texts no probabilities; see unrolled evaluate")
+        raise UsageError(
+            f"{run}: only runs of the task text score a text, and this one has the task {model.task.name}: "
+            "see unrolled evaluate"
+        )
     with waiting("scoring"):
         scored = [model.score(one, given) for one in (*text, *map(model.read, files))]
     for one in scored:

@@ -102,7 +102,8 @@ class Trained:
         """
         kind = type(self.task)
         if not self.generates:
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} has nothing to sample")
+            hint = f": see unrolled forecast {self.run.path}" if self.forecasts else ""
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} has nothing to sample{hint}")
         if unknown := sorted(settings.keys() - option_names(kind.sample_class)):
             raise UsageError(f"there is no setting {unknown[0]!r}")
         made: Any = self.task.sample(self.model, kind.sample_class(**settings))
@@ -132,7 +133,8 @@ class Trained:
             UsageError: the task does not forecast, or not so far. DataError: the data cannot be used.
         """
         if not self.forecasts:
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not forecast")
+            hint = f": see unrolled sample {self.run.path}" if self.generates else ""
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not forecast{hint}")
         if horizon is not None and horizon < 1:
             raise UsageError(f"--horizon: must be a whole number from 1, got {horizon}")
         if data is None and not Path(own_data(self.run)).exists():
@@ -152,7 +154,7 @@ class Trained:
             UsageError: the task has no answers to give, or there are no such data. DataError: they cannot be used.
         """
         if type(self.task).answers is Task.answers:
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not classify")
+            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not classify sequences")
         answers: Answers = restored(type(self.task), self.run).answers(self.model, file_name(data))
         return answers
 

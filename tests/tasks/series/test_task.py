@@ -195,12 +195,18 @@ def test_a_longer_horizon_needs_draws_to_feed_back(cli, runs):
 def test_a_task_that_does_not_forecast(cli, text, tmp_path):
     unrolled.fit(text, tmp_path / "run", epochs=0.05, hidden=8, threads=1, quiet=True)
     status, _, err = cli("forecast", tmp_path / "run")
-    assert status == 2 and "the task text does not forecast" in err
+    assert status == 2 and f"the task text does not forecast: see unrolled sample {tmp_path / 'run'}" in err
+
+
+def test_a_forecast_is_not_called_a_sample(cli, runs):
+    status, _, err = cli("sample", runs / "wave")
+    assert status == 2 and f"has nothing to sample: see unrolled forecast {runs / 'wave'}" in err
 
 
 def test_the_commands_print_what_was_found(cli, runs, tmp_path):
     status, out, _ = cli("evaluate", runs / "wave", "--on", "test")
     assert status == 0 and "seasonal naive" in out and "this model" in out and max(map(len, out.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in out.splitlines())
     status, out, _ = cli("evaluate", runs / "price", "--json")
     assert status == 0 and {"mase", "smape", "crps", "coverage_80", "baselines"} <= json.loads(out).keys()
     status, out, err = cli("inspect", runs / "wave")
@@ -313,5 +319,5 @@ def test_other_data_of_a_run(runs, tmp_path):
     figures = model.evaluate(write(tmp_path / "other.csv", wave(80, seed=9)))
     assert figures["on"].endswith("other.csv") and math.isfinite(figures["mase"])
     (tmp_path / "days.csv").write_text("day,v\n" + "".join(f"2020-01-{k:02d},{k % 5}\n" for k in range(1, 30)))
-    with pytest.raises(DataError, match="is daily, and the run was trained on data monthly"):
+    with pytest.raises(DataError, match=r"\(daily\) differ from those of the training data \(monthly\)"):
         model.evaluate(tmp_path / "days.csv")
