@@ -158,7 +158,7 @@ def test_a_bad_file_of_a_folder_is_left_out_and_listed(tmp_path):
         ("a.csv", "a,b,c,d\n1,2,3,4\n", "has 4 columns and no row of names"),
         ("a.csv", "", "is empty"),
         ("a.ts", "@problemName a\n@data\n1,2,3:4,5:x\n", "its channels have 2 and 3 steps"),
-        ("a.ts", "@problemName a\n@data\n1,b:x\n", "channel 1 has 'b', which is no number"),
+        ("a.ts", "@problemName a\n@data\n1,b:x\n", "channel 1 has 'b', which is not a number"),
         ("a.ts", "@problemName a\n@timeStamps true\n@data\n", "time stamps are not supported"),
         ("a.csv", "tags,sequence\nab,ACG\n", "the sequence has 3 steps and 2 tags"),
     ],

@@ -192,8 +192,8 @@ def test_both_directions_are_refused(collection, tmp_path):
     ("content", "message"),
     [
         ("{", "is not JSON"),
-        ('{"a": []}', "is no collection of piano rolls"),
-        ('{"train": 3}', "train is no list of pieces"),
+        ('{"a": []}', "is not a collection of piano rolls"),
+        ('{"train": 3}', "train is not a list of pieces"),
         ('{"train": [[[60, "x"]]]}', "expected a list of steps"),
         ('{"train": [[[200]], [[3]]]}', "no note on a piano"),
         ('{"train": [[[200]], 7, [[]]]}', "no note on a piano .* and 2 more"),

@@ -31,7 +31,7 @@ class Alphabet:
     ([0, 1, 2, 15], [0.5, 0.0, 0.5, 0.0])
     >>> dna.encode("ACGE", "seq.fa, record 2")
     Traceback (most recent call last):
-    unrolled.errors.DataError: seq.fa, record 2: position 4 is 'E', which is no letter of DNA in IUPAC's code
+    unrolled.errors.DataError: seq.fa, record 2: position 4 is 'E', which is not a letter of DNA in IUPAC's code
     """
 
     def __init__(self, units: str) -> None:
@@ -53,7 +53,7 @@ class Alphabet:
             at = int((numbers == 255).argmax())
             kind = "DNA" if self.units == "dna" else "proteins"
             raise DataError(
-                f"{where}: position {at + 1} is {text[at]!r}, which is no letter of {kind} in IUPAC's code"
+                f"{where}: position {at + 1} is {text[at]!r}, which is not a letter of {kind} in IUPAC's code"
             )
         return numbers
 

@@ -66,7 +66,7 @@ def _values(channels: list[str], where: str) -> np.ndarray:
             values = np.array([np.nan if c.strip() in ("?", "NaN", "") else float(c) for c in cells])
         except ValueError:
             odd = next(c for c in cells if not _is_number(c))
-            raise DataError(f"{where}: channel {k} has {odd.strip()[:20]!r}, which is no number") from None
+            raise DataError(f"{where}: channel {k} has {odd.strip()[:20]!r}, which is not a number") from None
         if np.isinf(values).any() or np.isnan(values).all():
             raise DataError(f"{where}: channel {k} has no finite value")
         found.append(_filled(values))

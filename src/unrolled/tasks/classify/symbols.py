@@ -178,7 +178,7 @@ def _all_numbers(text: str) -> bool:
 def _parsed(text: str, where: str) -> np.ndarray:
     if not _all_numbers(text):
         odd = next((cell for cell in text.split() if not _all_numbers(cell)), "")
-        raise DataError(f"{where}: {odd[:20]!r} is no number, and the values of a sequence are numbers with blanks")
+        raise DataError(f"{where}: {odd[:20]!r} is not a number; the values of a sequence are numbers with blanks")
     values = np.array([float(cell) for cell in text.split()], dtype=np.float32)[:, None]
     if not np.isfinite(values).all():
         raise DataError(f"{where}: has a value that is not finite")

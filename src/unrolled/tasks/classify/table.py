@@ -82,7 +82,7 @@ def _rows(file: Iterator[str], delimiter: str, path: Path) -> Iterator[tuple[int
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: is no row of a table: {error}") from error
+        raise DataError(f"{path}, line {reader.line_num}: is not a row of a table: {error}") from error
 
 
 def _delimiter(path: Path) -> str:

@@ -82,7 +82,7 @@ class Abc(Tokens):
         if not text.strip():
             raise UsageError("the model writes nothing: choose another --temperature or --seed")
         if not text.startswith("X:") or not _in_tune(text):
-            return Shown("text", text.encode("utf-8"), note="no MIDI: the text is no whole tune")
+            return Shown("text", text.encode("utf-8"), note="no MIDI: the text is not a whole tune")
         try:
             score, wrong = score_of_tune(text, "the tune")
         except DataError as error:

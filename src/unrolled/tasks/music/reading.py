@@ -139,12 +139,12 @@ def _of_collection(file: Path) -> Iterator[Source | tuple[str, str]]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict) or not content or not content.keys() <= PART_NAMES.keys():
-        raise DataError(f"{file} is no collection of piano rolls, an object of the lists train, valid and test")
+        raise DataError(f"{file} is not a collection of piano rolls: an object of the lists train, valid and test")
     name = file.stem.lower()
     steps = 4 if re.search(r"16th|sixteenth", name) else 2 if re.search(r"8th|eighth", name) else 1
     for key, pieces in content.items():
         if not isinstance(pieces, list):
-            raise DataError(f"{file}: {key} is no list of pieces")
+            raise DataError(f"{file}: {key} is not a list of pieces")
         for number, piece in enumerate(pieces, 1):
             where = f"{file}, {key} {number}"
             try:
@@ -157,7 +157,7 @@ def _roll(piece: Any, where: str) -> np.ndarray:
     """A list of steps, each a list of pitches, as a roll (T, 88)."""
     steps = piece if isinstance(piece, list) else [None]
     if not all(isinstance(step, list) and all(type(pitch) is int for pitch in step) for step in steps):
-        raise DataError(f"{where} is no piece: expected a list of steps, each a list of MIDI pitches")
+        raise DataError(f"{where} is not a piece: expected a list of steps, each a list of MIDI pitches")
     roll = np.zeros((len(steps), KEYS), dtype=np.uint8)
     for t, step in enumerate(steps):
         for pitch in step:
