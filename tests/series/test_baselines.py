@@ -99,3 +99,20 @@ def test_auto_ets_sees_the_past_alone():
     other[50:] = 99
     assert found.shape == (1, 3, 99) and np.array_equal(found, auto_ets(history(other, 40, 1), np.array([50]), 3))
     assert np.allclose(np.median(found, axis=-1), 5, atol=1)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_no_baseline_sees_what_comes_behind_a_gap(changes):
+    y = np.random.default_rng(3).normal(size=60).cumsum()
+    y[40:45] = np.nan
+    later = y.copy()
+    later[45:] += 100
+    origins = np.array([39, 40, 41, 43, 45])
+    for (name, one), (_, other) in zip(
+        baselines.forecasts(history(y, 30, 4, changes), origins, 3),
+        baselines.forecasts(history(later, 30, 4, changes), origins, 3),
+        strict=True,
+    ):
+        assert np.array_equal(one, other), name
+    last = dict(baselines.forecasts(history(y, 30, 4, changes), origins, 3))["random walk" if changes else "naive"]
+    assert np.allclose(np.median(last[3], axis=-1), y[39])

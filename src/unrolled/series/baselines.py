@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from unrolled.series.season import filled
+from unrolled.series.season import filled, filled_before
 
 DRAWS = 99
 """Quantiles of each forecast, at (i - 1/2) / 99."""
@@ -51,8 +51,12 @@ def forecasts(history: History, origins: np.ndarray, horizon: int) -> Iterator[t
         origins: (O,) the first step of each forecast; it sees the steps before.
     """
     y = filled(history.y)
+    in_gaps = np.flatnonzero(np.isnan(history.y[origins - 1]))
     for name, method in _methods(history):
-        mean, spread = method(history, y, origins, horizon)
+        mean, spread = map(np.array, method(history, y, origins, horizon))
+        for k in in_gaps:  # lines across gaps would lead to values that come later
+            before = filled_before(history.y, origins[k])
+            (mean[k],), (spread[k],) = method(history, before, origins[k : k + 1], horizon)
         draws = mean[..., None] + spread[..., None] * _NORMAL
         yield name, draws if history.floor is None else np.maximum(draws, history.floor)
 

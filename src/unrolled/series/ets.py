@@ -30,13 +30,12 @@ def auto_ets(history: History, origins: np.ndarray, horizon: int) -> np.ndarray:
 
     from statsforecast.models import AutoETS
 
-    y = filled(history.y)
     season = history.season if history.season <= _LONGEST_SEASON else 1
     z = NormalDist().inv_cdf(0.9)
     steps = np.array([NormalDist().inv_cdf((i + 0.5) / DRAWS) for i in range(DRAWS)])
     made = []
     for origin in origins:
-        past = y[max(0, origin - _MOST_STEPS) : origin]
+        past = filled(history.y[:origin])[-_MOST_STEPS:]
         found = AutoETS(season_length=season).forecast(y=past, h=horizon, level=[80])
         mean, high = np.asarray(found["mean"]), np.asarray(found["hi-80"])
         made.append(mean[:, None] + ((high - mean) / z)[:, None] * steps)

@@ -11,7 +11,18 @@ CRITICAL = -2.86
 def filled(y: np.ndarray) -> np.ndarray:
     """The series (T,) with straight lines across its gaps, and the nearest value at its ends."""
     seen = np.flatnonzero(~np.isnan(y))
-    return y if len(seen) in (0, len(y)) else np.interp(np.arange(len(y)), seen, y[seen])
+    return y.copy() if len(seen) in (0, len(y)) else np.interp(np.arange(len(y)), seen, y[seen])
+
+
+def filled_before(y: np.ndarray, origin: int) -> np.ndarray:
+    """The same, where nothing before an origin comes from behind it: a gap that ends there keeps its last value.
+
+    >>> filled_before(np.array([1.0, np.nan, np.nan, 4.0]), 2).tolist()
+    [1.0, 1.0, 3.0, 4.0]
+    """
+    whole, past = filled(y), filled(y[:origin])
+    whole[:origin] = np.where(np.isnan(past), whole[:origin], past)
+    return whole
 
 
 def autocorrelation(y: np.ndarray, lags: int) -> np.ndarray:

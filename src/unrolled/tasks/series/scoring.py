@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.series import ets, scores
 from unrolled.series.baselines import History, forecasts
-from unrolled.series.season import filled
+from unrolled.series.season import filled_before
 from unrolled.tasks.series.prepared import Layout, Prepared
 from unrolled.tasks.series.windows import Pair
 
@@ -153,8 +153,8 @@ def moves(model: np.ndarray, found: Sequence[Group]) -> float:
     """How far the medians (O, H, K, M) go from the last value, as a share of how far the values went."""
     far, went = 0.0, 0.0
     for group in found:
-        y = filled(group.history.y)
-        last = y[group.origins - 1][:, None]
+        y = group.history.y
+        last = np.array([filled_before(y, origin)[origin - 1] for origin in group.origins])[:, None]
         median = np.median(of_model(model)(group), axis=-1)
         far += float(np.abs(median - last).mean() / group.scale)
         went += float(np.nanmean(np.abs(group.actual - last)) / group.scale)
