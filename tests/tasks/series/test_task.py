@@ -132,6 +132,17 @@ def test_training_windows_end_in_the_training_part():
     assert not torch.equal(again.batch_at(7).inputs, again.batch_at(8 + windows.updates_per_epoch).inputs)
 
 
+@pytest.mark.parametrize("layout", [replace(FREE, patch=1), FORCED])
+def test_the_loss_of_a_part_is_that_of_its_horizons(layout):
+    one = made(wave(100), layout)
+    origins = [60, 63, 66]
+    pairs = [(0, o + layout.horizon * (not layout.free)) for o in origins]
+    targets = Windows([one], layout, 3, 1, pairs).batch_at(0).targets[:, :, 0].numpy()
+    for n, origin in enumerate(origins):
+        seen = ~np.isnan(targets[:, n])
+        assert np.allclose(targets[seen, n], one.z[origin : origin + layout.horizon, 0])
+
+
 def test_origins_are_purged():
     found = rolling_origins(100, 160, 12, 10)
     assert found[0] == 100 and found[-1] + 12 <= 160 and len(found) <= 10

@@ -20,11 +20,13 @@ class Windows:
 
     An epoch has one window for each stretch of the training part that is as long as what one window predicts, at a
     random origin within the stretch, so that each step is a target about once. All of it follows from the seed and
-    the number of the epoch. A free-running network is judged on the horizon behind the origin alone; a
-    teacher-forced one on every step of the window. Targets that do not count are NaN.
+    the number of the epoch. A free-running network is judged on the horizon behind the origin alone. A
+    teacher-forced one learns from every step of the window, and is judged on the horizon that ends it, since the
+    steps before belong to an earlier part. Targets that do not count are NaN.
 
     Arguments:
-        pairs: the origins; None for random ones in the training parts.
+        pairs: the origins, or for a teacher-forced network where the horizons behind them end; None for random ones
+            in the training parts.
 
     Raises:
         EmptyPartError: there is no origin.
@@ -87,6 +89,8 @@ class Windows:
         inputs = window(one, origin, layout, begin, end)
         targets = np.full((end - begin, one.targets.shape[1]), np.nan, dtype=np.float32)
         first = origin if layout.free else max(0, begin)
+        if self._pairs is not None and not layout.free:
+            first = max(first, origin - layout.horizon)
         last = min(origin + layout.horizon if layout.free else origin, len(one.targets))
         known = expected(one, origin, layout, first, last)
         targets[first - begin : last - begin] = one.targets[first:last] - known
