@@ -329,6 +329,20 @@ def test_other_data_of_a_run(runs, tmp_path):
     model = unrolled.load(runs / "wave")
     figures = model.evaluate(write(tmp_path / "other.csv", wave(80, seed=9)))
     assert figures["on"].endswith("other.csv") and math.isfinite(figures["mase"])
-    (tmp_path / "days.csv").write_text("day,v\n" + "".join(f"2020-01-{k:02d},{k % 5}\n" for k in range(1, 30)))
+    (tmp_path / "days.csv").write_text("day,value\n" + "".join(f"2020-01-{k:02d},{k % 5}\n" for k in range(1, 30)))
     with pytest.raises(DataError, match=r"\(daily\) differ from those of the training data \(monthly\)"):
         model.evaluate(tmp_path / "days.csv")
+
+
+def test_other_data_are_read_by_the_names_of_the_targets(tmp_path):
+    draw = np.random.default_rng(4)
+    days = [f"2020-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(100)]
+    rows = [(day, 10 + v, 1_000 + w) for day, (v, w) in zip(days, draw.normal(size=(100, 2)), strict=True)]
+    (tmp_path / "one.csv").write_text("day,temp,rain\n" + "".join(f"{d},{v},{w}\n" for d, v, w in rows))
+    (tmp_path / "two.csv").write_text("day,rain,temp\n" + "".join(f"{d},{w},{v}\n" for d, v, w in rows))
+    (tmp_path / "none.csv").write_text("day,rain\n" + "".join(f"{d},{w}\n" for d, _, w in rows))
+    model = unrolled.fit(tmp_path / "one.csv", tmp_path / "run", horizon=4, **SIZES)
+    first, second = (model.evaluate(tmp_path / f"{name}.csv") for name in ("one", "two"))
+    assert first | {"on": ""} == second | {"on": ""}
+    with pytest.raises(DataError, match="has no column 'temp', which the run forecasts; it has day, rain"):
+        model.evaluate(tmp_path / "none.csv")

@@ -26,7 +26,12 @@ class Columns:
 
 
 def choose(
-    data: str, head: Any, time: str | None, target: str | None, id: str | None, covariates: str | None = None
+    data: str,
+    head: Any,
+    time: str | None,
+    target: str | Sequence[str] | None,
+    id: str | None,
+    covariates: str | None = None,
 ) -> Columns:
     """The columns to read: those that the person names, and for the rest what they look like.
 
@@ -35,10 +40,15 @@ def choose(
 
     Arguments:
         head: the first rows, as text.
+        target: as the person names them, with commas, or those of a run.
 
     Raises:
         UsageError: there is no such column. DataError: no column has numbers.
     """
+    if target and not isinstance(target, str) and (missing := [n for n in target if n not in head.columns]):
+        raise DataError(
+            f"{data} has no column {missing[0]!r}, which the run forecasts; it has {_listed(head.columns)}"
+        )
     cells = {name: [c for c in head[name].to_list() if c is not None and c.strip()] for name in head.columns}
     known = _named(covariates)
     lists = [("target", name) for name in _named(target)] + [("covariates", name) for name in known]
@@ -71,7 +81,9 @@ def is_number(cell: str) -> bool:
         return False
 
 
-def _named(target: str | None) -> list[str]:
+def _named(target: str | Sequence[str] | None) -> list[str]:
+    if target is not None and not isinstance(target, str):
+        return list(target)
     return [] if target is None else [name.strip() for name in target.split(",") if name.strip()]
 
 

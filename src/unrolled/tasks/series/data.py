@@ -46,8 +46,8 @@ class SeriesData(Task):
     _means: Sequence[float] = ()
 
     def read(self, data: str) -> int:
-        source = self.source = read_series(data, self.options)
         known = hasattr(self, "scalings")
+        source = self.source = self._source(data) if known else read_series(data, self.options)
         if not known:
             self.clock, self.targets = source.clock, source.columns.targets
             self.options = choices.chosen(self.options, source)
@@ -84,7 +84,7 @@ class SeriesData(Task):
 
     def read_all(self, data: str) -> int:
         """Other data, with the scalings that the run has; a series that it does not know gets its own."""
-        self.source = read_series(data, self.options)
+        self.source = self._source(data)
         self._check_same(data, self.source)
         self.left_out = {"short": [], "constant": []}
         self.series = []
@@ -97,6 +97,10 @@ class SeriesData(Task):
         if not self.series:
             raise DataError(f"{data} has no series with at least 3 steps that vary")
         return sum(len(one.z) for one in self.series)
+
+    def _source(self, data: str) -> Source:
+        """The data of a run: its own, or others, whose targets are the columns of the same names."""
+        return read_series(data, self.options, self.targets)
 
     def _prepared(self, one: Series, scalings: Sequence[Scaling], cuts: tuple[int, int]) -> Prepared:
         return prepared(one, scalings, self.clock, self.layout, cuts, self.typical, self.covariates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,8 +65,11 @@ class Source:
     irregular: list[str] = field(default_factory=list)
 
 
-def read_series(data: str, options: SeriesOptions) -> Source:
+def read_series(data: str, options: SeriesOptions, targets: Sequence[str] = ()) -> Source:
     """All series of a CSV, Parquet or .tsf file.
+
+    Arguments:
+        targets: the columns that a run forecasts; none for those of the options.
 
     Raises:
         UsageError: there is no such file or column. DataError: it cannot be used.
@@ -87,7 +91,7 @@ def read_series(data: str, options: SeriesOptions) -> Source:
         if named := [name for name, value in given if value not in (None, "value", "series")]:
             raise UsageError(f"--{named[0]}: a .tsf file has no named columns: leave out --{named[0]}")
     else:
-        columns, rows = read_table(data, options.time, options.target, options.id, options.covariates)
+        columns, rows = read_table(data, options.time, targets or options.target, options.id, options.covariates)
         clock = horizon = None
     longest = max(rows, key=lambda one: len(one.values))
     if clock is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,7 +44,11 @@ def polars() -> Any:
 
 
 def read_table(
-    data: str, time: str | None, target: str | None, id: str | None, covariates: str | None = None
+    data: str,
+    time: str | None,
+    target: str | Sequence[str] | None,
+    id: str | None,
+    covariates: str | None = None,
 ) -> tuple[Columns, list[Rows]]:
     """All series of a file, and which of its columns they are.
 
