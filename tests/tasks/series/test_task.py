@@ -314,6 +314,7 @@ def test_a_resumed_run_is_bit_exact(tmp_path):
         (wave(100), {"bptt": 7}, UsageError, "--bptt: the windows of a series"),
         (wave(100), {"forcing": "teacher-forced", "direction": "both"}, UsageError, "--direction"),
         (wave(100), {"forcing": "teacher-forced", "patch": 3}, UsageError, "--patch"),
+        (wave(100), {"context": 10**9}, UsageError, "--context: the longest series has 100 steps, got 1,000,000,000"),
         (wave(100), {"horizon": 0}, UsageError, "--horizon: must be a whole number from 1"),
         (wave(100), {"split": "50/50"}, UsageError, "--split"),
     ],

@@ -63,6 +63,9 @@ def chosen(options: SeriesOptions, source: Source) -> SeriesOptions:
     free = forcing == "free-running"
     if options.patch is not None and options.patch > 1 and not free:
         raise UsageError("--patch: a teacher-forced network reads one step at a time: add --forcing free-running")
+    longest = len(_longest(source)[0])
+    if options.context is not None and options.context > longest:
+        raise UsageError(f"--context: the longest series has {longest:,} steps, got {options.context:,}")
     patch = options.patch or (max(1, H // _PATCHES) if free else 1)
     shortest = min(len(y) for y in looked)
     context = options.context or min(max(5 * S if S > 1 else 0, 3 * H, 24), max(shortest - H * free, 2), _WINDOW)

@@ -19,6 +19,8 @@ from unrolled.tasks.series.times import as_array, as_time, date_format
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", ".", "?")
 """What stands where a number is missing, in small letters."""
 _HEAD, _SAMPLE = 500, 1 << 20
+LARGEST = 1e100
+"""Of a number; squares of larger ones are not finite."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,18 @@ def _layout(path: Path) -> tuple[str, bool]:
     return separator, not any(is_number(cell) for cell in first)
 
 
+def _widest(path: Path) -> str:
+    """The first row with more cells than the titles, in words; empty if there is none."""
+    separator, titled = _layout(path)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = (row for row in csv.reader(file, delimiter=separator) if row)
+        wanted = len(next(rows))
+        for number, row in enumerate(rows, 1 if titled else 2):
+            if len(row) > wanted:
+                return f"row {number:,} has {len(row):,} cells, expected {wanted:,}"
+    return ""
+
+
 def _number(pl: Any, lazy: Any, name: str) -> Any:
     """A column's numbers; null where there is none."""
     column = pl.col(name)
@@ -146,18 +160,20 @@ def _number(pl: Any, lazy: Any, name: str) -> Any:
 
 
 def _check_numbers(pl: Any, lazy: Any, data: str, columns: Columns) -> None:
-    """DataError for the first cell that is no number, with its row and column."""
+    """DataError for the first cell that is no number, or one that nobody can reckon with, with its row and column."""
     for name in (*columns.targets, *columns.covariates):
-        if lazy.collect_schema()[name] != pl.String:
-            continue
-        text = pl.col(name).str.strip_chars()
         number = _number(pl, lazy, name)
-        bad = ~text.str.to_lowercase().is_in(MISSING) & (number.is_null() | ~number.is_finite())
+        text, bad = pl.col(name).cast(pl.String).str.strip_chars(), number.abs() > LARGEST
+        if lazy.collect_schema()[name] == pl.String:
+            bad = ~text.str.to_lowercase().is_in(MISSING) & (number.is_null() | number.is_nan() | bad)
+        else:
+            bad &= ~number.is_nan()
         found = lazy.select(text.alias("cell"), bad.alias("bad")).with_row_index("row").filter("bad").head(1)
         rows = found.collect(engine="streaming").rows(named=True)
         if rows:
             cell = rows[0]["cell"] if len(rows[0]["cell"]) <= 40 else rows[0]["cell"][:40] + "..."
-            raise DataError(f"{data}: row {rows[0]['row'] + 1:,}, column {name!r} is {cell!r}, expected a number")
+            expected = f"a number from {-LARGEST:g} to {LARGEST:g}" if is_number(cell) else "a number"
+            raise DataError(f"{data}: row {rows[0]['row'] + 1:,}, column {name!r} is {cell!r}, expected {expected}")
 
 
 def _checked_time(pl: Any, lazy: Any, data: str, name: str, head: Any) -> Any:
@@ -166,7 +182,8 @@ def _checked_time(pl: Any, lazy: Any, data: str, name: str, head: Any) -> Any:
     form = (date_format(cells) or date_format(cells[:1])) if cells else None
     column = pl.col(name).cast(pl.String)
     time = as_time(column, form)
-    found = lazy.select(column.alias("cell"), time.is_null().alias("bad")).with_row_index("row").filter("bad").head(1)
+    is_bad = time.is_null() if form is not None else time.is_null() | ~time.is_finite()
+    found = lazy.select(column.alias("cell"), is_bad.alias("bad")).with_row_index("row").filter("bad").head(1)
     if rows := found.collect(engine="streaming").rows(named=True):
         cell = rows[0]["cell"]
         came = "empty" if cell is None or not cell.strip() else repr(cell[:40])
@@ -198,5 +215,7 @@ def _check_order(data: str, times: np.ndarray | None, rows: np.ndarray, columns:
 
 
 def _unreadable(data: str, error: Exception) -> DataError:
+    if "more fields than defined" in str(error) and (found := _widest(Path(data))):
+        return DataError(f"{data}: {found}")
     reason = " ".join(str(error).split("\n\n")[0].split())[:160]
     return DataError(f"{data} cannot be read as a table: {reason}")

@@ -10,7 +10,8 @@ import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.series.clock import Clock
-from unrolled.tasks.series.table import Rows
+from unrolled.tasks.series.columns import is_number
+from unrolled.tasks.series.table import LARGEST, Rows
 
 _STEPS = {
     "yearly": ("months", 12),
@@ -51,6 +52,7 @@ def read_tsf(data: str) -> tuple[Header, list[Rows]]:
     said: dict[str, str] = {}
     header: Header | None = None
     made: list[Rows] = []
+    names: set[str] = set()
     with open(Path(data), encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             text = line.strip()
@@ -58,6 +60,9 @@ def read_tsf(data: str) -> tuple[Header, list[Rows]]:
                 continue
             if header is not None:
                 made.append(_series(data, number, text, attributes, header))
+                if made[-1].name in names:
+                    raise DataError(f"{data}: line {number:,} has the name {made[-1].name!r} a second time")
+                names.add(made[-1].name)
                 continue
             if not text.startswith("@"):
                 raise DataError(f"{data}: line {number:,} stands before @data, and does not begin with @")
@@ -108,10 +113,11 @@ def _series(data: str, number: int, text: str, attributes: list[tuple[str, str]]
     for k, cell in enumerate(parts[-1].split(",")):
         try:
             values.append(np.nan if cell.strip() in ("?", "NaN") else float(cell))
-        except ValueError as error:
-            raise DataError(
-                f"{data}: line {number:,}, value {k + 1:,} is {cell.strip()!r}, expected a number"
-            ) from error
+        except ValueError:
+            values.append(np.inf)
+        if abs(values[-1]) > LARGEST:
+            expected = f"a number from {-LARGEST:g} to {LARGEST:g}" if is_number(cell) else "a number"
+            raise DataError(f"{data}: line {number:,}, value {k + 1:,} is {cell.strip()!r}, expected {expected}")
     times = None
     if start is not None and header.clock is not None:
         before = header.clock.after(start, len(values) - 1) if len(values) > 1 else np.zeros(0, "datetime64[s]")
