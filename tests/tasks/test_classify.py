@@ -90,6 +90,32 @@ def test_labels_of_headers_by_a_pattern_and_of_fasta_files_by_their_names(tmp_pa
     assert read(folder).labels == ["cat", "dog"] and read(folder).targets == [0, 0, 1, 1]
 
 
+def test_a_question_mark_is_part_of_a_label_unless_it_is_all_of_it(tmp_path):
+    head = "@problemName a\n@classLabel true why why?\n@data\n"
+    (tmp_path / "a.ts").write_text(head + "1,2:why\n1,3:why?\n")
+    assert read(tmp_path / "a.ts").labels == ["why", "why?"]
+    (tmp_path / "b.ts").write_text(head + "1,2:why\n1,3:?\n")
+    with pytest.raises(DataError, match="line 5: has no label"):
+        read(tmp_path / "b.ts")
+
+
+def test_values_that_32_bits_cannot_hold_stop_with_their_line(tmp_path):
+    (tmp_path / "a.ts").write_text("@problemName a\n@classLabel true x y\n@data\n1,2:x\n1,1e39:y\n")
+    with pytest.raises(DataError, match="line 5: channel 1, step 2 is '1e39', expected at most 1e.15"):
+        read(tmp_path / "a.ts")
+
+
+def test_files_that_were_cut_off_do_not_pass_for_shorter_ones(tmp_path):
+    records = "".join(f">s{k} label={'ab'[k % 2]}\n{letters}\n" for k, (_, letters) in enumerate(dna(1, 200)))
+    (tmp_path / "a.fa.gz").write_bytes(gzip.compress(records.encode())[:-100])
+    with pytest.raises(DataError, match="a.fa.gz is damaged: Compressed file ended"):
+        read(tmp_path / "a.fa.gz")
+    whole = "".join(f"@s{k} label={'ab'[k % 2]}\nACGTACGT\n+\nIIIIIIII\n" for k in range(4))
+    (tmp_path / "a.fastq").write_text(whole + "@x label=a\nACGT")
+    with pytest.raises(DataError, match=r"record 5 \(x\) has 4 letters and 8 qualities"):
+        read(tmp_path / "a.fastq")
+
+
 def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
     (tmp_path / "a.ts").write_text(
         "# words\n@problemName a\n@classLabel true x y\n@data\n1,2,?,4:5,6,7,8:x\n?,1:2,3:y\n"

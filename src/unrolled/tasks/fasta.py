@@ -41,8 +41,11 @@ def fasta_records(path: Path) -> Iterator[FastaRecord]:
         raise DataError(f"{path} {came}, expected > for FASTA or @ for FASTQ")
     reader = needed("pyfastx", "FASTA and FASTQ files").Fastx(str(path), comment=True)
     count = 0
-    for count, (name, sequence, *_, comment) in enumerate(reader, 1):
+    for count, (name, sequence, *quality, comment) in enumerate(reader, 1):
         where = f"{path}, record {count} ({name})"
+        if begin == b"@" and len(quality[0]) != len(sequence):
+            sizes = f"{len(sequence):,} letters and {len(quality[0]):,} qualities"
+            raise DataError(f"{path}: record {count} ({name}) has {sizes}: it was cut off")
         if not sequence:
             raise DataError(f"{path}: record {count} ({name}) is empty")
         yield FastaRecord(name, comment or "", sequence, where)
@@ -55,6 +58,9 @@ def _first_byte(path: Path) -> bytes:
         packed = file.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path, "rb") if packed else open(path, "rb") as file:
-            return file.read(1)
+            begin = file.read(1)
+            while packed and file.read(1 << 20):  # a file that was cut off would pass for a shorter one
+                pass
+            return begin
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error

@@ -59,6 +59,11 @@ def test_a_bad_file_among_others_is_left_out_and_named(folder):
     ("name", "content", "message"),
     [
         ("a.mid", b"", "a.mid is not a MIDI file, or a damaged one"),
+        (
+            "a.mid",
+            b"MThd\0\0\0\6\0\1\0\1\0\0MTrk\0\0\0\x0c\0\x90\x3c\x40\x60\x80\x3c\x40\0\xff\x2f\0",
+            "a.mid is a damaged MIDI file: its quarter notes have 0 ticks",
+        ),
         ("a.mid", b"MThd" + bytes(40), "a.mid is not a MIDI file, or a damaged one"),
         ("a.mid", None, "a.mid has no notes$"),
         ("a.mid", midi([1, 2, 127]), "a.mid has no note on a piano: all pitches lie outside 21 to 108"),

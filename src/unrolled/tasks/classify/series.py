@@ -11,6 +11,8 @@ from unrolled.errors import DataError
 from unrolled.tasks.classify.records import Record
 
 SUFFIX = ".ts"
+LARGEST = 1e15
+"""Of a value; sums of the squares of larger ones are not finite in 32 bits."""
 
 
 def is_series(path: Path) -> bool:
@@ -51,7 +53,7 @@ def read_series(path: Path) -> Iterator[Record]:
                 raise DataError(f"{where}: has {values.shape[1]} channels, expected {width}")
             width = values.shape[1]
             count += 1
-            yield Record(f"line {number}", values, label.strip().replace("?", "") or None, where)
+            yield Record(f"line {number}", values, _label(label), where)
     if not count:
         raise DataError(f"{path} has no series behind @data")
 
@@ -67,13 +69,21 @@ def _values(channels: list[str], where: str) -> np.ndarray:
         except ValueError:
             odd = next(c for c in cells if not _is_number(c))
             raise DataError(f"{where}: channel {k} has {odd.strip()[:20]!r}, which is not a number") from None
-        if np.isinf(values).any() or np.isnan(values).all():
+        if np.isnan(values).all():
             raise DataError(f"{where}: channel {k} has no finite value")
+        if len(far := np.flatnonzero(np.abs(values) > LARGEST)):
+            odd = cells[far[0]].strip()[:20]
+            raise DataError(f"{where}: channel {k}, step {far[0] + 1:,} is {odd!r}, expected at most {LARGEST:g}")
         found.append(_filled(values))
     if len({len(values) for values in found}) > 1:
         lengths = sorted({len(values) for values in found})
         raise DataError(f"{where}: its channels have {lengths[0]} and {lengths[-1]} steps, expected the same number")
     return np.stack(found, axis=1).astype(np.float32)
+
+
+def _label(cell: str) -> str | None:
+    text = cell.strip()
+    return None if text in ("", "?") else text
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

@@ -61,6 +61,8 @@ def score_of_file(file: Path) -> Any:
     except (RuntimeError, ValueError, OverflowError) as error:
         reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error")
         raise DataError(f"{file} is not a MIDI file, or a damaged one: {reason}") from error
+    if score.tpq < 1:
+        raise DataError(f"{file} is a damaged MIDI file: its quarter notes have {score.tpq} ticks")
     if not score.note_num():
         raise DataError(f"{file} has no notes")
     return score
