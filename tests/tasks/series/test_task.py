@@ -16,6 +16,7 @@ from unrolled.runs.folder import RunFolder
 from unrolled.series import scores
 from unrolled.series.clock import Clock
 from unrolled.series.scaling import fit_scaling
+from unrolled.tasks.series import words
 from unrolled.tasks.series.forecasting import forecast
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.prepared import Layout, prepared, window
@@ -347,3 +348,13 @@ def test_other_data_are_read_by_the_names_of_the_targets(tmp_path):
     assert first | {"on": ""} == second | {"on": ""}
     with pytest.raises(DataError, match="has no column 'temp', which the run forecasts; it has day, rain"):
         model.evaluate(tmp_path / "none.csv")
+
+
+def test_a_table_tells_levels_far_from_zero_apart():
+    one = made(wave(100), FREE)
+    draws = 1e7 + np.random.default_rng(5).normal(size=(1, 6, 1, 200))
+    rows = [row.split(",")[1:] for row in words.table([one], Clock("months", 1, True), ("v",), draws).split()[1:]]
+    found = np.array(rows, dtype=float)
+    assert np.allclose(
+        found, np.quantile(draws[0, :, 0], [0.025, 0.1, 0.5, 0.9, 0.975], axis=-1).T, rtol=0, atol=1e-3
+    )

@@ -138,6 +138,16 @@ def _averages(found: float) -> str:
     )
 
 
+def _digits(levels: np.ndarray) -> int:
+    """So many that levels (5, ...) differ where they are close together and far from 0.
+
+    >>> _digits(np.linspace(-1, 1, 5)), _digits(1e7 + np.linspace(-1, 1, 5))
+    (6, 11)
+    """
+    width = float(np.median(levels[-1] - levels[0]))
+    return int(np.clip(np.ceil(np.log10(np.abs(levels).max() / width)) + 4, 6, 15)) if width > 0 else 6
+
+
 def table(series: Sequence[Prepared], clock: Clock, targets: Sequence[str], made: np.ndarray) -> str:
     """Forecasts (O, H, K, M) as CSV: a row for each step of each target of each series."""
     import csv
@@ -150,9 +160,10 @@ def table(series: Sequence[Prepared], clock: Clock, targets: Sequence[str], made
     writer.writerow([*head, *(name for name, _ in INTERVALS)])
     for one, draws in zip(series, made, strict=True):
         levels = np.quantile(draws, [level for _, level in INTERVALS], axis=-1)  # (5, H, K)
+        digits = _digits(levels)
         times = one.series.after(clock, draws.shape[0])
         for h, time in enumerate(times):
             for j, target in enumerate(targets):
                 own = [one.series.name] * many + [label(time)] + [target] * several
-                writer.writerow([*own, *(f"{value:.6g}" for value in levels[:, h, j])])
+                writer.writerow([*own, *(f"{value:.{digits}g}" for value in levels[:, h, j])])
     return text.getvalue()
