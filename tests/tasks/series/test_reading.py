@@ -7,6 +7,7 @@ from unrolled.errors import DataError, UsageError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.reading import read_series
+from unrolled.tasks.series.times import date_format
 
 pl = pytest.importorskip("polars")
 
@@ -152,3 +153,11 @@ def test_files_of_series_are_recognised(tmp_path):
     (tmp_path / "words.csv").write_text("a,b\nto be,or not\nto be,that\nis,the question\n")
     assert recognised(tmp_path / "t.csv") == "series"
     assert recognised(tmp_path / "t.txt") == recognised(tmp_path / "words.csv") == "text"
+
+
+def test_the_day_or_the_month_may_come_first():
+    months = [f"01/{month:02d}/{year}" for year in (2019, 2020) for month in range(1, 13)]
+    assert date_format(months) == date_format(months * 2) == "%d/%m/%Y"
+    days = [f"{month:02d}/{day:02d}/2020" for month in (1, 2) for day in range(1, 29)]
+    assert date_format(days) == "%m/%d/%Y"
+    assert date_format(["01/02/2020"]) == "%m/%d/%Y"

@@ -9,18 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.series.clock import read_clock
+
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 _FORMATS = ("%Y-%m", *(day + clock for day in _DAYS for clock in _CLOCKS))
 
 
 def date_format(cells: Sequence[str]) -> str | None:
-    """The first way of writing dates that fits all cells, and in which they increase if any does; None for numbers.
+    """The way of writing dates that fits all cells, and in which they increase if any does; None for numbers.
+
+    Of several, as for 01/02/2020, it is the one whose steps have the fewest gaps, and else the first.
 
     >>> date_format(["13/02/2020", "14/02/2020"]), date_format(["2020-01-01T06:00:00Z"]), date_format(["1700"])
     ('%d/%m/%Y', '%Y-%m-%d %H:%M:%S', None)
     """
-    fitting = []
+    fitting: list[tuple[str, bool, float]] = []
     for form in _FORMATS:
         try:
             times = [datetime.strptime(plain(cell), form) for cell in cells]
@@ -28,10 +32,19 @@ def date_format(cells: Sequence[str]) -> str | None:
             continue
         if form == "%Y%m%d" and not all(len(cell.strip()) == 8 for cell in cells):
             continue
-        fitting.append(form)
-        if all(a <= b for a, b in zip(times, times[1:], strict=False)):
-            return form
-    return fitting[0] if fitting else None
+        decreases = any(a > b for a, b in zip(times, times[1:], strict=False))
+        fitting.append((form, decreases, _gaps(times)))
+    return min(fitting, key=lambda one: one[1:])[0] if fitting else None
+
+
+def _gaps(times: Sequence[datetime]) -> float:
+    """How many steps are missing between these times."""
+    found = np.unique(np.array(times, dtype="datetime64[s]"))
+    clock = read_clock(found)
+    if clock.kind in ("months", "seconds"):
+        unit = "datetime64[M]" if clock.kind == "months" else "datetime64[s]"
+        return float((found[-1].astype(unit) - found[0].astype(unit)).astype(int) / clock.step + 1 - len(found))
+    return 0.0 if clock.kind == "business days" else np.inf
 
 
 def plain(cell: str) -> str:
