@@ -22,4 +22,5 @@ def write(path, sound, rate=RATE):
     import soundfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, sound, rate)
+    with open(path, "wb") as stream:  # whatever its name
+        soundfile.write(stream, sound, rate, format="WAV")

@@ -9,6 +9,7 @@ import click
 import pytest
 
 import unrolled
+from tones import tones, write
 from unrolled.cli.main import app, main
 
 TEXT = "“Größe” – é 日本 ß, ☃; ‘naïve’ │ 👍🏽\n" * 60
@@ -43,6 +44,13 @@ def place(tmp_path_factory):
         waves = "".join(f"{1900 + k // 12}-{k % 12 + 1:02}-01,{50 + 9 * math.sin(k)}\n" for k in range(150))
         (folder / "waves.csv").write_text(f"Größe 日,☃\n{waves}", encoding="utf-8")
         unrolled.fit("waves.csv", "waves", task="series", horizon=3, **sizes)
+        for k in range(6):
+            write(folder / "sounds" / f"{k}{ODD}.wav", tones("ab"))
+            (folder / "sounds" / f"{k}{ODD}.txt").write_text("é日" if k % 2 else "“☃”", encoding="utf-8")
+        unrolled.fit("sounds", "heard", direction="forward", **sizes)
+        (folder / f"{ODD}.fa").write_text(">“日”\n" + "ACGGT" * 20 + "\n", encoding="utf-8")
+        levels = "".join(f"{base}\t{60 + 9 * k}\t1\n" for k, base in enumerate("ACGT"))
+        (folder / f"{ODD}.tsv").write_text("kmer\tlevel_mean\tlevel_stdv\n" + levels)
         for k in (0, 1):
             Image.effect_noise((8, 8), 90 + k).save(f"{k}{ODD}.png")
         assert command("hopfield", "store", f"0{ODD}.png", f"1{ODD}.png", "-o", f"m{ODD}")[0] == 0
@@ -74,6 +82,12 @@ CALLS = {
     "sample": [(ODD, "--length", 40), ("bytes", "--length", 40), (ODD, "--prime", "日"), (ODD, "--prime", "ж\udce9")],
     "forecast": [("waves", "--out", "{new}.csv"), (f"{ODD}.missing",)],
     "classify": [("labelled", "labels.csv"), ("labelled", f"{ODD}.missing"), (ODD, f"{ODD}.missing")],
+    "transcribe": [("heard", f"sounds/0{ODD}.wav"), ("heard", "sounds"), ("heard", f"sounds/1{ODD}.wav", "--stream")],
+    "basecall": [("heard", f"{ODD}.missing", "-o", "{new}"), (ODD, f"{ODD}.missing", "-o", "{new}")],
+    "simulate reads": [
+        ("--genome", f"{ODD}.fa", "--levels", f"{ODD}.tsv", "-n", 2, "--length", 9, "--out", "{new}"),
+        ("--genome", f"{ODD}.missing", "--levels", f"{ODD}.tsv", "-n", 2, "--out", "{new}"),
+    ],
     "evaluate": [(ODD,), (ODD, f"{ODD}.txt"), ("bytes",), (f"{ODD}.missing",), (ODD, "ring.txt")],
     "score": [(ODD, "--text", "“é日ж\udce9”", "--each"), ("bytes", "--text", "é\udce9", "--each")],
     "inspect": [(ODD, "--out", "{new}")],

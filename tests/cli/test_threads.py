@@ -13,8 +13,8 @@ from unrolled import threads
 from unrolled.cli import waiting
 from unrolled.cli.main import app
 
-DO_NOT_COMPUTE = {"runs", "doctor"}
-"""They read files, or look at the machine."""
+DO_NOT_COMPUTE = {"runs", "doctor", "simulate reads"}
+"""They read files, look at the machine, or draw random numbers one after the other."""
 
 
 def verbs(command=app, names=()):

@@ -335,15 +335,27 @@ def test_scores_are_those_of_one_sequence_at_a_time(trained, table):
     assert trained.evaluate(on="test")["count"] == 8
 
 
+def test_answers_for_sequences_of_another_length_warn_where_places_count(table, tmp_path):
+    lines = ["label,sequence", *(f"{'ab'[k % 2]},{'ACGTACGTAC' if k % 2 else 'TTGCATTGCA'}" for k in range(20))]
+    (tmp_path / "aligned.csv").write_text("\n".join(lines) + "\n")
+    model = unrolled.fit(tmp_path / "aligned.csv", tmp_path / "run", task="classify", **SMALL)
+    (tmp_path / "same.fa").write_text(">x\nACGTACGTAC\n")
+    list(model.classify(tmp_path / "same.fa").rows)
+    (tmp_path / "other.fa").write_text(">x\nACGTACGTAC\n>y\nACGT\n>z\nAC\n")
+    with pytest.warns(UserWarning, match=r"have 10 steps.*record 2 \(y\) has 4") as warned:
+        rows = list(unrolled.load(tmp_path / "run").classify(tmp_path / "other.fa").rows)
+    assert len(rows) == 3 and len(warned) == 1
+
+
 def test_answers_are_the_probabilities_of_the_scores(trained, table, tmp_path):
     answers = trained.classify(table)
     rows = list(answers.rows)
     assert answers.columns == ["name", "label", "true label", "p(box)", "p(none)"] and len(rows) == 80
     nats = [-math.log(row[3] if row[2] == "box" else row[4]) for row in rows]
     assert np.mean(nats) == pytest.approx(trained.evaluate(table)["log_loss"], rel=1e-9)
-    (tmp_path / "new.fa").write_text(">one\nACGT\n>two\nNNNNNN\n")
+    (tmp_path / "new.fa").write_text(f">one\n{'ACGT' * 5}\n>two\n{'N' * 20}\n")
     assert next(trained.classify(tmp_path / "new.fa").rows)[0] == "one"
-    (tmp_path / "bad.fa").write_text(">one\nACGT\n>two\nAC!T\n")
+    (tmp_path / "bad.fa").write_text(f">one\n{'ACGT' * 5}\n>two\nAC!T{'A' * 16}\n")
     with pytest.raises(DataError, match="record 2 .two.: position 3 is '!'"):
         list(trained.classify(tmp_path / "bad.fa").rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
@@ -20,12 +21,21 @@ _BLOCK = 1_000
 
 
 def answers(
-    model: Model, data: str, options: ClassifyOptions, symbols: Symbols, labels: Sequence[str], by_step: bool
+    model: Model,
+    data: str,
+    options: ClassifyOptions,
+    symbols: Symbols,
+    labels: Sequence[str],
+    by_step: bool,
+    aligned: int | None,
 ) -> Answers:
     """A row for each sequence: its name, the most likely label, the true one if the data have it, all probabilities.
 
     With labels of steps, the label is one for each step, joined where all are single letters, else with blanks
     between, and the probability is the mean over the steps of that of the label.
+
+    Arguments:
+        aligned: how long all sequences of the training part are, for a model that knows places; it warns of others.
 
     Raises:
         UsageError: there are no such data. DataError: a record cannot be used.
@@ -35,9 +45,24 @@ def answers(
     if first is None:
         raise DataError(f"{data} has no sequences")
     some = ["probability"] if by_step else [f"p({label})" for label in labels]
-    return Answers(
-        ["name", "label", "true label", *some], _rows(model, chain([first], records), options, symbols, labels)
-    )
+    every: Iterator[Record] = chain([first], records)
+    if aligned is not None:
+        every = _warned(every, aligned)
+    return Answers(["name", "label", "true label", *some], _rows(model, every, options, symbols, labels))
+
+
+def _warned(records: Iterator[Record], aligned: int) -> Iterator[Record]:
+    """The records, with a warning at the first one of another length."""
+    is_warned = False
+    for record in records:
+        if not is_warned and len(record.content) != aligned:
+            is_warned = True
+            warnings.warn(
+                f"all sequences of the training part have {aligned:,} steps, and the model goes by the position of "
+                f"each step; {record.where} has {len(record.content):,}: do not rely on its answer for such data",
+                stacklevel=2,
+            )
+        yield record
 
 
 def _rows(

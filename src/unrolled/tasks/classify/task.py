@@ -45,7 +45,7 @@ class ClassifyTask(Task):
 
     Attributes:
         symbols: how sequences become numbers. labels: by number.
-        steps: of the longest sequence of the training part. counts: of each label there.
+        steps: of the longest sequence of the training part; shortest: of the shortest. counts: of each label there.
         by_step: whether each step has a label.
     """
 
@@ -60,7 +60,7 @@ class ClassifyTask(Task):
     symbols: Symbols | None = None
     labels: Sequence[str] | None = None
     by_step = False
-    steps = 1
+    steps = shortest = 1
     counts: np.ndarray
     parts: Mapping[str, np.ndarray]
     data: Data
@@ -114,7 +114,7 @@ class ClassifyTask(Task):
         if self.symbols.units == "values" and not len(self.symbols.mean):
             self.symbols.mean, self.symbols.scale = mean_and_scale(Chosen(found.sequences, which))
         if not hasattr(self, "counts"):
-            self.steps = int(lengths.max())
+            self.steps, self.shortest = int(lengths.max()), int(lengths.min())
             targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
             self.counts = np.sum([np.bincount(some, minlength=len(self.labels)) for some in targets], axis=0)
         self.options = choose(self.options, self.symbols, lengths, self.by_step)
@@ -126,12 +126,14 @@ class ClassifyTask(Task):
     def save(self, run: RunFolder) -> None:
         assert self.symbols is not None and self.labels is not None
         content = {"symbols": self.symbols.as_json(), "labels": list(self.labels), "counts": self.counts.tolist()}
-        run.write_json(SIDE_FILE, content | {"by_step": self.by_step, "steps": self.steps})
+        sizes = {"by_step": self.by_step, "steps": self.steps, "shortest": self.shortest}
+        run.write_json(SIDE_FILE, content | sizes)
 
     def restore(self, run: RunFolder) -> None:
         content = run.read_json(SIDE_FILE)
         self.symbols = Symbols.from_json(content["symbols"], str(run.path / SIDE_FILE))
-        self.labels, self.by_step, self.steps = list(content["labels"]), content["by_step"], int(content["steps"])
+        self.labels, self.by_step = list(content["labels"]), content["by_step"]
+        self.steps, self.shortest = int(content["steps"]), int(content["shortest"])
         self.counts = np.array(content["counts"], dtype=np.int64)
         if len(self.counts) != len(self.labels) or not self.labels or self.steps < 1:
             raise ValueError(f"{SIDE_FILE} has {len(self.labels)} labels and {len(self.counts)} counts")
@@ -214,7 +216,9 @@ class ClassifyTask(Task):
 
     def answers(self, model: Model, data: str) -> Answers:
         assert self.symbols is not None and self.labels is not None
-        return answers(model, data, self.options, self.symbols, self.labels, self.by_step)
+        goes_by_places = self.options.places or self.options.pool == "position"
+        aligned = self.steps if goes_by_places and self.shortest == self.steps else None
+        return answers(model, data, self.options, self.symbols, self.labels, self.by_step, aligned)
 
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         assert self.symbols is not None
@@ -255,7 +259,8 @@ class ClassifyTask(Task):
     def begin_from(self, source: Task, where: str) -> None:
         assert isinstance(source, ClassifyTask)
         self.symbols, self.labels, self.by_step = source.symbols, source.labels, source.by_step
-        self.steps, self.counts, self.unit = source.steps, source.counts, source.unit
+        self.steps, self.shortest = source.steps, source.shortest
+        self.counts, self.unit = source.counts, source.unit
 
     # -- what a person sees
 

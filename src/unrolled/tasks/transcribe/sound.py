@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ _WHAT = "Sound files"
 
 def rate_of(path: Path) -> int:
     """Samples a second of a file; DataError if it cannot be read."""
-    return int(_opened(path).samplerate)
+    with _opened(path) as file:
+        return int(file.samplerate)
 
 
 def read_sound(path: Path, rate: int) -> np.ndarray:
@@ -42,11 +44,11 @@ def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
     Raises:
         DataError: the file cannot be used.
     """
-    file = _opened(path)
-    resampler = None
-    if file.samplerate != rate:
-        resampler = needed("soxr", "Sounds of another rate").ResampleStream(file.samplerate, rate, 1, dtype="float32")
-    with file:
+    with _opened(path) as file:
+        resampler = None
+        if file.samplerate != rate:
+            soxr = needed("soxr", "Sounds of another rate")
+            resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32")
         while True:
             try:
                 block = file.read(_BLOCK, dtype="float32", always_2d=True)
@@ -64,12 +66,21 @@ def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
                 return
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file; soundfile is given the bytes, since it takes no name that is not UTF-8."""
     soundfile = needed("soundfile", _WHAT)
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as sound: {_reason(error)}") from error
+        stream = open(path, "rb")  # noqa: SIM115  it is closed below
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    with stream:
+        try:
+            file = soundfile.SoundFile(stream)
+        except (soundfile.SoundFileError, TypeError) as error:
+            raise DataError(f"{path} cannot be read as sound: {_reason(error)}") from error
+        with file:
+            yield file
 
 
 def _reason(error: Exception) -> str:
