@@ -157,35 +157,25 @@ def test_a_causal_convolution_goes_on_where_it_stopped(kernel, T1, T2, lengths, 
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from([1, 3, 5]), st.integers(1, 8), st.integers(0, 2**32), st.floats(0, 1))
-def test_a_convolution_sees_nothing_beyond_a_reset(kernel, T, seed, share):
+SEEING_NEIGHBOURS = st.one_of(
+    st.builds(lambda k: (begun(Convolution(D, H, k, padding=k // 2)), convolved), st.sampled_from([1, 3, 5])),
+    st.builds(lambda k: (TimeWindow(D, k), surrounded), st.integers(1, 4)),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(SEEING_NEIGHBOURS, st.integers(1, 8), st.integers(0, 2**32), st.floats(0, 1))
+def test_a_layer_sees_nothing_beyond_a_reset(made, T, seed, share):
+    layer, alone = made
     torch.manual_seed(seed)
-    layer = begun(Convolution(D, H, kernel, padding=kernel // 2))
     x, resets = numbers(T, 2, D), torch.rand(T, 2) < share
     lengths = [T, T // 2]
     y, _ = layer(x, lengths=lengths, resets=resets)
     for n, length in enumerate(lengths):
         starts = resets[:length, n].nonzero()[:, 0].tolist()
         pieces = [x[a:b, n] for a, b in zip([0, *starts], [*starts, length], strict=True) if b > a]
-        truth = torch.cat([x.new_zeros(0, H), *(convolved(layer, piece) for piece in pieces)])
+        truth = torch.cat([x.new_zeros(0, layer.output_size), *(alone(layer, piece) for piece in pieces)])
         torch.testing.assert_close(y[:length, n], truth, rtol=1e-12, atol=1e-12)
-        assert not y[length:, n].any()
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**32), st.floats(0, 1))
-def test_a_window_sees_nothing_beyond_a_reset(reach, T, seed, share):
-    torch.manual_seed(seed)
-    layer = TimeWindow(D, reach)
-    x, resets = numbers(T, 2, D), torch.rand(T, 2) < share
-    lengths = [T, T // 2]
-    y, _ = layer(x, lengths=lengths, resets=resets)
-    for n, length in enumerate(lengths):
-        starts = resets[:length, n].nonzero()[:, 0].tolist()
-        pieces = [x[a:b, n] for a, b in zip([0, *starts], [*starts, length], strict=True) if b > a]
-        truth = torch.cat([x.new_zeros(0, layer.output_size), *(surrounded(layer, piece) for piece in pieces)])
-        assert torch.equal(y[:length, n], truth)
         assert not y[length:, n].any()
 
 

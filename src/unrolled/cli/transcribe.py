@@ -48,7 +48,7 @@ def transcribe(
         raise UsageError(f"{run}: the task {model.config['task']} does not transcribe")
     if stream:
         if len(files) != 1 or search["beam"] is not None or search["language_model"] is not None or as_json:
-            raise UsageError("--stream: takes one file, and neither --beam nor --language-model nor --json")
+            raise UsageError("--stream takes one file, and no --beam, --language-model or --json")
         _stream(model, files[0])
         return
     if search["beam"] is not None and search["beam"] < 1:

@@ -143,4 +143,4 @@ def test_more_text_than_frames_is_left_out(tmp_path):
     task = TranscribeTask(TranscribeOptions(pattern="_([abc]+)", split="100/0/0"))
     task.read(str(tmp_path))
     assert len(task.parts["training"]) == 4
-    assert re.search("its text takes 30 steps, and it has 1[0-9]$", task.found.bad[-1])
+    assert re.search("its text needs 30 steps, but it has only 1[0-9]$", task.found.bad[-1])

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tones import PITCH, tones, write
 from unrolled.errors import UsageError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.sound import read_sound
+from unrolled.training.batches import Batch
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,17 @@ def test_a_language_model_helps(trained, tmp_path, long):
     assert len(trained.transcribe(long[0], beam=8, language_model=text, weight=0.0, bonus=20.0)) > len(plain)
     with pytest.raises(UsageError, match="not a model of text"):
         trained.transcribe(long[0], language_model=trained)
+
+
+def test_utterances_without_room_for_their_labels_do_not_count(trained):
+    task = trained.task
+    x = torch.randn(12, 2, task.front.width)
+    targets = torch.tensor([[1, 1], [1, 2], [1, 3], [1, -100]])  # 7 steps and 3
+    both = task.loss(trained.model, Batch(x, targets, torch.tensor([12, 12])), None)
+    one = task.loss(trained.model, Batch(x[:, 1:], targets[:, 1:], torch.tensor([12])), None)
+    none = task.loss(trained.model, Batch(x[:, :1], targets[:, :1], torch.tensor([12])), None)
+    assert both.count == one.count == 3 and both.total.item() == pytest.approx(one.total.item(), rel=1e-5)
+    assert none.count == 0 and none.total.item() == 0
 
 
 class StoppedError(Exception):

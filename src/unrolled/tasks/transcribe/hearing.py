@@ -69,6 +69,15 @@ def outputs_of(model: Model, sounds: Sequence[np.ndarray], front: Front) -> tupl
     return outputs, inside(model, outputs, lengths.to(device))
 
 
+def steps_needed(labels: Tensor) -> Tensor:
+    """The fewest steps (N,) that CTC needs for labels (S, N): one each, and a blank between equal ones.
+
+    >>> steps_needed(torch.tensor([[1, 2], [1, -100], [2, -100]])).tolist()
+    [4, 1]
+    """
+    return (labels > 0).sum(0) + ((labels[1:] == labels[:-1]) & (labels[1:] > 0)).sum(0)
+
+
 def inside(model: Model, outputs: Tensor, lengths: Tensor) -> Tensor:
     """Which outputs (T', N) are those of a recording with so many frames (N,)."""
     within: Tensor = torch.arange(len(outputs), device=outputs.device)[:, None] < model.stack.output_lengths(lengths)

@@ -26,14 +26,13 @@ class Kind:
     """What a kind of transcription has of its own.
 
     Attributes:
-        name: in the side file. noun: what its data are called. unit, step_unit, metrics: see `training.Task`.
+        name: in the side file. unit, step_unit, metrics: see `training.Task`.
         joins: whether recordings may be joined and varied. scores: what collects its transcripts.
         model: width and learning rate that are chosen.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
     """
 
     name: ClassVar[str]
-    noun: ClassVar[str]
     unit: ClassVar[str]
     step_unit: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
@@ -71,7 +70,7 @@ class Kind:
 class Speech(Kind):
     """Sound to characters."""
 
-    name, noun = "speech", "recordings"
+    name = "speech"
     unit, step_unit = "recordings", "frames"
     metrics = (
         Metric("loss", "nats per character", brief_digits=3),
@@ -117,7 +116,7 @@ class Speech(Kind):
 class Nanopore(Kind):
     """A nanopore's current to bases."""
 
-    name, noun = "reads", "reads"
+    name = "reads"
     unit, step_unit = "reads", "samples"
     metrics = (
         Metric("loss", "nats per base", brief_digits=3),

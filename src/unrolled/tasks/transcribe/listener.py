@@ -30,8 +30,8 @@ class Listener:
     def __init__(self, model: Model, spectra: Spectra, reduction: int) -> None:
         if any(isinstance(layer, Bidirectional) for layer in model.stack.layers):
             raise UsageError(
-                "--stream: the model reads each recording in both directions, so that it needs all of it: train one "
-                "with --direction forward"
+                "--stream: the model reads in both directions, so it needs the whole recording: train one with "
+                "--direction forward"
             )
         self._model, self._spectra, self._reduction = model, spectra, reduction
         self._device = device_of(model)

@@ -23,7 +23,7 @@ from unrolled.tasks.sequences import Chosen
 from unrolled.tasks.splitting import split
 from unrolled.tasks.transcribe import choices, showing
 from unrolled.tasks.transcribe.fronts import Front
-from unrolled.tasks.transcribe.hearing import heard, inside, outputs_of
+from unrolled.tasks.transcribe.hearing import heard, inside, outputs_of, steps_needed
 from unrolled.tasks.transcribe.kinds import KINDS, Kind, Speech
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.picturing import draw_heard
@@ -117,14 +117,13 @@ class TranscribeTask(Task):
         steps = -(-frames // self.options.reduction)
         kept = []
         for k in which:
-            labels = self.labels(found.texts[k])
-            needed = len(labels) + int((labels[1:] == labels[:-1]).sum())
+            needed = int(steps_needed(torch.from_numpy(self.labels(found.texts[k])[:, None])))
             if needed <= steps[k]:
                 kept.append(k)
             else:
-                found.bad.append(f"{found.names[k]}: its text takes {needed} steps, and it has {steps[k]}")
+                found.bad.append(f"{found.names[k]}: its text needs {needed} steps, but it has only {steps[k]}")
         if not kept:
-            raise DataError(f"{found.bad[-1]}, and no other has room for its text")
+            raise DataError(f"{found.bad[-1]}, and none of the others has room for its text")
         self.parts = {**self.parts, "training": np.array(kept, dtype=np.int64)}
 
     def labels(self, text: str) -> np.ndarray:
@@ -176,10 +175,13 @@ class TranscribeTask(Task):
         return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, t.device)
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
+        """Per label, of the utterances that have room for theirs: speaking faster may take it away."""
         outputs, _ = model(batch.inputs, lengths=batch.lengths)
         assert batch.lengths is not None
-        total, _ = model.head.loss(outputs, batch.targets, inside(model, outputs, batch.lengths))
-        return Loss(total, int((batch.targets > 0).sum()))
+        counted = inside(model, outputs, batch.lengths)
+        fits = steps_needed(batch.targets) <= counted.sum(0)
+        total, _ = model.head.loss(outputs, batch.targets, counted & fits)
+        return Loss(total, int((batch.targets[:, fits] > 0).sum()))
 
     # -- scores
 

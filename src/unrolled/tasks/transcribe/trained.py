@@ -62,7 +62,7 @@ class TrainedTranscriber(Trained):
         Raises:
             DataError: the file cannot be used. UsageError: a language model of other symbols.
         """
-        self._check_kind("speech", "transcribes no sound: see unrolled basecall")
+        self._check_kind("speech", "does not transcribe sound: use unrolled basecall")
         samples = read_sound(Path(file), self.task.front.rate)
         outputs, inside = outputs_of(self.model, [samples], self.task.front)
         if beam is None and language_model is None:
@@ -83,7 +83,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: the model reads backwards, too.
         """
-        self._check_kind("speech", "transcribes no sound: see unrolled basecall")
+        self._check_kind("speech", "does not transcribe sound: use unrolled basecall")
         listener = Listener(self.model, self.task.front, self.options.reduction)
         for piece in pieces:
             yield self.task.text_of(listener.hear(piece))
@@ -103,7 +103,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: there is no such file or folder. DataError: none of the reads can be used.
         """
-        self._check_kind("reads", "reads no nanopore signals: see unrolled transcribe")
+        self._check_kind("reads", "does not read nanopore signals: use unrolled transcribe")
         front = self.task.front
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
