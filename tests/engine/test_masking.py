@@ -1,6 +1,8 @@
 """Tracing and verification leave the cell alone: others may use it meanwhile, and what is shared stays shared."""
 
+import gc
 import threading
+import time
 
 import pytest
 import torch
@@ -62,6 +64,34 @@ def test_several_threads_make_the_first_call(make):
         wanted = outputs(cell, x)
         for y in found:
             torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
+
+
+def test_threads_that_compile_at_once_hear_no_collection():
+    failed = []
+
+    def clock(*_):  # as a profiler of memory does at each collection: not the equation's doing
+        time.perf_counter()
+
+    def call(cell):
+        try:
+            unrolled.Recurrent(cell, backend="engine")(torch.randn(5, 2, 3, dtype=torch.float64))
+        except Exception as error:
+            failed.append(error)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(clock)
+    gc.set_threshold(1)
+    try:
+        for _ in range(5):
+            threads = [threading.Thread(target=call, args=(Shared().double(),)) for _ in range(4)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(clock)
+    assert not failed
 
 
 def test_one_thread_sees_the_masks_and_another_the_cells_own():

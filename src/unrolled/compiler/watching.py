@@ -33,6 +33,8 @@ _GENERATES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENE
 _NUMPYS = "the random numbers of numpy"
 _ROUNDS = 4
 """Traces at most until all code that runs is known."""
+_ALONE = threading.RLock()
+"""Held while an equation runs: collection and torch's cache, both off then, are of the whole process."""
 
 
 def watched(cell: Cell, constants: Widths = ()) -> tuple[Traced | UnsupportedError, Reads]:
@@ -73,7 +75,7 @@ def _traced(cell: Cell, constants: Widths, reads: Reads, again: int = 2) -> tupl
     everything = (reads.marks, _numpys_generator())
     listener = _Listener()
     failed: UnsupportedError | None = None
-    with _no_cache(), _no_collection():
+    with _ALONE, _no_cache(), _no_collection():
         try:
             traced = trace(cell, constants, listener.listening)
         except UnsupportedError as error:
@@ -194,7 +196,7 @@ def _line_of(run: Callable[[], object], everything: tuple[Marks, ...], labels: l
     before = sys.gettrace()
     sys.settrace(at_call)
     try:
-        with _no_cache(), _no_collection():
+        with _ALONE, _no_cache(), _no_collection():
             run()
     except UnsupportedError:
         pass
