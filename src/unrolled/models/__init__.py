@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "beam": ("Hypothesis", "beam_search", "beam_searches"),
     "chooser": ("Chooser",),
-    "decode": ("Hypothesis", "beam_search", "paths", "sample"),
+    "decode": ("paths", "sample", "samples"),
     "encoder_decoder": ("EncoderDecoder",),
     "encoders": ("Embedding", "Keys", "Linear", "OneHot", "Vectors"),
     "heads": (

@@ -30,11 +30,13 @@ _BYTES = 4 * 5
 """Of each parameter: its value, its average and its gradient, and the two moments of the optimizer."""
 
 
-def build_stack(cell: type[Cell], input_size: int, options: ModelOptions, for_use: bool = False) -> Stack:
+def build_stack(
+    cell: Callable[[int, int], Cell], input_size: int, options: ModelOptions, for_use: bool = False
+) -> Stack:
     """The recurrent layers that the options describe.
 
     Arguments:
-        cell: the class.
+        cell: the class, or a function that makes one of an input and a hidden width.
         for_use: the stack is for trained weights. A cell without its equation, which cannot be told what to drop,
             is wrapped so that its weights have the same names.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unrolled.cells.arguments import whole
 from unrolled.errors import RunError
-from unrolled.models.decode import Hypothesis
+from unrolled.models.beam import Hypothesis
 from unrolled.models.heads.ctc import BLANK
 
 

@@ -1,24 +1,21 @@
-"""Decoding: from outputs to symbols or numbers. Sampling and beam search, once for every task."""
+"""Decoding: from outputs to symbols or numbers, by sampling, once for every task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from unrolled.cells.arguments import kind, whole
 from unrolled.engine.stream import Choice
-from unrolled.errors import RunError
 from unrolled.layers import modes
 from unrolled.layers.constants import Constants, rows_of
 from unrolled.layers.state import select
 from unrolled.models import streaming
-from unrolled.models.chooser import Chooser, check_excluded, check_temperature
+from unrolled.models.chooser import Chooser, check_temperature
 from unrolled.models.device import device_of
 from unrolled.models.heads import Head, Target
 from unrolled.models.initial_state import InitialState
@@ -61,13 +58,14 @@ def sample(
     >>> len(list(sample(model, torch.tensor([[0]]), 10)))
     10
     """
-    _check_model("sample", model)
-    _check_symbols("sample", model)
+    check_model("sample", model)
+    check_symbols("sample", model)
     choose = Chooser(temperature, top_k, top_p, tuple(exclude))
     return _symbols(model, start, length, choose, seed, state, constants)
 
 
-def _check_model(who: str, model: object) -> None:
+def check_model(who: str, model: object) -> None:
+    """TypeError for anything but a `Model`."""
     if not isinstance(model, Model):
         came = model if isinstance(model, type) else type(model)
         raise TypeError(
@@ -75,7 +73,7 @@ def _check_model(who: str, model: object) -> None:
         )
 
 
-def _check_symbols(who: str, model: Model) -> None:
+def check_symbols(who: str, model: Model) -> None:
     """TypeError for a head whose outputs are known not to be scores of the next symbol."""
     head = model.head
     other = isinstance(head, Head) and (head.target != Target("integers") or not head.aligned)
@@ -150,7 +148,7 @@ def paths(
     >>> paths(model, torch.zeros(3, 1, 2), 10, count=100).shape
     torch.Size([10, 100, 2])
     """
-    _check_model("paths", model)
+    check_model("paths", model)
     head = model.head
     if not isinstance(head, Head):
         raise TypeError(f"paths: the model's head must be an unrolled.models.Head, got {kind(head)}")
@@ -175,113 +173,57 @@ def paths(
     return torch.stack(made)
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """A sequence of symbols and the logarithm of its probability (nats)."""
-
-    symbols: tuple[int, ...]
-    log_probability: float
-
-
-def beam_search(
+def samples(
     model: Model,
     start: Tensor,
     length: int,
     *,
-    width: int = 5,
     stop: int | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 1,
     exclude: Sequence[int] = (),
-    length_penalty: float = 0.0,
     state: Any = None,
     constants: Constants = (),
-) -> list[Hypothesis]:
-    """The best continuations that a search of limited width finds, best first.
+) -> list[tuple[int, ...]]:
+    """Symbols for many starts at once, each sequence up to its own ``stop``.
 
-    Equation::
-
-        score = log_probability / (number of symbols) ^ length_penalty
-
-    At each step every kept sequence is continued by every symbol, and the ``width`` most probable are
-    kept. A sequence that ends with ``stop`` is complete, and competes as it is. The search ends early only when
-    none of the sequences it would continue can still win.
+    Sequence n draws from its own random numbers, as in `paths`; sequence 0 has the symbols of `sample`.
 
     Arguments:
-        model, start, exclude, state, constants: as in `sample`.
+        model, temperature, top_k, top_p, exclude, state, constants: as in `sample`, for each of the N starts.
+        start: what precedes: symbols (T, N), or one input each (N, ...) for one-to-many.
         length: the longest sequence, ``stop`` included.
-        width: how many sequences are kept; 1 is greedy search.
         stop: the symbol that ends a sequence.
-        length_penalty: 0 ranks by probability, which favours short sequences; 1 by the mean log probability of
-            a symbol; up to 10.
+        seed: the same seed gives the same symbols.
 
-    Raises:
-        ValueError: an argument out of range. TypeError: a model or a head of another kind. RunError: scores that are
-            not finite.
-
-    Source:
-        the penalty: Y. Wu et al., "Google's neural machine translation system" (2016), equation 14, who divide by
-        ((5 + length) / 6) ^ penalty; here nothing is added to the length.
+    Returns:
+        One sequence for each start, with its ``stop`` if it came to one.
 
     >>> model = unrolled.Model(unrolled.OneHot(4), unrolled.Stack([unrolled.ElmanCell(4, 3)]), unrolled.Softmax(3, 4))
-    >>> len(beam_search(model, torch.tensor([[0]]), 3, width=2))
-    2
+    >>> len(samples(model, torch.tensor([[0, 1, 2]]), 5, stop=0))
+    3
     """
-    _check_model("beam_search", model)
-    _check_symbols("beam_search", model)
-    _check_search(length, width, length_penalty)
-    device_of(model)  # as above
-
-    def score(hypothesis: Hypothesis) -> float:
-        return hypothesis.log_probability / len(hypothesis.symbols) ** length_penalty
-
-    complete: list[Hypothesis] = []
-    beams = [Hypothesis((), 0.0)]
+    check_model("samples", model)
+    check_symbols("samples", model)
+    length = whole("samples", "length", length)
+    choose = Chooser(temperature, top_k, top_p, tuple(exclude))
+    device = device_of(model)  # one without numbers is refused
+    made: list[list[int]] = []
     with evaluating(model):
         scores, state = model.begin(start, state, constants)
-    for _ in range(length):
-        rows, grown = _best(beams, scores, width, list(exclude))
-        complete += [h for h in grown if h.symbols[-1] == stop]
-        going_on = [k for k, h in enumerate(grown) if h.symbols[-1] != stop]
-        rows, beams = [rows[k] for k in going_on], [grown[k] for k in going_on]
-        complete = sorted(complete, key=score, reverse=True)[:width]
-        full = len(complete) == width
-        # further symbols cannot raise a log probability, and the penalty is mildest at the full length
-        if not beams or (full and beams[0].log_probability / length**length_penalty <= score(complete[-1])):
-            break
-        if len(beams[0].symbols) < length:
-            with evaluating(model):
-                symbols = torch.tensor([beam.symbols[-1] for beam in beams], device=start.device)
-                chosen = torch.tensor(rows, device=start.device)
-                # all rows have the same constants, those of the one start
-                scores, state = model.step(symbols, select(state, chosen), rows_of(constants, 0 * chosen))
-    return sorted([*complete, *beams], key=score, reverse=True)[:width]
-
-
-def _check_search(length: int, width: int, length_penalty: Any) -> None:
-    if width < 1 or length < 1:
-        raise ValueError(f"beam_search: width and length must be at least 1, got {width} and {length}")
-    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
-    if not number or not 0 <= length_penalty <= 10:
-        raise ValueError(f"beam_search: length_penalty must be a number from 0 to 10, got {length_penalty!r}")
-
-
-def _best(
-    beams: list[Hypothesis], scores: Tensor, width: int, exclude: list[int]
-) -> tuple[list[int], list[Hypothesis]]:
-    """The most probable sequences with one more symbol, best first, and the beams that they continue."""
-    if not torch.isfinite(scores).all():
-        raise RunError("the model's scores are not finite: its weights are damaged")
-    check_excluded(exclude, scores.shape[1])
-    logs = torch.log_softmax(scores.double(), dim=1)
-    logs[:, exclude] = -torch.inf
-    logs += torch.tensor([[beam.log_probability] for beam in beams], dtype=logs.dtype, device=logs.device)
-    best = logs.flatten().topk(min(width, logs.numel()))
-    rows, grown = [], []
-    for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-        row, symbol = divmod(index, logs.shape[1])
-        if value != -np.inf:
-            rows.append(row)
-            grown.append(Hypothesis((*beams[row].symbols, symbol), value))
-    return rows, grown
+        numbers = Rows(seed, len(scores))
+        made, going = [[] for _ in scores], torch.ones(len(scores), dtype=torch.bool)
+        for k in range(length):
+            chosen = choose.each(scores.numpy(force=True), numbers.uniforms((len(scores),)).numpy())
+            for n in going.nonzero()[:, 0].tolist():
+                made[n].append(int(chosen[n]))
+                going[n] = bool(chosen[n] != stop)
+            if not going.any() or k + 1 == length:
+                break
+            scores, state = model.step(torch.from_numpy(chosen).to(device), state, constants)
+    return [tuple(symbols) for symbols in made]
 
 
 @contextmanager
