@@ -88,6 +88,7 @@ CALLS = {
         ("--genome", f"{ODD}.fa", "--levels", f"{ODD}.tsv", "-n", 2, "--length", 9, "--out", "{new}"),
         ("--genome", f"{ODD}.missing", "--levels", f"{ODD}.tsv", "-n", 2, "--out", "{new}"),
     ],
+    "simulate scenes": [("-n", 3, "--out", "{new}"), ("-n", 3, "--out", f"{ODD}.txt")],
     "evaluate": [(ODD,), (ODD, f"{ODD}.txt"), ("bytes",), (f"{ODD}.missing",), (ODD, "ring.txt")],
     "score": [(ODD, "--text", "“é日ж\udce9”", "--each"), ("bytes", "--text", "é\udce9", "--each")],
     "inspect": [(ODD, "--out", "{new}")],

@@ -13,7 +13,7 @@ from unrolled import threads
 from unrolled.cli import waiting
 from unrolled.cli.main import app
 
-DO_NOT_COMPUTE = {"runs", "doctor", "simulate reads"}
+DO_NOT_COMPUTE = {"runs", "doctor", "simulate reads", "simulate scenes"}
 """They read files, look at the machine, or draw random numbers one after the other."""
 
 

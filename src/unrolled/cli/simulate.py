@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from unrolled.cli.shared import NAME
+from unrolled.wording import counted
 
 
 @click.group(epilog="Example: unrolled simulate reads --genome lambda.fa --levels levels.tsv -n 2000 --out reads")
@@ -34,3 +35,23 @@ def reads(genome: str, levels: str, count: int, out: str, length: int, seed: int
 
     file = simulated_reads(genome, levels, count, Path(out), length, seed, **pore)
     print(f"wrote {file} and {file.with_suffix('.fasta')}")
+
+
+@simulate.command(epilog="Example: unrolled simulate scenes -n 5000 --out scenes")
+@click.option("-n", "count", type=click.IntRange(1), required=True, metavar="N", help="Pictures.")
+@click.option("--out", type=NAME, required=True, metavar="DIR", help="Folder for images and captions.csv.")
+@click.option("--size", type=click.IntRange(32, 1024), default=64, help="Pixels of a side (64).")
+@click.option(
+    "--unseen",
+    type=NAME,
+    metavar="NAMES",
+    default="colour,shape",
+    help="Combinations of which attributes are kept from training (colour,shape).",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, help="The same seed gives the same scenes (1).")
+def scenes(count: int, out: str, size: int, unseen: str, seed: int) -> None:
+    """Draw scenes of objects, with captions and what is true of each."""
+    from unrolled.tasks.simulating import simulated_scenes
+
+    file = simulated_scenes(count, Path(out), seed, size, unseen)
+    print(f"wrote {file} and {counted(count, 'pictures')}")

@@ -21,3 +21,18 @@ def simulated_reads(
     from unrolled.tasks.transcribe.reads.simulated import write_simulated
 
     return write_simulated(genome, levels, count, folder, length, seed, **pore)
+
+
+def simulated_scenes(count: int, folder: Path, seed: int, size: int, unseen: str) -> Path:
+    """Pictures of objects with captions in ``captions.csv`` of a folder, whose path it returns.
+
+    Arguments:
+        count: pictures; size: pixels of a side.
+        unseen: attributes whose combinations training does not all see, as ``colour,shape``.
+
+    Raises:
+        UsageError: ``unseen`` does not name attributes, or the folder cannot be made.
+    """
+    from unrolled.tasks.caption.scenes.writing import write_scenes
+
+    return write_scenes(count, folder, seed, size, unseen)
