@@ -97,6 +97,12 @@ def test_the_key_of_an_onnx_model_is_its_content(onnx, tmp_path):
     assert not (changed(PICTURES) == first(PICTURES)).all()
 
 
+def test_weights_in_files_of_other_names_are_refused(onnx, tmp_path):
+    (tmp_path / "weights.bin").write_bytes(WEIGHT.astype("<f4").tobytes())
+    with pytest.raises(DataError, match="cannot be used as an ONNX model"):  # they would not be in the key
+        onnx(patches(WEIGHT, file="weights.bin"))
+
+
 X = value("x", ("n", 3, 32, 32))
 Y = value("y", ("n", 3, 32, 32))
 
