@@ -282,3 +282,36 @@ def test_any_bytes_are_read_or_refused(tmp_path, content):
         with contextlib.suppress(DataError):
             assert read_collection(tmp_path / name).pictures
         (tmp_path / name).unlink()
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["a.jpg", "", "train", "x y", "\0", "\udc00"])
+)
+KEYS = st.sampled_from(
+    [
+        "images",
+        "annotations",
+        "id",
+        "image_id",
+        "file_name",
+        "caption",
+        "filename",
+        "split",
+        "sentences",
+        "raw",
+        "filepath",
+    ]
+)
+ENTRIES = st.recursive(
+    LEAVES, lambda one: st.one_of(st.lists(one, max_size=3), st.dictionaries(KEYS, one, max_size=6))
+)
+LISTS = st.lists(st.dictionaries(KEYS, ENTRIES, max_size=6), max_size=4)
+
+
+@given(st.fixed_dictionaries({"images": LISTS, "annotations": LISTS, "caption": LEAVES}))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_of_any_entries_is_read_or_refused(tmp_path, content):
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with contextlib.suppress(DataError):
+        assert all(p.path == tmp_path / "a.jpg" and p.captions for p in read_collection(tmp_path / "c.json").pictures)

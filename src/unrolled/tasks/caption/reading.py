@@ -302,7 +302,9 @@ def _unusable(caption: object) -> str | None:
         return "its caption is empty"
     if len(caption) > _LONGEST:
         return f"its caption has more than {_LONGEST:,} characters"
-    if any("\ud800" <= letter <= "\udfff" for letter in caption):
+    try:
+        caption.encode()
+    except UnicodeEncodeError:
         return "its caption is not UTF-8"
     return None
 
