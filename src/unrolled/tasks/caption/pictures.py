@@ -11,21 +11,6 @@ from PIL import Image, ImageOps
 
 from unrolled.errors import DataError
 
-SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".gif",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".avif",
-    ".jp2",
-    ".ppm",
-    ".pgm",
-    ".tga",
-)
 LARGEST = 1 << 26
 """Pixels of a picture that is read; a larger one may be a few bytes that fill the memory."""
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
