@@ -15,7 +15,7 @@ PARALLEL := -n 2 --dist worksteal
 SANITIZE := .venv-sanitize
 ASAN = $$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)
 
-.PHONY: demo test test-paths fuzz lint bench docs sanitize clean
+.PHONY: demo demo-caption test test-paths fuzz lint bench docs sanitize clean
 
 $(VENV)/pip: $(BUILD)
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,18 @@ demo: $(VENV)/pip
 	$(BIN)/unrolled train $(STDLIB) --include "*.py" --run demo-run --minutes 2
 	@echo
 	$(BIN)/unrolled sample demo-run --length 600 --temperature 0.6 --prime "def "
+
+$(VENV)/caption: $(BUILD)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/$(INSTALL) -e ".[caption]"
+	touch $(VENV)/pip $@
+
+# A quarter of an hour on drawn scenes, then captions of scenes whose combinations training has not seen, and a page.
+demo-caption: $(VENV)/caption
+	rm -rf demo-scenes demo-captions
+	$(BIN)/unrolled simulate scenes -n 6000 --out demo-scenes
+	$(BIN)/unrolled train demo-scenes --run demo-captions
+	$(BIN)/unrolled evaluate demo-captions --on test
 
 test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
@@ -76,4 +88,4 @@ docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) $(SANITIZE) build demo-run .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SANITIZE) build demo-run demo-scenes demo-captions .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -40,7 +40,8 @@ RULES = (
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
     (r"unrolled simulate reads (.*) -n 2000 (.*)", r"unrolled simulate reads \1 -n 20 \2 --length 20"),
     (
-        r"unrolled (sample|forecast|classify|transcribe|basecall|score|evaluate|inspect|runs|lesson|doctor)\b.*",
+        r"unrolled (sample|forecast|classify|transcribe|basecall|caption|score|evaluate|inspect|runs|lesson|doctor)"
+        r"\b.*",
         r"\g<0>",
     ),
     (r"unrolled hopfield (store|recall) .*", r"\g<0>"),
@@ -51,7 +52,8 @@ RULES = (
     (r"(unrolled lab adding --cell gru --lag) 200 --seeds 3", r"\1 20 --seeds 1"),
     (r"unrolled lab (all|depth|rtrl)", r"\g<0> --help"),  # up to hours; tests/lab runs every experiment
     (r"python examples/\w+\.py", r"\g<0>"),
-    (r"make (demo|test|test-paths)", r"\g<0> --dry-run"),  # they begin by installing
+    (r"unrolled simulate scenes -n 6000 (.*)", r"unrolled simulate scenes -n 40 \1"),
+    (r"make (demo|demo-caption|test|test-paths)", r"\g<0> --dry-run"),  # they begin by installing
     (r"pip install -c constraints\.txt -e (\.|['\"]\.\[\w+\]['\"])", ""),  # the environment is what it makes
     (rf"{PROGRAMS}benchmarks/\w+\.py.*", ""),  # minutes each; test_benchmarks_load imports them
 )

@@ -48,6 +48,14 @@ def place(tmp_path_factory):
             write(folder / "sounds" / f"{k}{ODD}.wav", tones("ab"))
             (folder / "sounds" / f"{k}{ODD}.txt").write_text("é日" if k % 2 else "“☃”", encoding="utf-8")
         unrolled.fit("sounds", "heard", direction="forward", **sizes)
+        (folder / "pictures").mkdir()
+        named = ["path,caption"]
+        for k in range(8):
+            Image.new("RGB", (16, 16), (250 * (k % 2), 20, 90)).save(folder / "pictures" / f"{k}{ODD}.png")
+            named.append(f"{k}{ODD}.png,{'“☃”' if k % 2 else 'é 日'} ist größer")
+        text = "\n".join(named).encode("utf-8", "surrogateescape")
+        (folder / "pictures" / "captions.csv").write_bytes(text)
+        unrolled.fit("pictures", "seen", task="caption", size=16, **sizes)
         (folder / f"{ODD}.fa").write_text(">“日”\n" + "ACGGT" * 20 + "\n", encoding="utf-8")
         levels = "".join(f"{base}\t{60 + 9 * k}\t1\n" for k, base in enumerate("ACGT"))
         (folder / f"{ODD}.tsv").write_text("kmer\tlevel_mean\tlevel_stdv\n" + levels)
@@ -87,6 +95,12 @@ CALLS = {
     "simulate reads": [
         ("--genome", f"{ODD}.fa", "--levels", f"{ODD}.tsv", "-n", 2, "--length", 9, "--out", "{new}"),
         ("--genome", f"{ODD}.missing", "--levels", f"{ODD}.tsv", "-n", 2, "--out", "{new}"),
+    ],
+    "caption": [
+        ("seen", f"pictures/0{ODD}.png"),
+        ("seen", "pictures"),
+        ("seen", f"{ODD}.missing"),
+        (ODD, f"{ODD}.missing"),
     ],
     "simulate scenes": [("-n", 3, "--out", "{new}"), ("-n", 3, "--out", f"{ODD}.txt")],
     "evaluate": [(ODD,), (ODD, f"{ODD}.txt"), ("bytes",), (f"{ODD}.missing",), (ODD, "ring.txt")],

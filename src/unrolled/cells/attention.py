@@ -77,8 +77,8 @@ class Attention(Wrapper):
     def equation(self) -> Callable[..., Any]:
         return self.step
 
-    def step(self, x: Tensor, h: Tensor, *args: Tensor) -> Tensor | tuple[Tensor, ...]:
-        *inner, grid = args
+    def step(self, x: Tensor, *args: Tensor) -> Tensor | tuple[Tensor, ...]:
+        h, *inner, grid = args
         e = self.score(torch.tanh(self.seen(grid) + self.query(h)[:, None])).squeeze(2)
         alpha = torch.softmax(e, dim=1)
         beta = torch.sigmoid(self.gate(h))

@@ -7,6 +7,7 @@ import sys
 import click
 
 from unrolled.cli.basecall import basecall
+from unrolled.cli.caption import caption
 from unrolled.cli.classify import classify
 from unrolled.cli.doctor import doctor
 from unrolled.cli.evaluate import evaluate
@@ -36,6 +37,7 @@ from unrolled.wording import harmless
         classify,
         transcribe,
         basecall,
+        caption,
         evaluate,
         score,
         inspect,

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unrolled.cells.arguments import kind, whole
 from unrolled.engine.stream import Choice
@@ -227,7 +227,7 @@ def samples(
 
 
 @contextmanager
-def evaluating(model: Model) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """No gradient and no dropout inside; the modes are as before afterwards."""
     with torch.no_grad(), modes.evaluating(model) if model.training else nullcontext():
         yield

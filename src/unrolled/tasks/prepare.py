@@ -119,12 +119,15 @@ def _line(error: Exception, cell: type[Cell]) -> str:
 
 
 def _path(model: Model) -> str:
-    """The path of the first recurrent layer, with the constants that the cell's wrappers draw in training."""
+    """The path of the first recurrent layer, with the constants that the cell's wrappers draw in training.
+
+    Empty where the task gives the layer constants of its own, such as the grid of an image.
+    """
     cell = next(layer.cell for layer in model.modules() if isinstance(layer, Recurrent))
     like = next(cell.parameters(), torch.empty(0))
     with torch.random.fork_rng(devices=[]):
         drawn = cell.draw_constants(1, like)
-    return usual(cell, widths(drawn))
+    return usual(cell, widths(drawn)) if len(drawn) == len(cell.constants) else ""
 
 
 def started(task: Task, config: dict[str, Any], chosen: list[str], trainer: Trainer) -> dict[str, Any]:

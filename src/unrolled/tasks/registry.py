@@ -49,6 +49,13 @@ _HOMES = {
         "unrolled.options:NoOptions",
         "unrolled.tasks.transcribe.recognising:is_recorded",
     ),
+    "caption": _Home(
+        "unrolled.tasks.caption.task:CaptionTask",
+        "unrolled.tasks.caption.trained:TrainedCaptioner",
+        "unrolled.tasks.caption.options:CaptionOptions",
+        "unrolled.options:NoOptions",
+        "unrolled.tasks.caption.recognising:is_captioned",
+    ),
     "series": _Home(
         "unrolled.tasks.series.task:SeriesTask",
         "unrolled.tasks.trained:Trained",

@@ -159,7 +159,7 @@ class Trained:
         return answers
 
     def pictures(self, figures: dict[str, Any], data: str | os.PathLike | None = None) -> dict[str, bytes]:
-        """Pictures of what `evaluate` gave, and of why the model answers as it does: PNG by file name.
+        """Pictures of what `evaluate` gave, and of why the model answers as it does: PNG, or a page, by file name.
 
         Arguments:
             figures: of `evaluate`; data: what was given to it.

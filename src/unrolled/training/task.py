@@ -334,7 +334,7 @@ class Task:
         raise NotImplementedError
 
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
-        """Pictures of scores, and of why the model answers as it does: PNG by file name."""
+        """Pictures of scores, and of why the model answers as it does: PNG, or a page of HTML, by file name."""
         return {}
 
     # -- cross-validation

@@ -1,0 +1,105 @@
+"""A page of captions with their pictures and scores, and where the network looked as it wrote each word."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unrolled.insight import page as html
+from unrolled.tasks.caption.pictures import fitted
+
+_SIDE, _SMALL = 288, 96
+"""Pixels of the longer side of a picture; and of its middle, which the network sees, above each word."""
+_QUALITY = 85
+_DARK = 0.25
+"""Brightness where the network does not look."""
+_STYLE = (
+    "<style>.gallery{display:flex;flex-direction:column;gap:1.5rem}.gallery article{display:flex;flex-wrap:wrap;"
+    "gap:1rem;align-items:flex-start}.gallery article>div{flex:1 1 20rem}.gallery img{image-rendering:auto}"
+    ".gallery h3{margin:0}.looks{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0 0;flex-basis:100%}"
+    ".looks figure{margin:0;text-align:center;font-size:.8rem}.looks img{display:block}</style>"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture with its caption.
+
+    Fields:
+        picture: (H, W, 3) bytes. said: ``name``, ``caption``, ``references`` and scores.
+        words: of the caption. looks: the weight of each place as a word was written (words, K), K a square; or None.
+    """
+
+    picture: np.ndarray
+    said: Mapping[str, Any]
+    words: Sequence[str]
+    looks: np.ndarray | None
+
+
+def page(scores: Sequence[tuple[str, str]], shown: Sequence[tuple[str, Sequence[Entry]]]) -> bytes:
+    """The page, with all pictures in it.
+
+    Arguments:
+        scores: a label and a sentence each. shown: a title, and its entries.
+    """
+    parts = [_STYLE, "<h1>Captions</h1>", html.table(("score", ""), scores)]
+    for title, entries in shown:
+        parts += [f"<h2>{html.text(title)}</h2>", '<div class="gallery">', *map(_article, entries), "</div>"]
+    return html.page("Captions", "\n".join(parts)).encode("utf-8")
+
+
+def looked(picture: Image.Image, weights: np.ndarray) -> Image.Image:
+    """The picture, bright where the network looked: weights (K,) of the places of a square grid, row after row."""
+    side = math.isqrt(len(weights))
+    least, most = float(weights.min()), float(weights.max())
+    bright = (weights - least) / max(most - least, 1e-9)
+    small = Image.fromarray((255 * bright.reshape(side, side)).astype(np.uint8))
+    mask = small.resize(picture.size, Image.Resampling.BICUBIC)
+    dark = Image.fromarray((np.asarray(picture) * _DARK).astype(np.uint8))
+    return Image.composite(picture, dark, mask)
+
+
+def _article(entry: Entry) -> str:
+    said = entry.said
+    picture = _within(entry.picture, _SIDE)
+    figures = [f"CIDEr {said['cider']:.2f}", f"ROUGE-L {said['rouge_l']:.2f}"]
+    if "true" in said:
+        figures.append("true and complete" if said["true"] else "not true, or not complete")
+    return (
+        f"<article>{_image(picture, said['caption'])}<div><h3>{html.text(said['caption'] or 'nothing')}</h3>"
+        f"<p>{html.text(', '.join(figures))}</p>{html.listed(said['references'])}"
+        f"<p>{html.text(said['name'])}</p></div>{_looks(entry)}</article>"
+    )
+
+
+def _looks(entry: Entry) -> str:
+    if entry.looks is None or math.isqrt(entry.looks.shape[1]) ** 2 != entry.looks.shape[1]:
+        return ""
+    small = Image.fromarray(fitted(entry.picture, _SMALL))
+    figures = (
+        f"<figure>{_image(looked(small, weights), word)}<figcaption>{html.text(word.strip())}</figcaption></figure>"
+        for word, weights in zip(entry.words, entry.looks, strict=False)
+    )
+    return f'<div class="looks">{"".join(figures)}</div>'
+
+
+def _within(picture: np.ndarray, side: int) -> Image.Image:
+    """The picture with a longer side of so many pixels."""
+    made = Image.fromarray(picture)
+    scale = side / max(made.size)
+    size = (max(1, round(made.width * scale)), max(1, round(made.height * scale)))
+    return made.resize(size, Image.Resampling.BICUBIC)
+
+
+def _image(picture: Image.Image, words: str) -> str:
+    file = io.BytesIO()
+    picture.save(file, format="jpeg", quality=_QUALITY)
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{html.text(words)}">'

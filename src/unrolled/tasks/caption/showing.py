@@ -1,0 +1,118 @@
+"""What people read about captions: the data, the scores, and why all captions are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unrolled.tasks.caption.options import CaptionOptions
+from unrolled.tasks.caption.reading import Collection
+from unrolled.wording import shortened
+
+_BAD, _WORST = 5, 3
+_ALIKE = 0.9
+"""Share of pictures with the same caption from which on that is said."""
+_FEWEST = 5
+"""Pictures of a part in which it is looked for."""
+_BLIND = 0.02
+"""Nats a word that the right picture must be worth, beside another one."""
+
+
+def about(
+    found: Collection,
+    parts: Mapping[str, int],
+    symbols: int,
+    options: CaptionOptions,
+    seen: str,
+    frequent: tuple[str, float],
+) -> list[tuple[str, str]]:
+    """The data in a few lines."""
+    captions = sum(len(one.captions) for one in found.pictures)
+    rows = [
+        ("pictures", f"{len(found.pictures):,}, with {captions:,} captions"),
+        ("", ", ".join(f"{part} {size:,}" for part, size in parts.items())),
+        (options.units, f"{symbols:,} different"),
+        ("seen", f"{seen}; {_SEEN[options.image]}"),
+        ("commonest", f"{shortened(frequent[0], 60)} ({frequent[1]:.1%} of the captions)"),
+    ]
+    return rows + left_out(found.left_out)
+
+
+_SEEN = {"first": "as the first input", "state": "as the initial state", "attention": "by attention"}
+
+
+def left_out(bad: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What cannot be used."""
+    rows = [("left out" if k == 0 else "", f"{name}: {why}") for k, (name, why) in enumerate(bad[:_BAD])]
+    return [*rows, ("", f"and {len(bad) - _BAD:,} more")] if len(bad) > _BAD else rows
+
+
+def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Scores in words, those of the baselines behind them."""
+    made = _scores(figures)
+    for name, scored in figures.get("baselines", {}).items():
+        brief = [
+            f"BLEU-4 {scored['bleu'][3]:.1f}",
+            f"CIDEr {scored['cider']:.3f}",
+            f"ROUGE-L {scored['rouge_l']:.3f}",
+        ]
+        if "true_of_scene" in scored:
+            brief.append(f"true {scored['true_of_scene']:.1%}")
+        made.append((BASELINES[name], ", ".join(brief)))
+    made += [("alike", sentence) for sentence in figures.get("alike", [])]
+    for label, name in (("best", "best"), ("worst", "worst")):
+        for k, one in enumerate(figures.get(name, [])[:_WORST]):
+            made.append((label if k == 0 else "", f"{one['name']}: {one['caption'] or 'nothing'}"))
+    if "page" in figures:
+        made.append(("page", figures["page"]))
+    return made
+
+
+BASELINES = {"most_frequent": "commonest", "nearest_picture": "nearest"}
+
+
+def _scores(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "bleu" not in figures:
+        return []
+    bleu = ", ".join(f"{value:.1f}" for value in figures["bleu"])
+    made = [
+        ("BLEU-1 to 4", bleu),
+        ("ROUGE-L", f"{figures['rouge_l']:.3f}"),
+        ("distinct", f"{figures['distinct']:.1%} of the captions"),
+    ]
+    if "true_of_scene" in figures:
+        made.append(("true", f"{figures['true_of_scene']:.1%} of the captions are true and complete"))
+        made.append(("picks", f"{figures['picks_its_scene']:.1%} pick their scene out of ten"))
+    return made
+
+
+def are_alike(share: float, pictures: int) -> bool:
+    """Whether nearly every one of so many pictures has the same caption, which a share of them has."""
+    return share >= _ALIKE and pictures >= _FEWEST
+
+
+def alike(caption: str, share: float, training_share: float, spread: float, worth: float) -> list[str]:
+    """Sentences where nearly every picture has the same caption: that it does, and likely causes.
+
+    Arguments:
+        caption, share: the commonest caption, and the share of pictures that have it.
+        training_share: of the commonest caption in the training part.
+        spread: standard deviation of what is seen over the pictures, by that within a picture.
+        worth: nats a word by which captions are likelier with their own picture than with another one.
+    """
+    made = [f"{share:.0%} of the pictures have the same caption: {shortened(caption, 60) or 'nothing'}"]
+    if training_share > 0.3:
+        made.append(f"likely cause: {training_share:.0%} of the training captions are the same, too")
+    if spread < 0.01:
+        made.append("likely cause: the pictures, or their features, hardly differ from one another")
+    if worth < _BLIND:
+        made.append(
+            f"likely cause: the network does not look at the picture, which is worth {worth:.3f} nats a word: "
+            "train longer, or with another --lr, --hidden or --image"
+        )
+    if len(made) == 1:
+        made.append(
+            f"likely cause: the search prefers what is common, though the picture is worth {worth:.3f} nats a word: "
+            "train longer, or try unrolled caption with --temperature 1, or a smaller --length-penalty"
+        )
+    return made

@@ -1,0 +1,185 @@
+"""The whole way: pictures and captions to a model, its captions, scores and page."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import unrolled
+from tasks.caption.conftest import COLOURS, SMALL, write_colours
+from unrolled.errors import DataError, RunError, UsageError
+from unrolled.tasks.caption import showing
+from unrolled.tasks.registry import recognised
+
+
+def test_a_folder_of_pictures_and_captions_is_recognised(colours):
+    assert recognised(colours) == recognised(colours / "captions.csv") == "caption"
+
+
+def test_what_was_learnt(trained, colours):
+    figures = trained.evaluate(on="test")
+    assert figures["bleu"][0] > 80 and figures["rouge_l"] > 0.8
+    assert figures["loss"] < 0.5 and figures["scored"] == 3
+    assert set(figures["baselines"]) == {"most_frequent", "nearest_picture"}
+    nearest, frequent = (figures["baselines"][name]["rouge_l"] for name in ("nearest_picture", "most_frequent"))
+    assert nearest > frequent
+    assert "true_of_scene" not in figures and "alike" not in figures
+    rows = dict(trained.rows(figures))
+    assert rows["ROUGE-L"] == f"{figures['rouge_l']:.3f}" and "commonest" in rows and "nearest" in rows
+
+
+def test_pictures_of_their_own(trained, tmp_path):
+    write_colours(tmp_path, count=8, seed=9)
+    (tmp_path / "08.png").write_bytes(b"nothing")
+    files = trained.images([tmp_path])
+    *made, (_, bad) = trained.caption(files)
+    assert isinstance(bad, DataError)
+    right = [re.search(rf"\b{name}\b", said[0]) for name, (_, said) in zip([*COLOURS] * 2, made, strict=True)]
+    assert sum(map(bool, right)) >= 6
+    files = files[:-1]
+    several = [said for _, said in trained.caption(files, count=2)]
+    assert all(len(set(said)) == 2 for said in several)
+    drawn = [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
+    assert drawn == [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
+    assert all(len(said) == 3 for said in drawn)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"beam": 0}, "--beam: must be a whole number from 1"),
+        ({"count": 0}, "--count: must be a whole number from 1"),
+        ({"temperature": -1.0}, "--temperature: must be a number from 0"),
+        ({"temperature": 1.0, "beam": 2}, "give one of the two"),
+    ],
+)
+def test_settings_out_of_range(trained, colours, settings, message):
+    with pytest.raises(UsageError, match=message):
+        list(trained.caption([colours / "00.png"], **settings))
+
+
+def test_images_that_are_not_there(trained, tmp_path):
+    with pytest.raises(UsageError, match="there is no file or folder"):
+        trained.images([tmp_path / "none.png"])
+    with pytest.raises(UsageError, match="has no pictures"):
+        trained.images([tmp_path])
+
+
+def test_the_page_holds_all_it_shows(trained):
+    figures = trained.evaluate(on="test")
+    page = (trained.run.path / "captions.html").read_text(encoding="utf-8")
+    assert figures["page"] == str(trained.run.path / "captions.html")
+    assert "http" not in page.replace("http-equiv", "") and "<link" not in page
+    shown = figures["best"] + figures["worst"]
+    assert len(shown) == 3
+    words = sum(len(one["caption"].rstrip(".").split()) + one["caption"].endswith(".") for one in shown)
+    assert page.count('<img src="data:image/jpeg;base64,') == len(shown) + words  # one above each word
+    assert all(one["name"] in page for one in shown)
+    assert trained.pictures(figures)["captions.html"] == page.encode()
+
+
+@pytest.mark.parametrize(("image", "cell", "units"), [("first", "gru", "words"), ("state", "elman", "subwords")])
+def test_the_other_ways_learn_too(colours, tmp_path, image, cell, units):
+    if units == "subwords":
+        pytest.importorskip("tokenizers")
+    more = {"image": image, "cell": cell, "units": units, "vocabulary_size": 300}
+    model = unrolled.fit(colours, tmp_path / "run", lr=0.003, epochs=30, **more, **SMALL)
+    figures = model.evaluate(on="test")
+    assert figures["rouge_l"] > 0.8
+    page = (tmp_path / "run" / "captions.html").read_text(encoding="utf-8")
+    assert page.count("<img") == len(figures["best"] + figures["worst"])
+    again = unrolled.load(tmp_path / "run")
+    assert again.evaluate(on="test")["bleu"] == figures["bleu"]
+
+
+def test_resumed_is_as_if_it_had_not_stopped(colours, tmp_path):
+    def stop_at(event):
+        if event["event"] == "update" and event["update"] == 3:
+            raise KeyboardInterrupt
+
+    settings = SMALL | {"augment": True, "dropout": 0.3, "epochs": 1.0, "save_every": 0.0}
+    whole = unrolled.fit(colours, tmp_path / "whole", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        unrolled.fit(colours, tmp_path / "cut", listen=stop_at, **settings)
+    cut = unrolled.fit(None, tmp_path / "cut", resume=True, quiet=True)
+    for name, weight in whole.model.state_dict().items():
+        assert np.array_equal(weight.numpy(), cut.model.state_dict()[name].numpy()), name
+
+
+def test_other_data_and_data_that_moved(trained, colours, tmp_path):
+    other = write_colours(tmp_path / "other", count=6, seed=5)
+    figures = trained.evaluate(other)
+    assert figures["scored"] == 6 and set(figures["baselines"]) == {"most_frequent"}
+    moved = shutil.copytree(colours, tmp_path / "moved")
+    assert trained.evaluate(moved, on="test")["scored"] == 3
+
+
+def test_bad_pictures_and_words_that_are_not_known(trained, tmp_path):
+    folder = write_colours(tmp_path / "some", count=4)
+    (folder / "01.png").write_bytes(b"nothing")
+    with open(folder / "captions.csv", "a", encoding="utf-8") as file:
+        file.write("00.png,an unheard zebra\n02.png,\nmissing.png,a red picture\n")
+    figures = trained.evaluate(folder)
+    assert figures["scored"] == 3 and np.isfinite(figures["loss"])
+
+
+def test_no_picture_can_be_used(tmp_path):
+    folder = write_colours(tmp_path / "none", count=2)
+    for file in folder.glob("*.png"):
+        file.write_bytes(b"nothing")
+    with pytest.raises(
+        DataError, match="has no picture with a caption that can be used: 00.png: .* is not a picture"
+    ):
+        unrolled.fit(folder, tmp_path / "run", **SMALL)
+
+
+def test_one_picture_alone(tmp_path):
+    folder = write_colours(tmp_path / "one", count=1)
+    model = unrolled.fit(folder, tmp_path / "run", epochs=2.0, **SMALL)
+    assert [len(said) for _, said in model.caption([folder / "00.png"])] == [1]
+    figures = model.evaluate(on="training")
+    assert figures["scored"] == 1 and np.isnan(figures["cider"])
+    with pytest.raises(DataError, match="the validation part has nothing to score"):
+        model.evaluate()
+
+
+def test_both_directions_are_refused(colours, tmp_path):
+    with pytest.raises(UsageError, match="--direction: captions are written word by word"):
+        unrolled.fit(colours, tmp_path / "run", direction="both", **SMALL)
+
+
+@pytest.mark.parametrize("name", ["caption.json", "vocabulary.json"])
+def test_damaged_side_files(trained, tmp_path, name):
+    run = shutil.copytree(trained.run.path, tmp_path / "run")
+    (run / name).write_text(json.dumps({"longest": "many"}))
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        unrolled.load(run)
+
+
+def test_a_network_that_says_the_same_of_all_says_so(colours, tmp_path):
+    model = unrolled.fit(colours, tmp_path / "run", epochs=0.3, lr=1e-5, **SMALL)
+    with torch.no_grad():
+        model.model.eye.map.weight.zero_()
+    figures = model.evaluate(on="training")
+    assert re.match(r"\d+% of the pictures have the same caption", figures["alike"][0])
+    assert "does not look at the picture" in figures["alike"][1]
+    assert ("alike", figures["alike"][0]) in model.rows(figures)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause"),
+    [
+        ((0.5, 1.0, 1.0), "50% of the training captions are the same"),
+        ((0.0, 0.001, 1.0), "hardly differ from one another"),
+        ((0.0, 1.0, 0.001), "does not look at the picture"),
+        ((0.0, 1.0, 1.0), "the search prefers what is common"),
+    ],
+)
+def test_likely_causes(evidence, cause):
+    first, *causes = showing.alike("a dog", 0.95, *evidence)
+    assert first == "95% of the pictures have the same caption: a dog"
+    assert len(causes) == 1 and cause in causes[0]
+    assert showing.are_alike(0.95, 5) and not showing.are_alike(0.8, 5) and not showing.are_alike(1.0, 4)
