@@ -31,7 +31,9 @@ def sight(options: CaptionOptions, paths: Sequence[Path]) -> Sight:
     named = options.features
     if named is None:
         named = EFFICIENTNET if _are_large(paths) and len(paths) <= _MANY and _has_efficientnet() else PIXELS
-    return Pixels(options.size) if named == PIXELS else Features(named)
+    if named == PIXELS:
+        return Pixels(options.size)
+    return Features(named if named == EFFICIENTNET else str(Path(named).resolve()))
 
 
 def _are_large(paths: Sequence[Path]) -> bool:
