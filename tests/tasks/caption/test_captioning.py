@@ -109,6 +109,21 @@ def test_resumed_is_as_if_it_had_not_stopped(colours, tmp_path):
         assert np.array_equal(weight.numpy(), cut.model.state_dict()[name].numpy()), name
 
 
+def test_a_run_that_begins_with_the_weights_of_another(trained, colours, tmp_path):
+    told = []
+    unrolled.fit(colours, tmp_path / "run", from_run=trained.run.path, epochs=0.3, threads=1, listen=told.append)
+    losses = [e["validation"]["loss"] for e in told if e["event"] == "finished"]
+    assert losses[0] < 0.5
+
+
+def test_a_caption_that_is_longer_than_any_is_cut(tmp_path):
+    folder = write_colours(tmp_path / "some", count=4)
+    with open(folder / "captions.csv", "a", encoding="utf-8") as file:
+        file.write(f"00.png,{'red ' * 300}\n")
+    model = unrolled.fit(folder, tmp_path / "run", epochs=1.0, split="100/0/0", **SMALL)
+    assert model.task.longest == 200 and model.evaluate(on="training")["scored"] == 4
+
+
 def test_other_data_and_data_that_moved(trained, colours, tmp_path):
     other = write_colours(tmp_path / "other", count=6, seed=5)
     figures = trained.evaluate(other)

@@ -47,7 +47,7 @@ _PAIRS = 128
 _LOOKED_AT = 500
 """Pictures that are looked at to say why all captions are alike."""
 _LONGEST = 200
-"""Symbols of a caption; longer ones are left out."""
+"""Symbols of a caption; longer ones are cut there, without an end."""
 
 
 class CaptionTask(Task):
@@ -157,12 +157,11 @@ class CaptionTask(Task):
         return self._pairs(which, t.batch or 1, self.options.augment and self.sight.shifts and part == "training")
 
     def _pairs(self, which: np.ndarray, batch: int, shifted: bool = False) -> Pairs:
-        captions, of = [], []
+        captions: list[np.ndarray] = []
+        of: list[int] = []
         for k in which:
-            made = [self.symbols.encode(text) for text in self.found.pictures[k].captions]
-            fit = [one for one in made if len(one) <= _LONGEST]
-            captions += fit
-            of += [int(k)] * len(fit)
+            captions += [self.symbols.encode(text)[:_LONGEST] for text in self.found.pictures[k].captions]
+            of += [int(k)] * len(self.found.pictures[k].captions)
         t = self.training
         return Pairs(self.seen, captions, np.array(of), self.symbols.end, batch, t.seed, shifted, t.device)
 
