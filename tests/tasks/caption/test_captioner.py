@@ -111,3 +111,26 @@ def test_shifted_pictures_keep_their_edges():
     columns = {tuple(pairs.batch_at(k).targets.pictures[0, :, 0, 0].tolist()) for k in range(40)}
     plain = list(range(S))
     assert columns == {tuple(plain), (0, *plain[:-1]), (*plain[1:], S - 1)}
+
+
+def test_turned_colours_are_the_same_picture_in_other_colours():
+    torch.manual_seed(0)
+    seen = torch.from_numpy(np.stack(pictures(6)))
+    eye = Convnet(S, 8, turned=0.5)
+    rotations = eye._rotations(200)
+    torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3).expand(200, 3, 3))
+    assert 60 < sum(bool((one == torch.eye(3)).all()) for one in rotations) < 140
+    assert not torch.equal(eye(seen), eye(seen))
+    torch.testing.assert_close(eye.eval()(seen), eye(seen))
+
+
+def test_exchanged_words_stand_in_the_same_place_of_other_captions():
+    torch.manual_seed(0)
+    model = captioner("state").train()
+    model.noise = 0.4
+    previous = torch.stack([torch.full((500,), model.end), *(torch.arange(500) % 6 for _ in range(3))])
+    made = model._noised(previous)
+    assert made[0].eq(model.end).all()
+    share = (made[1:] != previous[1:]).double().mean()
+    assert 0.25 < share < 0.4  # some are exchanged for the same word
+    assert sorted(made[1].unique().tolist()) == [0, 1, 2, 3, 4, 5]

@@ -47,6 +47,8 @@ class Captioner(nn.Module):
         image: first, state or attention.
         symbols: V, of which the last is the end, which also precedes the first one.
         for_use: see `build_stack`.
+        noise: share of the words before that are exchanged in training, so that a word does not come to depend on
+            those before it where it should depend on the picture.
 
     Source:
         first: O. Vinyals, A. Toshev, S. Bengio & D. Erhan, "Show and tell: a neural image caption generator" (2015);
@@ -55,7 +57,14 @@ class Captioner(nn.Module):
     """
 
     def __init__(
-        self, eye: Any, cell: type[Cell], options: ModelOptions, image: str, symbols: int, for_use: bool = False
+        self,
+        eye: Any,
+        cell: type[Cell],
+        options: ModelOptions,
+        image: str,
+        symbols: int,
+        for_use: bool = False,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         assert options.hidden is not None and options.dropout is not None
@@ -74,7 +83,7 @@ class Captioner(nn.Module):
         else:
             graph = {"encoder": embedding}
         self.decoder = Model(stack=stack, head=head, dropout=options.dropout, **graph)
-        self.dropout = options.dropout
+        self.dropout, self.noise = options.dropout, noise
 
     def forward(self, pictures: Tensor, of: Tensor, previous: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The scores (T, N, V) of sentences whose symbols are known.
@@ -84,11 +93,18 @@ class Captioner(nn.Module):
             previous: the symbol before each (T, N); at first the end. lengths: of the sentences (N,).
         """
         begun = self.begun(pictures, of)
+        previous = self._noised(previous) if self.training and self.noise else previous
         if self.image == "first":
             scores, _ = self.decoder(begun.start, previous=previous[1:], lengths=lengths)
         else:
             scores, _ = self.decoder(previous, begun.state, lengths, constants=begun.constants)
         return scores
+
+    def _noised(self, previous: Tensor) -> Tensor:
+        """Some of the words exchanged for those that stand in the same place of other captions."""
+        other = previous[:, torch.randperm(previous.shape[1], device=previous.device)]
+        exchanged = torch.rand(previous.shape, device=previous.device) < self.noise
+        return torch.where(exchanged, other, previous)
 
     def begun(self, pictures: Tensor, of: Tensor | None = None) -> Start:
         """What sentences of these pictures begin with; ``of`` as in `forward`, by default one for each."""

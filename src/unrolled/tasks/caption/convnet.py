@@ -33,6 +33,8 @@ class Convnet(nn.Module):
     Arguments:
         size: S. width: A. mean, scale: of each colour, in the pictures that are trained on: most of a picture, such
             as its background, should be near 0, so that what differs is not small beside what does not.
+        turned: share of the pictures whose colours are rotated at random in training, so that what a thing is called
+            does not come to depend on its colour.
 
     >>> Convnet(32, 24)(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).shape
     torch.Size([2, 16, 24])
@@ -41,8 +43,16 @@ class Convnet(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, size: int, width: int, mean: Sequence[float] = _MEAN, scale: Sequence[float] = _SCALE) -> None:
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        mean: Sequence[float] = _MEAN,
+        scale: Sequence[float] = _SCALE,
+        turned: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.turned = turned
         self.places, self.output_size = (size // _STRIDE) ** 2, width
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
@@ -57,8 +67,16 @@ class Convnet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = (pictures - self.mean) / self.scale
+        if self.training and self.turned:
+            x = torch.einsum("pyxc,pcd->pyxd", x, self._rotations(len(x)))
         y = self.layers(x.permute(0, 3, 1, 2))
         return torch.relu(self.map(y.flatten(2).transpose(1, 2)))
+
+    def _rotations(self, count: int) -> Tensor:
+        """Rotations of the colours (P, 3, 3), none for some of the pictures."""
+        q, _ = torch.linalg.qr(torch.randn(count, 3, 3))
+        stays = torch.rand(count, 1, 1) >= self.turned
+        return torch.where(stays, torch.eye(3), q).to(self.mean)
 
 
 class Projection(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unrolled.options import check, check_one_of, check_types, option, percentages
+from unrolled.options import check, check_one_of, check_share, check_types, option, percentages
 
 IMAGES = ("first", "state", "attention")
 UNITS = ("words", "subwords")
@@ -18,7 +18,9 @@ class CaptionOptions:
     ``image`` is how the network comes to know the picture: as its first input (Vinyals et al. 2015), as its initial
     state (Karpathy & Fei-Fei 2015), or by attention over a grid of places (Xu et al. 2015). ``features`` are
     ``pixels``, for a convolutional network that is trained with the rest, ``efficientnet``, an ONNX file, or a file
-    of ready ones. Words of fewer than ``rare`` captions of the training part are unknown.
+    of ready ones. ``augment`` and ``word_noise`` keep names from depending on colours, and words on those before
+    them, where they should depend on what is seen. Words of fewer than ``rare`` captions of the training part are
+    unknown.
     """
 
     image: str = option("attention", "How it is seen: first, state or attention (default).", metavar="WHICH")
@@ -26,7 +28,8 @@ class CaptionOptions:
         None, "pixels, efficientnet, an ONNX file, or ready .npy or .safetensors.", metavar="KIND", is_name=True
     )
     size: int = option(64, "Side of the pictures in pixels, for --features pixels (64).")
-    augment: bool = option(True, "Shift the pictures a little in training, for --features pixels.")
+    augment: bool = option(True, "Shift pictures and turn their colours in training, for pixels.")
+    word_noise: float = option(0.3, "Share of the words before that are exchanged in training (0.3).")
     units: str = option("words", "words (default) or subwords.", metavar="KIND")
     rare: int | None = option(None, "Words of fewer captions are unknown (2; 5 from 20,000 captions on).")
     vocabulary_size: int | None = option(None, "At most so many words or subwords (20,000 and 2,000).")
@@ -38,6 +41,7 @@ class CaptionOptions:
         check_types(self)
         check_one_of(self, "image", IMAGES)
         check_one_of(self, "units", UNITS)
+        check_share(self, "word_noise")
         fits = 16 <= self.size <= 512 and self.size % 8 == 0
         check(fits, "size", f"must be a multiple of 8 from 16 to 512, got {self.size}")
         check(self.rare is None or self.rare >= 1, "rare", f"must be a whole number from 1, got {self.rare}")

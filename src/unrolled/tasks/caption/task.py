@@ -150,7 +150,9 @@ class CaptionTask(Task):
         super().settle(*choices.sizes(model, training), steps)
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Captioner:
-        return Captioner(self.sight.eye(), cell, options, self.options.image, self.symbols.end + 1, for_use)
+        o = self.options
+        eye, symbols = self.sight.eye(o.augment), self.symbols.end + 1
+        return Captioner(eye, cell, options, o.image, symbols, for_use, o.word_noise)
 
     def batches(self, part: str = "training") -> Pairs:
         t, which = self.training, self.parts.get(part, np.empty(0, dtype=np.int64))
