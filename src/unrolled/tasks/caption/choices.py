@@ -72,7 +72,7 @@ def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions,
         model,
         hidden=model.hidden or 256,
         layers=model.layers or 1,
-        dropout=model.dropout if model.dropout is not None else 0.3,
+        dropout=model.dropout if model.dropout is not None else 0.1,
         direction="forward",
     )
     training = replace(training, batch=training.batch or 32)
