@@ -4,17 +4,29 @@
 
 FILE of sunspots is a table of years with twelve months each, or a CSV; 132 steps ahead. FILE of prices is a CSV whose
 first column of numbers is the price of each month; 12 steps ahead. Scores are those of the test part, the last 20 %.
+
+Where gluonts is installed (with torch and lightning), its DeepAR stands beside ours: two LSTM layers of 40 and a
+Student-t, its own features of the calendar, trained on the same training part, with the weights that are best on the
+same validation part. Prices are given to it as changes of their logarithms, as to our own model and the baselines.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import logging
 import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.tasks.series import scoring
 
 NAMES = ("mase", "smape", "crps", "coverage_80")
 
@@ -38,7 +50,51 @@ def one_run(file: Path, horizon: int, seed: int, folder: Path, more: list[str]) 
     run = folder / f"{file.stem}-{horizon}-{seed}"
     _unrolled("train", file, "--run", run, "--horizon", horizon, "--seed", seed, "--json", *more)
     figures: dict = json.loads(_unrolled("evaluate", run, "--on", "test", "--json"))
+    if importlib.util.find_spec("gluonts"):
+        figures["baselines"][f"DeepAR, seed {seed}"] = deepar(run, figures["origins"], seed)
     return figures
+
+
+def deepar(run: Path, origins: int, seed: int) -> dict[str, float]:
+    """The scores of gluonts' DeepAR on the origins of a run's test part.
+
+    Source:
+        D. Salinas et al., "DeepAR: probabilistic forecasting with autoregressive recurrent networks" (2020).
+    """
+    import unrolled
+
+    task: Any = unrolled.load(run)._with_own_data("test", None)
+    pairs = task._pairs("test", origins)
+    groups = scoring.groups(task.series, pairs, task.layout)
+    draws = [_deepar(group, task.layout.horizon, seed) for group in groups]
+    by = {id(group): made for group, made in zip(groups, draws, strict=True)}
+    return scoring.score_draws(groups, lambda group: by[id(group)]).figures
+
+
+def _deepar(group: scoring.Group, horizon: int, seed: int) -> np.ndarray:
+    """Draws (O, H, M) for the origins of one series, each from the values before it."""
+    import lightning
+    import pandas
+    from gluonts.dataset.common import ListDataset
+    from gluonts.torch import DeepAREstimator
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    history = group.history
+    x = np.diff(history.y, prepend=history.y[0]) if history.changes else history.y
+
+    def until(*steps: int) -> Any:
+        return ListDataset([{"start": pandas.Period("1871-01", "M"), "target": x[:n]} for n in steps], freq="M")
+
+    lightning.seed_everything(seed, verbose=False)
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "accelerator": "cpu"}
+    estimator = DeepAREstimator("M", horizon, context_length=2 * horizon, trainer_kwargs={"max_epochs": 50, **quiet})
+    predictor = estimator.train(until(history.training), until(int(group.origins[0])))
+    found = predictor.predict(until(*group.origins.tolist()), num_samples=200)
+    draws = np.stack([one.samples.T for one in found])
+    if not history.changes:
+        return draws
+    return history.y[group.origins - 1][:, None, None] + draws.cumsum(1)
 
 
 def _unrolled(*arguments: object) -> str:

@@ -31,7 +31,9 @@ def test_from_training_to_answers(cli, table, tmp_path):
     assert status == 0 and "60 sequences of 15 letters of DNA" in out and f"Next: unrolled evaluate {run}" in out
     assert max(map(len, out.partition("\nNext: ")[0].splitlines())) <= 80
     assert "labels     + (24), - (24) in the training part" in out
-    assert "pool position, positions of the steps as inputs, 3 neighbours on either side" in " ".join(out.split())
+    assert "pool mean,max,attention, positions of the steps as inputs, 3 neighbours on either side" in " ".join(
+        out.split()
+    )
     status, out, _ = cli("evaluate", run, table, "--json")
     figures = json.loads(out)
     assert status == 0 and figures["count"] == 60 and {"accuracy", "log_loss", "errors"} <= figures.keys()

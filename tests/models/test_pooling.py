@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import unrolled
 from unrolled import Linear, Model, Softmax, Stack
 from unrolled.layers import LayerNorm, TimeReduction
-from unrolled.models import AttentionPool, LastPool, MaxPool, MeanPool
+from unrolled.models import AttentionPool, ConcatPool, LastPool, MaxPool, MeanPool
 
 H = 3
 
@@ -25,6 +25,10 @@ POOLS = {
     "mean": (MeanPool, lambda pool, h: sum(h) / len(h)),
     "max": (MaxPool, lambda pool, h: torch.stack([max(unit) for unit in h.T])),
     "attention": (lambda: AttentionPool(H, 5).double(), attended),
+    "several": (
+        lambda: ConcatPool(H, [MaxPool(), AttentionPool(H, 5), MeanPool()]).double(),
+        lambda pool, h: torch.cat([POOLS["max"][1](None, h), attended(pool.pools[1], h), POOLS["mean"][1](None, h)]),
+    ),
 }
 
 
@@ -37,7 +41,7 @@ def test_each_sequence_is_alone(name, T, lengths, seed):
     make, alone = POOLS[name]
     pool, lengths = make(), [min(n, T) for n in lengths]
     h = torch.randn(T, len(lengths), H, dtype=torch.float64, requires_grad=True)
-    truth = torch.stack([alone(pool, h[:n, k]) if n else 0 * h[0, k] for k, n in enumerate(lengths)])
+    truth = torch.stack([alone(pool, h[: n or 1, k]) * bool(n) for k, n in enumerate(lengths)])
     within = torch.arange(T)[:, None] < torch.tensor(lengths)
     y = pool(torch.where(within[..., None], h, torch.nan), lengths)
     torch.testing.assert_close(y, truth, rtol=1e-12, atol=1e-12)
@@ -68,14 +72,16 @@ def test_a_model_pools_what_its_stack_puts_out(name):
     torch.manual_seed(0)
     make, alone = POOLS[name]
     stack = Stack([unrolled.GRUCell(2, 4), TimeReduction(4, 2), unrolled.LSTMCell(8, H), LayerNorm(H)])
-    model = Model(Linear(2, 2), stack, Softmax(H, 5), "many-to-one", pool=make()).double()
+    pool = make()
+    width = getattr(pool, "output_size", H)
+    model = Model(Linear(2, 2), stack, Softmax(width, 5), "many-to-one", pool=pool).double()
     lengths = [7, 4, 1, 0]
     inputs = torch.randn(7, 4, 2, dtype=torch.float64)
     poisoned = torch.where((torch.arange(7)[:, None] < torch.tensor(lengths))[..., None], inputs, torch.nan)
     y, state = model(poisoned, lengths=lengths)
     for k, n in enumerate(lengths):
         h = stack(model.encoder(inputs[:n, k : k + 1]))[0][:, 0] if n else None
-        pooled = alone(model.pool, h) if n else torch.zeros(H, dtype=torch.float64)
+        pooled = alone(model.pool, h) if n else torch.zeros(width, dtype=torch.float64)
         torch.testing.assert_close(y[k], model.head(pooled))
     for k, n in enumerate(lengths[:3]):
         _, last = stack(model.encoder(inputs[:n, k : k + 1]))
@@ -130,6 +136,12 @@ def parts(*layers, pool=None, graph="many-to-one"):
             lambda: parts(pool=AttentionPool(4)),
             "the pool takes inputs of width 4, but the stack has outputs of width 3",
         ),
+        (
+            lambda: parts(pool=ConcatPool(H, [MeanPool(), MaxPool()])),
+            "the head takes inputs of width 3, but the pool has outputs of width 6",
+        ),
+        (lambda: ConcatPool(H, []), "ConcatPool: expected at least one pool, got none"),
+        (lambda: ConcatPool(H, [AttentionPool(4)]), "ConcatPool: AttentionPool takes inputs of width 4, expected 3"),
         (lambda: parts(unrolled.GRUCell(2, H), LayerNorm(H)), "but LayerNorm has none to read; pass pool="),
     ],
 )

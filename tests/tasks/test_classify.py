@@ -150,13 +150,22 @@ def test_what_is_chosen_follows_from_the_data(tmp_path):
         task = ClassifyTask()
         task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path / name)))
         o = task.options
-        chosen[name] = (o.context, o.augment, o.seeds, task.model.dropout, task.model.hidden)
+        chosen[name] = (o.pool, o.places, o.context, o.augment, o.seeds, task.model.dropout, task.model.hidden)
     assert chosen == {
-        "few.csv": (3, "shift,noise", 5, 0.5, 16),
-        "many.csv": (0, "none", 1, 0.3, 64),
-        "v.ts": (0, "noise", 3, 0.5, 32),
-        "t.csv": (0, "none", 5, 0.5, 16),
+        "few.csv": ("mean,max,attention", True, 3, "shift,noise", 5, 0.5, 16),
+        "many.csv": ("mean,max,attention", True, 0, "none", 1, 0.3, 64),
+        "v.ts": ("position", True, 0, "noise", 3, 0.5, 32),
+        "t.csv": ("mean,max,attention", True, 0, "none", 5, 0.5, 16),
     }
+
+
+def test_pools_stand_side_by_side(table, tmp_path):
+    model = unrolled.fit(table, tmp_path / "run", pool="max,position,mean", **SMALL)
+    assert [type(pool).__name__ for pool in model.model.pool.pools] == ["MaxPool", "PositionPool", "MeanPool"]
+    assert model.model.head.input_size == 3 * model.model.stack.output_size
+    assert unrolled.load(tmp_path / "run").evaluate(table) == model.evaluate(table)
+    alone = unrolled.fit(table, tmp_path / "last", pool="last", **SMALL)
+    assert alone.model.pool is None
 
 
 def test_letters_are_read_between_their_neighbours(table, tmp_path):
@@ -342,7 +351,9 @@ def test_a_label_or_a_width_that_the_model_does_not_know(trained, tmp_path):
         ({"folds": "1"}, "--folds: must be a number from 2, leave-one-out or official, got '1'"),
         ({"folds": "100"}, "--folds: expected at most one fold per sequence, 80, got 100"),
         ({"folds": "official"}, "the data have no test part"),
-        ({"pool": "sum"}, "--pool: must be one of last, mean, max, attention, position, got 'sum'"),
+        ({"pool": "sum"}, "--pool: must be some of last, mean, max, attention, position, got 'sum'"),
+        ({"pool": "mean,mean"}, "--pool: must be some of .*, got 'mean,mean'"),
+        ({"pool": "mean,last"}, "--pool: last stands alone, got 'mean,last'"),
         ({"augment": "shift,sum"}, "--augment: must be none, or some of shift, noise, reverse-complement, got"),
         ({"augment": "shift,shift"}, "--augment: must be none, or some of"),
         ({"context": -1}, "--context: must be a number from 0, got -1"),

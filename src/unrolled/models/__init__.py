@@ -30,7 +30,7 @@ _HOMES = {
     "initial_state": ("InitialState",),
     "model": ("GRAPHS", "Model"),
     "philox": ("Philox",),
-    "pooling": ("AttentionPool", "LastPool", "MaxPool", "MeanPool"),
+    "pooling": ("AttentionPool", "ConcatPool", "LastPool", "MaxPool", "MeanPool"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -49,8 +49,9 @@ class Model(nn.Module):
         graph: see the table.
         feedback: in one-to-many, the encoder of previous outputs.
         dropout: on what the head sees, in training.
-        pool: in many-to-one, what makes one h of those of all steps, such as `MeanPool`. None: the state of the last
-            layer at each sequence's own end, of a bidirectional one in each of its directions.
+        pool: in many-to-one, what makes one h of those of all steps, such as `MeanPool`; the width of that
+            is its ``output_size``, if it has one. None: the state of the last layer at each sequence's own end, of a
+            bidirectional one in each of its directions.
 
     Raises:
         ValueError: widths that do not fit, or an argument that the graph does not have.
@@ -85,10 +86,11 @@ class Model(nn.Module):
                     f"Model: the {name} has outputs of width {part.output_size}, but "
                     f"the stack takes inputs of width {stack.input_size}"
                 )
-        if head is not None and head.input_size != stack.output_size:
+        made, width = ("stack", stack.output_size) if pool is None else ("pool", _pooled_size(pool, stack))
+        if head is not None and head.input_size != width:
             raise ValueError(
                 f"Model: the head takes inputs of width {head.input_size}, but "
-                f"the stack has outputs of width {stack.output_size}"
+                f"the {made} has outputs of width {width}"
             )
         self.encoder, self.stack, self.head, self.feedback = encoder, stack, head, feedback
         self.pool = pool
@@ -271,6 +273,11 @@ def _check_pool(pool: Any, stack: Stack, graph: str) -> None:
         raise ValueError(
             f"Model: the pool takes inputs of width {size}, but the stack has outputs of width {stack.output_size}"
         )
+
+
+def _pooled_size(pool: Any, stack: Stack) -> int:
+    size: int = getattr(pool, "output_size", stack.output_size)
+    return size
 
 
 def _without_padding(inputs: Tensor, lengths: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -166,3 +167,40 @@ class PositionPool(Pool):
         known = min(len(h), len(self.weight))
         sums = (self.weight[:known, None] * h[:known]).sum(0) + h[known:].sum(0)
         return sums / lengths.clamp(min=1)[:, None].to(h.dtype)
+
+
+class ConcatPool(nn.Module):
+    """Several pools side by side, each with features of its own.
+
+    Equation::
+
+        y = [y_1, ..., y_k]        y_i of the i-th pool
+
+    Shapes:
+        h (T, N, H); lengths (N,); output (N, k H).
+
+    Arguments:
+        input_size: H. pools: at least one.
+
+    Source:
+        J. Howard, S. Ruder, "Universal language model fine-tuning for text classification" (2018), section 3.3.
+
+    >>> ConcatPool(1, [MeanPool(), MaxPool()])(torch.arange(3.0).reshape(3, 1, 1), lengths=[2])
+    tensor([[0.5000, 1.0000]])
+    """
+
+    def __init__(self, input_size: int, pools: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not pools:
+            raise ValueError("ConcatPool: expected at least one pool, got none")
+        self.input_size = whole("ConcatPool", "input_size", input_size)
+        for pool in pools:
+            if (size := getattr(pool, "input_size", self.input_size)) != self.input_size:
+                name = type(pool).__name__
+                raise ValueError(f"ConcatPool: {name} takes inputs of width {size}, expected {self.input_size}")
+        self.output_size = len(pools) * self.input_size
+        self.pools = nn.ModuleList(pools)
+
+    def forward(self, h: Tensor, lengths: Any = None) -> Tensor:
+        """Pool the steps within the lengths; None: all."""
+        return torch.cat([pool(h, lengths) for pool in self.pools], -1)

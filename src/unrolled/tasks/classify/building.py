@@ -14,7 +14,7 @@ from unrolled.models.encoders import Embedding, Mixture, Positions, Vectors
 from unrolled.models.heads import Softmax
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
-from unrolled.models.pooling import AttentionPool, MaxPool, MeanPool, PositionPool
+from unrolled.models.pooling import AttentionPool, ConcatPool, MaxPool, MeanPool, Pool, PositionPool
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.symbols import Symbols
 from unrolled.training.options import TrainingOptions
@@ -46,7 +46,7 @@ def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_s
         lengths: of the training part.
     """
     aligned = len(lengths) > 1 and bool((lengths == lengths[0]).all())
-    pool = options.pool or ("position" if aligned else "mean" if symbols.units == "values" else "max")
+    pool = options.pool or _pool(symbols, aligned)
     places = options.places if options.places is not None else aligned
     context, augment = 0, "none"
     if len(lengths) <= _FEW and not by_step:
@@ -58,6 +58,12 @@ def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_s
     seeds = options.seeds or (5 if len(lengths) <= _TINY else 3 if len(lengths) <= _FEW else 1)
     augment = options.augment or augment
     return replace(options, pool=pool, places=places, context=context, augment=augment, seeds=seeds)
+
+
+def _pool(symbols: Symbols, aligned: bool) -> str:
+    if symbols.alphabet:
+        return "mean,max,attention"
+    return "position" if aligned else "mean" if symbols.units == "values" else "max"
 
 
 def sizes(
@@ -118,12 +124,18 @@ def build_model(
     if task.class_weights == "balanced":
         seen = np.maximum(counts, 1)
         weights = seen.sum() / (len(seen) * seen)
-    head = Softmax(stack.output_size, len(counts), weights)
     assert options.dropout is not None
-    if by_step:
-        return Model(encoder, stack, head, dropout=options.dropout)
     H = stack.output_size
-    pools: dict[str, Any] = {"last": lambda: None, "mean": MeanPool, "max": MaxPool}
-    pools |= {"attention": lambda: AttentionPool(H), "position": lambda: PositionPool(H, steps)}
-    pool = pools[task.pool or "mean"]()
+    if by_step:
+        return Model(encoder, stack, Softmax(H, len(counts), weights), dropout=options.dropout)
+    names = task.pools()
+    head = Softmax(H * len(names), len(counts), weights)
+    pool = None if names == ["last"] else ConcatPool(H, [_made(name, H, steps) for name in names])
     return Model(encoder, stack, head, "many-to-one", dropout=options.dropout, pool=pool)
+
+
+def _made(name: str, H: int, steps: int) -> Pool:
+    made: dict[str, Any] = {"mean": MeanPool, "max": MaxPool}
+    made |= {"attention": lambda: AttentionPool(H), "position": lambda: PositionPool(H, steps)}
+    pool: Pool = made[name]()
+    return pool

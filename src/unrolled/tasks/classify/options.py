@@ -28,7 +28,9 @@ class ClassifyOptions:
     label: str | None = option(None, "Column of the label, or a pattern for FASTA headers.", metavar="NAME")
     sequence: str | None = option(None, "Column of the sequence in a table.", metavar="NAME")
     split: str = option("80/10/10", "Training/validation/test in percent (80/10/10).", metavar="A/B/C")
-    pool: str | None = option(None, "last, mean, max, attention or position (default: by the data).")
+    pool: str | None = option(
+        None, "last, mean, max, attention, position, or several with commas (default: by the data).", metavar="HOW"
+    )
     class_weights: str = option("none", "none (default), or balanced: rare labels count more.")
     augment: str | None = option(
         None, "none, shift, noise, reverse-complement, or several with commas (default: by the data).", metavar="HOW"
@@ -44,7 +46,10 @@ class ClassifyOptions:
         if self.units is not None:
             check_one_of(self, "units", UNITS)
         if self.pool is not None:
-            check_one_of(self, "pool", POOLS)
+            pools = self.pools()
+            good = len(set(pools)) == len(pools) and set(pools) <= set(POOLS)
+            check(good, "pool", f"must be some of {', '.join(POOLS)}, got {self.pool!r}")
+            check(pools == ["last"] or "last" not in pools, "pool", f"last stands alone, got {self.pool!r}")
         check_one_of(self, "class_weights", WEIGHTS)
         hows = self.changes()
         good = len(set(hows)) == len(hows) and set(hows) <= set(AUGMENTATIONS)
@@ -64,6 +69,14 @@ class ClassifyOptions:
         ['shift', 'noise']
         """
         return [] if self.augment in (None, "none") else self.augment.split(",")
+
+    def pools(self) -> list[str]:
+        """The pools by name.
+
+        >>> ClassifyOptions(pool="mean,max").pools()
+        ['mean', 'max']
+        """
+        return (self.pool or "mean").split(",")
 
     def shares(self) -> tuple[int, int, int]:
         """The split as three whole percentages."""

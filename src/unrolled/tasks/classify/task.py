@@ -216,7 +216,7 @@ class ClassifyTask(Task):
 
     def answers(self, model: Model, data: str) -> Answers:
         assert self.symbols is not None and self.labels is not None
-        goes_by_places = self.options.places or self.options.pool == "position"
+        goes_by_places = self.options.places or "position" in self.options.pools()
         aligned = self.steps if goes_by_places and self.shortest == self.steps else None
         return answers(model, data, self.options, self.symbols, self.labels, self.by_step, aligned)
 
