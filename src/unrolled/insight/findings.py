@@ -182,7 +182,12 @@ def _named(model: Model, inputs: np.ndarray, notes: list[str]) -> Named:
     for name in (name for name in named if name not in finite):
         where = f"{own_name(name)} of layer {layer_of(name)}"
         notes.append(f"{where} is left out: it is not finite everywhere on this sequence.")
-    return finite
+    return {key: _held(values, len(inputs)) for key, values in finite.items()}
+
+
+def _held(values: np.ndarray, T: int) -> np.ndarray:
+    """Values of T steps: where a layer below makes one step of several, each value stands for all of these."""
+    return values if len(values) == T or not len(values) else values[np.arange(T) * len(values) // T]
 
 
 def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientThroughTime | None:

@@ -6,6 +6,8 @@ import difflib
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from unrolled.cells import Cell
 from unrolled.cells.registry import CELLS
 from unrolled.cells.source import source_of
@@ -17,7 +19,7 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.options import chosen_of, option_names
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.folds import cross_validate
+from unrolled.tasks.folds import Recipe, cross_validate, select
 from unrolled.tasks.load import load, resolve_cell
 from unrolled.tasks.opening import check_data, configuration, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
@@ -64,6 +66,12 @@ def start(
         if begun is not None:
             check_data(begun, task, data)
         model = built(task, cell)
+        kind_named, sizes_given = named if named is not None else kind, chosen_of(ModelOptions, given)
+        recipe = Recipe(kind_named, data, sizes_given, own or "lstm", training)
+        if task.candidates:
+            select(task, recipe, listen)
+            torch.manual_seed(training.seed)
+            model = built(task, cell)
         task.training = replace(task.training, threads=use_threads(task.training, model))
         folds = task.folds
         if folds and source is not None:
@@ -82,8 +90,7 @@ def start(
         if is_own(config["task"]) and (text := source_of(kind)):
             folder.write_text("task.py", text)
         if folds:
-            sizes_given = chosen_of(ModelOptions, given)
-            cross_validate(folder, task, named, data, sizes_given, own or "lstm", training, listen)
+            cross_validate(folder, task, recipe, listen)
         trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         listen(started(task, config, chosen, trainer))

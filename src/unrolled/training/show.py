@@ -21,7 +21,8 @@ from unrolled.wording import aligned, columns, counted, harmless, short, singula
 
 Event = dict[str, Any]
 
-_LIVE_EVERY = 0.25
+_LIVE_EVERY, _COUNT_EVERY = 0.25, 5.0
+"""Seconds between two states of the line, and between lines that count models."""
 
 
 def listener(as_json: bool) -> PlainLines:
@@ -51,6 +52,7 @@ class PlainLines:
         self.unit = "steps"
         self.metrics: list[Metric] = []
         self.seconds_left = math.inf
+        self.counted_at = 0.0
         self.told = False
         self.is_narrow = False
 
@@ -138,8 +140,21 @@ class PlainLines:
             self._say(f"wrote {e['file']}", "  ")
 
     def _fold(self, e: Event) -> None:
-        score = "" if e["score"] is None else f", {e['metric'].replace('_', ' ')} so far {short(e['score'], 4)}"
-        self._say(f"cross-validation: {e['done']:,} of {e['of']:,} models{score}", "  ")
+        self._count("cross-validation", e)
+
+    def _choosing(self, e: Event) -> None:
+        self._count("choosing by cross-validation", e)
+
+    def _count(self, what: str, e: Event) -> None:
+        """How many models of many are done."""
+        now, is_done = time.monotonic(), e["done"] == e["of"]
+        if not is_done and now - self.counted_at < _COUNT_EVERY:
+            return
+        self.counted_at = now
+        score = (
+            f", {e['metric'].replace('_', ' ')} so far {short(e['score'], 4)}" if e.get("score") is not None else ""
+        )
+        self._say(f"{what}: {e['done']:,} of {e['of']:,} models{score}", "  ")
 
     def _scoring(self, e: Event) -> None:
         self._say("scoring the best weights on the whole validation part ...")
@@ -225,11 +240,11 @@ class LiveLine(PlainLines):
         lines = (f"  [dim]|[/dim] [cyan]{escape(line)}[/cyan]" for line in _first_lines(harmless(e["text"])))
         self.console.print("\n".join(lines), soft_wrap=True)
 
-    def _fold(self, e: Event) -> None:
-        print(f"\r  cross-validation: {e['done']:,} of {e['of']:,} models", end="", flush=True)
+    def _count(self, what: str, e: Event) -> None:
+        print(f"\r  {what}: {e['done']:,} of {e['of']:,} models", end="", flush=True)
         if e["done"] == e["of"]:
             print("\r\x1b[K", end="")
-            super()._fold(e)
+            super()._count(what, e)
 
     def _scoring(self, e: Event) -> None:
         self.close()

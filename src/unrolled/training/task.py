@@ -17,6 +17,7 @@ from unrolled.options import NoOptions, check_types
 from unrolled.runs.folder import RunFolder
 from unrolled.training.batches import Batch, Batches
 from unrolled.training.bptt import batch_loss
+from unrolled.training.crossing import CrossValidation
 from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
@@ -112,7 +113,7 @@ class Answers:
     rows: Iterator[Sequence[str | float]]
 
 
-class Task:
+class Task(CrossValidation):
     """One kind of sequence learning: what it reads, what it predicts, how that is scored and shown.
 
     A subclass says what its name is, reads data, makes a model and gives batches; the rest has a default. It is made
@@ -336,30 +337,6 @@ class Task:
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """Pictures of scores, and of why the model answers as it does: PNG, or a page of HTML, by file name."""
         return {}
-
-    # -- cross-validation
-
-    @property
-    def folds(self) -> int:
-        """Into how many folds the data that were read are cut; 0 for no cross-validation."""
-        return 0
-
-    @property
-    def seeds(self) -> int:
-        """How many models are trained in each fold."""
-        return 1
-
-    def read_fold(self, data: str, fold: int) -> int:
-        """As `read`, with the training part of one fold; nothing else is learnt from the sequences held out."""
-        raise NotImplementedError
-
-    def held_out(self, model: Model) -> Any:
-        """What a model of the fold that was read says of the sequences held out, as JSON has it."""
-        raise NotImplementedError
-
-    def score_folds(self, found: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
-        """Scores of all folds, with the metrics among them, from what `held_out` gave by fold and seed."""
-        raise NotImplementedError
 
     # -- from the weights of another run
 

@@ -33,6 +33,8 @@ _CONTEXT = 3
 _STEPS_PER_SECOND = 10_000
 """That a budget counts on."""
 _MOST_MINUTES = 5.0
+_FEWEST, _MOST_STEPS = 20, 2_000_000
+"""Sequences from which on, and steps of training up to which, places are tried by cross-validation."""
 
 
 def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_step: bool) -> ClassifyOptions:
@@ -64,6 +66,20 @@ def _pool(symbols: Symbols, aligned: bool) -> str:
     if symbols.alphabet:
         return "mean,max,attention"
     return "position" if aligned else "mean" if symbols.units == "values" else "max"
+
+
+def with_and_without_places(
+    options: ClassifyOptions, training: TrainingOptions, steps: int, sequences: int
+) -> dict[str, ClassifyOptions]:
+    """What a small training part is to decide, where trying both takes little time.
+
+    Arguments:
+        options: as `choose` made them. steps, sequences: of the training part.
+    """
+    is_short = training.epochs is not None and training.epochs * steps <= _MOST_STEPS and training.minutes is None
+    if not (_FEWEST <= sequences <= _TINY and is_short and options.places) or "position" in options.pools():
+        return {}
+    return {"with places": options, "without places": replace(options, places=False)}
 
 
 def sizes(

@@ -51,6 +51,18 @@ def about(
     return [*rows, ("task", ", ".join([*parts, f"augmentation {options.augment}"]))]
 
 
+def tried(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the candidates did within the training part.
+
+    >>> tried({"with places": {"errors": 2, "count": 9}, "without places": {"errors": 3, "count": 9}})
+    'in cross-validation within the training part 2 of 9 wrong with places, 3 without places'
+    """
+    count = next(iter(figures.values()))["count"]
+    (first, one), *others = figures.items()
+    rest = "".join(f", {other['errors']:,} {name}" for name, other in others)
+    return f"in cross-validation within the training part {one['errors']:,} of {count:,} wrong {first}{rest}"
+
+
 def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What `Task.rows` does not say: errors, each label, calibration, seeds."""
     return list(_rows(figures))
@@ -69,5 +81,7 @@ def _rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if len(seeds) > 1:
             spread = f"mean {np.mean(errors):.1f}, standard deviation {np.std(errors, ddof=1):.1f}"
             yield "each seed", f"errors {', '.join(map(str, errors))}: {spread}"
+    if choices := figures.get("choices"):
+        yield "chosen", ", ".join(f"{name} in {counted(n, 'folds')}" for name, n in choices.items())
     if wrong := figures.get("wrong"):
         yield "wrong", ", ".join(wrong[:20]) + (f", and {len(wrong) - 20} more" if len(wrong) > 20 else "")

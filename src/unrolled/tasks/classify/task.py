@@ -17,7 +17,7 @@ from unrolled.runs.folder import RunFolder
 from unrolled.tasks.classify import showing
 from unrolled.tasks.classify.answering import answers
 from unrolled.tasks.classify.augmenting import change_of, in_order
-from unrolled.tasks.classify.building import build_model, choose, sizes
+from unrolled.tasks.classify.building import build_model, choose, sizes, with_and_without_places
 from unrolled.tasks.classify.evidence import longest
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.picturing import pictures
@@ -69,9 +69,7 @@ class ClassifyTask(Task):
 
     def read(self, data: str) -> int:
         found = self._read(data)
-        targets = found.targets if isinstance(found.targets, list) else np.zeros(len(found.sequences), np.int64)
-        made = split(np.asarray(targets), self.options.shares(), found.parts)
-        self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
+        self._split(found)
         if not len(self.parts["training"]):
             raise DataError(f"{data}: the training part has no sequences (--split {self.options.split})")
         if len(files := files_of(data)) > 1 and not Path(data).is_dir():
@@ -81,6 +79,11 @@ class ClassifyTask(Task):
                     pass
             self.fingerprint = whole.digests
         return self._learnt()
+
+    def _split(self, found: Data) -> None:
+        targets = found.targets if isinstance(found.targets, list) else np.zeros(len(found.sequences), np.int64)
+        made = split(np.asarray(targets), self.options.shares(), found.parts)
+        self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
 
     def read_all(self, data: str) -> int:
         found = self._read(data)
@@ -117,11 +120,13 @@ class ClassifyTask(Task):
             self.steps, self.shortest = int(lengths.max()), int(lengths.min())
             targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
             self.counts = np.sum([np.bincount(some, minlength=len(self.labels)) for some in targets], axis=0)
+        self._is_open = self.options.places is None and not self.by_step
         self.options = choose(self.options, self.symbols, lengths, self.by_step)
         self.sequences = len(which)
         return int(lengths.sum())
 
     _renumber: np.ndarray | None = None
+    _is_open = False
 
     def save(self, run: RunFolder) -> None:
         assert self.symbols is not None and self.labels is not None
@@ -141,6 +146,9 @@ class ClassifyTask(Task):
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         model, training = sizes(model, training, steps, self.sequences or 1)
+        if self._is_open:
+            tried = with_and_without_places(self.options, training, steps, self.sequences or 1)
+            self.candidates = tried
         super().settle(model, training, steps)
 
     # -- what is trained
@@ -209,7 +217,8 @@ class ClassifyTask(Task):
     def about(self) -> list[tuple[str, str]]:
         assert self.symbols is not None and self.labels is not None
         sizes = {part: len(self.parts[part]) for part in PARTS}
-        return showing.about(self.data, self.symbols, self.labels, self.counts, sizes, self.options)
+        rows = showing.about(self.data, self.symbols, self.labels, self.counts, sizes, self.options)
+        return rows + ([] if self._tried is None else [("", showing.tried(self._tried))])
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(figures) + showing.rows(figures)
@@ -234,17 +243,25 @@ class ClassifyTask(Task):
     def seeds(self) -> int:
         return self.options.seeds or 1
 
-    def read_fold(self, data: str, fold: int) -> int:
-        self._read(data)
-        training, held_out = self._folds()[fold]
+    def read_fold(self, data: str, fold: int | None, inner: int | None = None) -> int:
+        self._split(self._read(data))
+        training, held_out = self.parts["training"], np.empty(0, dtype=np.int64)
+        if fold is not None:
+            training, held_out = self._folds()[fold]
+        if inner is not None:
+            labels, parts = self._fold_targets()[training], np.full(len(training), -1)
+            some, rest = folds(labels, str(self.inner_folds), parts)[inner]
+            training, held_out = training[some], training[rest]
         self.parts = {"training": training, HELD_OUT: held_out}
         return self._learnt()
 
     def _folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        found, how = self.data, self.options.folds
-        assert how is not None
-        targets = np.zeros(len(found.sequences), np.int64) if self.by_step else np.asarray(found.targets)
-        return folds(targets, how, found.parts)
+        assert self.options.folds is not None
+        return folds(self._fold_targets(), self.options.folds, self.data.parts)
+
+    def _fold_targets(self) -> np.ndarray:
+        """By which every fold has about the same share of each label."""
+        return np.zeros(len(self.data.sequences), np.int64) if self.by_step else np.asarray(self.data.targets)
 
     def held_out(self, model: Model) -> Any:
         which = self.parts[HELD_OUT]
@@ -253,6 +270,14 @@ class ClassifyTask(Task):
     def score_folds(self, found: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
         assert self.labels is not None
         return scored_folds(found, self.data, self.labels)
+
+    def rank(self, figures: Mapping[str, Any]) -> Any:
+        return figures["errors"], figures["loss"]
+
+    def take(self, name: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+        self.options, self._tried = self.candidates[name], figures
+
+    _tried: Mapping[str, Mapping[str, Any]] | None = None
 
     # -- from the weights of another run
 

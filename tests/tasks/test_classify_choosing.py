@@ -1,0 +1,143 @@
+"""A small training part decides by cross-validation whether places matter, and never by what is held out."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+import unrolled
+from unrolled.models.options import ModelOptions
+from unrolled.tasks.classify.options import ClassifyOptions
+from unrolled.tasks.classify.scores import Scores
+from unrolled.tasks.classify.task import ClassifyTask
+from unrolled.tasks.folds import Recipe, train_fold
+from unrolled.training.options import TrainingOptions
+
+SETTINGS = {"task": "classify", "cell": "gru", "hidden": 6, "threads": 1, "quiet": True, "batch": 16, "lr": 0.05}
+FOLDS = {"folds": "2", "seeds": 1, "epochs": 6}
+NAMES = {"with places", "without places"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Sequences of one length whose label is which letters are in the majority, wherever they stand."""
+    draw = random.Random(1)
+    lines = ["label,sequence"]
+    for k in range(40):
+        lines.append(f"{'ab'[k % 2]}," + "".join(draw.choices("ACGT", (6, 3, 3, 6) if k % 2 else (3, 6, 6, 3), k=24)))
+    file = tmp_path_factory.mktemp("choosing") / "letters.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(table):
+    events = []
+    model = unrolled.fit(table, table.parent / "run", **FOLDS, **{**SETTINGS, "listen": events.append})
+    return model, events
+
+
+def lines_of(model):
+    return [json.loads(line) for line in (model.run.path / "folds.jsonl").read_text().splitlines()][1:]
+
+
+def test_what_a_fold_holds_out_is_not_used_to_choose(run):
+    model, _ = run
+    lines = lines_of(model)
+    assert {one["candidate"] for one in lines} - {None} == NAMES
+    for fold in range(2):
+        held = {k for one in lines if one["fold"] == fold and one["candidate"] is None for k, _ in one["held_out"]}
+        assert len(held) == 20
+        for name in NAMES:
+            of = [one for one in lines if one["fold"] == fold and one["candidate"] == name]
+            assert sorted(k for one in of for k, _ in one["held_out"]) == sorted(set(range(40)) - held)
+
+
+def best_of(model, table, fold):
+    """The candidate with the fewest errors, then the least loss, of what was said within a fold's training part."""
+    labels = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
+    ranks = {}
+    for name in NAMES:
+        scores = Scores(["a", "b"])
+        for one in lines_of(model):
+            if (one["fold"], one["candidate"]) == (fold, name):
+                for k, p in one["held_out"]:
+                    scores.add(np.array([p]), np.array(["ab".index(labels[k])]))
+        figures = scores.figures()
+        ranks[name] = figures["errors"], figures["log_loss"]
+    return min(ranks, key=ranks.get)
+
+
+def test_a_fold_has_its_best_candidate(run, table):
+    model, _ = run
+    chosen = [best_of(model, table, fold) for fold in range(2)]
+    figures = model.evaluate()
+    assert figures["choices"] == {name: chosen.count(name) for name in chosen}
+    told = ", ".join(f"{n} in {k} fold{'s' * (k > 1)}" for n, k in figures["choices"].items())
+    assert ("chosen", told) in model.rows(figures)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_model_of_a_fold_has_the_chosen_settings(fold, run, table):
+    """Trained here once more, and with the other settings."""
+    model, _ = run
+    training = TrainingOptions(epochs=6, batch=16, lr=0.05, threads=1)
+    recipe = Recipe(ClassifyTask, str(table), {"hidden": 6}, "gru", training)
+    (made,) = [one for one in lines_of(model) if one["candidate"] is None and one["fold"] == fold]
+    places = best_of(model, table, fold) == "with places"
+    assert train_fold(recipe, {"folds": "2", "places": places}, 1, fold, None) == made["held_out"]
+    assert train_fold(recipe, {"folds": "2", "places": not places}, 1, fold, None) != made["held_out"]
+
+
+def test_the_last_model_is_chosen_by_its_own_training_part_and_says_so(run):
+    model, events = run
+    assert [e["of"] for e in events if e["event"] == "choosing" and e["done"] == e["of"]] == [10, 20]
+    about = [text for _, text in next(e for e in events if "about" in e)["about"]]
+    said = next(text for text in about if text.startswith("in cross-validation within the training part "))
+    first, second = (int(n) for n in said.replace(",", "").split() if n.isdigit() and n != "32")
+    assert " of 32 wrong with places, " in said and said.endswith(" without places")
+    assert model.options.places is (first < second) or first == second
+
+
+def test_choosing_goes_on_where_it_was_stopped(run, table, tmp_path):
+    model, _ = run
+
+    def stop(event):
+        if event["event"] == "choosing" and event["of"] == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unrolled.fit(table, tmp_path / "run", **FOLDS, **{**SETTINGS, "listen": stop})
+    assert len((tmp_path / "run" / "folds.jsonl").read_text().splitlines()) < 21
+    again = unrolled.fit(None, tmp_path / "run", resume=True, threads=1, quiet=True)
+    assert sorted(map(str, lines_of(again))) == sorted(map(str, lines_of(model)))
+    assert again.evaluate() == model.evaluate() and again.options == model.options
+
+
+@pytest.mark.parametrize(
+    ("options", "training", "is_open"),
+    [
+        ({}, {}, True),
+        ({}, {"epochs": 3}, True),
+        ({"pool": "mean"}, {}, True),
+        ({"pool": "position"}, {}, False),
+        ({"places": False}, {}, False),
+        ({"places": True}, {}, False),
+        ({}, {"minutes": 0.05}, False),
+        ({}, {"epochs": 10_000.0}, False),
+    ],
+)
+def test_it_is_chosen_where_the_person_has_not_and_trying_takes_little(options, training, is_open, table):
+    task = ClassifyTask(ClassifyOptions(**options))
+    task.settle(ModelOptions(), TrainingOptions(**training), task.read(str(table)))
+    assert bool(task.candidates) == is_open
+
+
+def test_sequences_of_different_lengths_have_no_places_to_try(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "label,sequence\n" + "".join(f"{'ab'[k % 2]},{'ACGT' * (k + 2)}\n" for k in range(40))
+    )
+    task = ClassifyTask()
+    task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path / "a.csv")))
+    assert not task.candidates
