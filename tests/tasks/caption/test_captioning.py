@@ -198,3 +198,45 @@ def test_likely_causes(evidence, cause):
     assert first == "95% of the pictures have the same caption: a dog"
     assert len(causes) == 1 and cause in causes[0]
     assert showing.are_alike(0.95, 5) and not showing.are_alike(0.8, 5) and not showing.are_alike(1.0, 4)
+
+
+def test_the_verb(cli, trained, colours, tmp_path):
+    run = trained.run.path
+    status, out, err = cli("caption", run, colours / "00.png", "--count", 2, "--beam", 4)
+    assert (status, err, len(out.splitlines())) == (0, "", 2) and "\t" not in out
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    status, out, err = cli("caption", run, colours / "00.png", broken, colours / "01.png")
+    assert status == 1 and "broken.png is not a picture" in err
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(colours / f"0{k}.png") for k in (0, 1)]
+    assert cli("caption", run, broken)[:2] == (1, "")
+    status, out, _ = cli("caption", run, colours / "02.png", "--json", "--temperature", 0.5, "--count", 3)
+    assert status == 0 and len(json.loads(out)["captions"]) == 3
+    assert cli("caption", run)[0] == 2 and cli("caption", run, tmp_path / "none.png")[0] == 2
+
+
+def test_scores_as_json_and_the_report(cli, trained, tmp_path):
+    figures = json.loads(cli("evaluate", trained.run.path, "--on", "test", "--json")[1])
+    assert {"bleu", "cider", "rouge_l", "distinct", "baselines", "page", "best", "worst"} <= set(figures)
+    assert len(figures["bleu"]) == 4
+    status, out, _ = cli("evaluate", trained.run.path, "--on", "test", "--pictures", tmp_path / "pages")
+    assert status == 0 and (tmp_path / "pages" / "captions.html").is_file() and "captions.html" in out
+    assert cli("inspect", trained.run.path, "--out", tmp_path / "report")[0] == 0
+
+
+def test_other_runs_do_not_describe_pictures(cli, text, tmp_path):
+    unrolled.fit(text, tmp_path / "run", epochs=0.2, hidden=8, batch=2, bptt=10, quiet=True)
+    status, _, err = cli("caption", tmp_path / "run", tmp_path / "a.png")
+    assert status == 2 and "the task text does not describe pictures" in err
+
+
+def test_scenes_are_judged(tmp_path):
+    from unrolled.tasks.caption.scenes.writing import write_scenes
+
+    write_scenes(40, tmp_path / "scenes", size=32)
+    model = unrolled.fit(tmp_path / "scenes", tmp_path / "run", epochs=0.5, **SMALL | {"size": 32})
+    figures = model.evaluate(on="test")
+    assert 0 <= figures["true_of_scene"] <= 1 and 0 <= figures["picks_its_scene"] <= 1
+    assert all("true_of_scene" in scored for scored in figures["baselines"].values())
+    assert all(isinstance(one["true"], bool) for one in figures["best"])
+    assert "true" in dict(model.rows(figures))
