@@ -8,7 +8,7 @@ import unrolled
 from unrolled.errors import EmptyPartError
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.caption.captioner import Captioner
-from unrolled.tasks.caption.convnet import Convnet
+from unrolled.tasks.caption.convnet import Convnet, _recoloured
 from unrolled.tasks.caption.options import IMAGES
 from unrolled.tasks.caption.pairs import Pairs, before
 from unrolled.tasks.caption.writing import Search, written
@@ -59,7 +59,10 @@ def test_every_weight_gets_a_gradient(image):
     model = captioner(image)
     model.train()
     seen = torch.from_numpy(np.stack(pictures(3)))
-    model(seen, torch.arange(3), torch.tensor([[model.end] * 3, [1, 2, 3], [4, 5, 1]])).square().sum().backward()
+    symbols = torch.tensor([[1, 2, 3], [4, 5, 1], [6, 6, -100]])
+    total, count = model.losses(seen, torch.arange(3), before(symbols, 6), symbols, torch.tensor([3, 3, 2]))
+    total.backward()
+    assert count == 8
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
@@ -113,13 +116,21 @@ def test_shifted_pictures_keep_their_edges():
     assert columns == {tuple(plain), (0, *plain[:-1]), (*plain[1:], S - 1)}
 
 
-def test_turned_colours_are_the_same_picture_in_other_colours():
+def test_pictures_in_the_colours_of_others():
+    """One colour on a background of nothing becomes that of the other picture, at the same places."""
     torch.manual_seed(0)
-    seen = torch.from_numpy(np.stack(pictures(6)))
-    eye = Convnet(S, 8, turned=0.5)
-    rotations = eye._rotations(200)
-    torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3).expand(200, 3, 3))
-    assert 60 < sum(bool((one == torch.eye(3)).all()) for one in rotations) < 140
+    colours = torch.tensor([[2.0, -1.0, 0.5], [-1.0, -1.5, 0.0]])
+    masks = torch.rand(2, S, S) < torch.tensor([0.3, 0.3])[:, None, None]
+    x = masks[..., None] * colours[:, None, None]
+    made = _recoloured(x, 1.0)
+    while torch.allclose(made[0], x[0], atol=1e-5):  # each was paired with itself
+        made = _recoloured(x, 1.0)
+    assert torch.equal(made.abs().sum(3) > 1e-5, masks)
+    for k in (0, 1):
+        own, other = made[k][masks[k]][0], colours[1 - k]
+        torch.testing.assert_close(own / own.norm(), other / other.norm())
+    torch.testing.assert_close(_recoloured(x, 0.0), x)
+    seen, eye = torch.from_numpy(np.stack(pictures(6))), Convnet(S, 8, turned=0.5)
     assert not torch.equal(eye(seen), eye(seen))
     torch.testing.assert_close(eye.eval()(seen), eye(seen))
 
@@ -134,3 +145,18 @@ def test_exchanged_words_stand_in_the_same_place_of_other_captions():
     share = (made[1:] != previous[1:]).double().mean()
     assert 0.25 < share < 0.4  # some are exchanged for the same word
     assert sorted(made[1].unique().tolist()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_words_are_named_by_any_place():
+    model, seen = captioner("state"), torch.from_numpy(np.stack(pictures(2)))
+    symbols = torch.tensor([[1, 2, 1], [1, 6, 3], [6, -100, 6]])
+    grid, of = model.eye(seen), torch.tensor([0, 1, 1])
+    p = torch.sigmoid(model.named(grid).amax(1))
+    expected = 0.0
+    for n, words in enumerate(({1, 6}, {2, 6}, {1, 3, 6})):
+        expected -= sum(torch.log(p[of[n], k] if k in words else 1 - p[of[n], k]) for k in range(V))
+    torch.testing.assert_close(model.naming(grid, of, symbols), expected)
+    given = (seen, of, before(symbols, 6), symbols, torch.tensor([3, 2, 3]))
+    total, _ = model.losses(*given)
+    learning, _ = model.train().losses(*given)
+    torch.testing.assert_close(total, learning)  # the value is that of the sentences alone

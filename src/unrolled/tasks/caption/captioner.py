@@ -20,6 +20,11 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.caption.convnet import Summary
 
+_NAMING = 0.25
+"""How much the words by themselves count, beside the sentences."""
+_RARE = -3.0
+"""First log odds that a word is in a caption."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -83,6 +88,8 @@ class Captioner(nn.Module):
         else:
             graph = {"encoder": embedding}
         self.decoder = Model(stack=stack, head=head, dropout=options.dropout, **graph)
+        self.named = nn.Linear(eye.output_size, symbols)
+        nn.init.constant_(self.named.bias, _RARE)
         self.dropout, self.noise = options.dropout, noise
 
     def forward(self, pictures: Tensor, of: Tensor, previous: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -92,7 +99,37 @@ class Captioner(nn.Module):
             pictures: as the eye takes them (P, ...). of: each sentence's picture (N,).
             previous: the symbol before each (T, N); at first the end. lengths: of the sentences (N,).
         """
-        begun = self.begun(pictures, of)
+        return self._scores(self.eye(pictures), of, previous, lengths)
+
+    def losses(
+        self, pictures: Tensor, of: Tensor, previous: Tensor, symbols: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, int]:
+        """The sum of the losses of the symbols (T, N), -100 behind each end, and their number.
+
+        In training, the gradient is also that of `naming`; the value is that of the sentences alone.
+        """
+        grid = self.eye(pictures)
+        total, count = self.decoder.head.loss(self._scores(grid, of, previous, lengths), symbols)
+        if self.training:
+            named = _NAMING * self.naming(grid, of, symbols)
+            total = total + named - named.detach()
+        return total, count
+
+    def naming(self, grid: Tensor, of: Tensor, symbols: Tensor) -> Tensor:
+        """The loss of each word by itself, summed, in nats: whether it is in a caption, by any place of the picture.
+
+        A sentence is likely by its words alone, long before anything is seen; this has nothing but what is seen.
+
+        Source:
+            H. Fang et al., "From captions to visual concepts and back" (2015), section 3, with the largest score of
+            all places.
+        """
+        scores = self.named(grid).amax(1)[of]
+        there = torch.zeros_like(scores).scatter_(1, symbols.T.where(symbols.T >= 0, self.end), 1.0)
+        return F.binary_cross_entropy_with_logits(scores, there, reduction="sum")
+
+    def _scores(self, grid: Tensor, of: Tensor, previous: Tensor, lengths: Tensor | None) -> Tensor:
+        begun = self._begun(grid, of)
         previous = self._noised(previous) if self.training and self.noise else previous
         if self.image == "first":
             scores, _ = self.decoder(begun.start, previous=previous[1:], lengths=lengths)
@@ -109,8 +146,10 @@ class Captioner(nn.Module):
     def begun(self, pictures: Tensor, of: Tensor | None = None) -> Start:
         """What sentences of these pictures begin with; ``of`` as in `forward`, by default one for each."""
         grid = self.eye(pictures)
+        return self._begun(grid, torch.arange(len(grid), device=grid.device) if of is None else of)
+
+    def _begun(self, grid: Tensor, of: Tensor) -> Start:
         v = F.dropout(self.summary(grid), self.dropout, self.training)
-        of = torch.arange(len(grid), device=grid.device) if of is None else of
         v = v[of]
         if self.begin is None:
             return Start(v, None, ())

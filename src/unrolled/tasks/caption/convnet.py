@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_CHANNELS = (32, 64, 96, 96, 96)
+_CHANNELS = (16, 32, 64, 96, 96)
+_STRIDES = (1, 2, 2, 2, 1)
 _GROUPS = 8
 _STRIDE = 8
 """Pixels from one place of the grid to the next."""
@@ -24,7 +25,7 @@ class Convnet(nn.Module):
 
     Equation::
 
-        y = (pixels - mean) / scale   y = relu(group_norm(W * y))  five times, 3 x 3, the first three with stride 2
+        y = (pixels - mean) / scale   y = relu(group_norm(W * y))  five times, 3 x 3, the middle three with stride 2
         g_k = relu(V y_k + b)         for each place k
 
     Shapes:
@@ -33,7 +34,7 @@ class Convnet(nn.Module):
     Arguments:
         size: S. width: A. mean, scale: of each colour, in the pictures that are trained on: most of a picture, such
             as its background, should be near 0, so that what differs is not small beside what does not.
-        turned: share of the pictures whose colours are rotated at random in training, so that what a thing is called
+        turned: share of the pictures that have the colours of other ones in training, so that what a thing is called
             does not come to depend on its colour.
 
     >>> Convnet(32, 24)(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).shape
@@ -58,8 +59,8 @@ class Convnet(nn.Module):
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
         channels = (3, *_CHANNELS)
         layers: list[nn.Module] = []
-        for k, (before, after) in enumerate(pairwise(channels)):
-            convolution = nn.Conv2d(before, after, 3, stride=2 if k < 3 else 1, padding=1, bias=False)
+        for (before, after), stride in zip(pairwise(channels), _STRIDES, strict=True):
+            convolution = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             layers += [convolution, nn.GroupNorm(_GROUPS, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
@@ -68,15 +69,27 @@ class Convnet(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         x = (pictures - self.mean) / self.scale
         if self.training and self.turned:
-            x = torch.einsum("pyxc,pcd->pyxd", x, self._rotations(len(x)))
+            x = _recoloured(x, self.turned)
         y = self.layers(x.permute(0, 3, 1, 2))
         return torch.relu(self.map(y.flatten(2).transpose(1, 2)))
 
-    def _rotations(self, count: int) -> Tensor:
-        """Rotations of the colours (P, 3, 3), none for some of the pictures."""
-        q, _ = torch.linalg.qr(torch.randn(count, 3, 3))
-        stays = torch.rand(count, 1, 1) >= self.turned
-        return torch.where(stays, torch.eye(3), q).to(self.mean)
+
+def _recoloured(x: Tensor, share: float) -> Tensor:
+    """Pictures (P, S, S, 3), some of them in the colours of others.
+
+    Equation::
+
+        u = sum |x| x over the pixels       w = u / |u| - u' / |u'|  for the u' of another picture
+        x becomes sqrt(|u'| / |u|) (x - 2 w (w . x) / (w . w))           which takes u to u'
+    """
+    u = (x.norm(dim=3, keepdim=True) * x).sum((1, 2))
+    other = u[torch.randperm(len(u), device=u.device)]
+    size, other_size = (v.norm(dim=1, keepdim=True).clamp(min=1e-6) for v in (u, other))
+    w = (u / size - other / other_size)[:, None, None]
+    along = (w * x).sum(3, keepdim=True) / (w * w).sum(3, keepdim=True).clamp(min=1e-6)
+    scale = (other_size / size).sqrt().clamp(0.5, 2.0)[:, :, None, None]
+    chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < share
+    return torch.where(chosen, scale * (x - 2 * w * along), x)
 
 
 class Projection(nn.Module):

@@ -21,8 +21,8 @@ from unrolled.tasks.sequences import Sequences
 
 _LOOKED_AT = 500
 """Pictures from which mean and scale of the colours are taken."""
-_TURNED = 0.25
-"""Share of the pictures whose colours are turned in training."""
+_TURNED = 0.4
+"""Share of the pictures that have the colours of others in training."""
 _COARSE = 8
 """Places on a side, by whose colours pictures are alike."""
 

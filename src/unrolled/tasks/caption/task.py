@@ -170,8 +170,7 @@ class CaptionTask(Task):
     def loss(self, model: Any, batch: Batch, state: Any) -> Loss:
         """Teacher forcing: each word of a caption, given those before it."""
         target = batch.targets
-        scores = model(target.pictures, target.of, batch.inputs, batch.lengths)
-        return Loss(*model.decoder.head.loss(scores, target.symbols))
+        return Loss(*model.losses(target.pictures, target.of, batch.inputs, target.symbols, batch.lengths))
 
     # -- scores
 
