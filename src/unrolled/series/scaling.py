@@ -42,6 +42,16 @@ class Scaling:
         """z (T,) of y (T,); NaN where y is missing, and at the first step of changes."""
         return (_transformed(y, self.kind) - self.mean) / self.spread
 
+    def at(self, y: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """z of some steps of y (T,), in any shape, as `forward` has it."""
+        w = y[steps]
+        if self.changes:
+            before = np.where(steps > 0, y[steps - 1], np.nan)
+            w = _transformed(np.stack([before, w]), self.kind)[1]
+        else:
+            w = _transformed(w, self.kind)
+        return (w - self.mean) / self.spread
+
     def back(self, z: np.ndarray, last: np.ndarray) -> np.ndarray:
         """y (O, H, M) of z, where ``last`` (O,) are the values before the first of the H steps."""
         w = z * self.spread + self.mean
@@ -93,5 +103,5 @@ def _transformed(y: np.ndarray, kind: str) -> np.ndarray:
         return y
     with np.errstate(divide="ignore", invalid="ignore"):
         w = np.log(y) if kind == "returns" else y
-        change = np.concatenate([[np.nan], np.diff(w)])
+        change = np.concatenate([np.full_like(w[:1], np.nan), np.diff(w, axis=0)])
     return np.where(np.isfinite(change), change, np.nan)

@@ -77,7 +77,7 @@ class SeriesData(Task):
         constant = [one.name for one in enough if one.name not in self.scalings]
         self.left_out = {"short": short, "constant": constant}
         self.series = [self._prepared(one, self.scalings[one.name], cuts[one.name]) for one in used]
-        self._calendar = self.series[0].calendar.shape[1]
+        self._calendar = self.series[0].calendar(np.arange(1)).shape[1]
         self._means = [float(np.nanmean(one.series.y[: one.training])) for one in self.series]
         self.sequences = len(self.series)
         return sum(one.training for one in self.series)
@@ -96,7 +96,7 @@ class SeriesData(Task):
                 self.series.append(self._prepared(one, own, (cut, cut)))
         if not self.series:
             raise DataError(f"{data} has no series with at least 3 steps that vary")
-        return sum(len(one.z) for one in self.series)
+        return sum(len(one) for one in self.series)
 
     def _source(self, data: str) -> Source:
         """The data of a run: its own, or others, whose targets are the columns of the same names."""
@@ -155,13 +155,13 @@ class SeriesData(Task):
         one = self.series[0]
         return {
             "series": len(self.series),
-            "steps": sum(len(one.z) for one in self.series),
+            "steps": sum(len(one) for one in self.series),
             "training": sum(one.training for one in self.series),
             "validation": sum(one.validation - one.training for one in self.series),
-            "test": sum(len(one.z) - one.validation for one in self.series),
+            "test": sum(len(one) - one.validation for one in self.series),
             "missing": self.source.missing,
-            "from": label(one.series.times[0]),
-            "to": label(one.series.times[-1]),
+            "from": label(one.series.moments[0]),
+            "to": label(one.series.moments[len(one) - 1]),
         }
 
 

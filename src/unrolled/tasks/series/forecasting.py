@@ -17,6 +17,7 @@ from unrolled.tasks.series.windows import Pair
 
 _TOGETHER = 4_000
 """Paths that are drawn side by side."""
+_LOOKED_BACK = 1_000
 
 
 def forecast(
@@ -35,9 +36,9 @@ def scaled(
 
     A level is less what its last season says of it; changes are summed up from the origin on.
     """
-    actual = np.full((len(pairs), layout.horizon, series[0].z.shape[1]), np.nan)
+    actual = np.full((len(pairs), layout.horizon, len(series[0].scalings)), np.nan)
     for n, (k, o) in enumerate(pairs):
-        z = series[k].targets[o : o + layout.horizon]
+        z = series[k].targets(np.arange(o, min(o + layout.horizon, len(series[k]))))
         actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
     made = np.concatenate([made for _, made in _parts(model, series, pairs, layout, draws, seed)])
     return (actual.cumsum(1), made.cumsum(1)) if series[0].scalings[0].changes else (actual, made)
@@ -83,7 +84,7 @@ class _Fed:
         H = layout.horizon
         known = [window(series[k], o, layout, o + 1, o + H + 1) for k, o in pairs]  # nothing behind the origin
         self.rows = np.stack(known, 1)  # (H, O, width)
-        self.past = np.stack([_before(series[k].z, o, layout.season) for k, o in pairs])  # (O, S, K)
+        self.past = np.stack([_before(series[k], o, layout.season) for k, o in pairs])  # (O, S, K)
         self.scalings = [series[k].scalings for k, _ in pairs]
 
     def __call__(self, made: Tensor) -> Tensor:
@@ -113,10 +114,10 @@ class _Fed:
         return shaped.reshape(values.shape)
 
 
-def _before(z: np.ndarray, origin: int, season: int) -> np.ndarray:
+def _before(one: Prepared, origin: int, season: int) -> np.ndarray:
     """The S values before an origin, (S, K), NaN before the beginning."""
-    found = z[max(0, origin - season) : origin]
-    return np.concatenate([np.full((season - len(found), z.shape[1]), np.nan), found])
+    found = one.scaled(np.arange(max(0, origin - season), origin))
+    return np.concatenate([np.full((season - len(found), found.shape[1]), np.nan), found])
 
 
 def _in_units(
@@ -139,5 +140,8 @@ def _in_units(
 
 def last_seen(y: np.ndarray) -> np.ndarray:
     """The last value that was observed, (1,)."""
-    seen = y[~np.isnan(y)]
-    return seen[-1:] if len(seen) else np.zeros(1)
+    for end in range(len(y), 0, -_LOOKED_BACK):
+        some = y[max(0, end - _LOOKED_BACK) : end]
+        if len(seen := some[~np.isnan(some)]):
+            return seen[-1:]
+    return np.zeros(1)

@@ -44,9 +44,9 @@ def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, 
 
     H = len(draws)
     begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, _FURTHEST * H)))
-    times = np.concatenate([one.series.times, one.series.after(task.clock, H)])
-    ahead = times[origin : origin + H]
-    past, y = times[begin:origin], one.series.y[begin:origin, j]
+    times = one.series.when(task.clock, np.arange(begin, origin + H))
+    ahead = times[origin - begin :]
+    past, y = times[: origin - begin], one.series.y[begin:origin, j]
     axes.plot(past, y, color="0.35", linewidth=0.9, label="before")
     low95, low, median, high, high95 = np.quantile(draws, (0.025, 0.1, 0.5, 0.9, 0.975), axis=-1)
     axes.fill_between(ahead, low95, high95, color=COLOURS[0], alpha=0.15, linewidth=0)

@@ -131,8 +131,8 @@ class SeriesTask(SeriesData):
             low, high = {
                 "training": (min(self.layout.context, one.training // 2), one.training),
                 "validation": (one.training, one.validation),
-                "test": (one.validation, len(one.z)),
-                ALL: (one.validation, len(one.z)),
+                "test": (one.validation, len(one)),
+                ALL: (one.validation, len(one)),
             }[part]
             low = max(low, 1)
             found += [(k, int(o)) for o in rolling_origins(low, high, self.layout.horizon, each)]
@@ -186,7 +186,7 @@ class SeriesTask(SeriesData):
         """The autocorrelation of changes that look averaged, of the first target of most series."""
         if not all(one.scalings[0].changes for one in self.series):
             return None
-        found = [seasons.looks_averaged(one.z[: one.training, 0]) for one in self.series[:50]]
+        found = [seasons.looks_averaged(one.scaled(np.arange(one.training))[:, 0]) for one in self.series[:50]]
         signs = [value for value in found if value is not None]
         return float(np.mean(signs)) if 2 * len(signs) > len(found) else None
 
@@ -224,7 +224,7 @@ class SeriesTask(SeriesData):
         self.options = replace(self.options, horizon=self.layout.horizon if self.layout.free else asked)
         self._check_known(asked)
         series = [self._prepared(one.series, one.scalings, (one.training, one.validation)) for one in self.series]
-        pairs = [(k, len(one.z)) for k, one in enumerate(series)]
+        pairs = [(k, len(one)) for k, one in enumerate(series)]
         draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
         made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
         table = words.table(series, self.clock, self.targets, made)
@@ -235,8 +235,8 @@ class SeriesTask(SeriesData):
 
     def _check_known(self, horizon: int) -> None:
         """DataError unless the covariates are known so far behind the end of every series."""
-        fewest = min(self.series, key=lambda one: len(one.series.later))
-        ahead = len(fewest.series.later)
+        fewest = min(self.series, key=lambda one: one.series.later)
+        ahead = fewest.series.later
         if not self.covariates or ahead >= horizon:
             return
         of, target = f" of {fewest.series.label}" if fewest.series.name else "", self.targets[0]
@@ -257,13 +257,13 @@ class SeriesTask(SeriesData):
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)
         steps = np.arange(begin, end, layout.patch)
-        times = [*one.series.times, *one.series.after(self.clock, layout.ahead)]
-        level = np.nan_to_num(one.z[np.minimum(steps, len(one.z) - 1), 0])
-        labels = [label(times[t]) for t in steps]
+        level = np.nan_to_num(one.scaled(np.minimum(steps, len(one) - 1))[:, 0])
+        times = one.series.when(self.clock, steps)
+        labels = [label(time) for time in times]
         features = {"value": level, "behind the origin": (steps >= origin).astype(float)}
         if layout.season > 1:
             angle = 2 * np.pi * steps / layout.season
             features |= {"season (sine)": np.sin(angle), "season (cosine)": np.cos(angle)}
-        where = f"{one.series.label} around {label(times[origin])}"
+        where = f"{one.series.label} around {label(one.series.when(self.clock, np.array([origin]))[0])}"
         origin_of = f"the run's {part} part, {where}" if part != ALL else where
         return Evidence(origin_of, inputs, labels, features={n: v for n, v in features.items() if np.std(v) > 0})

@@ -43,12 +43,12 @@ class Windows:
     ) -> None:
         self.series, self.layout, self.batch = series, layout, batch
         self._seed, self._device, self._pairs = seed, device, pairs
-        self._stretches = [] if pairs is not None else list(self._all_stretches())
+        self._stretches = self._all_stretches() if pairs is None else np.zeros((0, 3))
         count = len(self._stretches if pairs is None else pairs)
         if not count:
             raise EmptyPartError("no origin has a whole horizon behind it in this part")
         self.updates_per_epoch = -(-count // batch)
-        self._epoch, self._order = -1, list(pairs or ())
+        self._epoch, self._order = -1, np.array(pairs or np.zeros((0, 2)), dtype=np.int64)
 
     def batch_at(self, update: int) -> Batch:
         """The batch of an update, counted from the start of the run."""
@@ -56,30 +56,29 @@ class Windows:
         if self._pairs is None and epoch != self._epoch:
             self._epoch, self._order = epoch, self._drawn(epoch)
         chosen = self._order[k * self.batch : (k + 1) * self.batch]
-        inputs, targets = zip(*(self._window(*pair) for pair in chosen), strict=True)
+        inputs, targets = zip(*(self._window(int(k), int(origin)) for k, origin in chosen), strict=True)
         return Batch(self._stacked(inputs), self._stacked(targets))
 
-    def _all_stretches(self) -> list[tuple[int, float, float]]:
-        """The series and the bounds of the origin of each window of an epoch."""
-        found = []
+    def _all_stretches(self) -> np.ndarray:
+        """The series and the bounds of the origin of each window of an epoch, (windows, 3)."""
+        found = [np.zeros((0, 3))]
         for k, one in enumerate(self.series):
             low, high = first_origin(self.layout), one.training - self.layout.horizon * self.layout.free
             low = min(low, high)
             span = self.layout.horizon if self.layout.free else self.layout.context
             count = max(1, round((high - low + 1) / span)) if high >= 1 else 0
             edges = np.linspace(low, high + 1, count + 1)
-            found += [(k, float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
-        return found
+            found.append(np.stack([np.full(count, float(k)), edges[:-1], edges[1:]], 1))
+        return np.concatenate(found)
 
-    def _drawn(self, epoch: int) -> list[Pair]:
+    def _drawn(self, epoch: int) -> np.ndarray:
+        """The series and the origin of each window, (windows, 2)."""
         random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
         places = random.random(len(self._stretches))
         order = random.permutation(len(self._stretches))
-        drawn = []
-        for n in order:
-            k, low, high = self._stretches[n]
-            drawn.append((k, int(min(low + places[n] * (high - low), np.ceil(high) - 1))))
-        return drawn
+        k, low, high = self._stretches.T
+        origins = np.minimum(low + places * (high - low), np.ceil(high) - 1)
+        return np.stack([k, origins], 1).astype(np.int64)[order]
 
     def _window(self, k: int, origin: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (T / patch, width) and targets (T, K) of one window."""
@@ -87,13 +86,13 @@ class Windows:
         begin = origin - layout.context
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)
-        targets = np.full((end - begin, one.targets.shape[1]), np.nan, dtype=np.float32)
+        targets = np.full((end - begin, len(one.scalings)), np.nan, dtype=np.float32)
         first = origin if layout.free else max(0, begin)
         if self._pairs is not None and not layout.free:
             first = max(first, origin - layout.horizon)
-        last = min(origin + layout.horizon if layout.free else origin, len(one.targets))
+        last = min(origin + layout.horizon if layout.free else origin, len(one))
         known = expected(one, origin, layout, first, last)
-        targets[first - begin : last - begin] = one.targets[first:last] - known
+        targets[first - begin : last - begin] = one.targets(np.arange(first, last)) - known
         return inputs, targets
 
     def _stacked(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
