@@ -24,24 +24,41 @@ def forecast(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
 ) -> np.ndarray:
     """Draws of what comes behind each origin, (O, H, K, M), in the unit of the data; only what is before is read."""
+    return np.concatenate([made for _, made in forecasts(model, series, pairs, layout, draws, seed)])
+
+
+def forecasts(
+    model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
+) -> Iterator[tuple[list[Pair], np.ndarray]]:
+    """The same, a few series at a time: all their origins, which are in order, and the draws."""
     spread = model.get_buffer("spread").cpu().double().numpy()[:, None]
-    parts = _parts(model, series, pairs, layout, draws, seed)
-    return np.concatenate([_in_units(series, some, layout, made, spread) for some, made in parts])
+    waiting: list[Pair] = []
+    made = np.zeros((0, layout.horizon, len(series[0].scalings), draws))
+    for some, drawn in _parts(model, series, pairs, layout, draws, seed):
+        waiting += some
+        made = np.concatenate([made, _in_units(series, some, layout, drawn, spread)])
+        whole = sum(k != waiting[-1][0] for k, _ in waiting)
+        if whole:
+            yield waiting[:whole], made[:whole]
+            waiting, made = waiting[whole:], made[whole:]
+    yield waiting, made
 
 
 def scaled(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What came behind each origin (O, H, K), and draws of it (O, H, K, M), both scaled, before they are widened.
 
-    A level is less what its last season says of it; changes are summed up from the origin on.
+    A level is less what its last season says of it; changes are summed up from the origin on. A few origins come at
+    a time.
     """
-    actual = np.full((len(pairs), layout.horizon, len(series[0].scalings)), np.nan)
-    for n, (k, o) in enumerate(pairs):
-        z = series[k].targets(np.arange(o, min(o + layout.horizon, len(series[k]))))
-        actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
-    made = np.concatenate([made for _, made in _parts(model, series, pairs, layout, draws, seed)])
-    return (actual.cumsum(1), made.cumsum(1)) if series[0].scalings[0].changes else (actual, made)
+    changes = series[0].scalings[0].changes
+    for some, made in _parts(model, series, pairs, layout, draws, seed):
+        actual = np.full((len(some), layout.horizon, len(series[0].scalings)), np.nan)
+        for n, (k, o) in enumerate(some):
+            z = series[k].targets(np.arange(o, min(o + layout.horizon, len(series[k]))))
+            actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
+        yield (actual.cumsum(1), made.cumsum(1)) if changes else (actual, made)
 
 
 def _parts(

@@ -20,10 +20,10 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.series import season as seasons
 from unrolled.series.clock import label
-from unrolled.series.spread import fit_spread
+from unrolled.series.spread import distances, spread_of
 from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.data import SeriesData
-from unrolled.tasks.series.forecasting import forecast, scaled
+from unrolled.tasks.series.forecasting import forecast, forecasts, scaled
 from unrolled.tasks.series.prepared import window
 from unrolled.tasks.series.windows import Pair, Windows, covered, rolling_origins
 from unrolled.training.batches import Batch
@@ -110,9 +110,12 @@ class SeriesTask(SeriesData):
         pairs = self._pairs("validation", _ORIGINS)
         if self.layout.counts or not pairs:
             return None
-        actual, made = scaled(model, self.series, pairs, self.layout, _DRAWS, seed=1)
+        ratios: list[list[np.ndarray]] = [[] for _ in self.targets]
+        for actual, made in scaled(model, self.series, pairs, self.layout, _DRAWS, seed=1):
+            for j, own in enumerate(ratios):
+                own.append(distances(actual[..., j], made[:, :, j]))
         independent = covered(pairs, self.layout.horizon) / self.layout.horizon
-        found = [fit_spread(actual[..., j], made[:, :, j], independent) for j in range(len(self.targets))]
+        found = [spread_of(np.concatenate(own), independent) for own in ratios]
         model.get_buffer("spread").copy_(torch.tensor(found))
         return words.widths(found, self.targets)
 
@@ -140,19 +143,17 @@ class SeriesTask(SeriesData):
 
     def score(self, model: Model, part: str, tell: Tell | None = None) -> dict[str, Any] | None:
         """Rolling origins, beside baselines: see `scoring` and ``docs/series.md``."""
-        found = self._scores(model, part, _ORIGINS, _DRAWS, tell)
+        found = self._scores(model, part, _ORIGINS, _DRAWS, tell, compare=True)
         if found is None:
             return None
-        figures, own, groups, made = found
-        baselines = scoring.of_baselines(groups, self.layout.horizon, tell)
-        test = scoring.compared(own, baselines, groups, self.layout.horizon)
+        figures, scores, origins = found
         figures |= {
-            "origins": len(made),
+            "origins": origins,
             "horizon": self.layout.horizon,
-            "pit": own.pit,
-            "baselines": {name: one.figures for name, one in baselines.items()},
-            "diebold_mariano": test,
-            "moves": scoring.moves(made, groups),
+            "pit": scores.own.pit,
+            "baselines": {name: one.figures for name, one in scores.baselines.items()},
+            "diebold_mariano": scores.compared(),
+            "moves": scores.moves,
             "spread": model.get_buffer("spread").tolist(),
         }
         return figures | {"notes": words.verdict(figures, part, self._averaged())}
@@ -167,20 +168,23 @@ class SeriesTask(SeriesData):
             return None
         return found[0] if whole else found[0] | {"estimate": True}
 
-    def _scores(self, model: Model, part: str, most: int, draws: int, tell: Tell | None) -> Any:
+    def _scores(
+        self, model: Model, part: str, most: int, draws: int, tell: Tell | None, compare: bool = False
+    ) -> tuple[dict[str, Any], scoring.Scores, int] | None:
+        """The figures, where they come from, and the number of origins."""
         pairs = self._pairs(part, most)
         if not pairs:
             return None
         losses = super().score(model, part)
-        made = forecast(model, self.series, pairs, self.layout, draws, seed=1)
-        if tell is not None:
-            tell(0.5)
-        groups = scoring.groups(self.series, pairs, self.layout)
-        if losses is None or not groups:
+        found, done = scoring.Scores(self.layout, compare), 0
+        for some, made in forecasts(model, self.series, pairs, self.layout, draws, seed=1):
+            found.add(self.series, some, made)
+            done += len(some)
+            if tell is not None:
+                tell(done / len(pairs))
+        if losses is None or not len(found.own):
             return None
-        own = scoring.score_draws(groups, scoring.of_model(made))
-        scored = sum(int((~np.isnan(group.actual)).sum()) for group in groups)
-        return {"loss": losses["loss"], **own.figures, "scored": scored}, own, groups, made
+        return {"loss": losses["loss"], **found.own.figures, "scored": found.own.scored}, found, len(pairs)
 
     def _averaged(self) -> float | None:
         """The autocorrelation of changes that look averaged, of the first target of most series."""
