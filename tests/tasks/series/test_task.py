@@ -270,6 +270,21 @@ def test_counts(tmp_path):
     assert 0.5 < forced.evaluate()["coverage_80"] <= 1
 
 
+def test_two_targets_have_a_width_each(tmp_path):
+    y, days = wave(200) + 1_000, (np.datetime64("2020-01-01") + np.arange(200)).astype(str)
+    path = tmp_path / "t.csv"
+    path.write_text("day,a,b\n" + "".join(f"{d},{v:.4f},{10 * v:.3f}\n" for d, v in zip(days, y, strict=True)))
+    model = unrolled.fit(path, tmp_path / "run", target="a,b", horizon=3, **SIZES)
+    assert math.isfinite(model.evaluate()["crps"])
+    task = model._with_own_data("test", None)
+    model.model.get_buffer("spread").copy_(torch.tensor([1.0, 2.0]))
+    wide = forecast(model.model, task.series, [(0, 190)], task.layout, 50, 1)
+    model.model.get_buffer("spread").fill_(1)
+    own = forecast(model.model, task.series, [(0, 190)], task.layout, 50, 1)
+    width, before = (np.ptp(draws, axis=-1)[0] for draws in (wide, own))  # (H, K)
+    assert np.allclose(width[:, 0], before[:, 0]) and np.allclose(width[:, 1], 2 * before[:, 1])
+
+
 def test_steps_read_at_once(tmp_path):
     path = write(tmp_path / "t.csv", wave(200))
     model = unrolled.fit(path, tmp_path / "run", horizon=7, patch=3, forcing="free-running", **SIZES)

@@ -31,7 +31,7 @@ def forecasts(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
 ) -> Iterator[tuple[list[Pair], np.ndarray]]:
     """The same, a few series at a time: all their origins, which are in order, and the draws."""
-    spread = model.get_buffer("spread").cpu().double().numpy()[:, None]
+    spread = model.get_buffer("spread").cpu().double().numpy()
     waiting: list[Pair] = []
     made = np.zeros((0, layout.horizon, len(series[0].scalings), draws))
     for some, drawn in _parts(model, series, pairs, layout, draws, seed):
@@ -140,7 +140,7 @@ def _before(one: Prepared, origin: int, season: int) -> np.ndarray:
 def _in_units(
     series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, made: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
-    """What the head drew, (O, H, K, M), widened by ``spread`` (K, 1), in the unit of the data."""
+    """What the head drew, (O, H, K, M), widened by ``spread`` (K,), in the unit of the data."""
     if layout.counts:
         return made
     changes = series[0].scalings[0].changes
