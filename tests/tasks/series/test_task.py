@@ -126,7 +126,9 @@ def test_training_windows_end_in_the_training_part():
     for update in range(20):
         batch = windows.batch_at(update)
         assert batch.inputs.isfinite().all() and batch.targets[: layout.context].isnan().all()
-        origins = [pair[1] for pair in windows._order]
+        begin = update // windows.updates_per_epoch * windows.updates_per_epoch
+        epoch = range(begin, begin + windows.updates_per_epoch)
+        origins = [origin for other in epoch for _, origin in windows.pairs_at(other)]
         assert max(origins) + layout.horizon <= one.training and len(set(origins)) == len(origins)
     again = Windows([one], layout, 4, seed=3)
     assert torch.equal(again.batch_at(7).inputs, windows.batch_at(7).inputs)
