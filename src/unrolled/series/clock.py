@@ -84,18 +84,22 @@ class Clock:
         """The next so many times after ``last``."""
         return self.plus(last, np.arange(1, count + 1))
 
-    def plus(self, last: Any, k: np.ndarray) -> np.ndarray:
-        """The times so many steps after ``last``; k is 0 or more, and may have any shape."""
+    def plus(self, last: Any, k: np.ndarray, day: int | None = None) -> np.ndarray:
+        """The times so many steps after ``last``; k is 0 or more, and may have any shape.
+
+        Arguments:
+            day: of the month, or its last one where it is shorter; see `day_of_month`. None for that of ``last``,
+                which means the end of each month if it is one.
+        """
         if not self.dated:
             return np.asarray(last + k * self.step)
         if self.kind == "months":
-            month = last.astype("datetime64[M]")
-            day = last - month.astype("datetime64[s]")
-            months = month + (k * int(self.step)).astype("timedelta64[M]")
-            ends = (months + 1).astype("datetime64[s]") - np.timedelta64(1, "D")
-            if last + np.timedelta64(1, "D") >= (month + 1).astype("datetime64[s]"):  # the last day of its month
-                return ends + (last - last.astype("datetime64[D]"))
-            return np.minimum(months.astype("datetime64[s]") + day, ends)
+            date = last.astype("datetime64[D]")
+            months = last.astype("datetime64[M]") + (k * int(self.step)).astype("timedelta64[M]")
+            ends = (months + 1).astype("datetime64[D]") - 1
+            wanted = months.astype("datetime64[D]") + ((day or day_of_month(np.array([last]))) - 1)
+            times: np.ndarray = np.minimum(wanted, ends).astype("datetime64[s]") + (last - date)
+            return times
         if self.kind == "business days":
             day = last.astype("datetime64[D]")
             return np.busday_offset(day, k, roll="backward").astype("datetime64[s]") + (last - day)
@@ -145,7 +149,8 @@ def read_clock(times: Times) -> Clock:
         return Clock("numbers" if regular else "irregular", step, False)
     places = [_places(some) for some in _pieces(times)]
     same_hour = len(set.union(*(one.hours for one in places))) == 1
-    if same_hour and (len(set.union(*(one.days for one in places))) == 1 or all(one.ends for one in places)):
+    days, ends = (set.union(*each) for each in zip(*((one.days, one.ends) for one in places), strict=True))
+    if same_hour and (not days or (len(days) == 1 and max(ends | days) == max(days))):
         gaps, counts, first = _counted(np.diff(some.astype("datetime64[M]").astype(int)) for some in _pieces(times))
         step = _most_common(gaps, counts, first)
         if gaps.min() >= 1 and (gaps % step == 0).all():
@@ -160,6 +165,16 @@ def read_clock(times: Times) -> Clock:
     if step > 0 and (gaps % step == 0).all():
         return Clock("seconds", step, True)
     return Clock("irregular", _median(gaps, counts), True)
+
+
+def day_of_month(times: np.ndarray) -> int:
+    """The day that dates of a monthly clock have in each month that is long enough; 31 where all end theirs.
+
+    >>> day_of_month(np.array(["2021-01-30", "2021-02-28"], dtype="datetime64[s]"))
+    30
+    """
+    days, is_end = _days(times.astype("datetime64[D]"))
+    return 31 if is_end.all() else int(days.max())
 
 
 def has_gaps(clock: Clock, times: Times) -> bool:
@@ -209,20 +224,32 @@ def _pieces(times: Times) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where some dates lie: their hours, in seconds, and days of the month; whether all end one, or are weekdays."""
+    """Where some dates lie.
+
+    Fields:
+        hours: in seconds. days: of the month, of those that do not end one; ends: of those that do.
+        business: whether all are weekdays.
+    """
 
     hours: set[int]
     days: set[int]
-    ends: bool
+    ends: set[int]
     business: bool
 
 
 def _places(times: np.ndarray) -> _Places:
-    days, months = times.astype("datetime64[D]"), times.astype("datetime64[M]")
-    hours = np.unique((times - days).astype(np.int64))
-    in_month = np.unique((days - months.astype("datetime64[D]")).astype(int))
-    ends = bool(((months + 1).astype("datetime64[D]") - days == np.timedelta64(1, "D")).all())
-    return _Places(set(hours.tolist()), set(in_month.tolist()), ends, bool(np.is_busday(days).all()))
+    dates = times.astype("datetime64[D]")
+    hours = np.unique((times - dates).astype(np.int64))
+    days, is_end = _days(dates)
+    within, ends = (set(np.unique(some).tolist()) for some in (days[~is_end], days[is_end]))
+    return _Places(set(hours.tolist()), within, ends, bool(np.is_busday(dates).all()))
+
+
+def _days(dates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The days of the month, from 1, and whether they are its last."""
+    months = dates.astype("datetime64[M]")
+    days = (dates - months.astype("datetime64[D]")).astype(int) + 1
+    return days, (months + 1).astype("datetime64[D]") - dates == np.timedelta64(1, "D")
 
 
 def _weekends(times: np.ndarray, step: float) -> tuple[int, int]:

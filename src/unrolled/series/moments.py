@@ -13,23 +13,23 @@ _EVERY = 4_096
 
 
 class Even:
-    """The times that a clock shows.
+    """The times that a clock shows; ``day`` is that of `Clock.plus`.
 
     >>> Even(Clock("months", 1, True), np.datetime64("2020-01-31T00:00:00"), 3)[1:].astype("datetime64[D]").tolist()
     [datetime.date(2020, 2, 29), datetime.date(2020, 3, 31)]
     """
 
-    def __init__(self, clock: Clock, first: Any, count: int) -> None:
-        self._clock, self._first, self._count = clock, first, count
+    def __init__(self, clock: Clock, first: Any, count: int, day: int | None = None) -> None:
+        self._clock, self._first, self._count, self._day = clock, first, count, day
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return self._clock.plus(self._first, np.arange(*at.indices(self._count)))
+            return self._clock.plus(self._first, np.arange(*at.indices(self._count)), self._day)
         steps = np.asarray(at)
-        return self._clock.plus(self._first, np.where(steps < 0, steps + self._count, steps))
+        return self._clock.plus(self._first, np.where(steps < 0, steps + self._count, steps), self._day)
 
 
 class Gapped:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
-from unrolled.series.clock import Clock, Times, has_gaps, read_clock, steps_after
+from unrolled.series.clock import Clock, Times, day_of_month, has_gaps, read_clock, steps_after
 from unrolled.series.moments import Even
 from unrolled.tasks.series.columns import Columns
 from unrolled.tasks.series.options import SeriesOptions
@@ -17,6 +17,8 @@ from unrolled.tasks.series.table import Grid, SeriesTable
 from unrolled.tasks.series.tsf import read_tsf
 
 SUFFIXES = (".csv", ".parquet", ".pq", ".tsf", ".tsv")
+_RECENT = 60
+"""Dates that say on which day of the month they are."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Series:
         last = len(self.moments) - 1
         times: np.ndarray = self.moments[np.minimum(steps, last)]
         if (beyond := steps > last).any():
-            times[beyond] = clock.plus(self.moments[last], steps[beyond] - last)
+            day = day_of_month(self.moments[-_RECENT:]) if clock.kind == "months" else None
+            times[beyond] = clock.plus(self.moments[last], steps[beyond] - last, day)
         return times
 
     def after(self, clock: Clock, count: int) -> np.ndarray:
@@ -181,7 +184,8 @@ def _on_clock(table: SeriesTable, k: int, clock: Clock, irregular: list[str]) ->
     if not same or not has_gaps(clock, times):
         return Grid(name, times)
     first = times[0]
-    return Grid(name, Even(clock, first, int(steps_after(clock, first, times[-1:])[0]) + 1), first)
+    day = day_of_month(times[-_RECENT:]) if clock.kind == "months" else None
+    return Grid(name, Even(clock, first, int(steps_after(clock, first, times[-1:])[0]) + 1, day), first)
 
 
 def _cut(one: Series) -> Series:
