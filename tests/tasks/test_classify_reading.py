@@ -12,6 +12,7 @@ from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.sources import is_labelled
 from unrolled.tasks.classify.task import ClassifyTask
+from unrolled.tasks.fasta import fasta_records
 
 
 def dna(seed, count, length=20):
@@ -83,6 +84,24 @@ def test_files_that_were_cut_off_do_not_pass_for_shorter_ones(tmp_path):
     (tmp_path / "a.fastq").write_text(whole + "@x label=a\nACGT")
     with pytest.raises(DataError, match=r"record 5 \(x\) has 4 letters and 8 qualities"):
         read(tmp_path / "a.fastq")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_last_record_without_its_qualities_is_named(tmp_path, packed):
+    """Wherever the file was cut: in the qualities, before them, before the +."""
+    whole = "".join(f"@s{k} label={'ab'[k % 2]}\nACGTACGT\n+\nIIIIIIII\n" for k in range(4))
+    path = tmp_path / ("a.fastq.gz" if packed else "a.fastq")
+    for cut in range(2 + len("@s3 label=b\nACGTACGT\n+\nIIIIIIII")):
+        content = whole[: len(whole) - cut].encode()
+        path.write_bytes(gzip.compress(content) if packed else content)
+        if cut in (0, 1, 1 + len("@s3 label=b\nACGTACGT\n+\nIIIIIIII")):
+            assert len(list(fasta_records(path))) == 4 - (cut > 1)
+            continue
+        with pytest.raises(DataError, match=r"a.fastq.*: record 4 .*cut off"):
+            list(fasta_records(path))
+    in_lines = "@a x\nAC\nGT\n+a x\n@I\n+I\n\n"
+    path.write_bytes(gzip.compress(in_lines.encode()) if packed else in_lines.encode())
+    assert [one.sequence for one in fasta_records(path)] == ["ACGT"]
 
 
 def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
