@@ -287,6 +287,16 @@ def test_two_targets_have_a_width_each(tmp_path):
     assert np.allclose(width[:, 0], before[:, 0]) and np.allclose(width[:, 1], 2 * before[:, 1])
 
 
+@pytest.mark.parametrize("year", [1, 9_900, 9_990])
+def test_years_that_matplotlib_does_not_know_are_drawn(tmp_path, year):
+    head = "@relation x\n@attribute n string\n@attribute start date\n@frequency yearly\n@data\n"
+    values = ",".join(f"{v:.3f}" for v in wave(95))
+    (tmp_path / "t.tsf").write_text(f"{head}T:{year:04d}-01-01 00-00-00:{values}\n")
+    model = unrolled.fit(tmp_path / "t.tsf", tmp_path / "run", horizon=6, **SIZES)
+    table, picture = model.forecast()
+    assert table.text.splitlines()[1].startswith(f"T,{year + 95:04d}-01-01,") and len(picture.content) > 1_000
+
+
 def test_steps_read_at_once(tmp_path):
     path = write(tmp_path / "t.csv", wave(200))
     model = unrolled.fit(path, tmp_path / "run", horizon=7, patch=3, forcing="free-running", **SIZES)

@@ -63,9 +63,7 @@ def score_of_file(file: Path) -> Any:
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{file} is a damaged MIDI file: its tracks are cut off, or not as it says"
-        ) from error
+        raise DataError(f"{file} is a damaged MIDI file: its tracks are cut off, or not as it says") from error
     if score.tpq < 1:
         raise DataError(f"{file} is a damaged MIDI file: its quarter notes have {score.tpq} ticks")
     if not score.note_num():
