@@ -232,8 +232,9 @@ def test_only_text_is_scored(cli, run, monkeypatch):
 
 
 def test_pictures_that_a_task_has_not(cli, run, tmp_path):
-    status, _, err = cli("evaluate", run, "--pictures", tmp_path / "seen")
-    assert status == 2 and "the task text has no pictures of its scores" in err
+    """Before anything is scored."""
+    status, out, err = cli("evaluate", run, "--pictures", tmp_path / "seen")
+    assert (status, out) == (2, "") and "the task text has no pictures of its scores" in err
 
 
 def test_further_training_is_announced_in_plain_words(capsys):
