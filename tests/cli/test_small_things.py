@@ -382,3 +382,20 @@ with plain_warnings():
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "warning: this is slow\n"
+
+
+def test_errors_fit_the_terminal_and_names_stay_whole(capsys, monkeypatch, tmp_path):
+    from unrolled.cli.main import main
+
+    name = f"{tmp_path}/{'a long name ' * 9}.csv"
+    for columns, words in (
+        (80, ["train", name, "--run", "r"]),
+        (60, ["train", __file__, "--run", "r", "--horizon", "3"]),
+    ):
+        monkeypatch.setattr(sys, "argv", ["unrolled", *words])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit):
+            main()
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0].startswith("unrolled: ") and all(line.startswith("  ") for line in lines[1:])
+        assert all(len(line) <= columns or line.strip() == name for line in lines) and len(lines) > 1, lines
