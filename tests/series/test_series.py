@@ -60,6 +60,18 @@ def test_a_scaling_goes_there_and_back_and_knows_the_training_part_alone(kind):
     assert np.allclose(back, y[30:])
 
 
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_long_series_is_scaled_in_pieces(monkeypatch, kind):
+    y = np.exp(np.random.default_rng(1).normal(size=500).cumsum() / 10)
+    y[100:140] = y[::50] = np.nan
+    whole = fit_scaling(y, kind)
+    monkeypatch.setattr("unrolled.series.scaling.PIECE", 30)
+    made = fit_scaling(y, kind)
+    assert (made.mean, made.spread) == pytest.approx((whole.mean, whole.spread), rel=1e-12)
+    assert made.floor == whole.floor and fit_scaling(np.full(90, 3.0), "level") is None
+    assert np.array_equal(whole.at(y, np.arange(500).reshape(50, 10)).ravel(), whole.forward(y), equal_nan=True)
+
+
 def test_what_never_changes_or_does_not_fit_has_no_scaling():
     assert fit_scaling(np.full(9, 3.0), "level") is None
     assert fit_scaling(np.array([1.0, 0.0, 2.0, 1.0]), "returns") is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.series.clock import Clock
-from unrolled.series.scaling import Scaling
+from unrolled.series.scaling import PIECE, Scaling
 from unrolled.tasks.series.reading import Series
 
 
@@ -171,11 +171,15 @@ def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: 
     """
     above, below = 0.0, 0.0
     for y, scalings in series:
-        z = np.stack([one.forward(y[:, k]) for k, one in enumerate(scalings)], 1)
-        now, before = z[season:], z[:-season]
-        both = ~np.isnan(now) & ~np.isnan(before)
-        above = above + np.where(both, now * before, 0).sum(0)
-        below = below + np.where(both, before**2, 0).sum(0)
+        for begin in range(season, len(y), PIECE):
+            steps = np.arange(begin, min(begin + PIECE, len(y)))
+            now, before = (
+                np.stack([one.at(y[:, k], some) for k, one in enumerate(scalings)], 1)
+                for some in (steps, steps - season)
+            )
+            both = ~np.isnan(now) & ~np.isnan(before)
+            above = above + np.where(both, now * before, 0).sum(0)
+            below = below + np.where(both, before**2, 0).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return tuple((np.divide(above, below) > 0.5).astype(float).tolist())
 

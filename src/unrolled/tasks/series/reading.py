@@ -11,6 +11,7 @@ import numpy as np
 from unrolled.errors import DataError, UsageError
 from unrolled.series.clock import Clock, Times, day_of_month, has_gaps, read_clock, steps_after
 from unrolled.series.moments import Even
+from unrolled.series.scaling import in_pieces
 from unrolled.tasks.series.columns import Columns
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.table import Grid, SeriesTable
@@ -126,7 +127,7 @@ def read_series(data: str, options: SeriesOptions, targets: Sequence[str] = ()) 
         ]
         if columns.covariates:
             series = [_cut(one) for one in series]
-    missing = sum(int(np.isnan(one.y).any(1).sum()) for one in series)
+    missing = sum(int(np.isnan(some).any(1).sum()) for one in series for some in in_pieces(one.y))
     return Source(series, clock, columns, horizon, missing, irregular)
 
 
@@ -190,8 +191,9 @@ def _on_clock(table: SeriesTable, k: int, clock: Clock, irregular: list[str]) ->
 
 def _cut(one: Series) -> Series:
     """The same, with the rows at its end that have no target as steps to come."""
-    seen = np.flatnonzero(~np.isnan(one.y).all(1))
-    steps = int(seen[-1]) + 1 if len(seen) else 0
+    steps = len(one.y)
+    while steps and np.isnan(one.y[steps - 1]).all():
+        steps -= 1
     return Series(one.name, one.moments, one.y[:steps], one.known)
 
 
