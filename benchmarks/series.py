@@ -65,10 +65,10 @@ def deepar(run: Path, origins: int, seed: int) -> dict[str, float]:
 
     task: Any = unrolled.load(run)._with_own_data("test", None)
     pairs = task._pairs("test", origins)
-    groups = scoring.groups(task.series, pairs, task.layout)
-    draws = [_deepar(group, task.layout.horizon, seed) for group in groups]
-    by = {id(group): made for group, made in zip(groups, draws, strict=True)}
-    return scoring.score_draws(groups, lambda group: by[id(group)]).figures
+    found = scoring.Tally()
+    for group in scoring.groups(task.series, pairs, task.layout):
+        found.add(group, _deepar(group, task.layout.horizon, seed))
+    return found.figures
 
 
 def _deepar(group: scoring.Group, horizon: int, seed: int) -> np.ndarray:
