@@ -107,7 +107,9 @@ def show(title: str, runs: dict[int, dict]) -> None:
     first = next(iter(runs.values()))
     print(f"{title}: {first['origins']} origins, {first['horizon']} steps each")
     print(f"{'':<20}" + "".join(f"{name:>13}" for name in NAMES))
-    lines = {f"unrolled, seed {seed}": figures for seed, figures in runs.items()} | first["baselines"]
+    lines = {f"unrolled, seed {seed}": figures for seed, figures in runs.items()}
+    for figures in runs.values():
+        lines |= {name: one for name, one in figures["baselines"].items() if name not in lines}
     for name, figures in lines.items():
         print(f"{name:<20}" + "".join(f"{figures[key]:>13.4f}" for key in NAMES))
     for seed, figures in runs.items():
