@@ -65,10 +65,10 @@ def deepar(run: Path, origins: int, seed: int) -> dict[str, float]:
 
     task: Any = unrolled.load(run)._with_own_data("test", None)
     pairs = task._pairs("test", origins)
-    groups = scoring.groups(task.series, pairs, task.layout)
-    draws = [_deepar(group, task.layout.horizon, seed) for group in groups]
-    by = {id(group): made for group, made in zip(groups, draws, strict=True)}
-    return scoring.score_draws(groups, lambda group: by[id(group)]).figures
+    found = scoring.Tally()
+    for group in scoring.groups(task.series, pairs, task.layout):
+        found.add(group, _deepar(group, task.layout.horizon, seed))
+    return found.figures
 
 
 def _deepar(group: scoring.Group, horizon: int, seed: int) -> np.ndarray:
@@ -107,7 +107,9 @@ def show(title: str, runs: dict[int, dict]) -> None:
     first = next(iter(runs.values()))
     print(f"{title}: {first['origins']} origins, {first['horizon']} steps each")
     print(f"{'':<20}" + "".join(f"{name:>13}" for name in NAMES))
-    lines = {f"unrolled, seed {seed}": figures for seed, figures in runs.items()} | first["baselines"]
+    lines = {f"unrolled, seed {seed}": figures for seed, figures in runs.items()}
+    for figures in runs.values():
+        lines |= {name: one for name, one in figures["baselines"].items() if name not in lines}
     for name, figures in lines.items():
         print(f"{name:<20}" + "".join(f"{figures[key]:>13.4f}" for key in NAMES))
     for seed, figures in runs.items():

@@ -1,5 +1,6 @@
 """What all tests share: a text in a file, and the command line."""
 
+import re
 import sys
 
 import pytest
@@ -21,7 +22,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture
 def cli(capsys, monkeypatch):
-    """Run a command in this process: exit status, what it printed, and its errors."""
+    """Run a command in this process: exit status, what it printed, and its errors, each in one line."""
 
     def run(*arguments):
         capsys.readouterr()  # what the test itself printed
@@ -32,6 +33,6 @@ def cli(capsys, monkeypatch):
         except SystemExit as stop:
             status = stop.code or 0
         printed = capsys.readouterr()
-        return status, printed.out, printed.err
+        return status, printed.out, re.sub(r"(?<=\S)\n  (?=\S)", " ", printed.err)
 
     return run

@@ -50,9 +50,10 @@ MAY_IMPORT = {
 """Which rooms a room may look into, besides itself."""
 
 NO_TORCH = ["runs", "errors.py", "options.py", "models/options.py", "threads.py", "version.py", "wording.py", "cli"]
-NO_TORCH += ["training/options.py", "training/metric.py", "tasks/text/options.py", "tasks/music/options.py"]
-NO_TORCH += ["tasks/series/options.py", "tasks/classify/options.py", "tasks/caption/recognising.py"]
-NO_TORCH += ["tasks/caption/options.py"]
+NO_TORCH += ["workers.py", "training/options.py", "training/metric.py"]
+NO_TORCH += ["tasks/text/options.py", "tasks/music/options.py"]
+NO_TORCH += ["tasks/series/options.py", "tasks/classify/options.py"]
+NO_TORCH += ["tasks/caption/recognising.py", "tasks/caption/options.py"]
 
 
 def imports(file: Path) -> set[str]:

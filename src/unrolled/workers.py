@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator
 from multiprocessing.connection import wait
 from typing import Any
 
-import torch
-
 from unrolled.errors import RunError
 from unrolled.threads import using
 
@@ -81,6 +79,8 @@ def _work(calls: Any) -> None:
     """What a process does: one call after another, until there are none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
     torch.set_num_threads(1)
     while True:
         try:

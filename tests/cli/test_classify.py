@@ -46,7 +46,7 @@ def test_from_training_to_answers(cli, table, tmp_path):
     assert cli("classify", run, table, "--out", tmp_path / "answers.csv")[1] == f"wrote {tmp_path / 'answers.csv'}\n"
     assert len((tmp_path / "answers.csv").read_text().splitlines()) == 61
     status, out, _ = cli("evaluate", run, "--on", "test", "--pictures", tmp_path / "pictures")
-    assert status == 0 and "precision" in out and (tmp_path / "pictures" / "importance-1.png").is_file()
+    assert status == 0 and "precision" in out and (tmp_path / "pictures" / "importance-1-+.png").is_file()
     status, out, _ = cli("inspect", run)
     assert status == 0 and (run / "inspect" / "report.html").is_file()
 

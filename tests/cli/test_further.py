@@ -22,9 +22,9 @@ def test_further(cli, run):
     assert f"Training {run} further from update" in " ".join(out.split())
     assert "counted from the run's start" in out
     status, out, _ = cli("runs", run.parent)
-    assert "finished, budget 2" in out
+    assert "finished 2 times" in out
     status, out, _ = cli("runs", run.parent, "--json")
-    assert (json.loads(out)["state"], json.loads(out)["budget"]) == ("finished, budget 2", 2)
+    assert (json.loads(out)["state"], json.loads(out)["budget"]) == ("finished 2 times", 2)
     for asked, said in (
         ((), "To train it further, give a larger --epochs"),
         (("--epochs", 0.8), "is not more"),
@@ -52,7 +52,7 @@ def test_a_run_in_its_second_budget_is_not_finished(cli, run):
     with pytest.raises(StopError):
         unrolled.fit(None, run, resume=True, epochs=1, listen=listen)
     out = json.loads(cli("runs", run.parent, "--json")[1])
-    assert out["state"].endswith("%, budget 2")
+    assert out["state"].endswith("%, finished before")
     assert out["validation"] == pytest.approx(unrolled.runs.folder.RunFolder(run).checkpoint_about()["best"])
     assert "Training is not finished" in cli("inspect", run)[1].replace("\n  ", " ")
     status, _, err = cli("train", "text", "--run", run)

@@ -195,6 +195,7 @@ def test_from_the_command_line(cli, files, runs, tmp_path):
     assert cli("train", "--run", run, "--resume", "--epochs", 3, "--task", LINES)[0] == 0
     row = json.loads(cli("runs", tmp_path, "--json")[1])
     assert row["criterion"] == "accuracy" and 0 <= row["validation"] <= 1
+    assert f"finished 2 times accuracy {row['validation']:.1%}" in " ".join(cli("runs", tmp_path)[1].split())
     status, out, _ = cli("sample", runs[ROWS], "--task", ROWS, "--rows", 3)
     assert status == 0 and len(out.split()) == 3 and all(len(line.split(",")) == 2 for line in out.split())
     status, out, _ = cli("sample", runs[ROWS], "--task", ROWS, "--rows", 3, "--out", tmp_path / "rows.csv")

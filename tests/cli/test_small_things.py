@@ -176,31 +176,6 @@ def test_training_fits_a_narrow_terminal(cli, text, tmp_path, monkeypatch):
     assert status == 0 and all(kinds.values()), kinds
 
 
-def test_samples_in_wide_letters_fit(capsys):
-    from unrolled.training.show import PlainLines
-
-    PlainLines()({"event": "sample", "update": 1, "text": "天" * 200})
-    assert capsys.readouterr().out == "  | " + "天" * 37 + "\n"
-
-
-def test_reports_with_another_score_fit(capsys, monkeypatch):
-    """Where one line was too long for the speed, all that follow leave it out: columns stay where they are."""
-    from unrolled.training.metric import Metric
-    from unrolled.training.show import PlainLines
-
-    monkeypatch.setenv("COLUMNS", "80")
-    lines = PlainLines()
-    lines.metrics = [Metric("accuracy", percent=True, digits=1)]
-    lines.seconds_left = 60.0
-    report = {"event": "train", "update": 8, "gradient_norm": 1.0, "clipped": 0.0, "per_second": 1234.0, "skipped": 0}
-    lines(report | {"loss": 10.0, "accuracy": 0.455, "per_second": 123_456.0})
-    lines(report | {"loss": 1.0, "accuracy": 0.5})
-    assert capsys.readouterr().out.splitlines() == [
-        "update      8  loss 10.000  accuracy 45.5%  |g| 1.00  clipped 0%  1:00 left",
-        "update      8  loss 1.000  accuracy 50.0%  |g| 1.00  clipped 0%  1:00 left",
-    ]
-
-
 def test_the_doctor_leaves_room_between_its_columns(cli):
     out = cli("doctor")[1].partition("How cells are run on the CPU\n")[2]
     starts = {line.index(path) for line in out.splitlines() for path in ("engine", "torch ", "eager") if path in line}
@@ -232,8 +207,9 @@ def test_only_text_is_scored(cli, run, monkeypatch):
 
 
 def test_pictures_that_a_task_has_not(cli, run, tmp_path):
-    status, _, err = cli("evaluate", run, "--pictures", tmp_path / "seen")
-    assert status == 2 and "the task text has no pictures of its scores" in err
+    """Before anything is scored."""
+    status, out, err = cli("evaluate", run, "--pictures", tmp_path / "seen")
+    assert (status, out) == (2, "") and "the task text has no pictures of its scores" in err
 
 
 def test_further_training_is_announced_in_plain_words(capsys):

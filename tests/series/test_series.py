@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unrolled.series import season
-from unrolled.series.clock import Clock, positions, read_clock
+from unrolled.series.clock import Clock, has_gaps, read_clock, steps_after
 from unrolled.series.scaling import TRANSFORMS, fit_scaling
 
 
@@ -16,6 +16,8 @@ def dates(*texts):
     ("times", "name", "following"),
     [
         (dates("2020-01-31", "2020-02-29", "2020-03-31"), "monthly", "2020-04-30"),
+        (dates("2020-01-30", "2020-02-29", "2020-03-30"), "monthly", "2020-04-30"),
+        (dates("2021-01-28", "2021-02-28", "2021-03-28"), "monthly", "2021-04-28"),
         (dates("2019-11-15", "2020-02-15", "2020-05-15"), "quarterly", "2020-08-15"),
         (dates("2019-01-01", "2020-01-01", "2021-01-01"), "yearly", "2022-01-01"),
         (dates("2020-01-01", "2020-01-08", "2020-01-15"), "weekly", "2020-01-22"),
@@ -29,14 +31,15 @@ def test_clocks(times, name, following):
     clock = read_clock(times)
     assert clock.name == name
     assert clock.after(times[-1], 1)[0] == (following if times.dtype.kind == "f" else np.datetime64(following))
-    assert positions(clock, times).tolist() == list(range(len(times)))
+    assert not has_gaps(clock, times)
 
 
 def test_gaps_have_their_place_and_irregular_times_none():
     monthly = dates("2020-01-01", "2020-02-01", "2020-04-01", "2020-05-01")
-    assert positions(read_clock(monthly), monthly).tolist() == [0, 1, 3, 4]
+    assert has_gaps(read_clock(monthly), monthly)
+    assert steps_after(read_clock(monthly), monthly[0], monthly).tolist() == [0, 1, 3, 4]
     uneven = dates("2020-01-01T00:00", "2020-01-01T01:00", "2020-01-01T02:07")
-    assert read_clock(uneven).kind == "irregular" and positions(read_clock(uneven), uneven).tolist() == [0, 1, 2]
+    assert read_clock(uneven).kind == "irregular" and not has_gaps(read_clock(uneven), uneven)
 
 
 def test_the_calendar_repeats():
@@ -55,6 +58,18 @@ def test_a_scaling_goes_there_and_back_and_knows_the_training_part_alone(kind):
     assert np.nanmean(z[:30]) == pytest.approx(0, abs=1e-9) and np.nanstd(z[:30]) == pytest.approx(1)
     back = scaling.back(z[None, 30:, None], y[29:30])[0, :, 0]
     assert np.allclose(back, y[30:])
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_long_series_is_scaled_in_pieces(monkeypatch, kind):
+    y = np.exp(np.random.default_rng(1).normal(size=500).cumsum() / 10)
+    y[100:140] = y[::50] = np.nan
+    whole = fit_scaling(y, kind)
+    monkeypatch.setattr("unrolled.series.scaling.PIECE", 30)
+    made = fit_scaling(y, kind)
+    assert (made.mean, made.spread) == pytest.approx((whole.mean, whole.spread), rel=1e-12)
+    assert made.floor == whole.floor and fit_scaling(np.full(90, 3.0), "level") is None
+    assert np.array_equal(whole.at(y, np.arange(500).reshape(50, 10)).ravel(), whole.forward(y), equal_nan=True)
 
 
 def test_what_never_changes_or_does_not_fit_has_no_scaling():

@@ -221,7 +221,7 @@ def test_answers_are_the_probabilities_of_the_scores(trained, table, tmp_path):
 
 def test_pictures_are_made_of_every_label(trained, table):
     made = trained.pictures(trained.evaluate(table), table)
-    assert set(made) == {"confusion.png", "calibration.png", "importance-1.png", "importance-2.png"}
+    assert set(made) == {"confusion.png", "calibration.png", "importance-1-box.png", "importance-2-none.png"}
     assert all(content.startswith(b"\x89PNG") for content in made.values())
 
 

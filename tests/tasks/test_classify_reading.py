@@ -12,6 +12,7 @@ from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.sources import is_labelled
 from unrolled.tasks.classify.task import ClassifyTask
+from unrolled.tasks.fasta import fasta_records
 
 
 def dna(seed, count, length=20):
@@ -85,6 +86,24 @@ def test_files_that_were_cut_off_do_not_pass_for_shorter_ones(tmp_path):
         read(tmp_path / "a.fastq")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_last_record_without_its_qualities_is_named(tmp_path, packed):
+    """Wherever the file was cut: in the qualities, before them, before the +."""
+    whole = "".join(f"@s{k} label={'ab'[k % 2]}\nACGTACGT\n+\nIIIIIIII\n" for k in range(4))
+    path = tmp_path / ("a.fastq.gz" if packed else "a.fastq")
+    for cut in range(2 + len("@s3 label=b\nACGTACGT\n+\nIIIIIIII")):
+        content = whole[: len(whole) - cut].encode()
+        path.write_bytes(gzip.compress(content) if packed else content)
+        if cut in (0, 1, 1 + len("@s3 label=b\nACGTACGT\n+\nIIIIIIII")):
+            assert len(list(fasta_records(path))) == 4 - (cut > 1)
+            continue
+        with pytest.raises(DataError, match=r"a.fastq.*: record 4 .*cut off"):
+            list(fasta_records(path))
+    in_lines = "@a x\nAC\nGT\n+a x\n@I\n+I\n\n"
+    path.write_bytes(gzip.compress(in_lines.encode()) if packed else in_lines.encode())
+    assert [one.sequence for one in fasta_records(path)] == ["ACGT"]
+
+
 def test_series_have_channels_and_missing_values_are_carried_on(tmp_path):
     (tmp_path / "a.ts").write_text(
         "# words\n@problemName a\n@classLabel true x y\n@data\n1,2,?,4:5,6,7,8:x\n?,1:2,3:y\n"
@@ -150,6 +169,10 @@ def test_a_bad_file_of_a_folder_is_left_out_and_listed(tmp_path):
         ("a.csv", "label,sequence\na,ACGT\na,ACGG\nb,ACGT\n", "the label 'b' has only one sequence"),
         ("a.csv", "label,sequence\na,\nb,ACGG\n", "line 2: the sequence is empty"),
         ("a.csv", "label,sequence\n", "has no rows"),
+        ("a.csv", "sequence,label,note\nACGT,a,x\nACGG,b\n", "line 3: has 2 cells, expected 3"),
+        ("a.csv", "label,text\na,to be\nb,or not, that is\n", "line 3: has 3 cells, expected 2: a text with one of"),
+        ("a.csv", "ACGTACGT,a\nACGGACGG\n", "line 2: has 1 cell, expected 2"),
+        ("a.csv", 'label,text\na,to be\n\nb,"or\nnot\n' + "c,d\n" * 9, "line 4: has a quote that is not closed"),
         ("a.csv", "a,b,c,d\n1,2,3,4\n", "has 4 columns and no row of names"),
         ("a.csv", "", "is empty"),
         ("a.ts", "@problemName a\n@data\n1,2,3:4,5:x\n", "its channels have 2 and 3 steps"),

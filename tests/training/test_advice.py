@@ -131,6 +131,12 @@ def test_no_advice_for_what_is_set_or_cannot_be(cause, gated):
     assert said > 20
 
 
+def test_a_rate_that_the_program_chose_is_its_own_fault():
+    own, chosen = (Advice(TrainingOptions(lr=0.1), {}, chosen=names) for names in ((), ("hidden", "lr")))
+    for say in (lambda advice: advice.rate_too_high(0.1), lambda advice: advice.rate_too_low(0.1)):
+        assert say(chosen) == f"{say(own)}; the rate was the program's choice, which does not suit these data"
+
+
 def test_advice_of_a_stored_configuration():
     kept = Advice.of({"lr": 0.1, "epochs": 2.0, "unknown": 3}, {"dropout": 0.6})
     assert kept.options.lr == 0.1 and "--dropout" not in kept.overfitting()

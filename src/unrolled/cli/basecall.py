@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from unrolled.cli.shared import NAME, trained_run
+from unrolled.cli.shared import NAME, complaint, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 
 
@@ -36,7 +36,7 @@ def basecall(
         for made, is_bad in model.basecall(reads, beam):
             if is_bad:
                 bad += 1
-                print(f"unrolled: {made}", file=sys.stderr)
+                print(complaint(str(made), sys.argv[1:]), file=sys.stderr)
             else:
                 count += 1
                 file.write(made)

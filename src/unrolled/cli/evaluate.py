@@ -36,9 +36,12 @@ def evaluate(
     is read as one stream from the zero state, and each symbol but the first is scored
     once.
     """
+    from unrolled.errors import UsageError
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code, task)
+    if pictures is not None and not model.has_pictures:
+        raise UsageError(f"--pictures: the task {model.task.name} has no pictures of its scores")
     with waiting("scoring") as tell:
         figures = model.evaluate(data, on, tell)
     if as_json:
@@ -51,19 +54,16 @@ def evaluate(
         rows = model.rows(figures)
         print_rows(rows, max(12, 1 + max(len(label) for label, _ in rows)))
     if pictures is not None:
-        for file in _written(model.pictures(figures, data), pictures, model.task.name):
+        for file in _written(model.pictures(figures, data), pictures):
             print(f"wrote {file}", file=sys.stderr if as_json else sys.stdout)
 
 
-def _written(made: dict[str, bytes], folder: str, task: str) -> Iterator[str]:
+def _written(made: dict[str, bytes], folder: str) -> Iterator[str]:
     """The files that were written."""
     from pathlib import Path
 
-    from unrolled.errors import UsageError
     from unrolled.runs.files import write_atomically
 
-    if not made:
-        raise UsageError(f"--pictures: the task {task} has no pictures of its scores")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, content in made.items():
         write_atomically(Path(folder) / name, content)

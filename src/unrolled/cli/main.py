@@ -19,14 +19,13 @@ from unrolled.cli.lesson import lesson
 from unrolled.cli.runs import runs
 from unrolled.cli.sample import sample
 from unrolled.cli.score import score
-from unrolled.cli.shared import never_fail_to_encode, plain_warnings
+from unrolled.cli.shared import complaint, never_fail_to_encode, plain_warnings
 from unrolled.cli.simulate import simulate
 from unrolled.cli.train import train
 from unrolled.cli.transcribe import transcribe
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.threads import wait_briefly
 from unrolled.version import __version__
-from unrolled.wording import harmless
 
 
 @click.group(
@@ -67,10 +66,11 @@ def main() -> None:
     except (UsageError, DataError, RunError) as error:
         if "--debug" in sys.argv[1:2]:
             raise
-        print(f"unrolled: {harmless(str(error))}", file=sys.stderr)
+        print(complaint(str(error), sys.argv[1:]), file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         if "--debug" in sys.argv[1:2]:
             raise
-        print(f"unrolled: {error.filename or 'cannot continue'}: {error.strerror or error}", file=sys.stderr)
+        said = f"{error.filename or 'cannot continue'}: {error.strerror or error}"
+        print(complaint(said, sys.argv[1:]), file=sys.stderr)
         sys.exit(1)

@@ -57,7 +57,8 @@ def _score(row: dict[str, Any]) -> str:
     """The validation score, with its name where that is not the loss; empty where there is none yet."""
     if row["validation"] is None:
         return ""
-    score = f"{'~' * row['estimate']}{short(row['validation'], 4)}"
+    value = row["validation"]
+    score = f"{'~' * row['estimate']}{f'{value:.1%}' if row['percent'] else short(value, 4)}"
     return score if row["criterion"] == "loss" else f"{row['criterion'].replace('_', ' ')} {score}"
 
 
@@ -72,6 +73,7 @@ def _row(run: Any) -> dict[str, Any]:
         "budget": 1,
         "update": 0,
         "criterion": "loss",
+        "percent": False,
         "validation": None,
         "estimate": False,
     }
@@ -82,6 +84,7 @@ def _row(run: Any) -> dict[str, Any]:
         row |= {
             "task": config["task"],
             "criterion": str(config.get("criterion", "loss")),
+            "percent": bool(config.get("percent", False)),
             "model": f"{cell} {model.get('layers', '?')} x {model.get('hidden', '?')}",
         }
         if not run.has_checkpoint:
@@ -89,7 +92,9 @@ def _row(run: Any) -> dict[str, Any]:
         about, budget = run.checkpoint_about(), len(run.earlier())
         has_begun = about.get("budget", 0) == budget
         state = "finished" if run.finished else f"{about['share'] if has_begun else 0:.0%}"
-        row |= {"state": state + (f", budget {budget + 1}" if budget else ""), "budget": budget + 1}
+        if budget:
+            state = f"finished {budget + 1} times" if run.finished else f"{state}, finished before"
+        row |= {"state": state, "budget": budget + 1}
         estimate = {"validation": about["best"], "estimate": about["best"] is not None}
         row |= {"update": about["update"]} | estimate
         for event in run.history():

@@ -11,7 +11,10 @@ from typing import Any, TextIO
 import click
 
 from unrolled.errors import UsageError
-from unrolled.wording import aligned
+from unrolled.wording import aligned, harmless, wrapped
+
+_KEPT = "\ue000"
+"""Stands for a blank that no line is broken at."""
 
 
 class Name(click.ParamType):
@@ -69,6 +72,21 @@ def plain_warnings() -> Iterator[None]:
             warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield
+
+
+def complaint(said: str, arguments: Iterable[str]) -> str:
+    """An error in lines that fit the terminal; the names that a person typed stay whole.
+
+    >>> print(complaint("there is no file my own data.csv in " + "a folder " * 6, ["train", "my own data.csv"]))
+    unrolled: there is no file my own data.csv in a folder a folder a folder a
+      folder a folder a folder
+    """
+    said = harmless(said)
+    for name in arguments:
+        if " " in name and harmless(name) in said:
+            said = said.replace(harmless(name), harmless(name).replace(" ", _KEPT))
+    lines = [wrapped(line, "unrolled: " if k == 0 else "  ") for k, line in enumerate(said.splitlines() or [""])]
+    return "\n".join(lines).replace(_KEPT, " ")
 
 
 def print_rows(rows: Iterable[tuple[str, str]], width: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.shared import NAME, json_option, trained_run
+from unrolled.cli.shared import NAME, complaint, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.wording import harmless
 
@@ -63,7 +63,7 @@ def transcribe(
             if len(every) == 1:
                 raise
             failed += 1
-            print(f"unrolled: {error}", file=sys.stderr)
+            print(complaint(str(error), sys.argv[1:]), file=sys.stderr)
             continue
         if as_json:
             print(json.dumps({"file": str(file), "text": text}))

@@ -10,8 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import CodeType, FrameType, FunctionType
+from contextlib import contextmanager, suppress
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,7 +56,8 @@ def watched(cell: Cell, constants: Widths = ()) -> tuple[Traced | UnsupportedErr
             reads = Reads(cell, functions)
             if not unknown <= reads.codes:
                 break
-        raise UnsupportedError("runs code without a source", _at(next(iter(unknown)).co_firstlineno, ""))
+        reason = "runs functions that cannot be found behind gc.freeze()" if gc.get_freeze_count() else ""
+        raise UnsupportedError(reason or "runs code without a source", _at(next(iter(unknown)).co_firstlineno, ""))
     except UnsupportedError as error:
         return error, reads
 
@@ -217,7 +218,38 @@ def _functions_of(codes: set[CodeType]) -> set[FunctionType]:
     But for those that another of these pieces makes when it runs: what there is of them belongs to other threads.
     """
     lasting = codes - {inner for code in codes for inner in code.co_consts}
-    return {f for f in gc.get_referrers(*lasting) if isinstance(f, FunctionType) and f.__code__ in lasting}
+    found = {f for f in gc.get_referrers(*lasting) if isinstance(f, FunctionType) and f.__code__ in lasting}
+    if gc.get_freeze_count():  # what was frozen is not searched
+        files = {code.co_filename for code in lasting}
+        modules = [m for m in list(sys.modules.values()) if getattr(m, "__file__", None) in files]
+        found |= {f for f in _functions_in(modules) if f.__code__ in lasting}
+    return found
+
+
+def _functions_in(modules: list[ModuleType]) -> set[FunctionType]:
+    """The functions in modules, in their classes, and in what wraps them."""
+    found: set[FunctionType] = set()
+    seen: set[int] = set()
+    todo: list[Any] = [value for module in modules for value in vars(module).values()]
+    names = {module.__name__ for module in modules}
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, FunctionType):
+            found.add(one)
+            for cell in one.__closure__ or ():
+                with suppress(ValueError):  # one that is empty
+                    todo.append(cell.cell_contents)
+            todo.append(getattr(one, "__wrapped__", None))
+        elif isinstance(one, type) and one.__module__ in names:
+            todo += vars(one).values()
+        elif isinstance(one, staticmethod | classmethod):
+            todo.append(one.__func__)
+        elif isinstance(one, property):
+            todo += [one.fget, one.fset]
+    return found
 
 
 @contextmanager

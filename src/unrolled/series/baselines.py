@@ -16,8 +16,8 @@ from unrolled.series.season import filled, filled_before
 
 DRAWS = 99
 """Quantiles of each forecast, at (i - 1/2) / 99."""
-_LONGEST = 400
-"""The highest order of an autoregression."""
+_LONGEST, _FITTED = 400, 100_000
+"""The highest order of an autoregression; the last steps of a training part that it is fitted on."""
 _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / DRAWS) for i in range(DRAWS)])
 
 
@@ -128,7 +128,7 @@ def autoregression(
     `levinson` fits: up to a tenth of the training part, and to a season and a half or 30.
     """
     x = np.diff(y, prepend=y[0]) if history.changes else y
-    past = x[int(history.changes) : history.training]
+    past = x[int(history.changes) : history.training][-_FITTED:]
     p = chosen_order(past, history.season) if order is None else min(order, max(len(past) // 3, 1))
     a, c, s = fitted(past, p)
     shift = origins[:, None] - 1 - np.arange(max(p, 1))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+PIECE = 1 << 20
+"""Steps of a long series that are looked at together."""
 TRANSFORMS = ("level", "sqrt", "differences", "returns")
 
 
@@ -42,6 +48,16 @@ class Scaling:
         """z (T,) of y (T,); NaN where y is missing, and at the first step of changes."""
         return (_transformed(y, self.kind) - self.mean) / self.spread
 
+    def at(self, y: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """z of some steps of y (T,), in any shape, as `forward` has it."""
+        w = y[steps]
+        if self.changes:
+            before = np.where(steps > 0, y[steps - 1], np.nan)
+            w = _transformed(np.stack([before, w]), self.kind)[1]
+        else:
+            w = _transformed(w, self.kind)
+        return (w - self.mean) / self.spread
+
     def back(self, z: np.ndarray, last: np.ndarray) -> np.ndarray:
         """y (O, H, M) of z, where ``last`` (O,) are the values before the first of the H steps."""
         w = z * self.spread + self.mean
@@ -75,15 +91,38 @@ def fit_scaling(y: np.ndarray, kind: str) -> Scaling | None:
     """
     if kind not in TRANSFORMS:
         raise ValueError(f"fit_scaling: kind must be one of {', '.join(TRANSFORMS)}, got {kind!r}")
-    seen = y[~np.isnan(y)]
-    lowest = seen.min() if len(seen) else 0.0
-    if len(seen) < 3 or (kind == "returns" and lowest <= 0) or (kind == "sqrt" and lowest < 0):
+    count = len(y) - int(np.isnan(y).sum())
+    lowest, highest = (float(np.fmin.reduce(y)), float(np.fmax.reduce(y))) if count else (0.0, 0.0)
+    if count < 3 or (kind == "returns" and lowest <= 0) or (kind == "sqrt" and lowest < 0):
         return None
-    w = _transformed(y, kind)
-    spread = float(np.nanstd(w)) if not np.isnan(w).all() else 0.0
-    if not spread > 1e-12 * max(1.0, float(np.abs(seen).max())):
+    mean, spread = mean_and_spread(partial(in_pieces, y, kind))
+    if not spread > 1e-12 * max(1.0, abs(lowest), abs(highest)):
         return None
-    return Scaling(kind, float(np.nanmean(w)), spread, 0.0 if lowest >= 0 else None)
+    return Scaling(kind, mean, spread, 0.0 if lowest >= 0 else None)
+
+
+def mean_and_spread(pieces: Callable[[], Iterable[np.ndarray]]) -> tuple[float, float]:
+    """The mean and the standard deviation of what was observed; of pieces that need not fit in memory together.
+
+    >>> mean_and_spread(lambda: [np.array([1.0, np.nan]), np.array([3.0])])
+    (2.0, 1.0)
+    """
+    some = list(islice(pieces(), 2))
+    if len(some) == 1:
+        (w,) = some
+        return (0.0, 0.0) if np.isnan(w).all() else (float(np.nanmean(w)), float(np.nanstd(w)))
+    count = sum(w.size - int(np.isnan(w).sum()) for w in pieces())
+    if not count:
+        return 0.0, 0.0
+    mean = sum(float(np.nansum(w)) for w in pieces()) / count
+    return mean, math.sqrt(sum(float(np.nansum(np.square(w - mean))) for w in pieces()) / count)
+
+
+def in_pieces(y: np.ndarray, kind: str = "level") -> Iterator[np.ndarray]:
+    """A transformed series (T, ...), some steps at a time."""
+    for begin in range(0, max(len(y), 1), PIECE):
+        before = min(begin, 1)
+        yield _transformed(y[begin - before : begin + PIECE], kind)[before:]
 
 
 def _transformed(y: np.ndarray, kind: str) -> np.ndarray:
@@ -93,5 +132,5 @@ def _transformed(y: np.ndarray, kind: str) -> np.ndarray:
         return y
     with np.errstate(divide="ignore", invalid="ignore"):
         w = np.log(y) if kind == "returns" else y
-        change = np.concatenate([[np.nan], np.diff(w)])
+        change = np.concatenate([np.full_like(w[:1], np.nan), np.diff(w, axis=0)])
     return np.where(np.isfinite(change), change, np.nan)

@@ -51,10 +51,20 @@ def fit_spread(actual: np.ndarray, draws: np.ndarray, independent: float) -> flo
     >>> round(fit_spread(np.linspace(-1, 1, 50)[:, None], draws, 1e9), 2)
     0.5
     """
+    return spread_of(distances(actual, draws), independent)
+
+
+def distances(actual: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """r of `fit_spread`, of all values that were observed."""
     low, median, high = np.quantile(draws, ((1 - _SHARE) / 2, 0.5, (1 + _SHARE) / 2), axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.maximum((actual - median) / (high - median), (median - actual) / (median - low))
-    ratio = ratio[np.isfinite(ratio)]
+    found: np.ndarray = ratio[np.isfinite(ratio)]
+    return found
+
+
+def spread_of(ratio: np.ndarray, independent: float) -> float:
+    """s of `fit_spread` from all r."""
     if not len(ratio):
         return 1.0
     asked = float(np.quantile(ratio, _SHARE))

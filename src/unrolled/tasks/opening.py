@@ -96,6 +96,7 @@ def configuration(task: Task, name: str, data: str) -> dict[str, Any]:
         "task": name,
         "unit": task.step_unit,
         "criterion": task.criterion.name,
+        "percent": task.criterion.percent,
         "data": data_section(task, data),
         "model": asdict(task.model),
         SECTION: asdict(task.options),

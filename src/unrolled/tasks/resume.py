@@ -55,14 +55,20 @@ def resume(
         return _finished(folder, kind, cell, training, given, listen)
     with setting(asked or training):
         task = _with_own_data(folder, kind, data, asked or training)
-        trainer = Trainer(task, built(task, cell), asked or training, folder, listen, [GradientWatcher()])
+        chosen = [name for name in config.get("chosen", ()) if name not in given]
+        watchers = [GradientWatcher()]
+        trainer = Trainer(task, built(task, cell), asked or training, folder, listen, watchers, chosen=chosen)
         trainer.restore()
         if asked and not trainer.asks_for_more:
             return _finished(folder, kind, cell, training, given, listen)
         kept = config | ({"data": data_section(task, data)} if data is not None else {})
         if asked:
             folder.read_model()  # damage shows before anything is changed
-            kept |= {"training": asdict(asked), "earlier": [*folder.earlier(), _earlier(training, trainer)]}
+            kept |= {
+                "training": asdict(asked),
+                "chosen": chosen,
+                "earlier": [*folder.earlier(), _earlier(training, trainer)],
+            }
         if kept != config:
             folder.write_config(kept)
         listen(started(task, kept, [], trainer))

@@ -76,7 +76,8 @@ def start(
         folds = task.folds
         if folds and source is not None:
             raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
-        config = configuration(task, task_name(kind, named), data)
+        chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
+        config = configuration(task, task_name(kind, named), data) | {"chosen": chosen}
         if source is not None:
             file = str(source.folder.path / "model.safetensors")
             config["from"] = source.about() | task.carry_over(model, source.arrays, file)
@@ -91,8 +92,8 @@ def start(
             folder.write_text("task.py", text)
         if folds:
             cross_validate(folder, task, recipe, listen)
-        trainer = Trainer(task, model, task.training, folder, listen, [GradientWatcher()], fresh=source is None)
-        chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
+        watchers, fresh = [GradientWatcher()], source is None
+        trainer = Trainer(task, model, task.training, folder, listen, watchers, fresh, chosen)
         listen(started(task, config, chosen, trainer))
         trainer.run()
     return load(folder.path, cell=cell, task=kind)

@@ -158,6 +158,11 @@ class Trained:
         answers: Answers = restored(type(self.task), self.run).answers(self.model, file_name(data))
         return answers
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its task draws pictures of scores."""
+        return type(self.task).pictures is not Task.pictures
+
     def pictures(self, figures: dict[str, Any], data: str | os.PathLike | None = None) -> dict[str, bytes]:
         """Pictures of what `evaluate` gave, and of why the model answers as it does: PNG, or a page, by file name.
 

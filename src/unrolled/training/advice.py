@@ -19,11 +19,13 @@ class Advice:
         model: those of the task's model, by name: ``cell``, ``hidden``, ``layers``, ``dropout``, ``recurrent_init``,
             ``forget_bias`` and ``chrono``, as far as it has them.
         windows: whether sequences are cut into windows of --bptt; separate ones are read whole.
+        chosen: the settings that the program chose. What is wrong with them is the program's fault, and it says so.
     """
 
     options: TrainingOptions
     model: Mapping[str, Any]
     windows: bool = True
+    chosen: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], model: Mapping[str, Any]) -> Advice:
@@ -35,13 +37,13 @@ class Advice:
 
     def rate_too_high(self, highest: float) -> str:
         """``highest`` is the highest rate so far."""
-        return f"a new run with a smaller rate, such as --lr {_floor(highest / 5)}"
+        return f"a new run with a smaller rate, such as --lr {_floor(highest / 5)}{self._whose_rate()}"
 
     def rate_too_low(self, peak: float) -> str:
         if not peak:
             return "a new run without --lr; at a rate of 0 nothing is learnt"
         usual = f"with {self.options.optimizer}, an update usually changes the weights by about 1e-3 of their size"
-        return f"a new run with a larger rate, such as --lr {peak * 10:.1g} ({usual})"
+        return f"a new run with a larger rate, such as --lr {peak * 10:.1g} ({usual}){self._whose_rate()}"
 
     def clipped(self, change: float | None) -> str:
         """``change``: of the weights, if the limit makes it that small."""
@@ -102,6 +104,9 @@ class Advice:
         return _either([*self._clipping(), *self._smaller_rate(), *calmer])
 
     # -- parts
+
+    def _whose_rate(self) -> str:
+        return "; the rate was the program's choice, which does not suit these data" if "lr" in self.chosen else ""
 
     def _smaller_rate(self) -> list[str]:
         lr = self.options.lr

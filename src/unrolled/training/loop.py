@@ -54,7 +54,7 @@ class Trainer:
             ``warning``, ``further`` (one more budget begins), ``stopped early``, ``scoring``, ``finished``. The
             history keeps what watchers return besides.
         watchers: what looks on.
-        fresh: whether the model's weights have not been trained before.
+        fresh: whether the model's weights have not been trained before. chosen: settings that the program chose.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Trainer:
         listen: Listener,
         watchers: Sequence[Watcher] = (),
         fresh: bool = True,
+        chosen: Sequence[str] = (),
     ) -> None:
         self.task, self.model, self.options, self.run_folder = task, model, options, run
-        self.listen = listen
-        self.batches = task.batches()
-        self.advice = Advice(options, task.settings(), isinstance(self.batches, Streams))
+        self.listen, self.batches = listen, task.batches()
+        self.advice = Advice(options, task.settings(), isinstance(self.batches, Streams), tuple(chosen))
         self.progress = Progress()
         self.state: Any = None
         assert options.lr is not None and options.ema is not None

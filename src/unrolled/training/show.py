@@ -23,6 +23,8 @@ Event = dict[str, Any]
 
 _LIVE_EVERY, _COUNT_EVERY = 0.25, 5.0
 """Seconds between two states of the line, and between lines that count models."""
+_EVERY = 1.0
+"""Seconds from one line to the next one of its kind, so that a run of a few seconds prints few of them."""
 
 
 def listener(as_json: bool) -> PlainLines:
@@ -46,9 +48,13 @@ def showing(listen: Callable[[Event], None] | None, quiet: bool) -> Iterator[Cal
 
 
 class PlainLines:
-    """A line for each report; a subclass may do more with the time between."""
+    """A line for each report, but of those that follow at once; a subclass may do more with the time between."""
+
+    may_wait: tuple[str, ...] = ("train", "validation", "sample")
 
     def __init__(self) -> None:
+        self.written: dict[str, float] = {}
+        self.waiting: dict[str, Event] = {}
         self.unit = "steps"
         self.metrics: list[Metric] = []
         self.seconds_left = math.inf
@@ -57,12 +63,31 @@ class PlainLines:
         self.is_narrow = False
 
     def __call__(self, event: Event) -> None:
+        kind = event["event"]
+        if kind in self.may_wait:
+            self.waiting.pop(kind, None)
+            if time.monotonic() - self.written.get(kind, -math.inf) < _EVERY:
+                self.waiting[kind] = event
+                return
+            self.written[kind] = time.monotonic()
+        elif kind != "update":  # what comes next refers to the last ones
+            self._write_waiting()
+        self._show(event)
+
+    def _show(self, event: Event) -> None:
         method = getattr(self, "_" + event["event"].replace(" ", "_"), None)
         if method is not None:
             method(event)
 
+    def _write_waiting(self) -> None:
+        """The last report of each kind, in their order."""
+        for event in self.waiting.values():
+            self._show(event)
+        self.waiting = {}
+
     def close(self) -> None:
         """Training has ended, one way or another."""
+        self._write_waiting()
 
     def write(self, text: str) -> None:
         """One finished line or block."""
@@ -185,6 +210,8 @@ class PlainLines:
 class LiveLine(PlainLines):
     """As plain lines for what stays; reports go into one line that is always up to date."""
 
+    may_wait = ("validation", "sample")
+
     def __init__(self) -> None:
         super().__init__()
         self.console = Console(highlight=False)
@@ -200,6 +227,7 @@ class LiveLine(PlainLines):
         if self.live is not None:
             self.live.stop()
             self.live = None
+        super().close()
 
     def _update(self, e: Event) -> None:
         super()._update(e)

@@ -51,20 +51,23 @@ def test_a_bad_file_among_others_is_left_out_and_named(folder):
     reasons = {name.rpartition("/")[2]: reason for name, reason in task.library.skipped}
     assert sorted(reasons) == ["broken.mid", "low.mid", "silent.MID", "text.mid"]
     assert "no notes" in reasons["silent.MID"] and "no note on a piano" in reasons["low.mid"]
-    assert "not a MIDI file, or a damaged one" in reasons["broken.mid"] and "damaged" in reasons["text.mid"]
+    assert "damaged MIDI file: its tracks are cut off" in reasons["broken.mid"]
+    assert "not a MIDI file: it begins with 'hello', and not with 'MThd'" in reasons["text.mid"]
     assert sum("broken.mid" in text for _, text in task.about()) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.mid", b"", "a.mid is not a MIDI file, or a damaged one"),
+        ("a.mid", b"", "a.mid is not a MIDI file: it begins with nothing"),
+        ("a.mid", b"day,value\n1,2\n", "a.mid is not a MIDI file: it begins with 'day,valu', and not with 'MThd'$"),
+        ("a.mid", b"MThd\0", "a.mid is a damaged MIDI file: it has 5 bytes"),
         (
             "a.mid",
             b"MThd\0\0\0\6\0\1\0\1\0\0MTrk\0\0\0\x0c\0\x90\x3c\x40\x60\x80\x3c\x40\0\xff\x2f\0",
             "a.mid is a damaged MIDI file: its quarter notes have 0 ticks",
         ),
-        ("a.mid", b"MThd" + bytes(40), "a.mid is not a MIDI file, or a damaged one"),
+        ("a.mid", b"MThd" + bytes(40), "a.mid is a damaged MIDI file: its tracks are cut off"),
         ("a.mid", None, "a.mid has no notes$"),
         ("a.mid", midi([1, 2, 127]), "a.mid has no note on a piano: all pitches lie outside 21 to 108"),
         ("a.abc", b"", "has no ABC tune"),

@@ -81,7 +81,7 @@ def test_a_window_has_the_covariates_of_its_own_steps(model):
     task = model._with_own_data("test", None)
     one, P = task.series[0], task.layout.patch
     x = window(one, 100, task.layout, 100 - 4 * P, 100 + P)
-    known = one.known[100 - 4 * P : 100 + P].reshape(5, -1)
+    known = one.known(np.arange(100 - 4 * P, 100 + P)).reshape(5, -1)
     places = [k for k in range(x.shape[1] - known.shape[1] + 1) if np.allclose(x[:, k : k + known.shape[1]], known)]
     assert len(places) == 1
 
@@ -100,7 +100,7 @@ def test_the_rows_without_a_target_are_the_future(cli, model, tmp_path):
     lines = out.splitlines()
     assert (status, err) == (0, "") and len(lines) == 7 and lines[1].startswith("2020-05-30")
     own = model._with_own_data("test", None)
-    assert own.source.missing == 0 and len(own.series[0].z) == STEPS
+    assert own.source.missing == 0 and len(own.series[0]) == STEPS
     assert dict(own.about())["known"] == "price, promotion, in advance, and 6 steps behind its end"
     dearer = [line if k < STEPS else line.rsplit(",", 2)[0] + ",25,0" for k, line in enumerate(rows())]
     table = model.forecast(write(tmp_path / "dear.csv", dearer))[0].text
@@ -125,14 +125,17 @@ def test_parquet_and_many_series(tmp_path):
     models = [fit(tmp_path / f"t.{kind}", tmp_path / kind, id="item") for kind in ("csv", "parquet")]
     tables = [model.forecast()[0].text for model in models]
     assert tables[0] == tables[1] and len(tables[0].splitlines()) == 13
-    assert [len(one.series.later) for one in models[0]._with_own_data("test", None).series] == [6, 7]
+    assert [one.series.later for one in models[0]._with_own_data("test", None).series] == [6, 7]
 
 
 def test_rows_that_are_missing_keep_the_covariate(tmp_path):
     lines = rows()
     path = write(tmp_path / "t.csv", [*lines[:50], *lines[52:]])
     one = fit(path, tmp_path / "run")._with_own_data("test", None).series[0]
-    assert np.isnan(one.z[50:52]).all() and np.array_equal(one.known[[50, 51]], one.known[[49, 49]])
+    assert (
+        np.isnan(one.scaled(np.arange(50, 52))).all()
+        and (one.known(np.arange(49, 52)) == one.known(np.array([49]))).all()
+    )
     assert np.allclose(one.series.known[52], [float(cell) for cell in lines[52].split(",")[2:]])
 
 

@@ -64,6 +64,32 @@ def test_parquet(tmp_path):
         assert np.array_equal(source.series[0].y[:, 0], [1, 2, np.nan, np.nan, 4], equal_nan=True)
 
 
+@pytest.mark.parametrize("missing", [(), (5,)])
+@pytest.mark.parametrize(
+    ("days", "following"),
+    [
+        ([28, 28, 28, 28, 28, 28, 28, 28], ["2022-09-28", "2022-10-28"]),
+        ([29, 28, 29, 29, 29, 29, 29, 29], ["2022-09-29", "2022-10-29"]),
+        ([30, 28, 30, 30, 30, 30, 30, 30], ["2022-09-30", "2022-10-30"]),
+        ([31, 28, 31, 30, 31, 30, 31, 31], ["2022-09-30", "2022-10-31"]),
+    ],
+)
+def test_the_day_of_the_month_stays(tmp_path, days, following, missing):
+    """Also of a series that ends in February: its last date alone does not say which day it is."""
+    for last in (8, 2 + 5 * bool(missing)):
+        lines = [f"2022-{k + 1:02d}-{day},{k}\n" for k, day in enumerate(days) if k not in missing and k < last]
+        source = read(tmp_path / "t.csv", "day,v\n" + f"2021-12-{max(days)},9\n" + "".join(lines))
+        (one,) = source.series
+        assert source.clock.name == "monthly" and len(one.y) == last + 1
+        assert [str(t)[:10] for t in one.times[1:]] == [
+            f"2022-{k + 1:02d}-{day}" for k, day in enumerate(days[:last])
+        ]
+        if last == 8:
+            assert [str(t)[:10] for t in one.after(source.clock, 2)] == following
+        elif last == 2:
+            assert str(one.after(source.clock, 1)[0])[:10] == f"2022-03-{days[2]}"
+
+
 TSF = """# a comment
 @relation x
 @attribute series_name string

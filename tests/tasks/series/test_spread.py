@@ -53,7 +53,9 @@ def test_intervals_of_calmer_years_are_narrowed(runs, name):
     model = unrolled.load(runs / name)
     task = model._with_own_data("validation", None)
     pairs = task._pairs("validation", 400)
-    actual, draws = scaled(model.model, task.series, pairs, task.layout, 200, 1)
+    actual, draws = map(
+        np.concatenate, zip(*scaled(model.model, task.series, pairs, task.layout, 200, 1), strict=True)
+    )
     (factor,) = kept(runs / name)
     before = scores.coverage(actual[..., 0], draws[:, :, 0])
     after = model.evaluate()["coverage_80"]

@@ -58,7 +58,7 @@ def made(y, layout, training=60):
     months = Clock("months", 1, True)
     times = months.after(np.datetime64("1949-12-01T00:00:00"), len(y))
     scaling = fit_scaling(y[:training], "level")
-    series = Series("", times, y[:, None], np.zeros((len(y), 0)), times[:0])
+    series = Series("", times, y[:, None], np.zeros((len(y), 0)))
     return prepared(series, [scaling], months, layout, (training, training + 12), None)
 
 
@@ -81,7 +81,7 @@ def test_nothing_behind_the_origin_changes_what_a_forecast_reads(layout, change)
     a, b = (window(one, 70, layout, 70 - layout.context, end) for one in (first, second))
     assert np.array_equal(a, b)
     task = SeriesTask(options_of(layout))
-    task.targets, task._calendar = ("v",), first.calendar.shape[1]
+    task.targets, task._calendar = ("v",), first.calendar(np.arange(1)).shape[1]
     torch.manual_seed(0)
     options = ModelOptions(hidden=5, layers=1, dropout=0.0)
     model = task.build(unrolled.LSTMCell, options)
@@ -108,7 +108,7 @@ def test_a_window_by_hand():
     """Patches of 2: the two values before, the two a season before, the month, the age."""
     layout = Layout(4, 3, 4, 2, True, False)
     one = made(np.arange(100.0) ** 1.5, layout)
-    z = one.z[:, 0]
+    z = one.scaled(np.arange(100))[:, 0]
     x = window(one, 10, layout, 6, 14)
     assert x.shape == (4, 2 + 1 + 2 + 1 + 2 + 1)
     assert np.allclose(x[1, :6], [z[6], z[7], 1, z[5], z[6], 1])  # of steps 8 and 9
@@ -126,7 +126,9 @@ def test_training_windows_end_in_the_training_part():
     for update in range(20):
         batch = windows.batch_at(update)
         assert batch.inputs.isfinite().all() and batch.targets[: layout.context].isnan().all()
-        origins = [pair[1] for pair in windows._order]
+        begin = update // windows.updates_per_epoch * windows.updates_per_epoch
+        epoch = range(begin, begin + windows.updates_per_epoch)
+        origins = [origin for other in epoch for _, origin in windows.pairs_at(other)]
         assert max(origins) + layout.horizon <= one.training and len(set(origins)) == len(origins)
     again = Windows([one], layout, 4, seed=3)
     assert torch.equal(again.batch_at(7).inputs, windows.batch_at(7).inputs)
@@ -141,7 +143,7 @@ def test_the_loss_of_a_part_is_that_of_its_horizons(layout):
     targets = Windows([one], layout, 3, 1, pairs).batch_at(0).targets[:, :, 0].numpy()
     for n, origin in enumerate(origins):
         seen = ~np.isnan(targets[:, n])
-        assert np.allclose(targets[seen, n], one.z[origin : origin + layout.horizon, 0])
+        assert np.allclose(targets[seen, n], one.scaled(np.arange(origin, origin + layout.horizon))[:, 0])
 
 
 def test_origins_are_purged():
@@ -265,9 +267,34 @@ def test_counts(tmp_path):
     draws = forecast(
         model.model, [t := model._with_own_data("test", None).series[0]], [(0, 140)], model.task.layout, 50, 1
     )
-    assert (draws == np.floor(draws)).all() and draws.min() >= 0 and t.z.shape == (150, 1)
+    assert (draws == np.floor(draws)).all() and draws.min() >= 0 and t.scaled(np.arange(150)).shape == (150, 1)
     forced = unrolled.fit(path, tmp_path / "forced", horizon=3, forcing="teacher-forced", **SIZES)
     assert 0.5 < forced.evaluate()["coverage_80"] <= 1
+
+
+def test_two_targets_have_a_width_each(tmp_path):
+    y, days = wave(200) + 1_000, (np.datetime64("2020-01-01") + np.arange(200)).astype(str)
+    path = tmp_path / "t.csv"
+    path.write_text("day,a,b\n" + "".join(f"{d},{v:.4f},{10 * v:.3f}\n" for d, v in zip(days, y, strict=True)))
+    model = unrolled.fit(path, tmp_path / "run", target="a,b", horizon=3, **SIZES)
+    assert math.isfinite(model.evaluate()["crps"])
+    task = model._with_own_data("test", None)
+    model.model.get_buffer("spread").copy_(torch.tensor([1.0, 2.0]))
+    wide = forecast(model.model, task.series, [(0, 190)], task.layout, 50, 1)
+    model.model.get_buffer("spread").fill_(1)
+    own = forecast(model.model, task.series, [(0, 190)], task.layout, 50, 1)
+    width, before = (np.ptp(draws, axis=-1)[0] for draws in (wide, own))  # (H, K)
+    assert np.allclose(width[:, 0], before[:, 0]) and np.allclose(width[:, 1], 2 * before[:, 1])
+
+
+@pytest.mark.parametrize("year", [1, 9_900, 9_990])
+def test_years_that_matplotlib_does_not_know_are_drawn(tmp_path, year):
+    head = "@relation x\n@attribute n string\n@attribute start date\n@frequency yearly\n@data\n"
+    values = ",".join(f"{v:.3f}" for v in wave(95))
+    (tmp_path / "t.tsf").write_text(f"{head}T:{year:04d}-01-01 00-00-00:{values}\n")
+    model = unrolled.fit(tmp_path / "t.tsf", tmp_path / "run", horizon=6, **SIZES)
+    table, picture = model.forecast()
+    assert table.text.splitlines()[1].startswith(f"T,{year + 95:04d}-01-01,") and len(picture.content) > 1_000
 
 
 def test_steps_read_at_once(tmp_path):

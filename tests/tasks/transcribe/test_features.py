@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from unrolled.tasks.transcribe.features import LogMel
+from unrolled.tasks.transcribe.fronts import PRIOR, Spectra
 
 
 def by_formula(x, rate, bands):
@@ -52,3 +53,39 @@ def test_silence_and_short_sounds_have_finite_frames():
     for samples in (1, 100, 199, 200, 201):
         y = mel(torch.zeros(samples, 1))
         assert y.shape == (1, 1, 20) and torch.isfinite(y).all()
+
+
+def spectra_of(bands):
+    random = np.random.default_rng(1)
+    mean, scale = random.standard_normal(bands) - 4, random.uniform(0.5, 2, bands)
+    return Spectra(LogMel(8000, bands), mean.astype(np.float32), scale.astype(np.float32))
+
+
+def test_frames_are_less_the_mean_so_far():
+    """One frame at a time; what follows in the padding changes nothing."""
+    spectra, x = spectra_of(12), torch.randn(2000, 2) / 4
+    z = (spectra.mel(x).double().numpy() - spectra.mean) / spectra.scale
+    made = spectra(x)
+    for t in range(len(z)):
+        truth = z[t] - sum(z[: t + 1]) / (PRIOR + t + 1)
+        np.testing.assert_allclose(made[t].numpy(), truth, atol=1e-4)
+    padded = spectra(torch.cat([x, torch.zeros(700, 2)]))
+    torch.testing.assert_close(padded[: len(made)], made)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_pieces_have_the_frames_of_the_whole(frames):
+    spectra, x = spectra_of(12), torch.randn(2000, 1) / 4
+    whole, past, made = spectra(x), None, []
+    size, hop = (frames - 1) * spectra.mel.hop + spectra.mel.window, spectra.mel.hop
+    for start in range(0, len(x) - size + 1, frames * hop):
+        some, past = spectra.after(x[start : start + size], past)
+        made.append(some)
+    torch.testing.assert_close(torch.cat(made), whole[: frames * len(made)])
+
+
+def test_a_louder_recording_has_nearly_the_same_frames_in_time():
+    """Ten times the amplitude adds a constant to every band, which the mean so far takes away."""
+    spectra, x = spectra_of(12), torch.randn(80_000, 1) / 40
+    soft, loud = spectra(x), spectra(10 * x)
+    assert float((soft[0] - loud[0]).abs().mean()) > 10 * float((soft[-1] - loud[-1]).abs().mean())

@@ -49,6 +49,14 @@ def test_tables_give_texts_and_parts(tmp_path, table):
     assert texts == {"a/one.wav": ("Good day", "training"), "two.wav": ("So long", "validation")} and not bad
 
 
+@pytest.mark.parametrize("row", ["two.wav,So, so,dev", "two.wav,So long"])
+def test_rows_that_are_not_whole_are_named(tmp_path, row):
+    sounds(tmp_path, "one.wav", "two.wav")
+    (tmp_path / "table.csv").write_text(f"path,sentence,split\none.wav,Good day,train\n{row}\n")
+    with pytest.raises(DataError, match=r"table.csv, line 3: has more or fewer cells than the 3 in the first row"):
+        found(tmp_path)
+
+
 def test_the_layouts_of_known_collections(tmp_path):
     sounds(tmp_path / "lj", "wavs/LJ001-0001.wav")
     (tmp_path / "lj" / "metadata.csv").write_text("LJ001-0001|No. 1, he said|Number one, he said\n")

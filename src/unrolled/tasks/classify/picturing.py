@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,8 +57,17 @@ def pictures(
         chosen = [np.asarray(inputs[k]) for k in by_label[c]]
         found = _importance(model, chosen, c)
         title = f"what speaks for {labels[c]}: mean of {len(chosen):,} sequences"
-        made[f"importance-{c + 1}.png"] = as_png(_drawn(found, chosen, symbols, title))
+        made[f"importance-{c + 1}-{_for_a_name(labels[c])}.png"] = as_png(_drawn(found, chosen, symbols, title))
     return made
+
+
+def _for_a_name(label: str) -> str:
+    """What of a label may stand in the name of a file.
+
+    >>> _for_a_name("splice site, 5'/3'"), _for_a_name("+")
+    ('splice_site_5_3_', '+')
+    """
+    return re.sub(r"[^\w+-]+", "_", label)[:40]
 
 
 def _importance(model: Model, sequences: list[np.ndarray], label: int) -> list[torch.Tensor]:

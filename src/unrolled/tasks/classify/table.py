@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.classify.records import Record
+from unrolled.wording import counted
 
 SUFFIXES = (".csv", ".tsv", ".data")
 SEQUENCES = ("sequence", "seq", "text", "sentence", "document", "dna", "protein", "peptide", "review")
@@ -41,15 +42,16 @@ def read_table(path: Path, sequence: str | None = None, label: str | None = None
         else:
             first = first[1:]
         at, of, tagged, named = wanted
-        count = 0
+        count, width = 0, len(names)
         for line, cells in (row for some in (first, rows) for row in some):
             where = f"{path}, line {line}"
-            if max(at, of or 0, tagged or 0) >= len(cells):
-                raise DataError(f"{where}: has {len(cells)} columns, expected {max(at, of or 0, tagged or 0) + 1}")
+            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+                quotes = "" if len(cells) < width else ": a text with one of the separators in it needs quotes"
+                raise DataError(f"{where}: has {counted(len(cells), 'cells')}, expected {width}{quotes}")
             content = cells[at].strip()
             if not content:
                 raise DataError(f"{where}: the sequence is empty")
-            name = cells[named].strip() if named is not None and named < len(cells) else f"line {line}"
+            name = cells[named].strip() if named is not None else f"line {line}"
             found = cells[of].strip() or None if of is not None else None
             tags = _tags(content, cells[tagged].strip(), where) if tagged is not None else None
             yield Record(name, content, found, where, tags)
@@ -77,11 +79,15 @@ def has_labels(path: Path) -> bool:
 def _rows(file: Iterator[str], delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with their line's number."""
     reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+    last = 0
     try:
         for cells in reader:
+            last = reader.line_num
             if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
+                yield last, cells
     except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise DataError(f"{path}, line {last + 1}: has a quote that is not closed") from error
         raise DataError(f"{path}, line {reader.line_num}: is not a row of a table: {error}") from error
 
 

@@ -18,6 +18,7 @@ LOWEST = 21
 _MOST_STEPS = 200_000
 _LARGEST = 64 << 20
 """Bytes of a MIDI file; one of an hour of piano music has about a million."""
+_BEGIN = b"MThd"
 _HEAD = 14
 """Bytes that every MIDI file begins with."""
 _TICKS = 480
@@ -54,13 +55,15 @@ def score_of_file(file: Path) -> Any:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    if content[: len(_BEGIN)] != _BEGIN:
+        came = repr(content[:8].decode("ascii", "replace")) if content else "nothing"
+        raise DataError(f"{file} is not a MIDI file: it begins with {came}, and not with {_BEGIN.decode()!r}")
     if len(content) < _HEAD:
-        raise DataError(f"{file} is not a MIDI file, or a damaged one: it has {counted(len(content), 'bytes')}")
+        raise DataError(f"{file} is a damaged MIDI file: it has {counted(len(content), 'bytes')}")
     try:
         score = symusic().Score.from_midi(content)
     except (RuntimeError, ValueError, OverflowError) as error:
-        reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error")
-        raise DataError(f"{file} is not a MIDI file, or a damaged one: {reason}") from error
+        raise DataError(f"{file} is a damaged MIDI file: its tracks are cut off, or not as it says") from error
     if score.tpq < 1:
         raise DataError(f"{file} is a damaged MIDI file: its quarter notes have {score.tpq} ticks")
     if not score.note_num():

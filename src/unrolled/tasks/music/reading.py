@@ -16,6 +16,7 @@ from unrolled.errors import DataError, UsageError
 from unrolled.tasks.folders import PART_NAMES, files_in
 from unrolled.tasks.music.notes import KEYS, LOWEST, score_of_file, score_of_roll
 from unrolled.tasks.music.tunes import score_of_tune
+from unrolled.wording import shortened
 
 MIDI = (".mid", ".midi", ".kar")
 ABC = ".abc"
@@ -155,11 +156,13 @@ def _of_collection(file: Path) -> Iterator[Source | tuple[str, str]]:
 
 def _roll(piece: Any, where: str) -> np.ndarray:
     """A list of steps, each a list of pitches, as a roll (T, 88)."""
-    steps = piece if isinstance(piece, list) else [None]
-    if not all(isinstance(step, list) and all(type(pitch) is int for pitch in step) for step in steps):
+    if not isinstance(piece, list):
         raise DataError(f"{where} is not a piece: expected a list of steps, each a list of MIDI pitches")
-    roll = np.zeros((len(steps), KEYS), dtype=np.uint8)
-    for t, step in enumerate(steps):
+    roll = np.zeros((len(piece), KEYS), dtype=np.uint8)
+    for t, step in enumerate(piece):
+        if not isinstance(step, list) or not all(type(pitch) is int for pitch in step):
+            came = shortened(json.dumps(step))
+            raise DataError(f"{where}, step {t + 1:,}: is {came}, expected a list of MIDI pitches, such as [60, 64]")
         for pitch in step:
             if LOWEST <= pitch < LOWEST + KEYS:
                 roll[t, pitch - LOWEST] = 1

@@ -19,6 +19,8 @@ from unrolled.training.sizes import choose_sizes
 
 _LOOKED_AT = 30
 """So many of the longest series are looked at."""
+_STEPS = 100_000
+"""So many of the last steps of their training parts."""
 _PATCHES = 12
 """A free-running network makes about so many steps over its horizon."""
 _LARGEST_COUNT = 1_000
@@ -48,7 +50,7 @@ def chosen(options: SeriesOptions, source: Source) -> SeriesOptions:
     that a forecast far ahead is learnt as such.
     """
     H = options.horizon or source.horizon or min(source.clock.horizon, max(1, len(_longest(source)[0]) // 8))
-    looked = [y[: max(cuts(len(y), H, options.shares())[0], 3)] for y in _longest(source)]
+    looked = [y[: max(cuts(len(y), H, options.shares())[0], 3)][-_STEPS:] for y in _longest(source)]
     looked = [y for y in looked if np.nanstd(y) > 0] or looked
     transform = options.transform or _transform(looked)
     levels = [seasons.filled(y) for y in looked]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.folder import RunFolder
 from unrolled.series.clock import Clock, label
-from unrolled.series.scaling import Scaling, fit_scaling
+from unrolled.series.scaling import PIECE, Scaling, fit_scaling, in_pieces, mean_and_spread
 from unrolled.tasks.series import choices
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.prepared import Layout, Prepared, fit_repeats, prepared
@@ -77,8 +78,10 @@ class SeriesData(Task):
         constant = [one.name for one in enough if one.name not in self.scalings]
         self.left_out = {"short": short, "constant": constant}
         self.series = [self._prepared(one, self.scalings[one.name], cuts[one.name]) for one in used]
-        self._calendar = self.series[0].calendar.shape[1]
-        self._means = [float(np.nanmean(one.series.y[: one.training])) for one in self.series]
+        self._calendar = self.series[0].calendar(np.arange(1)).shape[1]
+        if self.layout.counts:
+            values = [one.series.y[: one.training] for one in self.series]
+            self._means = [mean_and_spread(partial(in_pieces, y))[0] for y in values]
         self.sequences = len(self.series)
         return sum(one.training for one in self.series)
 
@@ -96,7 +99,7 @@ class SeriesData(Task):
                 self.series.append(self._prepared(one, own, (cut, cut)))
         if not self.series:
             raise DataError(f"{data} has no series with at least 3 steps that vary")
-        return sum(len(one.z) for one in self.series)
+        return sum(len(one) for one in self.series)
 
     def _source(self, data: str) -> Source:
         """The data of a run: its own, or others, whose targets are the columns of the same names."""
@@ -155,13 +158,13 @@ class SeriesData(Task):
         one = self.series[0]
         return {
             "series": len(self.series),
-            "steps": sum(len(one.z) for one in self.series),
+            "steps": sum(len(one) for one in self.series),
             "training": sum(one.training for one in self.series),
             "validation": sum(one.validation - one.training for one in self.series),
-            "test": sum(len(one.z) - one.validation for one in self.series),
+            "test": sum(len(one) - one.validation for one in self.series),
             "missing": self.source.missing,
-            "from": label(one.series.times[0]),
-            "to": label(one.series.times[-1]),
+            "from": label(one.series.moments[0]),
+            "to": label(one.series.moments[len(one) - 1]),
         }
 
 
@@ -173,12 +176,25 @@ def fit_covariates(parts: Sequence[np.ndarray], names: Sequence[str], data: str)
     """
     found = []
     for k, name in enumerate(names):
-        values = np.concatenate([part[:, k] for part in parts])
-        mean, spread = float(values.mean()), float(values.std())
-        if not spread > 1e-12 * max(1.0, float(np.abs(values).max())):
+        mean, spread = mean_and_spread(partial(_joined, parts, k))
+        if not spread > 1e-12 * max(1.0, *(float(np.abs(part[:, k]).max(initial=0)) for part in parts)):
             raise UsageError(
                 f"--covariates: {name} never changes in the training part of {data}, so it cannot be learnt from: "
                 f"leave out {name}"
             )
         found.append((mean, spread))
     return found
+
+
+def _joined(parts: Sequence[np.ndarray], k: int) -> Iterator[np.ndarray]:
+    """One column of all parts, a few parts at a time."""
+    some, count = [], 0
+    for part in parts:
+        for values in in_pieces(part[:, k]):
+            some.append(values)
+            count += len(values)
+            if count >= PIECE:
+                yield np.concatenate(some)
+                some, count = [], 0
+    if some:
+        yield np.concatenate(some)

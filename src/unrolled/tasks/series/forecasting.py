@@ -17,30 +17,48 @@ from unrolled.tasks.series.windows import Pair
 
 _TOGETHER = 4_000
 """Paths that are drawn side by side."""
+_LOOKED_BACK = 1_000
 
 
 def forecast(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
 ) -> np.ndarray:
     """Draws of what comes behind each origin, (O, H, K, M), in the unit of the data; only what is before is read."""
-    spread = model.get_buffer("spread").cpu().double().numpy()[:, None]
-    parts = _parts(model, series, pairs, layout, draws, seed)
-    return np.concatenate([_in_units(series, some, layout, made, spread) for some, made in parts])
+    return np.concatenate([made for _, made in forecasts(model, series, pairs, layout, draws, seed)])
+
+
+def forecasts(
+    model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
+) -> Iterator[tuple[list[Pair], np.ndarray]]:
+    """The same, a few series at a time: all their origins, which are in order, and the draws."""
+    spread = model.get_buffer("spread").cpu().double().numpy()
+    waiting: list[Pair] = []
+    made = np.zeros((0, layout.horizon, len(series[0].scalings), draws))
+    for some, drawn in _parts(model, series, pairs, layout, draws, seed):
+        waiting += some
+        made = np.concatenate([made, _in_units(series, some, layout, drawn, spread)])
+        whole = sum(k != waiting[-1][0] for k, _ in waiting)
+        if whole:
+            yield waiting[:whole], made[:whole]
+            waiting, made = waiting[whole:], made[whole:]
+    yield waiting, made
 
 
 def scaled(
     model: Model, series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What came behind each origin (O, H, K), and draws of it (O, H, K, M), both scaled, before they are widened.
 
-    A level is less what its last season says of it; changes are summed up from the origin on.
+    A level is less what its last season says of it; changes are summed up from the origin on. A few origins come at
+    a time.
     """
-    actual = np.full((len(pairs), layout.horizon, series[0].z.shape[1]), np.nan)
-    for n, (k, o) in enumerate(pairs):
-        z = series[k].targets[o : o + layout.horizon]
-        actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
-    made = np.concatenate([made for _, made in _parts(model, series, pairs, layout, draws, seed)])
-    return (actual.cumsum(1), made.cumsum(1)) if series[0].scalings[0].changes else (actual, made)
+    changes = series[0].scalings[0].changes
+    for some, made in _parts(model, series, pairs, layout, draws, seed):
+        actual = np.full((len(some), layout.horizon, len(series[0].scalings)), np.nan)
+        for n, (k, o) in enumerate(some):
+            z = series[k].targets(np.arange(o, min(o + layout.horizon, len(series[k]))))
+            actual[n, : len(z)] = z - expected(series[k], o, layout, o, o + len(z))
+        yield (actual.cumsum(1), made.cumsum(1)) if changes else (actual, made)
 
 
 def _parts(
@@ -83,7 +101,7 @@ class _Fed:
         H = layout.horizon
         known = [window(series[k], o, layout, o + 1, o + H + 1) for k, o in pairs]  # nothing behind the origin
         self.rows = np.stack(known, 1)  # (H, O, width)
-        self.past = np.stack([_before(series[k].z, o, layout.season) for k, o in pairs])  # (O, S, K)
+        self.past = np.stack([_before(series[k], o, layout.season) for k, o in pairs])  # (O, S, K)
         self.scalings = [series[k].scalings for k, _ in pairs]
 
     def __call__(self, made: Tensor) -> Tensor:
@@ -113,16 +131,16 @@ class _Fed:
         return shaped.reshape(values.shape)
 
 
-def _before(z: np.ndarray, origin: int, season: int) -> np.ndarray:
+def _before(one: Prepared, origin: int, season: int) -> np.ndarray:
     """The S values before an origin, (S, K), NaN before the beginning."""
-    found = z[max(0, origin - season) : origin]
-    return np.concatenate([np.full((season - len(found), z.shape[1]), np.nan), found])
+    found = one.scaled(np.arange(max(0, origin - season), origin))
+    return np.concatenate([np.full((season - len(found), found.shape[1]), np.nan), found])
 
 
 def _in_units(
     series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout, made: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
-    """What the head drew, (O, H, K, M), widened by ``spread`` (K, 1), in the unit of the data."""
+    """What the head drew, (O, H, K, M), widened by ``spread`` (K,), in the unit of the data."""
     if layout.counts:
         return made
     changes = series[0].scalings[0].changes
@@ -139,5 +157,8 @@ def _in_units(
 
 def last_seen(y: np.ndarray) -> np.ndarray:
     """The last value that was observed, (1,)."""
-    seen = y[~np.isnan(y)]
-    return seen[-1:] if len(seen) else np.zeros(1)
+    for end in range(len(y), 0, -_LOOKED_BACK):
+        some = y[max(0, end - _LOOKED_BACK) : end]
+        if len(seen := some[~np.isnan(some)]):
+            return seen[-1:]
+    return np.zeros(1)

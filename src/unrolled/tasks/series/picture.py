@@ -18,6 +18,8 @@ MOST = 6
 """Panels of a picture."""
 _PAST, _FURTHEST = 3, 8
 """Horizons of the past that are shown: three, and up to eight for three seasons."""
+_DATES = np.array(["0001-01-01", "9999-12-31"], dtype="datetime64[s]")
+_YEAR = 365.2425 * 86_400
 
 
 def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
@@ -44,9 +46,9 @@ def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, 
 
     H = len(draws)
     begin = max(0, origin - max(_PAST * H, min(3 * task.layout.season, _FURTHEST * H)))
-    times = np.concatenate([one.series.times, one.series.after(task.clock, H)])
-    ahead = times[origin : origin + H]
-    past, y = times[begin:origin], one.series.y[begin:origin, j]
+    times = _drawable(one.series.when(task.clock, np.arange(begin, origin + H)))
+    ahead = times[origin - begin :]
+    past, y = times[: origin - begin], one.series.y[begin:origin, j]
     axes.plot(past, y, color="0.35", linewidth=0.9, label="before")
     low95, low, median, high, high95 = np.quantile(draws, (0.025, 0.1, 0.5, 0.9, 0.975), axis=-1)
     axes.fill_between(ahead, low95, high95, color=COLOURS[0], alpha=0.15, linewidth=0)
@@ -60,3 +62,17 @@ def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, 
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     bare(axes)
+
+
+def _drawable(times: np.ndarray) -> np.ndarray:
+    """The times; in years, as numbers, where matplotlib has no dates for them or for the margins.
+
+    >>> _drawable(np.array(["9990-01-01", "10000-01-01"], dtype="datetime64[s]")).round().tolist()
+    [9990.0, 10000.0]
+    """
+    if times.dtype.kind != "M":
+        return times
+    margin = times[-1] - times[0]
+    if times[0] - margin >= _DATES[0] and times[-1] + margin <= _DATES[1]:
+        return times
+    return 1970 + times.astype("datetime64[s]").astype(np.float64) / _YEAR

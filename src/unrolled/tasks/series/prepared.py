@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.series.clock import Clock
-from unrolled.series.scaling import Scaling
+from unrolled.series.scaling import PIECE, Scaling
 from unrolled.tasks.series.reading import Series
 
 
@@ -45,26 +45,49 @@ class Layout:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A series with its scalings.
+    """A series with its scalings. What the network takes is made of it step by step, so that no more is kept.
 
     Fields:
         series: as it was read.
         scalings: one for each of the K targets.
-        z: (T, K) scaled, NaN where missing. targets: what the head predicts of each step, (T, K).
-        calendar: (T + more, C), known in advance. known: (T + more, C), the covariates.
+        clock: how its times go on. counts: see `Layout`.
+        covariates: the mean and the spread of each of the C covariates.
         static: (S,), of the whole series.
         training, validation: where these parts end.
     """
 
     series: Series
     scalings: Sequence[Scaling]
-    z: np.ndarray
-    targets: np.ndarray
-    calendar: np.ndarray
-    known: np.ndarray
+    clock: Clock
+    counts: bool
+    covariates: Sequence[tuple[float, float]]
     static: np.ndarray
     training: int
     validation: int
+
+    def __len__(self) -> int:
+        """T."""
+        return len(self.series.y)
+
+    def scaled(self, steps: np.ndarray) -> np.ndarray:
+        """z (..., K) of some of the T steps, in any shape; NaN where missing."""
+        y = self.series.y
+        return np.stack([one.at(y[:, k], steps) for k, one in enumerate(self.scalings)], -1)
+
+    def targets(self, steps: np.ndarray) -> np.ndarray:
+        """What the head predicts of some of the T steps (..., K)."""
+        return self.series.y[steps] if self.counts else self.scaled(steps)
+
+    def calendar(self, steps: np.ndarray) -> np.ndarray:
+        """What is known in advance of the times of steps (n,): (n, C)."""
+        return self.clock.calendar(self.series.when(self.clock, steps))
+
+    def known(self, steps: np.ndarray) -> np.ndarray:
+        """The covariates (..., C) of steps, scaled; those of the last one where they end."""
+        values = self.series.known[np.minimum(steps, len(self.series.known) - 1)]
+        for k, (mean, spread) in enumerate(self.covariates):
+            values[..., k] = (values[..., k] - mean) / spread
+        return values
 
 
 def prepared(
@@ -83,19 +106,11 @@ def prepared(
         typical: mean and standard deviation of the logarithms of all series' spreads, where there are many.
         covariates: the mean and the spread of each.
     """
-    z = np.stack([one.forward(series.y[:, k]) for k, one in enumerate(scalings)], 1)
-    times = series.times
-    if len(times):
-        times = np.concatenate([times, series.after(clock, layout.ahead)])
     static = np.zeros(0)
     if typical is not None:
         logs = np.log([one.spread for one in scalings])
         static = np.clip((logs - typical[0]) / typical[1], -5, 5)
-    targets = series.y if layout.counts else z
-    known = series.known.copy()
-    for k, (mean, spread) in enumerate(covariates):
-        known[:, k] = (known[:, k] - mean) / spread
-    return Prepared(series, scalings, z, targets, clock.calendar(times), known, static, *cuts)
+    return Prepared(series, scalings, clock, layout.counts, covariates, static, *cuts)
 
 
 def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> np.ndarray:
@@ -112,14 +127,13 @@ def window(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -> 
     """
     P, S = layout.patch, layout.season
     t = np.arange(begin, end).reshape(-1, P)
-    parts = list(_values(one.z, t - P, origin))
+    parts = list(_values(one, t - P, origin))
     if S > 1:
         seasons = np.maximum(1, -(-(t - origin + 1) // S))
-        parts += _values(one.z, t - seasons * S, origin)
-    first = np.clip(t[:, 0], 0, len(one.calendar) - 1)
-    parts.append(one.calendar[first])
-    if one.known.shape[1]:
-        known = one.known[np.clip(t, 0, len(one.known) - 1)] * (t >= 0)[..., None]  # (rows, P, C)
+        parts += _values(one, t - seasons * S, origin)
+    parts.append(one.calendar(np.clip(t[:, 0], 0, len(one) + layout.ahead - 1)))
+    if one.covariates:
+        known = one.known(np.maximum(t, 0)) * (t >= 0)[..., None]  # (rows, P, C)
         parts.append(known.reshape(len(t), -1))
     parts.append(np.broadcast_to(one.static, (len(t), len(one.static))))
     if layout.free:
@@ -136,10 +150,10 @@ def expected(one: Prepared, origin: int, layout: Layout, begin: int, end: int) -
     """
     t = np.arange(begin, end)
     if not layout.free or not any(layout.repeats):
-        return np.zeros((len(t), one.z.shape[1]))
+        return np.zeros((len(t), len(one.scalings)))
     at = t - np.maximum(1, -(-(t - origin + 1) // layout.season)) * layout.season
-    known = (at >= 0) & (at < min(origin, len(one.z)))
-    found = np.where(known[:, None], one.z[np.where(known, at, 0)], 0)
+    known = (at >= 0) & (at < min(origin, len(one)))
+    found = np.where(known[:, None], one.scaled(np.where(known, at, 0)), 0)
     return np.nan_to_num(found) * layout.repeats
 
 
@@ -157,18 +171,22 @@ def fit_repeats(series: Sequence[tuple[np.ndarray, Sequence[Scaling]]], season: 
     """
     above, below = 0.0, 0.0
     for y, scalings in series:
-        z = np.stack([one.forward(y[:, k]) for k, one in enumerate(scalings)], 1)
-        now, before = z[season:], z[:-season]
-        both = ~np.isnan(now) & ~np.isnan(before)
-        above = above + np.where(both, now * before, 0).sum(0)
-        below = below + np.where(both, before**2, 0).sum(0)
+        for begin in range(season, len(y), PIECE):
+            steps = np.arange(begin, min(begin + PIECE, len(y)))
+            now, before = (
+                np.stack([one.at(y[:, k], some) for k, one in enumerate(scalings)], 1)
+                for some in (steps, steps - season)
+            )
+            both = ~np.isnan(now) & ~np.isnan(before)
+            above = above + np.where(both, now * before, 0).sum(0)
+            below = below + np.where(both, before**2, 0).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return tuple((np.divide(above, below) > 0.5).astype(float).tolist())
 
 
-def _values(z: np.ndarray, at: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:
+def _values(one: Prepared, at: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:
     """The values at these steps, 0 where none was seen before the origin, and the share that was: per target."""
-    known = (at >= 0) & (at < min(origin, len(z)))
-    found = np.where(known[..., None], z[np.where(known, at, 0)], np.nan)  # (rows, P, K)
+    known = (at >= 0) & (at < min(origin, len(one)))
+    found = np.where(known[..., None], one.scaled(np.where(known, at, 0)), np.nan)  # (rows, P, K)
     seen = ~np.isnan(found)
     return np.nan_to_num(found).reshape(len(at), -1), seen.mean(1)

@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
-from unrolled.series.clock import Clock, positions, read_clock
+from unrolled.series.clock import Clock, Times, day_of_month, has_gaps, read_clock, steps_after
+from unrolled.series.moments import Even
+from unrolled.series.scaling import in_pieces
 from unrolled.tasks.series.columns import Columns
 from unrolled.tasks.series.options import SeriesOptions
-from unrolled.tasks.series.table import Rows, read_table
+from unrolled.tasks.series.table import Grid, SeriesTable
 from unrolled.tasks.series.tsf import read_tsf
 
 SUFFIXES = (".csv", ".parquet", ".pq", ".tsf", ".tsv")
+_RECENT = 60
+"""Dates that say on which day of the month they are."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +27,39 @@ class Series:
     """One series.
 
     Fields:
-        times: (T,) dates or numbers, one a step.
+        moments: (T + F,) dates or numbers, one a step, and those of F steps behind the last one.
         y: (T, K), NaN where nothing was observed.
-        known: (T + F, C) covariates; of F steps behind the last one, whose times are ``later`` (F,).
+        known: (T + F, C) covariates.
     """
 
     name: str
-    times: np.ndarray
+    moments: Times
     y: np.ndarray
     known: np.ndarray
-    later: np.ndarray
+
+    @property
+    def times(self) -> np.ndarray:
+        """(T,) those of the steps of y."""
+        times: np.ndarray = self.moments[: len(self.y)]
+        return times
+
+    @property
+    def later(self) -> int:
+        """F."""
+        return len(self.moments) - len(self.y)
+
+    def when(self, clock: Clock, steps: np.ndarray) -> np.ndarray:
+        """The times of some steps, in any shape: those of the file, and behind its end as the clock says."""
+        last = len(self.moments) - 1
+        times: np.ndarray = self.moments[np.minimum(steps, last)]
+        if (beyond := steps > last).any():
+            day = day_of_month(self.moments[-_RECENT:]) if clock.kind == "months" else None
+            times[beyond] = clock.plus(self.moments[last], steps[beyond] - last, day)
+        return times
 
     def after(self, clock: Clock, count: int) -> np.ndarray:
-        """The next so many times: those of the file, and then as the clock says."""
-        times = self.later[:count]
-        rest = clock.after([*self.times, *times][-1], count - len(times))
-        return np.concatenate([times, rest])
+        """The next so many times."""
+        return self.when(clock, len(self.y) + np.arange(count))
 
     @property
     def label(self) -> str:
@@ -79,9 +100,8 @@ def read_series(data: str, options: SeriesOptions, targets: Sequence[str] = ()) 
         raise UsageError(f"there is no file {data}")
     if path.is_dir():
         raise UsageError(f"{data} is a folder: name a CSV, Parquet or .tsf file")
+    irregular: list[str] = []
     if path.suffix.lower() == ".tsf":
-        header, rows = read_tsf(data)
-        columns, clock, horizon = Columns(None, ("value",), "series"), header.clock, header.horizon
         given = (
             ("time", options.time),
             ("id", options.id),
@@ -90,19 +110,24 @@ def read_series(data: str, options: SeriesOptions, targets: Sequence[str] = ()) 
         )
         if named := [name for name, value in given if value not in (None, "value", "series")]:
             raise UsageError(f"--{named[0]}: a .tsf file has no named columns: leave out --{named[0]}")
+        header, lines = read_tsf(data)
+        columns, clock, horizon = Columns(None, ("value",), "series"), header.clock, header.horizon
+        series = [Series(one.name, one.times, one.y, np.zeros((len(one.y), 0))) for one in lines]
+        if clock is None:
+            clock = Clock("irregular", 1, False)
     else:
-        columns, rows = read_table(data, options.time, targets or options.target, options.id, options.covariates)
-        clock = horizon = None
-    longest = max(rows, key=lambda one: len(one.values))
-    if clock is None:
-        clock = Clock("irregular", 1, False) if longest.times is None else read_clock(longest.times)
-    irregular: list[str] = []
-    series = [_on_clock(one, clock, irregular) for one in rows]
-    if columns.covariates:
-        series = [_cut(one) for one in series]
-    missing = sum(int(np.isnan(one.y).any(1).sum()) for one in series)
-    if longest.times is None:
-        irregular = []
+        table = SeriesTable(data, options.time, targets or options.target, options.id, options.covariates)
+        columns, horizon = table.columns, None
+        longest = int(np.argmax(table.counts))
+        clock = Clock("irregular", 1, False) if table.times is None else read_clock(table.times[longest])
+        grids = [_on_clock(table, k, clock, irregular) for k in range(len(table.names))]
+        series = [
+            Series(grid.name, grid.times, y, known)
+            for grid, (y, known) in zip(grids, table.values(clock, grids), strict=True)
+        ]
+        if columns.covariates:
+            series = [_cut(one) for one in series]
+    missing = sum(int(np.isnan(some).any(1).sum()) for one in series for some in in_pieces(one.y))
     return Source(series, clock, columns, horizon, missing, irregular)
 
 
@@ -147,36 +172,29 @@ def _has_numbers(lines: list[str]) -> bool:
     return any(sum(map(is_number, cells)) > 0.5 * len(cells) for cells in columns)
 
 
-def _on_clock(one: Rows, clock: Clock, irregular: list[str]) -> Series:
-    """A series with one row for each step of its clock."""
-    count = len(one.values)
-    if one.times is None:
-        return _observed(one, np.arange(1.0, count + 1))
-    own = clock if count < 2 else read_clock(one.times)
+def _on_clock(table: SeriesTable, k: int, clock: Clock, irregular: list[str]) -> Grid:
+    """A series with one step for each one of its clock."""
+    name, count = table.names[k], int(table.counts[k])
+    if table.times is None:
+        return Grid(name, Even(clock, 1.0, count))
+    times = table.times[k]
+    own = clock if count < 2 else read_clock(times)
     same = own.kind == clock.kind and own.step % clock.step == 0 if clock.step else False
-    place = positions(clock, one.times) if same or count < 2 else np.arange(count)
     if clock.kind == "irregular" or (not same and count > 1):
-        irregular.append(one.name)
-    if place[-1] + 1 == count:
-        return _observed(one, one.times)
-    y = np.full((int(place[-1]) + 1, one.values.shape[1]), np.nan)
-    y[place] = one.values
-    known = one.known[
-        np.searchsorted(place, np.arange(len(y)), side="right") - 1
-    ]  # the last one, where rows are missing
-    times = np.concatenate([one.times[:1], clock.after(one.times[0], len(y) - 1)])
-    return Series(one.name, times, y, known, times[:0])
-
-
-def _observed(one: Rows, times: np.ndarray) -> Series:
-    return Series(one.name, times, one.values, one.known, times[:0])
+        irregular.append(name)
+    if not same or not has_gaps(clock, times):
+        return Grid(name, times)
+    first = times[0]
+    day = day_of_month(times[-_RECENT:]) if clock.kind == "months" else None
+    return Grid(name, Even(clock, first, int(steps_after(clock, first, times[-1:])[0]) + 1, day), first)
 
 
 def _cut(one: Series) -> Series:
     """The same, with the rows at its end that have no target as steps to come."""
-    seen = np.flatnonzero(~np.isnan(one.y).all(1))
-    steps = int(seen[-1]) + 1 if len(seen) else 0
-    return Series(one.name, one.times[:steps], one.y[:steps], one.known, one.times[steps:])
+    steps = len(one.y)
+    while steps and np.isnan(one.y[steps - 1]).all():
+        steps -= 1
+    return Series(one.name, one.moments, one.y[:steps], one.known)
 
 
 def check_long_enough(source: Source, fewest: int, data: str) -> tuple[list[Series], list[str]]:

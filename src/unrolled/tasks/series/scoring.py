@@ -40,21 +40,6 @@ class Group:
     scored: Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What came of some forecasts.
-
-    Fields:
-        figures: the means over all targets of all series of `NAMES`; ``crps`` is in units of the naive error.
-        losses: the CRPS of each group's origins.
-        pit: the histogram over all.
-    """
-
-    figures: dict[str, float]
-    losses: list[np.ndarray]
-    pit: list[float]
-
-
 def groups(series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout) -> list[Group]:
     """The origins, by series and target; without those where nothing was observed, or whose past never changes."""
     made = []
@@ -78,87 +63,109 @@ def groups(series: Sequence[Prepared], pairs: Sequence[Pair], layout: Layout) ->
     return made
 
 
-def score_draws(found: Sequence[Group], draws: Callable[[Group], np.ndarray]) -> Scored:
-    """The scores of forecasts.
+class Tally:
+    """The scores of one model or baseline, group by group."""
 
-    Arguments:
-        draws: of each group (O, H, M), where errors are measured.
-    """
-    each: dict[str, list[float]] = {name: [] for name in NAMES}
-    losses, histograms, weights = [], [], []
-    for group in found:
-        made = draws(group)
+    def __init__(self) -> None:
+        self.losses: list[np.ndarray] = []
+        self._each: dict[str, list[float]] = {name: [] for name in NAMES}
+        self._histograms: list[list[float]] = []
+        self._weights: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def add(self, group: Group, made: np.ndarray) -> None:
+        """Score draws (O, H, M), where errors are measured."""
         median = np.median(made, axis=-1)
         loss = scores.crps(group.actual, made) / group.scale
         seen = ~np.isnan(group.actual)
-        losses.append(
+        self.losses.append(
             np.array([row[ok].mean() if ok.any() else math.nan for row, ok in zip(loss, seen, strict=True)])
         )
-        each["mase"].append(scores.mase(group.actual, median, group.scale))
-        each["smape"].append(scores.smape(group.raw, group.back(median)))
-        each["crps"].append(float(loss[seen].mean()))
-        each["coverage_80"].append(scores.coverage(group.actual, made))
-        histograms.append(scores.pit(group.actual, made))
-        weights.append(int(seen.sum()))
-    figures = {name: float(np.mean(values)) for name, values in each.items()}
-    return Scored(figures, losses, np.average(histograms, axis=0, weights=weights).tolist())
+        self._each["mase"].append(scores.mase(group.actual, median, group.scale))
+        self._each["smape"].append(scores.smape(group.raw, group.back(median)))
+        self._each["crps"].append(float(loss[seen].mean()))
+        self._each["coverage_80"].append(scores.coverage(group.actual, made))
+        self._histograms.append(scores.pit(group.actual, made))
+        self._weights.append(int(seen.sum()))
+
+    @property
+    def scored(self) -> int:
+        """Values that were observed."""
+        return sum(self._weights)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The means over all groups of `NAMES`; ``crps`` is in units of the naive error."""
+        return {name: float(np.mean(values)) for name, values in self._each.items()}
+
+    @property
+    def pit(self) -> list[float]:
+        """The histogram over all groups."""
+        found: list[float] = np.average(self._histograms, axis=0, weights=self._weights).tolist()
+        return found
 
 
-def of_model(made: np.ndarray) -> Callable[[Group], np.ndarray]:
-    """The model's own draws (O, H, K, M) of a group."""
-    return lambda group: group.scored(made[group.rows, :, group.target])
+class Scores:
+    """What forecasts are worth, as they come; the draws of a series are dropped when they are scored.
 
+    Arguments:
+        compare: whether baselines are scored, too.
+    """
 
-def of_baselines(found: Sequence[Group], horizon: int, tell: Callable[[float], None] | None) -> dict[str, Scored]:
-    """The scores of each baseline, by name."""
-    by_name: dict[str, list[np.ndarray]] = {}
-    for n, group in enumerate(found):
-        for name, made in _baselines(group, horizon):
-            by_name.setdefault(name, []).append(made)
-        if tell is not None:
-            tell(0.5 + 0.5 * (n + 1) / len(found))
-    whole = {name: made for name, made in by_name.items() if len(made) == len(found)}
-    numbers = {id(group): n for n, group in enumerate(found)}
+    def __init__(self, layout: Layout, compare: bool) -> None:
+        self.own, self._baselines = Tally(), dict[str, Tally]()
+        self._layout, self._compare = layout, compare
+        self._far = self._went = 0.0
+        self._apart = layout.horizon
 
-    def scored(draws: list[np.ndarray]) -> Scored:
-        return score_draws(found, lambda group: draws[numbers[id(group)]])
+    def add(self, series: Sequence[Prepared], pairs: Sequence[Pair], made: np.ndarray) -> None:
+        """Score draws (O, H, K, M) of all origins of some series."""
+        for group in groups(series, pairs, self._layout):
+            draws = group.scored(made[group.rows, :, group.target])
+            self.own.add(group, draws)
+            if not self._compare:
+                continue
+            self._apart = int(np.diff(group.origins).min(initial=self._layout.horizon))
+            last = np.array([filled_before(group.history.y, origin)[origin - 1] for origin in group.origins])[:, None]
+            self._far += float(np.abs(np.median(draws, axis=-1) - last).mean() / group.scale)
+            self._went += float(np.nanmean(np.abs(group.actual - last)) / group.scale)
+            for name, other in _baselines(group, self._layout.horizon):
+                self._baselines.setdefault(name, Tally()).add(group, other)
 
-    return {name: scored(draws) for name, draws in whole.items()}
+    @property
+    def baselines(self) -> dict[str, Tally]:
+        """Those that every group has."""
+        return {name: one for name, one in self._baselines.items() if len(one) == len(self.own)}
+
+    @property
+    def moves(self) -> float:
+        """How far the medians go from the last value, as a share of how far the values went."""
+        return self._far / self._went if self._went else math.nan
+
+    def compared(self) -> dict[str, Any]:
+        """The Diebold-Mariano test of the model against the baseline with the smallest CRPS.
+
+        One series is compared origin by origin; many are compared series by series, by their mean losses.
+        """
+        crps = {name: one.figures["crps"] for name, one in self.baselines.items()}
+        best = min(crps, key=lambda name: crps[name])
+        first, second = self.own.losses, self._baselines[best].losses
+        if len(first) == 1:
+            ok = ~np.isnan(first[0])
+            lags = -(-self._layout.horizon // max(self._apart, 1)) - 1
+            test = scores.diebold_mariano(first[0][ok], second[0][ok], lags)
+        else:
+            means = [np.array([np.nanmean(loss) for loss in losses]) for losses in (first, second)]
+            test = scores.diebold_mariano(means[0], means[1], 0)
+        return {"against": best, "statistic": test.statistic, "p": test.p, "compared": test.origins}
 
 
 def _baselines(group: Group, horizon: int) -> Iterator[tuple[str, np.ndarray]]:
     yield from forecasts(group.history, group.origins, horizon)
     if ets.is_installed():
         yield "AutoETS", ets.auto_ets(group.history, group.origins, horizon)
-
-
-def compared(model: Scored, baselines: dict[str, Scored], found: Sequence[Group], horizon: int) -> dict[str, Any]:
-    """The Diebold-Mariano test of the model against the baseline with the smallest CRPS.
-
-    One series is compared origin by origin; many are compared series by series, by their mean losses.
-    """
-    best = min(baselines, key=lambda name: baselines[name].figures["crps"])
-    first, second = model.losses, baselines[best].losses
-    if len(found) == 1:
-        ok = ~np.isnan(first[0])
-        apart = int(np.diff(found[0].origins).min(initial=horizon))
-        test = scores.diebold_mariano(first[0][ok], second[0][ok], -(-horizon // max(apart, 1)) - 1)
-    else:
-        means = [np.array([np.nanmean(loss) for loss in losses]) for losses in (first, second)]
-        test = scores.diebold_mariano(means[0], means[1], 0)
-    return {"against": best, "statistic": test.statistic, "p": test.p, "compared": test.origins}
-
-
-def moves(model: np.ndarray, found: Sequence[Group]) -> float:
-    """How far the medians (O, H, K, M) go from the last value, as a share of how far the values went."""
-    far, went = 0.0, 0.0
-    for group in found:
-        y = group.history.y
-        last = np.array([filled_before(y, origin)[origin - 1] for origin in group.origins])[:, None]
-        median = np.median(of_model(model)(group), axis=-1)
-        far += float(np.abs(median - last).mean() / group.scale)
-        went += float(np.nanmean(np.abs(group.actual - last)) / group.scale)
-    return far / went if went else math.nan
 
 
 def _same(values: np.ndarray) -> np.ndarray:

@@ -20,10 +20,10 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.series import season as seasons
 from unrolled.series.clock import label
-from unrolled.series.spread import fit_spread
+from unrolled.series.spread import distances, spread_of
 from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.data import SeriesData
-from unrolled.tasks.series.forecasting import forecast, scaled
+from unrolled.tasks.series.forecasting import forecast, forecasts, scaled
 from unrolled.tasks.series.prepared import window
 from unrolled.tasks.series.windows import Pair, Windows, covered, rolling_origins
 from unrolled.training.batches import Batch
@@ -110,9 +110,12 @@ class SeriesTask(SeriesData):
         pairs = self._pairs("validation", _ORIGINS)
         if self.layout.counts or not pairs:
             return None
-        actual, made = scaled(model, self.series, pairs, self.layout, _DRAWS, seed=1)
+        ratios: list[list[np.ndarray]] = [[] for _ in self.targets]
+        for actual, made in scaled(model, self.series, pairs, self.layout, _DRAWS, seed=1):
+            for j, own in enumerate(ratios):
+                own.append(distances(actual[..., j], made[:, :, j]))
         independent = covered(pairs, self.layout.horizon) / self.layout.horizon
-        found = [fit_spread(actual[..., j], made[:, :, j], independent) for j in range(len(self.targets))]
+        found = [spread_of(np.concatenate(own), independent) for own in ratios]
         model.get_buffer("spread").copy_(torch.tensor(found))
         return words.widths(found, self.targets)
 
@@ -131,8 +134,8 @@ class SeriesTask(SeriesData):
             low, high = {
                 "training": (min(self.layout.context, one.training // 2), one.training),
                 "validation": (one.training, one.validation),
-                "test": (one.validation, len(one.z)),
-                ALL: (one.validation, len(one.z)),
+                "test": (one.validation, len(one)),
+                ALL: (one.validation, len(one)),
             }[part]
             low = max(low, 1)
             found += [(k, int(o)) for o in rolling_origins(low, high, self.layout.horizon, each)]
@@ -140,19 +143,17 @@ class SeriesTask(SeriesData):
 
     def score(self, model: Model, part: str, tell: Tell | None = None) -> dict[str, Any] | None:
         """Rolling origins, beside baselines: see `scoring` and ``docs/series.md``."""
-        found = self._scores(model, part, _ORIGINS, _DRAWS, tell)
+        found = self._scores(model, part, _ORIGINS, _DRAWS, tell, compare=True)
         if found is None:
             return None
-        figures, own, groups, made = found
-        baselines = scoring.of_baselines(groups, self.layout.horizon, tell)
-        test = scoring.compared(own, baselines, groups, self.layout.horizon)
+        figures, scores, origins = found
         figures |= {
-            "origins": len(made),
+            "origins": origins,
             "horizon": self.layout.horizon,
-            "pit": own.pit,
-            "baselines": {name: one.figures for name, one in baselines.items()},
-            "diebold_mariano": test,
-            "moves": scoring.moves(made, groups),
+            "pit": scores.own.pit,
+            "baselines": {name: one.figures for name, one in scores.baselines.items()},
+            "diebold_mariano": scores.compared(),
+            "moves": scores.moves,
             "spread": model.get_buffer("spread").tolist(),
         }
         return figures | {"notes": words.verdict(figures, part, self._averaged())}
@@ -167,26 +168,29 @@ class SeriesTask(SeriesData):
             return None
         return found[0] if whole else found[0] | {"estimate": True}
 
-    def _scores(self, model: Model, part: str, most: int, draws: int, tell: Tell | None) -> Any:
+    def _scores(
+        self, model: Model, part: str, most: int, draws: int, tell: Tell | None, compare: bool = False
+    ) -> tuple[dict[str, Any], scoring.Scores, int] | None:
+        """The figures, where they come from, and the number of origins."""
         pairs = self._pairs(part, most)
         if not pairs:
             return None
         losses = super().score(model, part)
-        made = forecast(model, self.series, pairs, self.layout, draws, seed=1)
-        if tell is not None:
-            tell(0.5)
-        groups = scoring.groups(self.series, pairs, self.layout)
-        if losses is None or not groups:
+        found, done = scoring.Scores(self.layout, compare), 0
+        for some, made in forecasts(model, self.series, pairs, self.layout, draws, seed=1):
+            found.add(self.series, some, made)
+            done += len(some)
+            if tell is not None:
+                tell(done / len(pairs))
+        if losses is None or not len(found.own):
             return None
-        own = scoring.score_draws(groups, scoring.of_model(made))
-        scored = sum(int((~np.isnan(group.actual)).sum()) for group in groups)
-        return {"loss": losses["loss"], **own.figures, "scored": scored}, own, groups, made
+        return {"loss": losses["loss"], **found.own.figures, "scored": found.own.scored}, found, len(pairs)
 
     def _averaged(self) -> float | None:
         """The autocorrelation of changes that look averaged, of the first target of most series."""
         if not all(one.scalings[0].changes for one in self.series):
             return None
-        found = [seasons.looks_averaged(one.z[: one.training, 0]) for one in self.series[:50]]
+        found = [seasons.looks_averaged(one.scaled(np.arange(one.training))[:, 0]) for one in self.series[:50]]
         signs = [value for value in found if value is not None]
         return float(np.mean(signs)) if 2 * len(signs) > len(found) else None
 
@@ -224,7 +228,7 @@ class SeriesTask(SeriesData):
         self.options = replace(self.options, horizon=self.layout.horizon if self.layout.free else asked)
         self._check_known(asked)
         series = [self._prepared(one.series, one.scalings, (one.training, one.validation)) for one in self.series]
-        pairs = [(k, len(one.z)) for k, one in enumerate(series)]
+        pairs = [(k, len(one)) for k, one in enumerate(series)]
         draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
         made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
         table = words.table(series, self.clock, self.targets, made)
@@ -235,8 +239,8 @@ class SeriesTask(SeriesData):
 
     def _check_known(self, horizon: int) -> None:
         """DataError unless the covariates are known so far behind the end of every series."""
-        fewest = min(self.series, key=lambda one: len(one.series.later))
-        ahead = len(fewest.series.later)
+        fewest = min(self.series, key=lambda one: one.series.later)
+        ahead = fewest.series.later
         if not self.covariates or ahead >= horizon:
             return
         of, target = f" of {fewest.series.label}" if fewest.series.name else "", self.targets[0]
@@ -257,13 +261,13 @@ class SeriesTask(SeriesData):
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)
         steps = np.arange(begin, end, layout.patch)
-        times = [*one.series.times, *one.series.after(self.clock, layout.ahead)]
-        level = np.nan_to_num(one.z[np.minimum(steps, len(one.z) - 1), 0])
-        labels = [label(times[t]) for t in steps]
+        level = np.nan_to_num(one.scaled(np.minimum(steps, len(one) - 1))[:, 0])
+        times = one.series.when(self.clock, steps)
+        labels = [label(time) for time in times]
         features = {"value": level, "behind the origin": (steps >= origin).astype(float)}
         if layout.season > 1:
             angle = 2 * np.pi * steps / layout.season
             features |= {"season (sine)": np.sin(angle), "season (cosine)": np.cos(angle)}
-        where = f"{one.series.label} around {label(times[origin])}"
+        where = f"{one.series.label} around {label(one.series.when(self.clock, np.array([origin]))[0])}"
         origin_of = f"the run's {part} part, {where}" if part != ALL else where
         return Evidence(origin_of, inputs, labels, features={n: v for n, v in features.items() if np.std(v) > 0})

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.series.clock import Clock
+from unrolled.series.clock import Clock, Times
+from unrolled.series.moments import Even
+from unrolled.tasks.series.cells import LARGEST
 from unrolled.tasks.series.columns import is_number
-from unrolled.tasks.series.table import LARGEST, Rows
 
 _STEPS = {
     "yearly": ("months", 12),
@@ -38,7 +39,21 @@ class Header:
     horizon: int | None
 
 
-def read_tsf(data: str) -> tuple[Header, list[Rows]]:
+@dataclass(frozen=True)
+class Line:
+    """One series.
+
+    Fields:
+        times: (T,) numbers from 1 where the file has no dates.
+        y: (T, 1), NaN where a value is missing.
+    """
+
+    name: str
+    times: Times
+    y: np.ndarray
+
+
+def read_tsf(data: str) -> tuple[Header, list[Line]]:
     """All series of a file, and what its header says.
 
     Raises:
@@ -51,7 +66,7 @@ def read_tsf(data: str) -> tuple[Header, list[Rows]]:
     attributes: list[tuple[str, str]] = []
     said: dict[str, str] = {}
     header: Header | None = None
-    made: list[Rows] = []
+    made: list[Line] = []
     names: set[str] = set()
     with open(Path(data), encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -90,7 +105,7 @@ def _header(data: str, attributes: list[tuple[str, str]], said: dict[str, str]) 
     return Header(tuple(name for name, _ in attributes), clock, int(horizon) if horizon.isdecimal() else None)
 
 
-def _series(data: str, number: int, text: str, attributes: list[tuple[str, str]], header: Header) -> Rows:
+def _series(data: str, number: int, text: str, attributes: list[tuple[str, str]], header: Header) -> Line:
     """One line: its attributes and its values, with colons between."""
     parts = text.split(":")
     if len(parts) != len(attributes) + 1:
@@ -118,8 +133,7 @@ def _series(data: str, number: int, text: str, attributes: list[tuple[str, str]]
         if abs(values[-1]) > LARGEST:
             expected = f"a number from {-LARGEST:g} to {LARGEST:g}" if is_number(cell) else "a number"
             raise DataError(f"{data}: line {number:,}, value {k + 1:,} is {cell.strip()!r}, expected {expected}")
-    times = None
+    times = Even(Clock("irregular", 1, False), 1.0, len(values))
     if start is not None and header.clock is not None:
-        before = header.clock.after(start, len(values) - 1) if len(values) > 1 else np.zeros(0, "datetime64[s]")
-        times = np.concatenate([[start], before])
-    return Rows(name, times, np.array(values)[:, None], np.zeros((len(values), 0)))
+        times = Even(header.clock, start, len(values))
+    return Line(name, times, np.array(values)[:, None])

@@ -43,43 +43,47 @@ class Windows:
     ) -> None:
         self.series, self.layout, self.batch = series, layout, batch
         self._seed, self._device, self._pairs = seed, device, pairs
-        self._stretches = [] if pairs is not None else list(self._all_stretches())
-        count = len(self._stretches if pairs is None else pairs)
+        if pairs is None:
+            self._bounds = np.array([self._bounds_of(one) for one in series]).reshape(-1, 3)
+            self._ends = np.cumsum(self._bounds[:, 2].astype(np.int64))  # (series,) of their windows
+        count = len(pairs) if pairs is not None else int(self._ends[-1]) if len(series) else 0
         if not count:
             raise EmptyPartError("no origin has a whole horizon behind it in this part")
         self.updates_per_epoch = -(-count // batch)
-        self._epoch, self._order = -1, list(pairs or ())
+        self._epoch, self._count = -1, count
+        self._places, self._order = np.zeros(0), np.zeros(0, dtype=np.int64)
 
     def batch_at(self, update: int) -> Batch:
         """The batch of an update, counted from the start of the run."""
-        epoch, k = divmod(update, self.updates_per_epoch)
-        if self._pairs is None and epoch != self._epoch:
-            self._epoch, self._order = epoch, self._drawn(epoch)
-        chosen = self._order[k * self.batch : (k + 1) * self.batch]
-        inputs, targets = zip(*(self._window(*pair) for pair in chosen), strict=True)
+        inputs, targets = zip(*(self._window(*pair) for pair in self.pairs_at(update)), strict=True)
         return Batch(self._stacked(inputs), self._stacked(targets))
 
-    def _all_stretches(self) -> list[tuple[int, float, float]]:
-        """The series and the bounds of the origin of each window of an epoch."""
-        found = []
-        for k, one in enumerate(self.series):
-            low, high = first_origin(self.layout), one.training - self.layout.horizon * self.layout.free
-            low = min(low, high)
-            span = self.layout.horizon if self.layout.free else self.layout.context
-            count = max(1, round((high - low + 1) / span)) if high >= 1 else 0
-            edges = np.linspace(low, high + 1, count + 1)
-            found += [(k, float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
-        return found
+    def pairs_at(self, update: int) -> list[Pair]:
+        """The series and the origin of each window of an update."""
+        epoch, k = divmod(update, self.updates_per_epoch)
+        some = slice(k * self.batch, (k + 1) * self.batch)
+        if self._pairs is not None:
+            return list(self._pairs[some])
+        if epoch != self._epoch:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            self._places = random.random(self._count)
+            self._order = random.permutation(self._count)
+            self._epoch = epoch
+        n = self._order[some]
+        own = np.searchsorted(self._ends, n, side="right")
+        low, high, count = self._bounds[own].T
+        stretch = n - (self._ends[own] - count)
+        begin, end = (low + j * ((high - low) / count) for j in (stretch, stretch + 1))
+        end = np.where(stretch == count - 1, high, end)
+        origins = np.minimum(begin + self._places[n] * (end - begin), np.ceil(end) - 1).astype(np.int64)
+        return list(zip(own.tolist(), origins.tolist(), strict=True))
 
-    def _drawn(self, epoch: int) -> list[Pair]:
-        random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
-        places = random.random(len(self._stretches))
-        order = random.permutation(len(self._stretches))
-        drawn = []
-        for n in order:
-            k, low, high = self._stretches[n]
-            drawn.append((k, int(min(low + places[n] * (high - low), np.ceil(high) - 1))))
-        return drawn
+    def _bounds_of(self, one: Prepared) -> tuple[int, int, int]:
+        """Of the training origins of a series, and into how many stretches they are cut: a window has one each."""
+        low, high = first_origin(self.layout), one.training - self.layout.horizon * self.layout.free
+        low = min(low, high)
+        span = self.layout.horizon if self.layout.free else self.layout.context
+        return low, high + 1, max(1, round((high - low + 1) / span)) if high >= 1 else 0
 
     def _window(self, k: int, origin: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (T / patch, width) and targets (T, K) of one window."""
@@ -87,13 +91,13 @@ class Windows:
         begin = origin - layout.context
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)
-        targets = np.full((end - begin, one.targets.shape[1]), np.nan, dtype=np.float32)
+        targets = np.full((end - begin, len(one.scalings)), np.nan, dtype=np.float32)
         first = origin if layout.free else max(0, begin)
         if self._pairs is not None and not layout.free:
             first = max(first, origin - layout.horizon)
-        last = min(origin + layout.horizon if layout.free else origin, len(one.targets))
+        last = min(origin + layout.horizon if layout.free else origin, len(one))
         known = expected(one, origin, layout, first, last)
-        targets[first - begin : last - begin] = one.targets[first:last] - known
+        targets[first - begin : last - begin] = one.targets(np.arange(first, last)) - known
         return inputs, targets
 
     def _stacked(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:

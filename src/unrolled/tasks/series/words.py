@@ -37,7 +37,7 @@ def _about(task: Any) -> Iterator[tuple[str, str]]:
     )
     yield "target", ", ".join(task.targets) + more
     if source.columns.covariates:
-        ahead = min(len(each.series.later) for each in task.series)
+        ahead = min(each.series.later for each in task.series)
         behind = f", and {counted(ahead, 'steps')} behind its end" if ahead else ""
         yield "known", f"{', '.join(source.columns.covariates)}, in advance{behind}"
     if source.missing:

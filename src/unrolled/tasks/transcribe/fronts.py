@@ -35,12 +35,26 @@ class Front(Protocol):
         ...
 
 
+PRIOR = 20
+"""Frames that the mean of the training part counts for, in the mean of a recording so far."""
+
+Past = tuple[int, Tensor]
+"""How many frames were heard, and their sum (N, bands)."""
+
+
 @dataclass(frozen=True)
 class Spectra:
-    """Log-mel spectra of sound from -1 to 1, in units of the training part.
+    """Log-mel spectra of sound from -1 to 1, less the mean of the recording so far.
+
+    Equation::
+
+        z_t = (mel_t - mean) / scale        y_t = z_t - (z_1 + ... + z_t) / (PRIOR + t)
+
+    What a voice, a room and a microphone do to all frames alike is taken away, and a stream has the frames of the
+    whole recording.
 
     Fields:
-        mean, scale: of each band there.
+        mean, scale: of each band in the training part.
     """
 
     mel: LogMel
@@ -60,8 +74,16 @@ class Spectra:
         return self.mel.frames(samples)
 
     def __call__(self, samples: Tensor) -> Tensor:
+        return self.after(samples, None)[0]
+
+    def after(self, samples: Tensor, past: Past | None) -> tuple[Tensor, Past]:
+        """The frames (T, N, width) of samples (S, N) that go on behind what was heard, and what was heard then."""
         mean, scale = (torch.from_numpy(one).to(samples) for one in (self.mean, self.scale))
-        return (self.mel(samples) - mean) / scale
+        z = (self.mel(samples) - mean) / scale
+        count, sums = (0, torch.zeros(z.shape[1:], dtype=torch.double)) if past is None else past
+        so_far = sums + z.double().cumsum(0)
+        t = torch.arange(count + 1, count + len(z) + 1, dtype=torch.double)
+        return z - (so_far / (PRIOR + t)[:, None, None]).to(z), (count + len(z), so_far[-1])
 
 
 @dataclass(frozen=True)

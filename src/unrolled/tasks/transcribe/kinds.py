@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeReduction
 from unrolled.tasks.transcribe.choices import fitted
 from unrolled.tasks.transcribe.features import LogMel
-from unrolled.tasks.transcribe.fronts import Currents, Front, Spectra
+from unrolled.tasks.transcribe.fronts import PRIOR, Currents, Front, Spectra
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reading import Collection, read_speech
 from unrolled.tasks.transcribe.reads.reading import read_reads
@@ -93,12 +93,14 @@ class Speech(Kind):
         return fitted(self._mel(options), sounds)
 
     def kept(self, front: Any) -> dict[str, Any]:
-        return {"mean": front.mean.tolist(), "scale": front.scale.tolist()}
+        return {"mean": front.mean.tolist(), "scale": front.scale.tolist(), "prior": PRIOR}
 
     def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
         mean, scale = (np.array(kept[name], dtype=np.float32) for name in ("mean", "scale"))
         if mean.shape != (options.mels,) or scale.shape != mean.shape:
             raise ValueError(f"it does not fit {options.mels} bands")
+        if kept["prior"] != PRIOR:
+            raise ValueError(f"its spectra are those of another version: {kept['prior']}, expected {PRIOR}")
         return Spectra(self._mel(options), mean, scale)
 
     def _mel(self, options: TranscribeOptions) -> LogMel:

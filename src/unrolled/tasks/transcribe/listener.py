@@ -13,7 +13,7 @@ from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.heads.ctc import BLANK
 from unrolled.models.model import Model
-from unrolled.tasks.transcribe.fronts import Spectra
+from unrolled.tasks.transcribe.fronts import Past, Spectra
 
 
 class Listener:
@@ -37,6 +37,7 @@ class Listener:
         self._device = device_of(model)
         self._rest = np.zeros(0, np.float32)
         self._state: Any = None
+        self._past: Past | None = None
         self._last, self._any = BLANK, False
 
     def hear(self, samples: np.ndarray) -> list[int]:
@@ -61,7 +62,8 @@ class Listener:
 
     def _labels(self, samples: np.ndarray) -> list[int]:
         self._any = True
-        inputs = self._spectra(torch.from_numpy(samples)[:, None]).to(self._device)
+        inputs, self._past = self._spectra.after(torch.from_numpy(samples)[:, None], self._past)
+        inputs = inputs.to(self._device)
         with evaluating(self._model):
             outputs, self._state = self._model(inputs, self._state)
         made = []

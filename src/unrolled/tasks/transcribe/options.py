@@ -30,7 +30,7 @@ class TranscribeOptions:
     mels: int = option(40, "Bands of the log-mel spectrum (40).")
     reduction: int | None = option(None, "Frames of 10 ms, or samples of a read, for one step (2 and 3).")
     join: int = option(1, "Join up to so many recordings to one, with pauses, in training (1).")
-    augment: bool = option(True, "Vary speed and loudness, add noise, and mask bands and times in training.")
+    augment: bool = option(True, "Vary speed and loudness, add noise, stretch and mask bands in training.")
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -127,6 +127,11 @@ def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
             f"({', '.join(_TEXT[:3])}), got {', '.join(names) or 'none'}"
         )
     for row in reader:
+        if None in row.values() or any(cell.strip() for cell in row.get(None) or ()):
+            raise DataError(
+                f"{table}, line {reader.line_num}: has more or fewer cells than the {len(reader.fieldnames or [])} "
+                "in the first row: a text with a separator in it needs quotes"
+            )
         name, text, part = (row.get(column) or "" if column else "" for column in columns)
         yield name.strip(), text, part.strip()
 

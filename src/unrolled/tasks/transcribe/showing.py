@@ -26,7 +26,8 @@ def about(
     shown = "".join(symbols[:_SYMBOLS])
     more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
     rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
-    changes = [f"joined up to {options.join}"] * (options.join > 1) + ["varied, noise, masks"] * options.augment
+    changes = [f"joined up to {options.join}"] * (options.join > 1)
+    changes += ["varied, noise, bands stretched and masked"] * options.augment
     rows.append(("training", "; ".join(changes) if changes else "recordings as they are"))
     rows += bad(found.bad)
     return rows
