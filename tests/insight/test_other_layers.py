@@ -110,17 +110,18 @@ def test_pictures_show_recurrent_layers_and_what_is_pooled(pool, outputs):
     assert sum(type(text).__name__ == "Annotation" for text in axes.texts) == 4 + 4 + 6 + outputs
 
 
-def test_a_report_shows_fewer_steps_for_as_long_as_they_stand():
-    """The layer above a time reduction has half the steps: labels and features are still those of the inputs."""
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_a_report_shows_fewer_steps_for_as_long_as_they_stand(factor):
+    """The layer above a time reduction has fewer steps: labels and features are still those of the inputs."""
     torch.manual_seed(0)
-    stack = unrolled.Stack([unrolled.GRUCell(D, H), TimeReduction(H, 2), unrolled.LSTMCell(2 * H, H)])
+    stack = unrolled.Stack([unrolled.GRUCell(D, H), TimeReduction(H, factor), unrolled.LSTMCell(factor * H, H)])
     model = unrolled.Model(unrolled.Linear(D, D), stack, unrolled.Softmax(H, 5)).eval()
-    steps = 81
+    steps = 10 * factor + 1
     x = torch.randn(steps, D)
-    slow = np.repeat(np.sin(np.arange(41) / 3), 2)[:steps]
+    slow = np.sin(np.arange(steps) // factor / 3)
     found = examine(model, x.numpy(), [str(t) for t in range(steps)], features={"slow": slow})
     assert not [note for note in found.notes if note.startswith("Units")]
     alone = insight.gates(model, x[:, None])["2.h"]
-    assert len(alone) == 41
+    assert len(alone) == -(-steps // factor)
     upper = next(trace for trace in found.traces if trace.name == "2.h")
-    np.testing.assert_array_equal(upper.values, alone[np.arange(steps) // 2, 0, upper.unit])
+    np.testing.assert_array_equal(upper.values, alone[np.arange(steps) // factor, 0, upper.unit])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from unrolled.insight.names import layer_of, own_name
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
 from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.directions import recurrent_layers
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.wording import counted
@@ -182,12 +184,18 @@ def _named(model: Model, inputs: np.ndarray, notes: list[str]) -> Named:
     for name in (name for name in named if name not in finite):
         where = f"{own_name(name)} of layer {layer_of(name)}"
         notes.append(f"{where} is left out: it is not finite everywhere on this sequence.")
-    return {key: _held(values, len(inputs)) for key, values in finite.items()}
+    return {key: _held(model, key, values, len(inputs)) for key, values in finite.items()}
 
 
-def _held(values: np.ndarray, T: int) -> np.ndarray:
+def _held(model: Model, name: str, values: np.ndarray, T: int) -> np.ndarray:
     """Values of T steps: where a layer below makes one step of several, each value stands for all of these."""
-    return values if len(values) == T or not len(values) else values[np.arange(T) * len(values) // T]
+    if len(values) == T or not len(values):
+        return values
+    ends = torch.arange(1, T + 1)  # the steps so far
+    own = recurrent_layers(model.stack.layers)[int(layer_of(name).split()[0]) - 1]
+    for below in takewhile(lambda layer: layer is not own, model.stack.layers):
+        ends = below.output_lengths(ends)
+    return values[(ends - 1).clamp(0, len(values) - 1).numpy()]
 
 
 def _gradient(model: Model, numbers: np.ndarray, notes: list[str]) -> GradientThroughTime | None:
