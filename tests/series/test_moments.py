@@ -51,6 +51,15 @@ def test_long_series_need_a_byte_a_step_or_as_many_as_their_gaps(most):
     assert made._gaps.itemsize == {3: 1, 300: 2, 70_000: 4}[most]
 
 
+@pytest.mark.parametrize("count", [1, 4_095, 4_096, 4_097, 8_192])
+def test_slices_behind_the_end_are_empty(count):
+    times = START + np.arange(count)
+    (made,) = stamps([times], [9_999])
+    for begin in (count - 1, count, count + 9_000):
+        assert np.array_equal(made[begin:].astype(np.int64), times[begin:])
+        assert np.array_equal(made[begin:count].astype(np.int64), times[begin:count])
+
+
 def test_numbers_that_are_not_whole_are_kept_as_they_are():
     whole, tenths = np.arange(5.0), np.arange(50) * 0.1
     for sizes in ([50], [3]):

@@ -68,7 +68,7 @@ class Gapped:
         return self._between(low, int(steps.max()) + 1)[steps - low]
 
     def _between(self, begin: int, end: int) -> np.ndarray:
-        k = begin // _EVERY
+        k = min(begin // _EVERY, len(self._kept) - 1)
         found = np.empty(max(end - k * _EVERY, 1), dtype=np.int64)
         found[0] = self._kept[k] if len(self) else 0
         np.cumsum(self._distances(k * _EVERY + 1, end), out=found[1:])
