@@ -2,11 +2,13 @@
 
 import json
 import random
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 import unrolled
+from unrolled.errors import RunError
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.scores import Scores
@@ -113,6 +115,43 @@ def test_choosing_goes_on_where_it_was_stopped(run, table, tmp_path):
     again = unrolled.fit(None, tmp_path / "run", resume=True, threads=1, quiet=True)
     assert sorted(map(str, lines_of(again))) == sorted(map(str, lines_of(model)))
     assert again.evaluate() == model.evaluate() and again.options == model.options
+
+
+def stopped_before_its_folds(monkeypatch, data, where, **options):
+    """A run whose process ended when its settings were written, and no model of its folds was made."""
+    with monkeypatch.context() as patch:
+        patch.setattr("unrolled.tasks.start.cross_validate", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            unrolled.fit(data, where, **{**SETTINGS, **options})
+
+
+def test_a_run_that_was_stopped_before_its_first_fold_chooses_in_each(run, table, tmp_path, monkeypatch):
+    model, _ = run
+    stopped_before_its_folds(monkeypatch, table, tmp_path / "run", **FOLDS)
+    again = unrolled.fit(None, tmp_path / "run", resume=True, threads=1, quiet=True)
+    assert sorted(map(str, lines_of(again))) == sorted(map(str, lines_of(model)))
+    assert again.evaluate() == model.evaluate()
+
+
+def test_folds_that_go_on_have_the_sizes_of_their_own_training_parts(tmp_path, monkeypatch):
+    """Of 306 sequences the training part has fewer than 200, and those of the folds have more."""
+    draw = random.Random(1)
+    rows = [f"{'ab'[k % 2]}," + "".join(draw.choices("ACGT", k=8)) for k in range(306)]
+    data = tmp_path / "letters.csv"
+    data.write_text("\n".join(["label,sequence", *rows]) + "\n")
+    options = {"split": "60/20/20", "folds": "3", "seeds": 1, "epochs": 0.5, "hidden": None}
+    whole = unrolled.fit(data, tmp_path / "whole", **{**SETTINGS, **options})
+    stopped_before_its_folds(monkeypatch, data, tmp_path / "run", **options)
+    again = unrolled.fit(None, tmp_path / "run", resume=True, threads=1, quiet=True)
+    assert sorted(map(str, lines_of(again))) == sorted(map(str, lines_of(whole)))
+
+
+def test_folds_do_not_go_on_without_what_they_are_made_of(table, tmp_path, monkeypatch):
+    stopped_before_its_folds(monkeypatch, table, tmp_path / "run", **FOLDS)
+    file = tmp_path / "run" / "folds.jsonl"
+    file.write_text(file.read_text()[:-20])
+    with pytest.raises(RunError, match=r"folds\.jsonl is damaged"):
+        unrolled.fit(None, tmp_path / "run", resume=True, threads=1, quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,13 @@ def select(task: Task, recipe: Recipe, listen: Listener) -> None:
     task.take(*_best(task, found, None))
 
 
+def begin(folder: RunFolder, task: Task, recipe: Recipe) -> None:
+    """Keep what all models are made of, before there is a run: one that goes on finds its own choices as given."""
+    candidates = {name: asdict(one) for name, one in task.candidates.items()}
+    first = {"candidates": candidates, "model": dict(recipe.given), "training": asdict(recipe.training)}
+    write_atomically(folder.path / FOUND, (json.dumps(first) + "\n").encode("utf-8"))
+
+
 def cross_validate(folder: RunFolder, task: Task, recipe: Recipe, listen: Listener) -> dict[str, Any]:
     """Train ``task.seeds`` models in each of ``task.folds``, and score what they say of the sequences held out.
 
@@ -78,13 +85,13 @@ def cross_validate(folder: RunFolder, task: Task, recipe: Recipe, listen: Listen
     in ``folds.jsonl``, so that a run that was stopped goes on behind it.
 
     Arguments:
-        folder: of the run; the scores are written to its ``folds.json``.
+        folder: of the run, as `begin` left it or with some folds; the scores are written to its ``folds.json``.
         task: with its data read.
 
     Returns:
         The scores, as `Task.score_folds` gives them; ``choices``, in how many folds each candidate was chosen.
     """
-    found = _kept(folder, task)
+    recipe, found = _kept(folder, task, recipe)
     tries = _tries(task, recipe, range(task.folds))
     tell = _Teller(listen, task, "choosing", len(tries))
     for one, made in _trained(task, recipe, [one for one in tries if one not in found], {}):
@@ -175,18 +182,18 @@ def _keep(folder: RunFolder, one: _One, made: Any) -> Any:
     return made
 
 
-def _kept(folder: RunFolder, task: Task) -> dict[_One, Any]:
-    """What a run that was stopped has already, and its candidates; a line that was cut off is made again."""
+def _kept(folder: RunFolder, task: Task, recipe: Recipe) -> tuple[Recipe, dict[_One, Any]]:
+    """What `begin` kept, with the task's candidates, and what was found; a line that was cut off is made again."""
     file = folder.path / FOUND
-    *lines, rest = file.read_text(encoding="utf-8").split("\n") if file.is_file() else [""]
-    if rest:
-        write_atomically(file, "".join(line + "\n" for line in lines).encode("utf-8"))
-    if not lines:
-        append_line(file, json.dumps({"candidates": {name: asdict(one) for name, one in task.candidates.items()}}))
-        return {}
     try:
+        *lines, rest = file.read_text(encoding="utf-8").split("\n")
         first, *kept = [json.loads(line) for line in lines]
         task.candidates = {name: task.options_class(**one) for name, one in first["candidates"].items()}
-        return {_One(**{name: one[name] for name in _One._fields}): one["held_out"] for one in kept}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        training = replace(TrainingOptions(**first["training"]), threads=recipe.training.threads)
+        found = {_One(**{name: one[name] for name in _One._fields}): one["held_out"] for one in kept}
+        recipe = replace(recipe, given=dict(first["model"]), training=training)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{file} is damaged: {error}") from error
+    if rest:
+        write_atomically(file, "".join(line + "\n" for line in lines).encode("utf-8"))
+    return recipe, found

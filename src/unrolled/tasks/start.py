@@ -19,7 +19,7 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.options import chosen_of, option_names
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.folds import Recipe, cross_validate, select
+from unrolled.tasks.folds import Recipe, begin, cross_validate, select
 from unrolled.tasks.load import load, resolve_cell
 from unrolled.tasks.opening import check_data, configuration, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
@@ -81,6 +81,8 @@ def start(
         if source is not None:
             file = str(source.folder.path / "model.safetensors")
             config["from"] = source.about() | task.carry_over(model, source.arrays, file)
+        if folds and begun is None:
+            begin(folder, task, recipe)
         folder.create(config)
         folder.cut_history(0)
         task.save(folder)
