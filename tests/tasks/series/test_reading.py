@@ -6,7 +6,7 @@ import pytest
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.series.options import SeriesOptions
-from unrolled.tasks.series.reading import read_series
+from unrolled.tasks.series.reading import looks_like_series, read_series
 from unrolled.tasks.series.times import date_format
 
 pl = pytest.importorskip("polars")
@@ -35,6 +35,18 @@ def test_semicolons_decimal_commas_and_missing_values(tmp_path):
     y = source.series[0].y[:, 0]
     assert source.missing == 2 and np.array_equal(y, [1.5, np.nan, np.nan, 2, -30], equal_nan=True)
     assert source.clock.name == "daily"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("lines", [2, 9, 30])
+def test_cells_of_several_lines_do_not_hide_what_separates_them(tmp_path, separator, lines):
+    note = '"' + "\n".join(["a, b; c"] * lines) + '"'
+    rows = [["day", "y", '"a\nnote"'], *([f"2020-01-0{k}", f"{k}.5", note] for k in range(1, 10))]
+    file = tmp_path / "notes.csv"
+    file.write_text("".join(separator.join(row) + "\n" for row in rows))
+    assert looks_like_series(file)
+    source = read_series(str(file), SeriesOptions())
+    assert source.clock.name == "daily" and source.series[0].y[:, 0].tolist() == [k + 0.5 for k in range(1, 10)]
 
 
 def test_numbers_alone(tmp_path):

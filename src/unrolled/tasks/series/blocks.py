@@ -199,15 +199,32 @@ def _end_of_first_row(rows: bytes, begin: int) -> int:
     return end or len(rows)
 
 
+def separator_of(text: str) -> str:
+    """What separates the cells of a CSV file that begins so; the last row may be cut off.
+
+    >>> separator_of('day;note\\n1;"a, b\\nc, d"\\n2;"e, ')
+    ';'
+    """
+    bare = re.sub(r'"[^"]*"', '"', text)
+    if text.count('"') % 2:  # within a cell: before its row
+        bare = bare[: bare.rfind("\n", 0, bare.rindex('"')) + 1] or bare
+    rows = [row for row in io.StringIO(bare, newline="") if row.strip()]
+    counts = {c: min((row.count(c) for row in rows), default=0) for c in (",", ";", "\t", "|")}
+    return max(counts, key=lambda c: counts[c])
+
+
 def _layout(data: str) -> tuple[str, bool]:
-    """Of a CSV file: what separates its cells, and whether its first line has titles."""
+    """Of a CSV file: what separates its cells, and whether its first row has titles."""
     with open(data, encoding="utf-8-sig", errors="replace", newline="") as file:
-        lines = [line for line in islice((x[:_LONGEST] for x in file), 20) if line.strip()]
-    if not lines:
+        text = "".join(islice((line[:_LONGEST] for line in file), 20))
+    if not text.strip():
         raise DataError(f"{data} is empty")
-    counts = {c: min(line.count(c) for line in lines) for c in (",", ";", "\t", "|")}
-    separator = max(counts, key=lambda c: counts[c])
-    first = next(csv.reader([lines[0]], delimiter=separator), [])
+    separator = separator_of(text)
+    rows = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=separator)
+    try:
+        first = next(rows, [])
+    except csv.Error as error:
+        raise DataError(f"{data} cannot be read as a table: {error}") from error
     return separator, not any(is_number(cell) for cell in first)
 
 

@@ -12,6 +12,7 @@ from unrolled.errors import DataError, UsageError
 from unrolled.series.clock import Clock, Times, day_of_month, has_gaps, read_clock, steps_after
 from unrolled.series.moments import Even
 from unrolled.series.scaling import in_pieces
+from unrolled.tasks.series.blocks import separator_of
 from unrolled.tasks.series.columns import Columns
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.table import Grid, SeriesTable
@@ -162,8 +163,8 @@ def _has_numbers(lines: list[str]) -> bool:
 
     if len(lines) < 3:
         return False
-    separator = max(",;\t|", key=lambda c: min(line.count(c) for line in lines if line.strip()))
-    rows = [row for row in csv.reader(lines[1:], delimiter=separator) if row]
+    separator = separator_of("\n".join(lines))
+    rows = [row for row in csv.reader(lines, delimiter=separator) if row][1:]
     width = len(rows[0]) if rows else 0
     even = sum(len(row) == width for row in rows)
     if not width or even < 0.9 * len(rows):
