@@ -1,6 +1,7 @@
 """Large tables: read in blocks into few bytes a value, of which windows are made as of whole arrays."""
 
 import tracemalloc
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -152,6 +153,20 @@ def test_rows_that_are_not_whole_are_named(tmp_path, monkeypatch, block, line, m
     good = "day,v\n2020-01-01,1\n2020-01-02,2\n\n2020-01-03,3\n"
     with pytest.raises(DataError, match=message):
         read(tmp_path / "t.csv", good + line + "2020-01-07,7\n" * 20)
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y"])
+@pytest.mark.parametrize("clock", ["daily", "monthly"])
+def test_rows_far_down_say_whether_the_day_comes_first(tmp_path, monkeypatch, form, clock):
+    """The first rows have one date alone."""
+    monkeypatch.setattr(blocks, "_BLOCK", 1 << 12)
+    days = [datetime(2020, 1, 1) + timedelta(k) for k in range(20)]
+    if clock == "monthly":
+        days = [datetime(year, month, 1) for year in (2020, 2021) for month in range(1, 13)]
+    lines = [f"s{k},{day:{form}},{k}" for day in days for k in range(600)]
+    source = read_series(write(tmp_path / "panel.csv", lines, "id,day,value"), SeriesOptions(id="id"))
+    assert source.clock.name == clock and source.missing == 0
+    assert source.series[5].times.tolist() == days
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):

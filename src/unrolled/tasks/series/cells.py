@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.tasks.series.blocks import polars
+from unrolled.tasks.series.blocks import Table, polars
 from unrolled.tasks.series.columns import is_number
-from unrolled.tasks.series.times import as_array, as_time, date_format
+from unrolled.tasks.series.times import as_array, as_time, date_format, is_ambiguous
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", ".", "?")
 """What stands where a number is missing, in small letters."""
@@ -54,20 +54,27 @@ def _number(pl: Any, name: str) -> Any:
     return known.cast(pl.Float64, strict=False)
 
 
-class TimeColumn:
-    """A column of times.
+def _texts(column: Any) -> list[str]:
+    return [cell for cell in column.to_list() if cell is not None and cell.strip()]
 
-    Arguments:
-        head: the first rows, as text.
+
+class TimeColumn:
+    """A column of times, written as the first rows are; whether the day comes before the month, all rows say.
 
     Attributes:
         dated: whether they are dates; otherwise they are numbers.
     """
 
-    def __init__(self, data: str, head: Any, name: str) -> None:
-        self._data, self._name = data, name
-        self._cells = [cell for cell in head[name].to_list() if cell is not None and cell.strip()]
+    def __init__(self, table: Table, name: str) -> None:
+        self._data, self._name = table.data, name
+        self._cells = _texts(table.head()[name])
         self._form = (date_format(self._cells) or date_format(self._cells[:1])) if self._cells else None
+        seen = dict.fromkeys(self._cells)
+        for _, frame in table.blocks([name]):
+            if not is_ambiguous(self._form, seen):
+                break
+            seen |= dict.fromkeys(_texts(frame[name].cast(polars().String).unique(maintain_order=True)))
+            self._form = date_format(list(seen)) or self._form
         self.dated = self._form is not None
 
     def read(self, frame: Any, row: int) -> np.ndarray:

@@ -144,7 +144,7 @@ class SeriesTable:
             raise DataError(f"{self._table.data} has changed while it was read")
 
     def _read_times(self, name: str) -> list[Times]:
-        column = TimeColumn(self._table.data, self._table.head(), name)
+        column = TimeColumn(self._table, name)
         stamps = Stamps(self.counts, column.dated)
         last = np.zeros(len(self.counts), dtype=np.int64 if column.dated else np.float64)
         for found, frame in self._blocks([name]):

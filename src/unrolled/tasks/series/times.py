@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,15 +26,33 @@ def date_format(cells: Sequence[str]) -> str | None:
     """
     fitting: list[tuple[str, bool, float]] = []
     for form in _FORMATS:
-        try:
-            times = [datetime.strptime(plain(cell), form) for cell in cells]
-        except ValueError:
+        if (times := _as_dates(cells, form)) is None:
             continue
         if form == "%Y%m%d" and not all(len(cell.strip()) == 8 for cell in cells):
             continue
         decreases = any(a > b for a, b in zip(times, times[1:], strict=False))
         fitting.append((form, decreases, _gaps(times)))
     return min(fitting, key=lambda one: one[1:])[0] if fitting else None
+
+
+def is_ambiguous(form: str | None, cells: Iterable[str]) -> bool:
+    """Whether all cells fit a way of writing dates, and also with the day and the month the other way round.
+
+    >>> is_ambiguous("%d/%m/%Y", ["01/02/2020"]), is_ambiguous("%d/%m/%Y", ["01/02/2020", "13/02/2020"])
+    (True, False)
+    """
+    if form is None or "/" not in form or form.startswith("%Y"):
+        return False
+    other = form.translate(str.maketrans("dm", "md"))
+    return all(_as_dates(cells, one) is not None for one in (form, other))
+
+
+def _as_dates(cells: Iterable[str], form: str) -> list[datetime] | None:
+    """None where one of them does not fit."""
+    try:
+        return [datetime.strptime(plain(cell), form) for cell in cells]
+    except ValueError:
+        return None
 
 
 def _gaps(times: Sequence[datetime]) -> float:
