@@ -66,6 +66,23 @@ def test_several_threads_make_the_first_call(make):
             torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
 
 
+def test_threads_mask_a_module_at_once():
+    """And neither waits for the other: what one does meanwhile may need what the other holds."""
+    module, seen = nn.Linear(2, 2, bias=False), []
+    own = module.weight
+
+    def other():
+        with masked(module, {"weight": torch.full((2, 2), 2.0)}):
+            seen.append(module.weight[0, 0].item())
+
+    with masked(module, {"weight": torch.ones(2, 2)}):
+        thread = threading.Thread(target=other, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert seen == [2] and module.weight[0, 0] == 1
+    assert module.weight is own
+
+
 def test_threads_that_compile_at_once_hear_no_collection():
     failed = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from unrolled.cells.shown import shown
 
 _TABLES = ("_parameters", "_buffers")
-_lock = threading.RLock()
 
 
 @contextmanager
@@ -23,11 +21,10 @@ def masked(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """
     own = dict(module.named_parameters()) | dict(module.named_buffers())
     masks = {id(own[name]): tensor for name, tensor in tensors.items()}
-    with _lock:
-        places = []
-        for part in module.modules():
-            for table in _TABLES:
-                members = part.__dict__[table].items()
-                places.append((part, table, {name: masks[id(t)] for name, t in members if id(t) in masks}))
-        with shown(places):
-            yield
+    places = []
+    for part in module.modules():
+        for table in _TABLES:
+            members = part.__dict__[table].items()
+            places.append((part, table, {name: masks[id(t)] for name, t in members if id(t) in masks}))
+    with shown(places):
+        yield
