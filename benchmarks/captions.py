@@ -1,4 +1,4 @@
-"""Captions of scenes whose combinations of colour and shape training has not seen, beside what is to be beaten.
+"""Captions of scenes with combinations of attributes that training has not seen, beside what is to be beaten.
 
     python benchmarks/captions.py [--pictures 6000] [--minutes 15] [--seeds 3] [--images attention state first]
 
@@ -58,7 +58,7 @@ def main() -> None:
     print("| | true | picks | CIDEr-D | ROUGE-L | distinct | BLEU-4 | training |\n|---|---|---|---|---|---|---|---|")
     with TemporaryDirectory() as folder:
         data = Path(folder) / "scenes"
-        simulated_scenes(told.pictures, data, seed=1, size=64, unseen="colour,shape")
+        simulated_scenes(told.pictures, data, seed=1, size=64, unseen="count,size,colour,shape")
         found: dict[str, Any] = {}
         for image in told.images:
             figures, seconds = [], []

@@ -45,8 +45,8 @@ def reads(genome: str, levels: str, count: int, out: str, length: int, seed: int
     "--unseen",
     type=NAME,
     metavar="NAMES",
-    default="colour,shape",
-    help="Combinations of which attributes are kept from training (colour,shape).",
+    default="count,size,colour,shape",
+    help="Combinations of which attributes are kept from training (count,size,colour,shape).",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed gives the same scenes (1).")
 def scenes(count: int, out: str, size: int, unseen: str, seed: int) -> None:

@@ -249,7 +249,7 @@ def test_scenes_in_files(tmp_path, cli):
     with open(tmp_path / "a" / "captions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 150 and len(truth) == 30
-    parts = Combinations("colour,shape")
+    parts = Combinations("count,size,colour,shape")
     for row in rows:
         scene = truth[tmp_path / "a" / row["path"]]
         assert is_true(row["caption"], scene) and parts.part(scene) == row["part"]

@@ -29,7 +29,7 @@ class CaptionOptions:
     )
     size: int = option(64, "Side of the pictures in pixels, for --features pixels (64).")
     augment: bool = option(True, "Shift pictures and exchange their colours in training, for pixels.")
-    word_noise: float = option(0.3, "Share of the words before that are exchanged in training (0.3).")
+    word_noise: float = option(0.1, "Share of the words before that are exchanged in training (0.1).")
     units: str = option("words", "words (default) or subwords.", metavar="KIND")
     rare: int | None = option(None, "Words of fewer captions are unknown (2; 5 from 20,000 captions on).")
     vocabulary_size: int | None = option(None, "At most so many words or subwords (20,000 and 2,000).")

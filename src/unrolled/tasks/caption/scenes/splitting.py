@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count, product
+
 import numpy as np
 
 from unrolled.errors import UsageError
@@ -15,12 +17,8 @@ _ALONE = 0.3
 class Combinations:
     """Which part each combination of some attributes of a group belongs to.
 
-    Equation::
-
-        k = (sum of the places of its values) mod (values of the attribute that has most)
-        test if k = 0, validation if k is half of that number, else training
-
-    so that every value appears in training, in other company.
+    A tenth of the combinations is for the test part and a tenth for validation, drawn once, so that every value
+    appears in training, in other company.
 
     Arguments:
         names: at least two attributes, as ``colour,shape``.
@@ -28,20 +26,28 @@ class Combinations:
     Raises:
         UsageError: they are not attributes of a group.
 
-    >>> Combinations("colour,shape").part_of(Group(1, "large", "red", "circle"))
-    'test'
+    >>> parts = Combinations("colour,shape")
+    >>> Counter(parts.part_of(Group(1, "large", c, s)) for c in ATTRIBUTES["colour"] for s in ATTRIBUTES["shape"])
+    Counter({'training': 24, 'test': 3, 'validation': 3})
     """
 
     def __init__(self, names: str) -> None:
         self.names = tuple(name.strip() for name in names.split(","))
         if len(set(self.names) & set(ATTRIBUTES)) < max(2, len(self.names)):
             raise UsageError(f"--unseen: must be two or more of {', '.join(ATTRIBUTES)}, got {names!r}")
-        self._modulus = max(len(ATTRIBUTES[name]) for name in self.names)
+        every = list(product(*(ATTRIBUTES[name] for name in self.names)))
+        few = max(1, len(every) // 10)
+        values = sum(len(ATTRIBUTES[name]) for name in self.names)
+        for seed in count():
+            order = np.random.default_rng(seed).permutation(len(every))
+            seen = {(k, value) for n in order[2 * few :] for k, value in enumerate(every[n])}
+            if len(seen) == values:
+                break
+        self._held = {every[n]: "test" if k < few else "validation" for k, n in enumerate(order[: 2 * few])}
 
     def part_of(self, group: Group) -> str:
         """The part that a group belongs to."""
-        k = sum(ATTRIBUTES[name].index(getattr(group, name)) for name in self.names) % self._modulus
-        return {0: "test", self._modulus // 2: "validation"}.get(k, "training")
+        return self._held.get(tuple(getattr(group, name) for name in self.names), "training")
 
     def part(self, scene: Scene) -> str:
         """The part of a scene: the one that sees most, of those that all of its groups belong to."""

@@ -24,7 +24,12 @@ _LARGEST = 1 << 28
 
 
 def write_scenes(
-    count: int, folder: Path, seed: int = 1, size: int = 64, unseen: str = "colour,shape", captions: int = 5
+    count: int,
+    folder: Path,
+    seed: int = 1,
+    size: int = 64,
+    unseen: str = "count,size,colour,shape",
+    captions: int = 5,
 ) -> Path:
     """Pictures in ``images``, their captions in ``captions.csv``, their scenes in ``scenes.json``; the second's path.
 
