@@ -199,3 +199,45 @@ def test_the_day_or_the_month_may_come_first():
     days = [f"{month:02d}/{day:02d}/2020" for month in (1, 2) for day in range(1, 29)]
     assert date_format(days) == "%m/%d/%Y"
     assert date_format(["01/02/2020"]) == "%m/%d/%Y"
+
+
+@pytest.mark.parametrize("offset", ["Z", "+00:00", "+0000", "+02:00", " -0330"])
+def test_times_with_the_offset_of_one_clock(tmp_path, offset):
+    hours = [0, 1, 2, 4, 5, 6, 7, 8]
+    lines = [f"2020-03-01T{hour:02d}:00:00{offset},{hour}" for hour in hours]
+    source = read(tmp_path / "t.csv", "time,y\n" + "\n".join(lines) + "\n")
+    assert source.clock.name == "hourly" and source.missing == 1 and len(source.series[0].y) == 9
+    assert str(source.series[0].times[:][0]) == "2020-03-01T00:00:00"
+
+
+def test_times_of_clocks_that_change_are_named(tmp_path):
+    lines = [f"2020-03-29T{hour:02d}:00:00+0{1 + (hour > 2)}:00,{hour}" for hour in range(8)]
+    with pytest.raises(DataError, match=r"row 4, column 'time' is '2020-03-29T03:00:00\+02:00', whose clock"):
+        read(tmp_path / "t.csv", "time,y\n" + "\n".join(lines) + "\n")
+    lines = [f"2020-03-29T{hour:02d}:00:00{'' if hour else 'Z'},{hour}" for hour in range(8)]
+    with pytest.raises(DataError, match="row 2, .* write all times in UTC"):
+        read(tmp_path / "t.csv", "time,y\n" + "\n".join(lines) + "\n")
+    lines = [f"2020-03-29T{hour:02d}:00:00{'Z' if hour == 5 else ''},{hour}" for hour in range(8)]
+    with pytest.raises(DataError, match="row 6, .* write all times in UTC"):
+        read(tmp_path / "t.csv", "time,y\n" + "\n".join(lines) + "\n")
+
+
+def test_times_of_a_zone_in_parquet_are_those_of_utc(tmp_path):
+    from datetime import datetime, timedelta
+
+    times = [datetime(2020, 3, 28, 20) + timedelta(hours=k) for k in range(12)]
+    column = pl.Series("time", times, dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone("Europe/Berlin")
+    pl.DataFrame({"time": column, "y": list(range(12))}).write_parquet(tmp_path / "t.parquet")
+    source = read_series(str(tmp_path / "t.parquet"), SeriesOptions())
+    assert source.clock.name == "hourly" and not source.missing  # though an hour is left out in Berlin
+    assert str(source.series[0].times[:][0]) == "2020-03-28T20:00:00"
+
+
+def test_fractions_of_seconds_are_refused_where_they_matter(tmp_path):
+    near = "".join(f"2020-01-01 00:00:{k * 1.25:06.3f},{k}\n" for k in range(12))
+    with pytest.raises(
+        DataError, match=r"row 2, column 'time' is '2020-01-01 00:00:01.250', and seconds are not div"
+    ):
+        read(tmp_path / "t.csv", "time,y\n" + near)
+    far = "".join(f"2020-01-01 {k:02d}:00:00.125,{k}\n" for k in range(12))
+    assert read(tmp_path / "u.csv", "time,y\n" + far).clock.name == "hourly"

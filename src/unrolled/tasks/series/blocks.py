@@ -65,7 +65,8 @@ class ParquetTable:
 
     def head(self) -> Any:
         with _as_table(self.data):
-            return self._rows.head(_HEAD).collect().cast(polars().String)
+            some = self._rows.head(_HEAD).collect()
+            return some.with_columns(_in_utc(self._schema, some.columns)).cast(polars().String)
 
     def is_text(self, name: str) -> bool:
         return bool(self._schema[name] == polars().String)
@@ -74,11 +75,22 @@ class ParquetTable:
         begin = 0
         while True:
             with _as_table(self.data):
-                some = self._rows.select(columns).slice(begin, _ROWS).collect()
+                some = (
+                    self._rows.select(columns)
+                    .slice(begin, _ROWS)
+                    .collect()
+                    .with_columns(_in_utc(self._schema, columns))
+                )
             if not len(some):
                 return
             yield begin, some
             begin += len(some)
+
+
+def _in_utc(schema: Any, columns: Sequence[str]) -> list[Any]:
+    """Columns of times in a time zone, as those of UTC."""
+    zoned = [name for name in columns if getattr(schema[name], "time_zone", None)]
+    return [polars().col(name).dt.convert_time_zone("UTC").dt.replace_time_zone(None) for name in zoned]
 
 
 class CsvTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from unrolled.errors import DataError
 from unrolled.tasks.series.blocks import Table, polars
 from unrolled.tasks.series.columns import is_number
-from unrolled.tasks.series.times import as_array, as_time, date_format, is_ambiguous
+from unrolled.tasks.series.times import as_array, as_time, date_format, is_ambiguous, offset
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", ".", "?")
 """What stands where a number is missing, in small letters."""
+_NEAR = 60_000_000
+"""Microseconds from one time to the next below which a fraction of a second matters."""
 LARGEST = 1e100
 """Of a number; squares of larger ones are not finite."""
 
@@ -95,5 +98,35 @@ class TimeColumn:
             raise DataError(
                 f"{self._data}: row {row + k + 1:,}, column {self._name!r} is {came}, expected {expected}"
             )
+        if self.dated:
+            self._check_offsets(frame[self._name], row)
+            self._check_fractions(times, frame[self._name], row)
         found = as_array(times)
         return found.astype(np.int64) if self.dated else found
+
+    def _check_offsets(self, column: Any, row: int) -> None:
+        """DataError where the clocks of times differ: an hour may come twice, or be left out."""
+        if column.dtype != polars().String or "%H" not in (self._form or ""):
+            return
+        first = offset(self._cells[0])
+        pattern = r"(?:Z|[+-]00:?00)$" if first == "+0000" else rf"{re.escape(first[:3])}:?{first[3:]}$"
+        same = column.str.strip_chars().str.contains(pattern if first else r"(?:Z|\d[+-]\d\d:?\d\d)$")
+        if not first:
+            same = ~same
+        if not same.all():
+            k = int((~same).fill_null(True).arg_max())
+            raise DataError(
+                f"{self._data}: row {row + k + 1:,}, column {self._name!r} is {column[k][:40]!r}, whose clock is "
+                f"another than that of {self._cells[0]!r}: write all times in UTC"
+            )
+
+    def _check_fractions(self, times: Any, column: Any, row: int) -> None:
+        """DataError where whole seconds, which are what is kept, would move times that are near one another."""
+        micro = times.to_physical().to_numpy()
+        parts = micro % 1_000_000 != 0
+        if parts.any() and len(micro) > 1 and np.median(np.abs(np.diff(micro))) < _NEAR:
+            k = int(parts.argmax())
+            raise DataError(
+                f"{self._data}: row {row + k + 1:,}, column {self._name!r} is {str(column[k])[:40]!r}, and seconds "
+                "are not divided: give times so near one another as numbers, such as the seconds since the first"
+            )

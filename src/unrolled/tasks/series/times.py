@@ -13,6 +13,8 @@ from unrolled.series.clock import read_clock
 
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
+_OFFSET = r"(:\d\d(?:\.\d+)?) ?(Z|[+-]\d\d:?\d\d)$"
+"""What stands behind a time of day: how far its clock is from UTC."""
 _FORMATS = ("%Y-%m", *(day + clock for day in _DAYS for clock in _CLOCKS))
 
 
@@ -50,7 +52,10 @@ def is_ambiguous(form: str | None, cells: Iterable[str]) -> bool:
 def _as_dates(cells: Iterable[str], form: str) -> list[datetime] | None:
     """None where one of them does not fit."""
     try:
-        return [datetime.strptime(plain(cell), form) for cell in cells]
+        texts = [plain(cell) for cell in cells]
+        if form.endswith(".%f"):  # a fraction of zeros is gone
+            texts = [text if re.search(r":\d\d\.\d+$", text) else f"{text}.0" for text in texts]
+        return [datetime.strptime(text, form) for text in texts]
     except ValueError:
         return None
 
@@ -66,11 +71,25 @@ def _gaps(times: Sequence[datetime]) -> float:
 
 
 def plain(cell: str) -> str:
-    """Without the T and the Z of ISO 8601, and without a fraction of zeros."""
+    """Without the T and the offset of ISO 8601, and without a fraction of zeros.
+
+    >>> plain("2020-01-31T06:00:00.000+02:00")
+    '2020-01-31 06:00:00'
+    """
     text = cell.strip()
     if len(text) > 10 and text[10] == "T":
         text = text[:10] + " " + text[11:]
-    return re.sub(r"\.0+$", "", text.removesuffix("Z").removesuffix("+00:00"))
+    return re.sub(r"\.0+$", "", re.sub(_OFFSET, r"\1", text))
+
+
+def offset(cell: str) -> str:
+    """How far a time's clock is from UTC; empty where it does not say so.
+
+    >>> offset("2020-01-31 06:00:00+02:00"), offset("2020-01-31 06:00Z"), offset("2020-01-31")
+    ('+0200', '+0000', '')
+    """
+    found = re.search(_OFFSET, cell.strip())
+    return "" if found is None else found[2].replace("Z", "+0000").replace(":", "")
 
 
 def as_time(column: Any, form: str | None) -> Any:
@@ -80,7 +99,7 @@ def as_time(column: Any, form: str | None) -> Any:
     text = column.str.strip_chars()
     if form is None:
         return text.cast(pl.Float64, strict=False)
-    text = text.str.replace(r"^(.{10})T", "${1} ").str.replace(r"(Z|\+00:00)$", "").str.replace(r"\.0+$", "")
+    text = text.str.replace(r"^(.{10})T", "${1} ").str.replace(_OFFSET, "${1}").str.replace(r"\.0+$", "")
     if form == "%Y-%m":
         text, form = text + "-01", "%Y-%m-%d"
     if "%H" in form:
