@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from unittest.mock import Mock
 
 import numpy as np
@@ -180,3 +182,16 @@ def test_sequences_of_different_lengths_have_no_places_to_try(tmp_path):
     task = ClassifyTask()
     task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path / "a.csv")))
     assert not task.candidates
+
+
+def test_a_plain_script_with_a_cell_of_its_own_can_choose(table, tmp_path):
+    """Without a guard around its main part, and with two threads: no process is begun that would run it again."""
+    (tmp_path / "script.py").write_text(
+        "import unrolled\n"
+        "class Own(unrolled.ElmanCell):\n    pass\n"
+        f"model = unrolled.fit({str(table)!r}, {str(tmp_path / 'run')!r}, task='classify', cell=Own, hidden=4, "
+        "epochs=1, threads=2, quiet=True)\n"
+        "print(model.options.places in (True, False))\n"
+    )
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "True\n", done.stderr

@@ -59,11 +59,14 @@ class _One(NamedTuple):
 
 
 def select(task: Task, recipe: Recipe, listen: Listener) -> None:
-    """Let the task take the candidate that is best in cross-validation within its training part."""
+    """Let the task take the candidate that is best in cross-validation within its training part.
+
+    In this process: a program without a guard around its main part may call it.
+    """
     wanted = _tries(task, recipe, [None])
     found: dict[_One, Any] = {}
     tell = _Teller(listen, task, "choosing", len(wanted))
-    for one, made in _trained(task, recipe, wanted, {}):
+    for one, made in _trained(task, recipe, wanted, {}, jobs=1):
         found[one] = made
         tell(len(found))
     task.take(*_best(task, found, None))
@@ -137,7 +140,7 @@ def _tries(task: Task, recipe: Recipe, folds: Iterable[int | None]) -> list[_One
 
 
 def _trained(
-    task: Task, recipe: Recipe, wanted: Sequence[_One], chosen: Mapping[int | None, str]
+    task: Task, recipe: Recipe, wanted: Sequence[_One], chosen: Mapping[int | None, str], jobs: int | None = None
 ) -> Iterator[tuple[_One, Any]]:
     """What each model says, as they are done; ``chosen`` has the candidate of each fold."""
     calls: list[Call] = []
@@ -145,7 +148,7 @@ def _trained(
         name = one.candidate or chosen.get(one.fold)
         options = asdict(task.options if name is None else task.candidates[name])
         calls.append((train_fold, (recipe, options, one.seed, one.fold, one.inner)))
-    for k, made in results(calls, recipe.training.threads or limited(os.cpu_count() or 1)):
+    for k, made in results(calls, jobs or recipe.training.threads or limited(os.cpu_count() or 1)):
         yield wanted[k], made
 
 

@@ -63,6 +63,9 @@ def start(
         if source is not None:
             task.begin_from(source.task, source.where)
         task = with_data(task, data, sizes, training)
+        folds = task.folds
+        if folds and source is not None:
+            raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
         if begun is not None:
             check_data(begun, task, data)
         model = built(task, cell)
@@ -73,9 +76,6 @@ def start(
             torch.manual_seed(training.seed)
             model = built(task, cell)
         task.training = replace(task.training, threads=use_threads(task.training, model))
-        folds = task.folds
-        if folds and source is not None:
-            raise UsageError("--folds: every fold begins with fresh weights: leave out --from")
         chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
         config = configuration(task, task_name(kind, named), data) | {"chosen": chosen}
         if source is not None:
