@@ -1,5 +1,6 @@
 """What the classification task reads: every form of labelled sequences, and what is said of bad ones."""
 
+import csv
 import gzip
 import random
 
@@ -11,6 +12,7 @@ from unrolled.tasks.classify.alphabet import Alphabet
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.reading import read_data
 from unrolled.tasks.classify.sources import is_labelled
+from unrolled.tasks.classify.table import read_table
 from unrolled.tasks.classify.task import ClassifyTask
 from unrolled.tasks.fasta import fasta_records
 
@@ -195,3 +197,12 @@ def test_ambiguous_letters_are_mixtures_and_complements_mirror_them():
         other = int(alphabet.complements[number])
         assert np.array_equal(alphabet.rows[number][::-1], alphabet.rows[other]), letter
     assert Alphabet("protein").rows.shape[1] == 20
+
+
+def test_long_cells_are_read_and_the_limit_of_others_stays(tmp_path):
+    before = csv.field_size_limit()
+    (tmp_path / "long.csv").write_text("label,sequence\na," + "ACGT" * before + "\nb,ACGT\n")
+    assert [len(record.content) for record in read_table(tmp_path / "long.csv")] == [4 * before, 4]
+    assert csv.field_size_limit() == before
+    next(read_table(tmp_path / "long.csv"))
+    assert csv.field_size_limit() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -29,8 +30,7 @@ def read_table(path: Path, sequence: str | None = None, label: str | None = None
     Raises:
         UsageError: there is no column of that name. DataError: it is no such table, or a row lacks something.
     """
-    csv.field_size_limit(1 << 30)
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with _long_cells(), open(path, encoding="utf-8-sig", newline="") as file:
         rows = _rows(file, _delimiter(path), path)
         first = list(islice(rows, _LOOKED_AT))
         if not first:
@@ -58,6 +58,16 @@ def read_table(path: Path, sequence: str | None = None, label: str | None = None
             count += 1
         if not count:
             raise DataError(f"{path} has no rows")
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Inside, cells may be long sequences; the limit is of the whole process, and others rely on theirs."""
+    before = csv.field_size_limit(1 << 30)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def has_labels(path: Path) -> bool:
