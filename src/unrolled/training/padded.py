@@ -1,4 +1,4 @@
-"""Separate sequences in padded batches: of similar lengths together, shuffled anew in each epoch."""
+"""Separate sequences of any lengths, side by side in padded batches."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ from torch import Tensor
 
 from unrolled.errors import DataError, EmptyPartError
 from unrolled.training.batches import Batch, as_tensor
-
-POOL = 50
-"""So many batches' sequences are sorted by length together: the more, the less padding, and the less shuffled."""
-
+from unrolled.training.epochs import Epochs
 
 class Padded:
-    """Sequences of any lengths as batches of about N, each sequence once an epoch.
-
-    In each epoch the sequences are shuffled, cut into pools of 50 batches, sorted by length within a pool and cut
-    into batches, whose order is shuffled again. All of it follows from the seed and the number of the epoch.
+    """Sequences of any lengths as batches of about N, each sequence once an epoch, as `Epochs` shuffles them.
 
     Shapes:
         inputs (T, N, ...), with zeros behind a sequence's end; lengths (N,). Targets of one step each are padded to
@@ -55,20 +49,15 @@ class Padded:
         device: str = "cpu",
     ) -> None:
         _check(inputs, targets, by_step)
-        self.batch = min(batch, len(inputs))
-        self.updates_per_epoch = -(-len(inputs) // self.batch)
         self._inputs, self._targets = inputs, targets
-        self._by_step, self._device, self._seed = by_step, device, seed
+        self._by_step, self._device = by_step, device
         self._lengths = np.array([len(x) for x in inputs])
-        self._epoch = -1
-        self._order: list[np.ndarray] = []
+        self._epochs = Epochs(self._lengths, len(inputs), batch, seed)
+        self.batch, self.updates_per_epoch = self._epochs.batch, self._epochs.updates
 
     def batch_at(self, update: int) -> Batch:
         """The batch of an update, counted from the start of the run."""
-        epoch, k = divmod(update, self.updates_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, shuffled(self._lengths, self.batch, self._seed, epoch)
-        chosen = self._order[k]
+        chosen = self._epochs.batch_at(update)
         lengths = torch.from_numpy(self._lengths[chosen]).to(self._device)
         inputs = stacked([self._inputs[i] for i in chosen], self._device)
         if not self._by_step:
@@ -77,17 +66,6 @@ class Padded:
         targets = stacked([self._targets[i] for i in chosen], self._device)
         mask = torch.arange(len(inputs), device=self._device)[:, None] < lengths
         return Batch(inputs, targets, lengths, mask)
-
-
-def shuffled(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The numbers of the sequences of each batch of an epoch, those of similar lengths together."""
-    random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-    order = random.permutation(len(lengths))
-    pool = POOL * batch
-    parts = [order[start : start + pool] for start in range(0, len(order), pool)]
-    order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
-    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-    return [batches[k] for k in random.permutation(len(batches))]
 
 
 def stacked(arrays: Sequence[np.ndarray], device: str = "cpu") -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from unrolled.errors import EmptyPartError
 from unrolled.models.heads.head import IGNORED
 from unrolled.training.batches import Batch, as_tensor
-from unrolled.training.padded import shuffled
+from unrolled.training.epochs import Epochs
 
 SHIFT = 1 / 16
 """The largest shift of a picture, as a share of its side."""
@@ -58,18 +58,13 @@ class Pairs:
             raise EmptyPartError("there are no captions, expected at least one")
         self._pictures, self._captions, self._of, self._end = pictures, captions, of, end
         self._seed, self._shifted, self._device = seed, shifted, device
-        self.batch = min(batch, len(captions))
-        self.updates_per_epoch = -(-len(captions) // self.batch)
         self._lengths = np.array([len(one) for one in captions])
-        self._epoch = -1
-        self._order: list[np.ndarray] = []
+        self._epochs = Epochs(self._lengths, len(captions), batch, seed)
+        self.batch, self.updates_per_epoch = self._epochs.batch, self._epochs.updates
 
     def batch_at(self, update: int) -> Batch:
         """The batch of an update, counted from the start of the run."""
-        epoch, k = divmod(update, self.updates_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, shuffled(self._lengths, self.batch, self._seed, epoch)
-        chosen = self._order[k]
+        chosen = self._epochs.batch_at(update)
         which, of = np.unique(self._of[chosen], return_inverse=True)
         pictures = [self._pictures[int(n)] for n in which]
         if self._shifted:

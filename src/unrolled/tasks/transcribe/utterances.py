@@ -11,7 +11,8 @@ from unrolled.errors import EmptyPartError
 from unrolled.models.heads.head import IGNORED
 from unrolled.tasks.transcribe.fronts import Front
 from unrolled.training.batches import Batch
-from unrolled.training.padded import shuffled, stacked
+from unrolled.training.epochs import Epochs
+from unrolled.training.padded import stacked
 
 SPEED, LOUDNESS = 0.2, 12.0
 """Speed varies by this share, loudness by so many decibels."""
@@ -57,24 +58,16 @@ class Utterances:
         self._seed, self._join, self._between = seed, join, np.asarray(between, dtype=np.int64)
         self._varied, self._device = varied, device
         self._ends = _groups(len(sounds), join, seed)
-        self.batch = min(batch, len(self._ends))
-        self.updates_per_epoch = -(-len(self._ends) // self.batch)
         self._samples = np.array([len(x) for x in sounds])
-        self._epoch = -1
         self._utterances: list[np.ndarray] = []
-        self._order: list[np.ndarray] = []
+        self._epochs = Epochs(self._joined, len(self._ends), batch, seed)
+        self.batch, self.updates_per_epoch = self._epochs.batch, self._epochs.updates
 
     def batch_at(self, update: int) -> Batch:
         """The batch of an update, counted from the start of the run."""
-        epoch, k = divmod(update, self.updates_per_epoch)
-        if epoch != self._epoch:
-            random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * epoch + 1]))
-            order = random.permutation(len(self._sounds))
-            self._utterances = np.split(order, self._ends[:-1])
-            sizes = np.array([self._samples[one].sum() for one in self._utterances])
-            self._epoch, self._order = epoch, shuffled(sizes, self.batch, self._seed, epoch)
+        chosen = self._epochs.batch_at(update)
         random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * update]))
-        made = [self._made(self._utterances[k], random) for k in self._order[k]]
+        made = [self._made(self._utterances[k], random) for k in chosen]
         samples = [sound for sound, _ in made]
         lengths = self._front.frames(torch.tensor([len(x) for x in samples]))
         inputs = self._front(stacked(samples))
@@ -82,6 +75,12 @@ class Utterances:
             _vary_bands(inputs, random)
         targets, to = stacked_labels([labels for _, labels in made]), self._device
         return Batch(inputs.to(to), targets.to(to), lengths.to(to))
+
+    def _joined(self, epoch: int) -> np.ndarray:
+        """Join the recordings for an epoch: the samples of each utterance."""
+        random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * epoch + 1]))
+        self._utterances = np.split(random.permutation(len(self._sounds)), self._ends[:-1])
+        return np.array([self._samples[one].sum() for one in self._utterances])
 
     def _made(self, which: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The samples and the labels of one utterance."""
