@@ -12,6 +12,7 @@ from unrolled.errors import DataError, EmptyPartError
 from unrolled.training.batches import Batch, as_tensor
 from unrolled.training.epochs import Epochs
 
+
 class Padded:
     """Sequences of any lengths as batches of about N, each sequence once an epoch, as `Epochs` shuffles them.
 

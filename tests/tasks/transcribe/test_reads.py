@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import unrolled
-from unrolled.errors import DataError, UsageError
+from unrolled.errors import DataError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
-from unrolled.tasks.transcribe.reads.files import Signal, every_signal, read_signals, write_fast5
+from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
 from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
 from unrolled.tasks.transcribe.reads.reading import read_reads
 from unrolled.tasks.transcribe.reads.simulated import Pore, simulated
@@ -82,52 +82,6 @@ def test_unknown_bases_are_never_read(levels):
     assert {read.name.split("_")[-2] for read in reads} <= {"30", "31"}
     with pytest.raises(DataError, match="no stretch of 12 known bases"):
         list(simulated([("g", "ACGTACGT")], Pore(levels), 1, 11))
-
-
-def test_a_signal_survives_its_file(tmp_path):
-    current = np.random.default_rng(0).normal(90, 15, 500)
-    write_fast5(tmp_path / "a.fast5", [Signal("x1", current, 4000.0), Signal("x2", current[:7], 4000.0)])
-    first, second = read_signals(tmp_path / "a.fast5")
-    assert (first.name, first.rate, second.name) == ("x1", 4000.0, "x2")
-    assert np.abs(first.current - current).max() <= 1440 / 8192 / 2 + 1e-4
-    assert len(list(every_signal(tmp_path))) == 2
-
-
-def test_fast5_of_a_single_read(tmp_path):
-    with h5py.File(tmp_path / "one.fast5", "w") as file:
-        raw = file.create_group("Raw/Reads/Read_17")
-        raw["Signal"] = np.array([100, 200], np.int16)
-        raw.attrs["read_id"] = b"the-id"
-        channel = file.create_group("UniqueGlobalKey/channel_id").attrs
-        channel["digitisation"], channel["range"], channel["offset"] = 10.0, 20.0, 5.0
-        channel["sampling_rate"] = 5000.0
-    (read,) = read_signals(tmp_path / "one.fast5")
-    assert read.name == "the-id" and read.current.tolist() == [210.0, 410.0] and read.rate == 5000
-
-
-def test_a_damaged_pod5_file(tmp_path):
-    pytest.importorskip("pod5")
-    path = tmp_path / "bad.pod5"
-    path.write_bytes(b"\x8bPOD\r\n\x1a\n" + bytes(100))
-    with pytest.raises(DataError, match="not a POD5 file, or a damaged one"):
-        list(read_signals(path))
-
-
-def test_files_that_cannot_be_used(tmp_path):
-    (tmp_path / "text.fast5").write_text("no")
-    with pytest.raises(DataError, match="not an HDF5 file"):
-        list(read_signals(tmp_path / "text.fast5"))
-    with h5py.File(tmp_path / "empty.fast5", "w"):
-        pass
-    with pytest.raises(DataError, match="has no reads"):
-        list(read_signals(tmp_path / "empty.fast5"))
-    with h5py.File(tmp_path / "lame.fast5", "w") as file:
-        file.create_group("read_a/Raw")["Signal"] = np.zeros(5, np.int16)
-    (sentence,) = read_signals(tmp_path / "lame.fast5")
-    assert "read a lacks its signal, or range" in sentence
-    assert [isinstance(one, str) for one in every_signal(tmp_path)] == [True, True, True]
-    with pytest.raises(UsageError, match="there is no file or folder"):
-        list(every_signal(tmp_path / "none"))
 
 
 def test_reads_without_bases_or_with_others_are_left_out(tmp_path):

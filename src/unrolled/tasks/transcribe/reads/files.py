@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,19 +62,28 @@ def every_signal(path: Path) -> Iterator[Signal | str]:
             yield str(error)
 
 
-def _of_pod5(path: Path) -> Iterator[Signal]:
+def _of_pod5(path: Path) -> Iterator[Signal | str]:
     pod5 = needed("pod5", "POD5 files")
     try:
         with pod5.Reader(path) as reader:
             for read in reader.reads():
-                current = np.asarray(read.signal_pa, np.float32)
-                yield Signal(str(read.read_id), current, float(read.run_info.sample_rate))
+                yield _pod5_signal(path, read)
     except (RuntimeError, OSError, ValueError) as error:
         raise DataError(f"{path} is not a POD5 file, or a damaged one: {_first_line(error)}") from error
 
 
+def _pod5_signal(path: Path, read: Any) -> Signal | str:
+    try:
+        name, current, rate = str(read.read_id), read.signal_pa, float(read.run_info.sample_rate)
+    except (RuntimeError, OSError, ValueError) as error:
+        return f"{path}: read {read.read_id} is damaged: {_first_line(error)}"
+    return _checked(path, name, np.asarray(current, np.float32), rate)
+
+
 def _of_hdf5(path: Path) -> Iterator[Signal | str]:
     h5py = needed("h5py", "fast5 files")
+    if find_spec("vbz_h5py_plugin"):  # the filter of nearly all files from a device
+        import_module("vbz_h5py_plugin")
     try:
         with h5py.File(path, "r") as file:
             found = [name for name in file if name.startswith("read_")]
@@ -99,10 +110,14 @@ def _signal(path: Path, group: Any, raw: Any, name: str) -> Signal | str:
         return f"{path}: read {name} lacks its signal, or range, digitisation, offset and sampling_rate"
     except OSError:
         return f"{path}: read {name} is compressed by a filter that is missing here (such as VBZ)"
-    if current.ndim != 1 or not np.isfinite(current).all() or not rate > 0:
-        return f"{path}: the signal of read {name} is not a list of finite numbers"
     named = raw.attrs.get("read_id", name)
-    return Signal(named.decode() if isinstance(named, bytes) else str(named), current, rate)
+    return _checked(path, named.decode() if isinstance(named, bytes) else str(named), current, rate)
+
+
+def _checked(path: Path, name: str, current: np.ndarray, rate: float) -> Signal | str:
+    if current.ndim != 1 or not np.isfinite(current).all() or not rate > 0:
+        return f"{path}: the signal of read {name} is not a list of finite numbers, or its rate not above 0"
+    return Signal(name, current, rate)
 
 
 def write_fast5(path: Path, reads: Iterable[Signal]) -> None:
