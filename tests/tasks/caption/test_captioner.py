@@ -8,7 +8,7 @@ import unrolled
 from unrolled.errors import EmptyPartError
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.caption.captioner import Captioner
-from unrolled.tasks.caption.convnet import Convnet, _recoloured
+from unrolled.tasks.caption.convnet import Convnet
 from unrolled.tasks.caption.options import IMAGES
 from unrolled.tasks.caption.pairs import Pairs, before
 from unrolled.tasks.caption.writing import Search, written
@@ -114,25 +114,6 @@ def test_shifted_pictures_keep_their_edges():
     columns = {tuple(pairs.batch_at(k).targets.pictures[0, :, 0, 0].tolist()) for k in range(40)}
     plain = list(range(S))
     assert columns == {tuple(plain), (0, *plain[:-1]), (*plain[1:], S - 1)}
-
-
-def test_pictures_in_the_colours_of_others():
-    """One colour on a background of nothing becomes that of the other picture, at the same places."""
-    torch.manual_seed(0)
-    colours = torch.tensor([[2.0, -1.0, 0.5], [-1.0, -1.5, 0.0]])
-    masks = torch.rand(2, S, S) < torch.tensor([0.3, 0.3])[:, None, None]
-    x = masks[..., None] * colours[:, None, None]
-    made = _recoloured(x, 1.0)
-    while torch.allclose(made[0], x[0], atol=1e-5):  # each was paired with itself
-        made = _recoloured(x, 1.0)
-    assert torch.equal(made.abs().sum(3) > 1e-5, masks)
-    for k in (0, 1):
-        own, other = made[k][masks[k]][0], colours[1 - k]
-        torch.testing.assert_close(own / own.norm(), other / other.norm())
-    torch.testing.assert_close(_recoloured(x, 0.0), x)
-    seen, eye = torch.from_numpy(np.stack(pictures(6))), Convnet(S, 8, turned=0.5)
-    assert not torch.equal(eye(seen), eye(seen))
-    torch.testing.assert_close(eye.eval()(seen), eye(seen))
 
 
 def test_exchanged_words_stand_in_the_same_place_of_other_captions():

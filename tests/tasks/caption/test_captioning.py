@@ -157,6 +157,10 @@ def test_one_picture_alone(tmp_path):
     assert [len(said) for _, said in model.caption([folder / "00.png"])] == [1]
     figures = model.evaluate(on="training")
     assert figures["scored"] == 1 and np.isnan(figures["cider"])
+    assert ("CIDEr", "needs two pictures or more") in model.rows(figures)
+    page = (tmp_path / "run" / "captions.html").read_text(encoding="utf-8")
+    shown = " ".join([page, *(f"{name} {said}" for name, said in model.rows(figures))])
+    assert not re.search(r"\bnan\b", shown) and "Successful" not in page.replace("Unsuccessful", "")
     with pytest.raises(DataError, match="the validation part has nothing to score"):
         model.evaluate()
 

@@ -34,8 +34,6 @@ class Convnet(nn.Module):
     Arguments:
         size: S. width: A. mean, scale: of each colour, in the pictures that are trained on: most of a picture, such
             as its background, should be near 0, so that what differs is not small beside what does not.
-        turned: share of the pictures that have the colours of other ones in training, so that what a thing is called
-            does not come to depend on its colour.
 
     >>> Convnet(32, 24)(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).shape
     torch.Size([2, 16, 24])
@@ -50,10 +48,8 @@ class Convnet(nn.Module):
         width: int,
         mean: Sequence[float] = _MEAN,
         scale: Sequence[float] = _SCALE,
-        turned: float = 0.0,
     ) -> None:
         super().__init__()
-        self.turned = turned
         self.places, self.output_size = (size // _STRIDE) ** 2, width
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
@@ -68,28 +64,8 @@ class Convnet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = (pictures - self.mean) / self.scale
-        if self.training and self.turned:
-            x = _recoloured(x, self.turned)
         y = self.layers(x.permute(0, 3, 1, 2))
         return torch.relu(self.map(y.flatten(2).transpose(1, 2)))
-
-
-def _recoloured(x: Tensor, share: float) -> Tensor:
-    """Pictures (P, S, S, 3), some of them in the colours of others.
-
-    Equation::
-
-        u = sum |x| x over the pixels       w = u / |u| - u' / |u'|  for the u' of another picture
-        x becomes sqrt(|u'| / |u|) (x - 2 w (w . x) / (w . w))           which takes u to u'
-    """
-    u = (x.norm(dim=3, keepdim=True) * x).sum((1, 2))
-    other = u[torch.randperm(len(u), device=u.device)]
-    size, other_size = (v.norm(dim=1, keepdim=True).clamp(min=1e-6) for v in (u, other))
-    w = (u / size - other / other_size)[:, None, None]
-    along = (w * x).sum(3, keepdim=True) / (w * w).sum(3, keepdim=True).clamp(min=1e-6)
-    scale = (other_size / size).sqrt().clamp(0.5, 2.0)[:, :, None, None]
-    chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < share
-    return torch.where(chosen, scale * (x - 2 * w * along), x)
 
 
 class Projection(nn.Module):

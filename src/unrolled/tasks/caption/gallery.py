@@ -23,8 +23,9 @@ _DARK = 0.25
 _STYLE = (
     "<style>.gallery{display:flex;flex-direction:column;gap:1.5rem}.gallery article{display:flex;flex-wrap:wrap;"
     "gap:1rem;align-items:flex-start}.gallery article>div{flex:1 1 20rem}.gallery img{image-rendering:auto}"
-    ".gallery h3{margin:0}.looks{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0 0;flex-basis:100%}"
-    ".looks figure{margin:0;text-align:center;font-size:.8rem}.looks img{display:block}</style>"
+    ".gallery h3{margin:0}.gallery article>.looks{display:flex;flex-wrap:wrap;gap:.4rem;flex:0 0 100%}"
+    ".looks figure{margin:0;padding:.4rem;text-align:center;font-size:.8rem}.looks img{display:block}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1.5rem}dd{margin:0}</style>"
 )
 
 
@@ -49,10 +50,16 @@ def page(scores: Sequence[tuple[str, str]], shown: Sequence[tuple[str, Sequence[
     Arguments:
         scores: a label and a sentence each. shown: a title, and its entries.
     """
-    parts = [_STYLE, "<h1>Captions</h1>", html.table(("score", ""), scores)]
+    parts = [_STYLE, "<h1>Captions</h1>", _listed(scores)]
     for title, entries in shown:
+        if not entries:
+            continue
         parts += [f"<h2>{html.text(title)}</h2>", '<div class="gallery">', *map(_article, entries), "</div>"]
     return html.page("Captions", "\n".join(parts)).encode("utf-8")
+
+
+def _listed(scores: Sequence[tuple[str, str]]) -> str:
+    return f"<dl>{''.join(f'<dt>{html.text(name)}</dt><dd>{html.text(said)}</dd>' for name, said in scores)}</dl>"
 
 
 def looked(picture: Image.Image, weights: np.ndarray) -> Image.Image:
@@ -69,7 +76,8 @@ def looked(picture: Image.Image, weights: np.ndarray) -> Image.Image:
 def _article(entry: Entry) -> str:
     said = entry.said
     picture = _within(entry.picture, _SIDE)
-    figures = [f"CIDEr {said['cider']:.2f}", f"ROUGE-L {said['rouge_l']:.2f}"]
+    figures = [f"CIDEr {said['cider']:.2f}"] if math.isfinite(said["cider"]) else []
+    figures.append(f"ROUGE-L {said['rouge_l']:.2f}")
     if "true" in said:
         figures.append("true and complete" if said["true"] else "not true, or not complete")
     return (

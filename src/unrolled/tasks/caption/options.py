@@ -18,9 +18,9 @@ class CaptionOptions:
     ``image`` is how the network comes to know the picture: as its first input (Vinyals et al. 2015), as its initial
     state (Karpathy & Fei-Fei 2015), or by attention over a grid of places (Xu et al. 2015). ``features`` are
     ``pixels``, for a convolutional network that is trained with the rest, ``efficientnet``, an ONNX file, or a file
-    of ready ones. ``augment`` and ``word_noise`` keep names from depending on colours, and words on those before
-    them, where they should depend on what is seen. Words of fewer than ``rare`` captions of the training part are
-    unknown.
+    of ready ones. ``augment`` keeps words from depending on the place of what is seen, and ``word_noise`` from
+    depending on the words before where they should depend on the picture. Words of fewer than ``rare`` captions of
+    the training part are unknown.
     """
 
     image: str = option("attention", "How it is seen: first, state or attention (default).", metavar="WHICH")
@@ -28,7 +28,7 @@ class CaptionOptions:
         None, "pixels, efficientnet, an ONNX file, or ready .npy or .safetensors.", metavar="KIND", is_name=True
     )
     size: int = option(64, "Side of the pictures in pixels, for --features pixels (64).")
-    augment: bool = option(True, "Shift pictures and exchange their colours in training, for pixels.")
+    augment: bool = option(True, "Shift pictures a little in training, for pixels.")
     word_noise: float = option(0.1, "Share of the words before that are exchanged in training (0.1).")
     units: str = option("words", "words (default) or subwords.", metavar="KIND")
     rare: int | None = option(None, "Words of fewer captions are unknown (2; 5 from 20,000 captions on).")

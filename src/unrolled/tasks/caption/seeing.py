@@ -21,8 +21,6 @@ from unrolled.tasks.sequences import Sequences
 
 _LOOKED_AT = 500
 """Pictures from which mean and scale of the colours are taken."""
-_TURNED = 0.4
-"""Share of the pictures that have the colours of others in training."""
 _COARSE = 8
 """Places on a side, by whose colours pictures are alike."""
 
@@ -59,8 +57,8 @@ class Sight(Protocol):
         """A few numbers by which pictures are alike."""
         ...
 
-    def eye(self, augment: bool) -> nn.Module:
-        """What makes a grid of what is seen; see `Convnet`. ``augment``: vary it in training."""
+    def eye(self) -> nn.Module:
+        """What makes a grid of what is seen; see `Convnet`."""
         ...
 
     def kept(self) -> dict[str, Any]:
@@ -106,8 +104,8 @@ class Pixels:
         means = picture.reshape(n, each, n, each, 3).mean((1, 3), dtype=np.float32)
         return means.reshape(-1)
 
-    def eye(self, augment: bool) -> nn.Module:
-        return Convnet(self.size, self.width, self.mean, self.scale, _TURNED if augment else 0.0)
+    def eye(self) -> nn.Module:
+        return Convnet(self.size, self.width, self.mean, self.scale)
 
     def kept(self) -> dict[str, Any]:
         return {"kind": PIXELS, "mean": list(self.mean), "scale": list(self.scale)}
@@ -150,7 +148,7 @@ class Features:
     def described(self, picture: np.ndarray) -> np.ndarray:
         return picture.mean(0, dtype=np.float32)
 
-    def eye(self, augment: bool) -> nn.Module:
+    def eye(self) -> nn.Module:
         return Projection(*self.shape, self.width)
 
     def kept(self) -> dict[str, Any]:

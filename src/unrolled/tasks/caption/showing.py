@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,15 +48,18 @@ def left_out(bad: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [*rows, ("", f"and {len(bad) - _BAD:,} more")] if len(bad) > _BAD else rows
 
 
+def defined(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the CIDEr of a single picture, which is none."""
+    return {name: value for name, value in figures.items() if name != "cider" or math.isfinite(value)}
+
+
 def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Scores in words, those of the baselines behind them."""
     made = _scores(figures)
     for name, scored in figures.get("baselines", {}).items():
-        brief = [
-            f"BLEU-4 {scored['bleu'][3]:.1f}",
-            f"CIDEr {scored['cider']:.3f}",
-            f"ROUGE-L {scored['rouge_l']:.3f}",
-        ]
+        brief = [f"BLEU-4 {scored['bleu'][3]:.1f}", f"ROUGE-L {scored['rouge_l']:.3f}"]
+        if math.isfinite(scored["cider"]):
+            brief.insert(1, f"CIDEr {scored['cider']:.3f}")
         if "true_of_scene" in scored:
             brief.append(f"true {scored['true_of_scene']:.1%}")
         made.append((BASELINES[name], ", ".join(brief)))
@@ -80,6 +84,8 @@ def _scores(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ROUGE-L", f"{figures['rouge_l']:.3f}"),
         ("distinct", f"{figures['distinct']:.1%} of the captions"),
     ]
+    if not math.isfinite(figures["cider"]):
+        made.insert(0, ("CIDEr", "needs two pictures or more"))
     if "true_of_scene" in figures:
         made.append(("true", f"{figures['true_of_scene']:.1%} of the captions are true and complete"))
         made.append(("picks", f"{figures['picks_its_scene']:.1%} pick their scene out of ten"))

@@ -151,7 +151,7 @@ class CaptionTask(Task):
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Captioner:
         o = self.options
-        eye, symbols = self.sight.eye(o.augment), self.symbols.end + 1
+        eye, symbols = self.sight.eye(), self.symbols.end + 1
         return Captioner(eye, cell, options, o.image, symbols, for_use, o.word_noise)
 
     def batches(self, part: str = "training") -> Pairs:
@@ -206,6 +206,7 @@ class CaptionTask(Task):
             return None
         few = which if whole else which[:_FEW]
         made = self._scored(model, few, self.search() if whole else self.search(beam=1), tell).means()
+        made = showing.defined(made)
         return made | ({"estimate": True} if len(few) < len(which) else {})
 
     def _scored(self, model: Any, which: np.ndarray, search: Search, tell: Tell | None = None) -> Written:
@@ -274,7 +275,7 @@ class CaptionTask(Task):
         return showing.about(self.found, sizes, self.symbols.end, self.options, self.sight.words, common)
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return super().rows(figures) + showing.rows(figures)
+        return super().rows(showing.defined(figures)) + showing.rows(figures)
 
     # -- what a person sees
 
