@@ -46,9 +46,11 @@ def test_subwords_know_every_text(text):
     assert "".join(made.pieces(made.encode("a dog runs"))).strip() == "a dog runs"
 
 
-def test_one_caption_is_enough():
-    words = symbols_of(["a dog"], CaptionOptions())
-    assert words.decode(words.encode("a dog")) == "a dog"
+@pytest.mark.parametrize(("count", "known"), [(1, 1), (999, 1), (1_000, 2), (19_999, 2), (20_000, 5)])
+def test_of_few_captions_every_word_is_known(count, known):
+    captions = [" ".join(f"w{n}" for n in range(1, 7) if k < n) for k in range(count)]  # wn stands in n of them
+    words = symbols_of([one or "other" for one in captions], CaptionOptions())
+    assert words.decode(words.encode("w1 w2 w3 w4 w5 w6")) == " ".join(f"w{n}" for n in range(known, 7))
 
 
 def test_words_are_kept_as_json():

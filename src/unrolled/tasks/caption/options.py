@@ -31,7 +31,9 @@ class CaptionOptions:
     augment: bool = option(True, "Shift pictures a little in training, for pixels.")
     word_noise: float = option(0.1, "Share of the words before that are exchanged in training (0.1).")
     units: str = option("words", "words (default) or subwords.", metavar="KIND")
-    rare: int | None = option(None, "Words of fewer captions are unknown (2; 5 from 20,000 captions on).")
+    rare: int | None = option(
+        None, "Words of fewer captions are unknown (1; 2 from 1,000 captions on, 5 from 20,000)."
+    )
     vocabulary_size: int | None = option(None, "At most so many words or subwords (20,000 and 2,000).")
     split: str = option("80/10/10", "Training/validation/test in percent (80/10/10).", metavar="A/B/C")
     beam_width: int = option(3, "Hypotheses of the search for captions (3).")

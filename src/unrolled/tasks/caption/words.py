@@ -14,9 +14,8 @@ from unrolled.tasks.caption.options import CaptionOptions
 from unrolled.tasks.extras import needed
 from unrolled.tasks.symbols.vocabulary import Vocabulary, split
 
-_MANY = 20_000
-"""Captions from which rarer words are left out."""
-_RARE, _RARE_OF_MANY = 2, 5
+_RARE = ((20_000, 5), (1_000, 2), (0, 1))
+"""From how many captions on which words are too rare to be learnt; of few captions, sentences need them all."""
 _WORDS, _SUBWORDS = 20_000, 2_000
 
 
@@ -133,9 +132,8 @@ def symbols_of(captions: Sequence[str], options: CaptionOptions) -> Symbols:
     """The symbols of the training captions."""
     if options.units == "subwords":
         return Subwords.of(captions, options.vocabulary_size or _SUBWORDS)
-    rare = options.rare or (_RARE_OF_MANY if len(captions) >= _MANY else _RARE)
-    fewer = min(rare, len(captions))  # one caption alone has no word twice
-    return Words.of(captions, fewer, options.vocabulary_size or _WORDS)
+    rare = options.rare or next(rare for least, rare in _RARE if len(captions) >= least)
+    return Words.of(captions, rare, options.vocabulary_size or _WORDS)
 
 
 def symbols_from_json(content: Any, where: str) -> Symbols:
