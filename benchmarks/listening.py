@@ -63,8 +63,9 @@ def main() -> None:
     told = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        how = ("--pattern", r"^(\d)_", "--test", r"_[0-4]\.wav$", "--direction", "forward", "--join", 5, "--no-augment")
-        measured("train", told.digits, "--run", folder / "run", *how, "--epochs", told.epochs, "--threads", 1, "--json")
+        data = ("--pattern", r"^(\d)_", "--test", r"_[0-4]\.wav$", "--join", 5, "--no-augment")
+        how = ("--direction", "forward", "--epochs", told.epochs, "--threads", 1, "--json")
+        measured("train", told.digits, "--run", folder / "run", *data, *how)
         for n, minutes in enumerate(sorted(told.minutes)):
             sound = folder / "sound.wav"
             written(told.digits, minutes, sound)
