@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "aligned.h"
 #include "planned.h"
 #include "stream.h"
 
@@ -33,6 +34,8 @@ NB_MODULE(_native, m) {
         chosen[is_double]->apply(static_cast<int>(op), n, p(a), p(b), p(c), p(out));
       },
       nb::arg("is_double"), nb::arg("op"), nb::arg("n"), nb::arg("a"), nb::arg("b"), nb::arg("c"), nb::arg("out"));
+  m.def("align", &align_all, nb::arg("threads"), nb::arg("sizes"), nb::arg("y"), nb::arg("labels"), nb::arg("steps"),
+        nb::arg("counts"), nb::arg("losses"), nb::arg("gradient"));
   nb::class_<Plan>(m, "Plan")
       .def(nb::init<const Ints&, const Ints&, const Ints&, const Ints&, std::vector<double>, int64_t, bool, const Ints&,
                     const Ints&, const Ints&>(),

@@ -116,6 +116,22 @@ struct Streaming {
   int64_t (*choose)(void* chooser, const char* scores, int64_t V, bool is_double);
 };
 
+// Sequences of labels whose places among the steps are not known.
+struct Alignments {
+  int64_t T, N, V, S;
+  const double* y;        // (T, N, V), the probability of each symbol; 0 is the blank
+  const int64_t* labels;  // (S, N), from 1 to V - 1
+  const int64_t *steps, *counts;  // (N): from 1 to T, and from 0 to S
+  double* losses;         // (N)
+  double* gradient;       // (T, N, V), from which the shares of the paths are taken away; or null
+};
+
+// The numbers that one sequence needs to work in.
+inline int64_t align_size(int64_t lanes, int64_t steps, int64_t S) {
+  const int64_t width = (S + lanes) / lanes * lanes;
+  return steps * (lanes + 2 * width) + 6 * width + 2 * lanes;
+}
+
 // One instruction set and number type.
 struct Path {
   const char* name;
@@ -125,6 +141,7 @@ struct Path {
   void (*stream)(Streaming&, int id, int threads, Barrier&);
   void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);
   void (*apply)(int op, int64_t n, const char* a, const char* b, const char* c, char* out);
+  void (*align)(const Alignments&, int64_t n, double* work);
 };
 
 const Path* path_scalar(bool is_double);

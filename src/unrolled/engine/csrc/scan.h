@@ -1,5 +1,6 @@
 // The scan: a plan's phases, step after step, over this thread's share of rows or units.
 #pragma once
+#include "alignments.h"
 #include "elementwise.h"
 #include "gemm.h"
 #include "plan.h"
@@ -315,7 +316,7 @@ void apply(int op, int64_t n, const char* a, const char* b, const char* c, char*
 
 template <class T>
 const unrolled::Path* path_of(const char* name) {
-  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>};
+  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>, align};
   return &path;
 }
 

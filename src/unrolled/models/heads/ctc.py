@@ -6,14 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.cells.arguments import whole
+from unrolled.models.heads.alignments import BLANK, alignment_losses
 from unrolled.models.heads.head import IGNORED, Head, Target, check_integers, checked
 from unrolled.models.heads.softmax import draw_symbols
 from unrolled.models.philox import Numbers
-
-BLANK = 0
 
 
 class CTC(Head):
@@ -35,8 +33,8 @@ class CTC(Head):
         without a counted step does not count.
 
     Source:
-        A. Graves, S. Fernández, F. Gomez and J. Schmidhuber, "Connectionist temporal classification" (2006). The
-        loss is torch.nn.functional.ctc_loss.
+        A. Graves, S. Fernández, F. Gomez and J. Schmidhuber, "Connectionist temporal classification" (2006); see
+        `alignments.alignment_losses`.
 
     >>> head = CTC(3, 5)
     >>> labels = torch.tensor([[1, 4], [1, -100]])
@@ -135,10 +133,7 @@ class CTC(Head):
             return outputs.sum(dim=(0, 2))
         inside = torch.arange(len(outputs), device=steps.device)[:, None] < steps
         known = torch.where(targets == IGNORED, 1, targets)
-        if not len(known):
-            known = known.new_ones(1, len(some))  # torch refuses a table of labels without rows
-        logs = torch.log_softmax(_masked(outputs, inside), dim=-1)
-        return F.ctc_loss(logs, known.T.contiguous(), steps, labels, blank=BLANK, reduction="none")
+        return alignment_losses(_masked(outputs, inside), known, steps, labels)
 
     def _counted(self, outputs: Tensor, counted: Any) -> Tensor:
         """Where the steps of each sequence are (T, N)."""
