@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 import unrolled
-from unrolled.errors import DataError
+from unrolled.errors import DataError, RunError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
@@ -146,3 +147,23 @@ def test_from_a_genome_to_bases(genome, tmp_path, cli):
         assert plus == "+" and len(bases) == len(quality) and set(bases) <= set("ACGT")
         scores.add(name, truth[">" + name[1:]], bases, 0.0)
     assert scores.means()["scored"] == 300 and scores.means()["identity"] > 0.85
+
+
+def test_waves_of_a_current():
+    z = np.array([[0.0, 1.0], [0.25, -3.0]], np.float32)
+    seen = Currents(4000)(torch.from_numpy(z)).numpy()
+    assert seen.shape == (2, 2, Currents.width) and np.array_equal(seen[..., 0], z)
+    for k, length in enumerate((8, 4, 2, 1, 0.5)):
+        np.testing.assert_allclose(seen[..., 1 + k], np.sin(2 * np.pi * z / length), atol=1e-5)
+        np.testing.assert_allclose(seen[..., 6 + k], np.cos(2 * np.pi * z / length), atol=1e-5)
+
+
+def test_a_run_with_other_waves_is_refused(tmp_path):
+    write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", np.arange(50.0), 4000.0) for k in range(4)])
+    (tmp_path / "bases.fasta").write_text("".join(f">r{k}\nACG\n" for k in range(4)))
+    run = tmp_path / "run"
+    unrolled.fit(tmp_path, run, epochs=1.0, hidden=4, layers=1, split="50/25/25", threads=1, quiet=True)
+    side = run / "transcribe.json"
+    side.write_text(side.read_text().replace('"waves": 5', '"waves": 4'))
+    with pytest.raises(RunError, match="4 waves, expected 5"):
+        unrolled.load(run)

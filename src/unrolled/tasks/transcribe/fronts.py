@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,19 +87,37 @@ class Spectra:
         return z - (so_far / (PRIOR + t)[:, None, None]).to(z), (count + len(z), so_far[-1])
 
 
+WAVES = 5
+"""Waves that are seen of a current, each of half the length of the one before; the first is as long as 8 spreads."""
+
+
 @dataclass(frozen=True)
 class Currents:
-    """The current of each read, by its own median and spread; every sample is a frame."""
+    """The current of each read, by its own median and spread, and waves of it; every sample is a frame.
+
+    Equation::
+
+        y_t = [z_t ; sin(2 pi 2^k z_t / 8) for k = 0 .. WAVES - 1 ; cos of the same]
+
+    Levels of current that belong to different bases lie close together, and a network is slow to learn a function
+    of one number that changes as fast; of its waves it is not.
+
+    Source:
+        M. Tancik et al., "Fourier features let networks learn high frequency functions in low dimensional domains"
+        (2020).
+    """
 
     rate: int
     unit: float = 1 / 4096
-    width: int = 1
+    width: int = 1 + 2 * WAVES
 
     def frames(self, samples: Tensor) -> Tensor:
         return samples
 
     def __call__(self, samples: Tensor) -> Tensor:
-        return samples[..., None]
+        z = samples[..., None]
+        phase = z * (math.tau / 8 * 2.0 ** torch.arange(WAVES, device=z.device))
+        return torch.cat([z, phase.sin(), phase.cos()], -1)
 
     def normed(self, current: np.ndarray) -> np.ndarray:
         """Samples of 16 bits for currents in any unit.

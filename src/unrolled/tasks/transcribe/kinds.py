@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeReduction
 from unrolled.tasks.transcribe.choices import fitted
 from unrolled.tasks.transcribe.features import LogMel
-from unrolled.tasks.transcribe.fronts import PRIOR, Currents, Front, Spectra
+from unrolled.tasks.transcribe.fronts import PRIOR, WAVES, Currents, Front, Spectra
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reading import Collection, read_speech
 from unrolled.tasks.transcribe.reads.reading import read_reads
@@ -139,16 +139,21 @@ class Nanopore(Kind):
         assert options.rate is not None
         return Currents(options.rate)
 
+    def kept(self, front: Any) -> dict[str, Any]:
+        return {"waves": WAVES}
+
     def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
         if options.rate is None:
             raise ValueError("its rate is missing")
+        if kept["waves"] != WAVES:
+            raise ValueError(f"its currents are those of another version: {kept['waves']} waves, expected {WAVES}")
         return Currents(options.rate)
 
     def below(self, options: TranscribeOptions) -> list[Layer]:
         assert options.reduction is not None
         first, second = _CHANNELS
         return [
-            Convolution(1, first, _KERNEL, padding=_KERNEL // 2),
+            Convolution(Currents.width, first, _KERNEL, padding=_KERNEL // 2),
             Activation(first),
             Convolution(first, second, _KERNEL, stride=options.reduction, padding=_KERNEL // 2),
             Activation(second),
