@@ -28,7 +28,9 @@ def likeliest(current: np.ndarray, levels: Levels, dwell: float = 9.0) -> str:
     z = (current[:, None] - levels.mean) / levels.sd
     emitted = -0.5 * z**2 - np.log(levels.sd)
     first, second = emitted[0].copy(), np.full(len(words), -np.inf)
-    from_word = np.zeros((len(current), len(words)), np.int8)  # 0: stayed; 1 to 4: from a first state; 5 to 8: a second
+    from_word = np.zeros(
+        (len(current), len(words)), np.int8
+    )  # 0: stayed; 1 to 4: from a first state; 5 to 8: a second
     from_first = np.zeros((len(current), len(words)), bool)
     for t in range(1, len(current)):
         leaving = np.maximum(first + leave_first, second + leave_second)
