@@ -8,6 +8,7 @@ import torch
 
 import unrolled
 from unrolled.errors import DataError, RunError
+from unrolled.models.options import ModelOptions
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
@@ -16,6 +17,8 @@ from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
 from unrolled.tasks.transcribe.reads.reading import read_reads
 from unrolled.tasks.transcribe.reads.simulated import Pore, simulated
 from unrolled.tasks.transcribe.scores import Reads
+from unrolled.tasks.transcribe.task import TranscribeTask
+from unrolled.training.options import TrainingOptions
 
 h5py = pytest.importorskip("h5py")
 pytest.importorskip("pyfastx")
@@ -167,3 +170,14 @@ def test_a_run_with_other_waves_is_refused(tmp_path):
     side.write_text(side.read_text().replace('"waves": 5', '"waves": 4'))
     with pytest.raises(RunError, match="4 waves, expected 5"):
         unrolled.load(run)
+
+
+@pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 8), (4_000, 2)])
+def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
+    signal = np.random.default_rng(0).normal(size=9 * bases)
+    write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", signal, 4000.0) for k in range(3)])
+    (tmp_path / "bases.fasta").write_text("".join(f">r{k}\n{'ACGT' * (bases // 4)}\n" for k in range(3)))
+    task = TranscribeTask()
+    steps = task.read(str(tmp_path))
+    task.settle(ModelOptions(), TrainingOptions(), steps)
+    assert task.training.batch == batch

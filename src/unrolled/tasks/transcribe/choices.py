@@ -17,6 +17,8 @@ from unrolled.training.options import TrainingOptions
 _LOOKED_AT = 2_000
 """Recordings from which mean and scale of the bands are taken."""
 _MINUTES = 15.0
+_FEWEST, _MOST = 2, 32
+"""Recordings of a batch."""
 
 
 def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
@@ -31,17 +33,22 @@ def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
 
 
 def sizes(
-    model: ModelOptions, training: TrainingOptions, usual: Mapping[str, Any]
+    model: ModelOptions, training: TrainingOptions, usual: Mapping[str, Any], samples: float
 ) -> tuple[ModelOptions, TrainingOptions]:
-    """Fill in sizes and the budget; ``usual`` says what depends on the kind of data."""
+    """Fill in sizes and the budget; ``usual`` says what depends on the kind of data.
+
+    Arguments:
+        samples: of a recording, in the mean. Long ones are fewer in a batch.
+    """
     model = replace(
         model,
         direction=model.direction or "both",
         hidden=model.hidden or usual["hidden"],
         layers=model.layers or 2,
-        dropout=model.dropout if model.dropout is not None else 0.2,
+        dropout=model.dropout if model.dropout is not None else usual["dropout"],
     )
-    training = replace(training, batch=training.batch or 32)
+    fitting = int(usual["samples"] / max(samples, 1))
+    training = replace(training, batch=training.batch or max(_FEWEST, min(_MOST, fitting)))
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=_MINUTES)
     if training.lr is None and training.optimizer.startswith("adam"):
