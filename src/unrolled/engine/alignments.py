@@ -13,7 +13,7 @@ _OPERATIONS = 30.0
 
 
 def aligned(y: Tensor, labels: Tensor, steps: Tensor, counts: Tensor, gradient: Tensor | None = None) -> Tensor:
-    """-log p of the labels of each sequence (N,), in nats, float64.
+    """-log p of the labels of each sequence (N,), in nats, float64; NaN where 64 bits are not enough to know it.
 
     Shapes:
         y (T, N, V), float64, the probability of each symbol, the blank first; labels (S, N), int64, from 1; steps,

@@ -99,3 +99,17 @@ def test_without_the_engine_it_is_torchs(monkeypatch):
     monkeypatch.setattr(alignments.native, "available", lambda: False)
     ours, torchs = both(*case)
     assert torch.equal(ours[0], torchs[0]) and torch.equal(ours[1], torchs[1])
+
+
+def test_long_sequences_are_unlikely_and_need_no_logarithms(monkeypatch):
+    T, N, S, V = 2_000, 2, 700, 5
+    labels, steps, counts = torch.randint(1, V, (S, N)), torch.full((N,), T), torch.full((N,), S)
+    outputs = torch.randn(T, N, V)
+    outputs[torch.arange(T)[:, None], torch.arange(N), labels[torch.arange(T) * S // T]] += 1
+    by_logarithms = both(outputs, labels, steps, counts)[1]
+    monkeypatch.setattr(alignments, "_by_logarithms", lambda *given: pytest.fail("logarithms were taken"))
+    losses = alignment_losses(outputs.double(), labels, steps, counts)
+    assert by_logarithms[0].min() > 1_000
+    torch.testing.assert_close(losses, by_logarithms[0], rtol=1e-9, atol=1e-9)
+    ours = both(outputs, labels, steps, counts)[0]
+    torch.testing.assert_close(ours[1], by_logarithms[1], rtol=1e-9, atol=1e-9)

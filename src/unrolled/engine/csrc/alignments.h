@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "plan.h"
 #include "vector.h"
@@ -13,7 +14,13 @@ using unrolled::Alignments;
 
 constexpr double TINY = 1e-300;
 
-// -log p of sequence n, and what its steps' symbols take from the gradient. `work` has align_size numbers.
+// What a step loses to zero is below 1e-307 of its sum, in alpha and in beta. Where the sum of alpha beta, both in
+// units of their sums, is above this at every step, that is nothing beside p.
+constexpr double LEAST = 1e-260;
+constexpr double CERTAIN = 600;  // a loss below this is right in any case
+
+// -log p of sequence n, and what its steps' symbols take from the gradient; the loss is NaN where it is not certain.
+// `work` has align_size numbers.
 //
 // A row of alpha has `lanes` zeros, the S labels and the S + 1 blanks, both filled up with zeros to `width`. Blank i
 // stands before label i.
@@ -63,9 +70,10 @@ inline void align(const Alignments& c, int64_t n, double* work) {
   }
   const double* last = alpha + (steps - 1) * row;
   c.losses[n] = -(log_p + std::log(last[at_blanks + S] + last[at_labels + S - 1]));  // before the first: 0
-  if (!c.gradient) return;
+  if (!c.gradient && c.losses[n] < CERTAIN) return;
 
-  // beta, in units as well; the sum of alpha beta is the same at each step but for the units
+  // beta, in units as well; the sum of alpha beta is p in both units
+  double least = 1;
   beta_blanks[S] = 1;
   if (S) beta[S - 1] = 1;
   sum = 1;
@@ -96,11 +104,15 @@ inline void align(const Alignments& c, int64_t n, double* work) {
       labelled += l;
       paused += load(blanks + i) * load(beta_blanks + i);
     }
-    const double all_paused = total<double>(paused), unit = 1 / std::max(all_paused + total<double>(labelled), TINY);
+    const double all_paused = total<double>(paused), all = all_paused + total<double>(labelled);
+    if (!(all >= least)) least = all;
+    if (!c.gradient) continue;
+    const double unit = 1 / std::max(all, TINY);
     double* taken = c.gradient + (t * c.N + n) * c.V;
     taken[0] -= all_paused * unit;
     for (int64_t i = 0; i < S; ++i) taken[symbol(i)] -= labels[i] * unit;
   }
+  if (!(least > LEAST)) c.losses[n] = std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace

@@ -12,9 +12,6 @@ from unrolled.engine import native
 from unrolled.engine.alignments import aligned
 
 BLANK = 0
-_LEAST = 660.0
-"""Nats. What is lost to zero in a step is below exp(-708) of its largest number, so that it is at most
-T (2S + 1) exp(-708) of the whole: nothing beside a probability above exp(-660)."""
 
 
 def alignment_losses(outputs: Tensor, labels: Tensor, steps: Tensor, counts: Tensor) -> Tensor:
@@ -28,8 +25,9 @@ def alignment_losses(outputs: Tensor, labels: Tensor, steps: Tensor, counts: Ten
         p = alpha_T(2S) + alpha_T(2S + 1)
         d(-log p) / d outputs_t[k] = y_t[k] - sum over z_s = k of alpha_t(s) beta_t(s) / p
 
-    beta is the same from the end, without y_t. The engine computes them with 64 bits in units of each step's sum. For
-    a p that is too small for that, and where there is no engine, the loss is torch's, which adds logarithms.
+    beta is the same from the end, without y_t. The engine computes them with 64 bits in units of each step's sum.
+    Where the two lie so far apart at a step that this is not enough, as in a network that has never said a label, and
+    where there is no engine, the loss is torch's, which adds logarithms.
 
     Shapes:
         outputs (T, N, V); labels (S, N), anything behind each sequence's last; steps, counts (N,): how many of the
@@ -45,7 +43,7 @@ def alignment_losses(outputs: Tensor, labels: Tensor, steps: Tensor, counts: Ten
     if not native.available() or outputs.device.type != "cpu" or not labels.numel():
         return _by_logarithms(outputs, labels, steps, counts)
     losses: Tensor = _Losses.apply(outputs, labels, steps, counts)
-    some = (~(losses.detach() < _LEAST)).nonzero()[:, 0]
+    some = losses.detach().isnan().nonzero()[:, 0]
     if not len(some):
         return losses
     return losses.index_put((some,), _by_logarithms(outputs[:, some], labels[:, some], steps[some], counts[some]))
@@ -59,7 +57,7 @@ class _Losses(torch.autograd.Function):
         gradient = y * inside if ctx.needs_input_grad[0] else None
         losses = aligned(y, labels, steps, counts, gradient)
         if gradient is not None:  # what is not known here is given by logarithms
-            gradient[:, ~(losses < _LEAST)] = 0
+            gradient[:, losses.isnan()] = 0
         ctx.save_for_backward(None if gradient is None else gradient.to(outputs.dtype))
         return losses.to(outputs.dtype)
 
