@@ -126,7 +126,7 @@ class Nanopore(Kind):
         Metric("cer", "of the bases wrong", label="errors", percent=True, digits=2, in_lines=False),
     )
     scores = Reads
-    model: ClassVar[Mapping[str, Any]] = {"hidden": 96, "lr": 0.006, "dropout": 0.0, "samples": 30_000}
+    model: ClassVar[Mapping[str, Any]] = {"hidden": 96, "lr": 0.005, "dropout": 0.0, "samples": 15_000}
     seen, shown = "current", 0.25
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
