@@ -7,7 +7,8 @@ FOLDER has the Free Spoken Digit Dataset, ``{digit}_{speaker}_{number}.wav``; nu
 Strings of digits are made of recordings of the test part. The plain script (`plain_torch_ctc.py`) has the same
 features and as many seconds as ours took. The nearest template is that of dynamic time warping on the same features.
 
-Reads come from the genome without its last 8,500 bases; those of the test part from these alone.
+Reads come from the genome without its last 8,500 bases; those of the test part from these alone. The plain script
+takes as many minutes. The likeliest path is that of the pore that made the reads (`pore_viterbi.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 import wave
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,11 +28,14 @@ from typing import Any
 import numpy as np
 import plain_torch_ctc as plain
 import torch
+from pore_viterbi import likeliest
 
+from unrolled.tasks.transcribe.reads.files import Signal, read_signals
+from unrolled.tasks.transcribe.reads.levels import read_levels
 from unrolled.tasks.transcribe.scores import Reads, Transcripts
 
 PATTERN, TEST = r"^(\d)_", r"_[0-4]\.wav$"
-TEST_BASES, STRINGS = 8_500, 200
+TEST_BASES, STRINGS, PATHS = 8_500, 200, 50
 
 
 def unrolled(*arguments: object) -> Any:
@@ -161,19 +166,23 @@ def measure_digits(digits: Path, seeds: list[int], folder: Path) -> None:
             line(f"{speaker}, {how}", unrolled("evaluate", run, "--on", "test")[0], seconds)
 
 
-def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, folder: Path) -> None:
+def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, threads: int, folder: Path) -> None:
     """Reads of one end of a genome, by models of the rest of it."""
+    torch.set_num_threads(threads)
     bases = "".join(line for line in genome.read_text().splitlines() if not line.startswith(">"))
     parts = {"training": (bases[:-TEST_BASES], 4_000), "test": (bases[-TEST_BASES:], 400)}
-    for name, (text, count) in parts.items():
+    for seed, (name, (text, count)) in enumerate(parts.items(), 1):
         (folder / f"{name}.fa").write_text(f">{name}\n{text}\n")
         out = folder / name
         unrolled_plainly = [sys.executable, "-m", "unrolled", "simulate", "reads", "--genome", folder / f"{name}.fa"]
-        unrolled_plainly += ["--levels", levels, "-n", str(count), "--out", out]
+        unrolled_plainly += ["--levels", levels, "-n", str(count), "--out", out, "--seed", str(seed)]
         subprocess.run(list(map(str, unrolled_plainly)), check=True, capture_output=True)
+    began = time.monotonic()
+    line(f"the likeliest path, {PATHS} reads", by_the_pore(folder / "test", levels), time.monotonic() - began)
+    how = ("--cell", "gru", "--layers", 3, "--minutes", minutes, "--threads", threads)
     for seed in seeds:
         run = folder / f"pore-{seed}"
-        seconds = ours(folder / "training", run, seed, "--minutes", minutes)
+        seconds = ours(folder / "training", run, seed, *how)
         line(f"unrolled, seed {seed}", unrolled("evaluate", run, folder / "test")[0], seconds)
         task = task_of(run, "training")
         frames, texts = part_of(task, "training")
@@ -187,6 +196,17 @@ def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, 
         line(f"torch.nn.LSTM and CTC, seed {seed}", scores.figures(), 60 * minutes)
 
 
+def by_the_pore(test: Path, levels: Path) -> dict[str, Any]:
+    """The likeliest paths of some reads."""
+    lines = (test / "reads.fasta").read_text().splitlines()
+    bases = {name[1:]: text for name, text in zip(lines[::2], lines[1::2], strict=True)}
+    scores, table = Reads(), read_levels(str(levels))
+    for read in islice(read_signals(test / "reads.fast5"), PATHS):
+        assert isinstance(read, Signal)
+        scores.add(read.name, bases[read.name], likeliest(read.current, table), 0.0)
+    return scores.figures()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", type=Path)
@@ -194,12 +214,14 @@ def main() -> None:
     parser.add_argument("--levels", type=Path)
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     with TemporaryDirectory() as name:
         if arguments.digits:
             measure_digits(arguments.digits, arguments.seeds, Path(name))
         if arguments.genome:
-            measure_reads(arguments.genome, arguments.levels, arguments.seeds, arguments.minutes, Path(name))
+            budget = arguments.minutes, arguments.threads
+            measure_reads(arguments.genome, arguments.levels, arguments.seeds, *budget, Path(name))
 
 
 if __name__ == "__main__":
