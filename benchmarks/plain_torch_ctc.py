@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -65,11 +66,15 @@ def train(
             optimizer.step()
 
 
-def transcribe(model: Plain, frames: list[np.ndarray]) -> list[list[int]]:
-    """The labels of the likeliest path of each."""
-    found = []
+def likeliest_path(log_probabilities: torch.Tensor) -> list[int]:
+    """The labels of the likeliest path (T, V)."""
+    best = log_probabilities.argmax(-1).tolist()
+    return [b for b, a in zip(best, [0, *best], strict=False) if b and b != a]
+
+
+def transcribe(
+    model: Plain, frames: list[np.ndarray], search: Callable[[torch.Tensor], list[int]] = likeliest_path
+) -> list[list[int]]:
+    """The labels of each, as the search finds them."""
     with torch.no_grad():
-        for x in frames:
-            best = model(*padded([x]))[0][:, 0].argmax(-1).tolist()
-            found.append([b for b, a in zip(best, [0, *best], strict=False) if b and b != a])
-    return found
+        return [search(model(*padded([x]))[0][:, 0]) for x in frames]

@@ -30,6 +30,7 @@ import plain_torch_ctc as plain
 import torch
 from pore_viterbi import likeliest
 
+from unrolled.tasks.transcribe.reads.calling import WIDTH, beam_call
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals
 from unrolled.tasks.transcribe.reads.levels import read_levels
 from unrolled.tasks.transcribe.scores import Reads, Transcripts
@@ -191,8 +192,9 @@ def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, 
         task.read_all(str(folder / "test"))
         frames, texts = part_of(task, "all")
         scores = Reads()
-        for n, (text, found) in enumerate(zip(texts, plain.transcribe(model, frames), strict=True)):
-            scores.add(str(n), text, task.text_of(found), 0.0)
+        found = plain.transcribe(model, frames, lambda outputs: beam_call(outputs, WIDTH)[0])
+        for n, (text, labels) in enumerate(zip(texts, found, strict=True)):
+            scores.add(str(n), text, task.text_of(labels), 0.0)
         line(f"torch.nn.LSTM and CTC, seed {seed}", scores.figures(), 60 * minutes)
 
 

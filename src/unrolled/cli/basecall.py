@@ -15,11 +15,15 @@ from unrolled.cli.threads import threaded, work_of_run
 @trained_run
 @click.argument("reads", type=NAME)
 @click.option("-o", "--out", type=NAME, required=True, metavar="FILE", help="The FASTQ file to write.")
-@click.option("--beam", type=click.IntRange(1), metavar="B", help="Search with so many hypotheses.")
+@click.option(
+    "--beam",
+    type=click.IntRange(1),
+    metavar="B",
+    default=5,
+    help="Hypotheses of the search (5); 1: the likeliest path.",
+)
 @threaded(work_of_run)
-def basecall(
-    run: str, reads: str, cell: str | None, task: str | None, allow_code: bool, out: str, beam: int | None
-) -> None:
+def basecall(run: str, reads: str, cell: str | None, task: str | None, allow_code: bool, out: str, beam: int) -> None:
     """Write the bases of READS to a FASTQ file, with the model in RUN.
 
     READS is a POD5 or fast5 file, or a folder of them.

@@ -150,6 +150,8 @@ def test_from_a_genome_to_bases(genome, tmp_path, cli):
         assert plus == "+" and len(bases) == len(quality) and set(bases) <= set("ACGT")
         scores.add(name, truth[">" + name[1:]], bases, 0.0)
     assert scores.means()["scored"] == 300 and scores.means()["identity"] > 0.85
+    evaluated = trained.evaluate(tmp_path / "reads")  # the same search, on reads side by side
+    assert evaluated["identity"] == pytest.approx(scores.means()["identity"], abs=1e-3)
 
 
 def test_waves_of_a_current():

@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeReduction
+from unrolled.models.heads import CTC
 from unrolled.tasks.transcribe.choices import fitted
 from unrolled.tasks.transcribe.features import LogMel
 from unrolled.tasks.transcribe.fronts import PRIOR, WAVES, Currents, Front, Spectra
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reading import Collection, read_speech
+from unrolled.tasks.transcribe.reads.calling import WIDTH, beam_call
 from unrolled.tasks.transcribe.reads.reading import read_reads
 from unrolled.tasks.transcribe.scores import Reads, Transcripts
 from unrolled.training.metric import Metric
@@ -65,6 +68,11 @@ class Kind:
     def below(self, options: TranscribeOptions) -> list[Layer]:
         """The layers below the recurrent ones."""
         raise NotImplementedError
+
+    def labels(self, head: CTC, outputs: Tensor, inside: Tensor) -> list[list[int]]:
+        """The labels of each of some recordings (T, N, V), of which (T, N) are their own; those below 1 are none."""
+        found: list[list[int]] = head.greedy(outputs, inside).T.tolist()
+        return found
 
 
 class Speech(Kind):
@@ -159,6 +167,10 @@ class Nanopore(Kind):
             Activation(second),
             LayerNorm(second),
         ]
+
+    def labels(self, head: CTC, outputs: Tensor, inside: Tensor) -> list[list[int]]:
+        own = (outputs[within, n] for n, within in enumerate(inside.T))
+        return [beam_call(one, WIDTH)[0] for one in own]
 
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (Speech(), Nanopore())}

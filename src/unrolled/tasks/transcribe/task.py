@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -209,12 +210,13 @@ class TranscribeTask(Task):
             texts = [self.found.texts[which[k]] for k in found.which]
             targets = stacked_labels([self.labels(text) for text in texts])
             losses = -head.log_prob(found.outputs, targets.to(found.outputs.device), found.inside)
-            labels = head.greedy(found.outputs, found.inside).T.tolist()
+            began = time.monotonic()
+            labels = self.kind.labels(head, found.outputs, found.inside)
+            made.work += found.seconds + time.monotonic() - began
             for k, text, row, loss in zip(found.which, texts, labels, losses.tolist(), strict=True):
                 name = self.found.names[which[k]]
                 made.add(name, text, self.text_of(row), loss)
             made.sound += float(lengths[found.which].sum()) / self.front.rate
-            made.work += found.seconds
             if tell is not None:
                 tell(len(made.found) / len(which))
         return made
@@ -248,7 +250,7 @@ class TranscribeTask(Task):
         samples = self.found.sounds[k][: round(self.kind.shown * self.found.rate)]
         outputs, _ = outputs_of(model, [samples], self.front)
         frames = self.front(torch.from_numpy(samples * np.float32(self.front.unit))[:, None])[:, 0].numpy()
-        said = self.text_of(model.head.greedy(outputs)[:, 0].tolist())
+        said = self.text_of(self.kind.labels(model.head, outputs, torch.ones(outputs.shape[:2], dtype=torch.bool))[0])
         is_cut = len(samples) < len(self.found.sounds[k])
         title = f"{self.found.names[k]}: {shortened(self.found.texts[k])}, heard as {shortened(said) or 'nothing'}"
         title = f"{self.found.names[k]}, its beginning" if is_cut else title

@@ -18,7 +18,7 @@ from unrolled.tasks.text.trained import TrainedText
 from unrolled.tasks.trained import Trained
 from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.listener import Listener
-from unrolled.tasks.transcribe.reads.calling import beam_call, fastq, greedy_call
+from unrolled.tasks.transcribe.reads.calling import WIDTH, beam_call, fastq, greedy_call
 from unrolled.tasks.transcribe.reads.files import every_signal
 from unrolled.tasks.transcribe.sound import SUFFIXES, pieces_of, read_sound
 
@@ -93,12 +93,12 @@ class TrainedTranscriber(Trained):
         """The same for a sound file of any length; see `listen`."""
         return self.listen(pieces_of(Path(file), self.task.front.rate))
 
-    def basecall(self, reads: str | os.PathLike, beam: int | None = None) -> Iterator[tuple[str, bool]]:
+    def basecall(self, reads: str | os.PathLike, beam: int = WIDTH) -> Iterator[tuple[str, bool]]:
         """FASTQ records of nanopore reads, one at a time; or a sentence, and True, for one that cannot be used.
 
         Arguments:
             reads: a POD5 or fast5 file, or a folder of them.
-            beam: the width of a prefix beam search; None for the most likely path.
+            beam: the width of a prefix beam search; 1 for the most likely path.
 
         Raises:
             UsageError: there is no such file or folder. DataError: none of the reads can be used.
@@ -114,7 +114,7 @@ class TrainedTranscriber(Trained):
                 yield f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}", True
             else:
                 outputs, _ = outputs_of(self.model, [front.normed(read.current)], front)
-                labels, quality = greedy_call(outputs[:, 0]) if beam is None else beam_call(outputs[:, 0], beam)
+                labels, quality = greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
                 yield fastq(read.name, self.task.text_of(labels), quality), False
 
     def _check_kind(self, kind: str, otherwise: str) -> None:

@@ -11,6 +11,8 @@ from unrolled.tasks.extras import needed
 
 BEST = 50
 """The highest quality that is written."""
+WIDTH = 5
+"""Of the search, unless another one is asked for; a wider one finds hardly more."""
 
 
 def greedy_call(outputs: Tensor) -> tuple[list[int], list[int]]:
