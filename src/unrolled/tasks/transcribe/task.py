@@ -155,8 +155,8 @@ class TranscribeTask(Task):
 
     def settle(self, model: ModelOptions, training: TrainingOptions, steps: int) -> None:
         assert self.kind is not None
-        lengths = self.found.sounds.lengths[self.parts["training"]]
-        super().settle(*choices.sizes(model, training, self.kind.model, float(lengths.mean())), steps)
+        samples = float(self.found.sounds.lengths.mean())
+        super().settle(*choices.sizes(model, training, self.kind.model, samples), steps)
 
     def build(self, cell: type[Cell], options: ModelOptions, for_use: bool = False) -> Model:
         assert self.kind is not None and options.dropout is not None
