@@ -174,7 +174,7 @@ def test_a_run_with_other_waves_is_refused(tmp_path):
         unrolled.load(run)
 
 
-@pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 4), (4_000, 2)])
+@pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 8), (4_000, 2)])
 def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
     signal = np.random.default_rng(0).normal(size=9 * bases)
     write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", signal, 4000.0) for k in range(3)])

@@ -44,7 +44,7 @@ def sizes(
         model,
         direction=model.direction or "both",
         hidden=model.hidden or usual["hidden"],
-        layers=model.layers or 2,
+        layers=model.layers or usual["layers"],
         dropout=model.dropout if model.dropout is not None else usual["dropout"],
     )
     fitting = int(usual["samples"] / max(samples, 1))

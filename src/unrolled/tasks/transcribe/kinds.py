@@ -31,7 +31,7 @@ class Kind:
     Attributes:
         name: in the side file. unit, step_unit, metrics: see `training.Task`.
         joins: whether recordings may be joined and varied. scores: what collects its transcripts.
-        model: width, learning rate and dropout that are chosen, and the samples of a batch.
+        model: the sizes, learning rate and dropout that are chosen, and the samples of a batch.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
     """
 
@@ -88,7 +88,13 @@ class Speech(Kind):
     )
     joins = True
     scores = Transcripts
-    model: ClassVar[Mapping[str, Any]] = {"hidden": 128, "lr": 0.002, "dropout": 0.2, "samples": 4_000_000}
+    model: ClassVar[Mapping[str, Any]] = {
+        "hidden": 128,
+        "layers": 2,
+        "lr": 0.002,
+        "dropout": 0.2,
+        "samples": 4_000_000,
+    }
     seen, shown = "loudness", 12.0
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
@@ -134,7 +140,13 @@ class Nanopore(Kind):
         Metric("cer", "of the bases wrong", label="errors", percent=True, digits=2, in_lines=False),
     )
     scores = Reads
-    model: ClassVar[Mapping[str, Any]] = {"hidden": 96, "lr": 0.005, "dropout": 0.0, "samples": 15_000}
+    model: ClassVar[Mapping[str, Any]] = {
+        "hidden": 96,
+        "layers": 3,
+        "lr": 0.003,
+        "dropout": 0.0,
+        "samples": 30_000,
+    }
     seen, shown = "current", 0.25
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
