@@ -180,7 +180,7 @@ def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, 
         subprocess.run(list(map(str, unrolled_plainly)), check=True, capture_output=True)
     began = time.monotonic()
     line(f"the likeliest path, {PATHS} reads", by_the_pore(folder / "test", levels), time.monotonic() - began)
-    how = ("--cell", "gru", "--layers", 3, "--minutes", minutes, "--threads", threads)
+    how = ("--cell", "gru", "--minutes", minutes, "--threads", threads)
     for seed in seeds:
         run = folder / f"pore-{seed}"
         seconds = ours(folder / "training", run, seed, *how)
