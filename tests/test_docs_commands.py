@@ -38,7 +38,7 @@ RULES = (
     (r"(unrolled train .*--epochs) (\d)", r"\1 0.\2"),
     (r"unrolled train (?!.*--(minutes|epochs)).*--resume", r"\g<0>"),  # a run that has come to its end
     (r"unrolled train (?!.*--(minutes|epochs)).*", r"\g<0> --minutes 0.02"),  # three by default
-    (r"unrolled simulate reads (.*) -n 2000 (.*)", r"unrolled simulate reads \1 -n 20 \2 --length 20"),
+    (r"unrolled simulate reads (.*) -n 10000 (.*)", r"unrolled simulate reads \1 -n 20 \2 --length 20"),
     (
         r"unrolled (sample|forecast|classify|transcribe|basecall|caption|score|evaluate|inspect|runs|lesson|doctor)"
         r"\b.*",
