@@ -20,7 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from jiwer import cer
+
+from unrolled.tasks.transcribe.scores import Transcripts
 
 RATE = 8_000
 
@@ -75,7 +76,9 @@ def main() -> None:
             said = written(told.digits, minutes, sound)
             text, seconds, memory = measured("transcribe", folder / "run", sound, "--stream", "--threads", 1)
             shown = f"{minutes:>5g} min  {seconds / 60 / minutes:.4f} of real time  {memory:>6,.0f} MiB"
-            shown += f"  {cer(said, text.strip()):.2%} of {len(said):,} digits wrong"
+            scores = Transcripts()
+            scores.add("sound", said, text.strip(), 0.0)
+            shown += f"  {scores.means()['cer']:.2%} of {len(said):,} digits wrong"
             if n == 0:
                 whole, *_ = measured("transcribe", folder / "run", sound, "--threads", 1)
                 shown += "  the same text at once" if whole == text else "  ANOTHER TEXT AT ONCE"
