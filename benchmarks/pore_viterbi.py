@@ -1,8 +1,8 @@
-"""What can be known of simulated reads: the likeliest bases by the very pore that made them, without its drift.
+"""A yardstick for simulated reads: the likeliest bases by the very pore that made them, without its drift.
 
 A hidden Markov model with two states a word: samples of gamma(2) dwell times leave one and then the other, each with
-the same chance; short ones leave the first at once. No network knows as much: it bounds what one can learn, but for
-the drift, which this takes for noise. Used by `transcribe.py`.
+the same chance; short ones leave the first at once. It knows the table and the dwell times, which a network has to
+learn, but takes the drift for noise, so that it is no bound. Used by `transcribe.py`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ def likeliest(current: np.ndarray, levels: Levels, dwell: float = 9.0) -> str:
     z = (current[:, None] - levels.mean) / levels.sd
     emitted = -0.5 * z**2 - np.log(levels.sd)
     first, second = emitted[0].copy(), np.full(len(words), -np.inf)
-    from_word = np.zeros(
-        (len(current), len(words)), np.int8
-    )  # 0: stayed; 1 to 4: from a first state; 5 to 8: a second
+    # whence a first state came: 0 it stayed, 1 to 4 from a first state, 5 to 8 from a second one
+    from_word = np.zeros((len(current), len(words)), np.int8)
     from_first = np.zeros((len(current), len(words)), bool)
     for t in range(1, len(current)):
         leaving = np.maximum(first + leave_first, second + leave_second)

@@ -55,8 +55,8 @@ def test_as_torch_in_64_bits(S, extra, N, V, seed, spread):
 def test_numbers_of_32_bits_are_added_in_64():
     case = drawn(700, 4, 250, 5, seed=3)
     (losses, gradient), (exact, slope) = both(*case, dtype=torch.float)
-    torch.testing.assert_close(losses.double(), exact, rtol=1e-6, atol=0)
-    torch.testing.assert_close(gradient.double(), slope, rtol=0, atol=1e-5)
+    torch.testing.assert_close(losses.double(), exact, rtol=1e-7, atol=0)  # rounded to 32 bits
+    torch.testing.assert_close(gradient.double(), slope, rtol=0, atol=1e-6)  # the same, of numbers up to 4
 
 
 @pytest.mark.parametrize("blank", [5.0, 30.0, 3000.0])
@@ -103,8 +103,9 @@ def test_without_the_engine_it_is_torchs(monkeypatch):
 
 def test_long_sequences_are_unlikely_and_need_no_logarithms(monkeypatch):
     T, N, S, V = 2_000, 2, 700, 5
-    labels, steps, counts = torch.randint(1, V, (S, N)), torch.full((N,), T), torch.full((N,), S)
-    outputs = torch.randn(T, N, V)
+    random = torch.Generator().manual_seed(0)
+    labels, steps, counts = torch.randint(1, V, (S, N), generator=random), torch.full((N,), T), torch.full((N,), S)
+    outputs = torch.randn(T, N, V, generator=random)
     outputs[torch.arange(T)[:, None], torch.arange(N), labels[torch.arange(T) * S // T]] += 1
     by_logarithms = both(outputs, labels, steps, counts)[1]
     monkeypatch.setattr(alignments, "_by_logarithms", lambda *given: pytest.fail("logarithms were taken"))
