@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from unrolled.errors import UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.training.options import TrainingOptions
 
@@ -27,22 +28,34 @@ def choose_sizes(
     Arguments:
         symbols: the length of the training part.
         sequences: how many separate sequences that is; None for one stream.
+
+    Raises:
+        UsageError: separate sequences, and a setting that only a stream has.
     """
+    if sequences is not None:
+        training = _unrolled_whole(training)
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=MINUTES)
     hidden = model.hidden or _hidden(training, symbols)
     layers = model.layers or 1
     seen = symbols_in_budget(training, symbols, hidden, layers)
-    chunk = training.update_every or training.bptt or 100
-    if sequences is not None:
-        chunk = max(1, symbols // max(sequences, 1))
-    batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
+    chunk = training.update_every or training.bptt or 100 if sequences is None else symbols // max(sequences, 1)
+    batch = training.batch or _batch(max(1, chunk), symbols, seen, 1 if sequences is not None else 8)
     epochs = seen / max(symbols, 1)
     dropout = model.dropout if model.dropout is not None else _dropout(epochs)
     lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
     model = replace(model, hidden=hidden, layers=layers, dropout=dropout, direction=model.direction or "forward")
     return model, replace(training, batch=batch, lr=lr, ema=ema)
+
+
+def _unrolled_whole(training: TrainingOptions) -> TrainingOptions:
+    """Settings for sequences that are not cut."""
+    if training.bptt not in (0, TrainingOptions().bptt):
+        raise UsageError("--bptt: these sequences are separate, and each is unrolled whole: leave it out")
+    if training.update_every is not None:
+        raise UsageError("--update-every: these sequences are separate, and each is unrolled whole: leave it out")
+    return replace(training, bptt=0)
 
 
 def symbols_in_budget(training: TrainingOptions, symbols: int, hidden: int, layers: int) -> int:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import unrolled
-from unrolled.errors import DataError, RunError
+from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.fronts import Currents
+from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
 from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
@@ -183,3 +184,25 @@ def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
     steps = task.read(str(tmp_path))
     task.settle(ModelOptions(), TrainingOptions(), steps)
     assert task.training.batch == batch
+
+
+OF_SOUND = {"transcripts": "a.csv", "pattern": "(.)", "test": "a", "mels": 20, "join": 2}
+
+
+@pytest.mark.parametrize("name", OF_SOUND)
+def test_settings_of_sound_are_refused(name, tmp_path):
+    write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", np.arange(50.0), 4000.0) for k in range(4)])
+    (tmp_path / "bases.fasta").write_text("".join(f">r{k}\nACG\n" for k in range(4)))
+    with pytest.raises(UsageError, match=f"^--{name} is for sound, and these are reads of a nanopore"):
+        unrolled.fit(tmp_path, tmp_path / "run", epochs=1.0, **{name: OF_SOUND[name]})
+    assert not (tmp_path / "run").exists()
+
+
+def test_reads_are_not_varied(tmp_path):
+    write_fast5(tmp_path / "a.fast5", [Signal("r", np.arange(50.0), 4000.0)])
+    (tmp_path / "bases.fasta").write_text(">r\nACG\n")
+    task = TranscribeTask(TranscribeOptions(augment=True, split="100/0/0"))
+    task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path)))
+    one, other = (task.batches().batch_at(k).inputs for k in range(2))
+    assert torch.equal(one, other)
+    assert ("training", "recordings as they are") in task.about()

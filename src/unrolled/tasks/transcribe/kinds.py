@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from unrolled.errors import UsageError
 from unrolled.layers import Activation, Convolution, Layer, LayerNorm, TimeReduction
 from unrolled.models.heads import CTC
+from unrolled.options import flag
 from unrolled.tasks.transcribe.choices import fitted
 from unrolled.tasks.transcribe.features import LogMel
 from unrolled.tasks.transcribe.fronts import PRIOR, WAVES, Currents, Front, Spectra
@@ -30,7 +32,7 @@ class Kind:
 
     Attributes:
         name: in the side file. unit, step_unit, metrics: see `training.Task`.
-        joins: whether recordings may be joined and varied. scores: what collects its transcripts.
+        scores: what collects its transcripts.
         model: the sizes, learning rate and dropout that are chosen, and the samples of a batch.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
     """
@@ -39,7 +41,6 @@ class Kind:
     unit: ClassVar[str]
     step_unit: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
-    joins: ClassVar[bool] = False
     scores: ClassVar[Any]
     model: ClassVar[Mapping[str, Any]]
     seen: ClassVar[str]
@@ -50,7 +51,7 @@ class Kind:
         raise NotImplementedError
 
     def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
-        """The settings, once the rate of the data is known."""
+        """The settings, once the rate of the data is known; UsageError for one that the kind does not have."""
         raise NotImplementedError
 
     def front(self, options: TranscribeOptions, sounds: Sequence[np.ndarray]) -> Front:
@@ -86,7 +87,6 @@ class Speech(Kind):
         Metric("wer", "of the words wrong", label="WER", percent=True, digits=2, in_lines=False),
         Metric("exact", "of the recordings right", percent=True, digits=2, higher=True, brief_digits=1),
     )
-    joins = True
     scores = Transcripts
     model: ClassVar[Mapping[str, Any]] = {
         "hidden": 128,
@@ -153,7 +153,11 @@ class Nanopore(Kind):
         return read_reads(data)
 
     def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
-        return replace(options, rate=rate, reduction=options.reduction or 3)
+        usual = TranscribeOptions()
+        for name in ("transcripts", "pattern", "test", "mels", "join"):
+            if getattr(options, name) != getattr(usual, name):
+                raise UsageError(f"{flag(name)} is for sound, and these are reads of a nanopore: leave it out")
+        return replace(options, rate=rate, reduction=options.reduction or 3, augment=False)
 
     def front(self, options: TranscribeOptions, sounds: Sequence[np.ndarray]) -> Front:
         assert options.rate is not None

@@ -28,7 +28,7 @@ def about(
     rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
     changes = [f"joined up to {options.join}"] * (options.join > 1)
     changes += ["varied, noise, bands stretched and masked"] * options.augment
-    rows.append(("training", "; ".join(changes) if changes else "recordings as they are"))
+    rows.append(("training", "; ".join(changes) or "recordings as they are"))
     rows += bad(found.bad)
     return rows
 

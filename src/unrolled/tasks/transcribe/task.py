@@ -168,11 +168,10 @@ class TranscribeTask(Task):
 
     def batches(self, part: str = "training") -> Utterances:
         t, o = self.training, self.options
-        assert t.batch is not None and self.kind is not None
+        assert t.batch is not None
         which = self.parts.get(part, np.empty(0, dtype=np.int64))
         labels = [self.labels(self.found.texts[k]) for k in which]
-        changed = part == "training" and self.kind.joins
-        join, varied = (o.join, o.augment) if changed else (1, False)
+        join, varied = (o.join, o.augment) if part == "training" else (1, False)
         sounds, between = Chosen(self.found.sounds, which), self.labels(self.between)
         return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, t.device)
 
