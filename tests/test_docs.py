@@ -48,6 +48,17 @@ def test_every_public_name_is_in_the_docs():
         assert re.search(rf"\b{name}\b", text), name
 
 
+TABLES = [(page, name) for page in PAGES for name in re.findall(r"^Task (\w+):$", page.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("page", "name"), TABLES, ids=[f"{page.name} {name}" for page, name in TABLES])
+def test_tables_of_options_are_those_of_the_help(page, name):
+    asked = [sys.executable, "-m", "unrolled", "train", "--task", name, "--help"]
+    help_ = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    table = re.search(rf"^Task {name}:\n(?:  .*\n)+", help_, re.MULTILINE)
+    assert table is not None and table.group() in page.read_text()
+
+
 def test_options_that_the_docs_name_exist():
     known = {o for _, c in commands() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     for name in task_names():

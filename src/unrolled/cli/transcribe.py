@@ -14,6 +14,9 @@ from unrolled.cli.shared import NAME, complaint, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.wording import harmless
 
+_HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
+"""How sound files begin."""
+
 
 @click.command(epilog="Example: unrolled transcribe runs/digits three.wav")
 @trained_run
@@ -21,8 +24,8 @@ from unrolled.wording import harmless
 @click.option("--stream", is_flag=True, help="Print the text as the sound is read, in constant memory.")
 @click.option("--beam", type=int, metavar="B", help="Search with so many hypotheses (default: the likeliest path).")
 @click.option("--language-model", type=NAME, metavar="RUN", help="A run of text that helps the search.")
-@click.option("--weight", type=float, default=0.5, help="Of the language model's log probability (0.5).")
-@click.option("--bonus", type=float, default=1.0, help="For each symbol, against the language model's haste (1).")
+@click.option("--weight", type=float, help="Of the language model's log probability (0.5).")
+@click.option("--bonus", type=float, help="For each symbol, against the language model's haste (1).")
 @threaded(work_of_run)
 @json_option
 def transcribe(
@@ -46,14 +49,15 @@ def transcribe(
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "transcribe"):
         raise UsageError(f"{run}: the task {model.config['task']} does not transcribe")
+    search = {name: value for name, value in search.items() if value is not None}
     if stream:
-        if len(files) != 1 or search["beam"] is not None or search["language_model"] is not None or as_json:
+        if len(files) != 1 or search or as_json:
             raise UsageError("--stream takes one file, and no --beam, --language-model or --json")
         _stream(model, files[0])
         return
-    if search["beam"] is not None and search["beam"] < 1:
-        raise UsageError(f"--beam: must be a whole number from 1, got {search['beam']}")
-    if search["language_model"] is not None:
+    if "-" in files:
+        raise UsageError("-: raw sound on standard input needs --stream")
+    if "language_model" in search:
         search["language_model"] = load(search["language_model"])
     every, failed = model.recordings(files), 0
     for file in every:
@@ -77,9 +81,19 @@ def transcribe(
 def _stream(model: Any, name: str) -> None:
     import numpy as np
 
+    from unrolled.errors import UsageError
+
+    if name == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed")
+
     def piped() -> Iterator[Any]:
-        rest = b""
+        rest, is_first = b"", True
         while block := os.read(sys.stdin.fileno(), 1 << 14):
+            if is_first and block.startswith(_HEADERS):
+                raise UsageError(
+                    "standard input is a sound file, expected raw samples of 16 bits: give the file's name"
+                )
+            is_first = False
             block = rest + block
             whole = len(block) - len(block) % 2
             rest = block[whole:]

@@ -22,6 +22,16 @@ def files_in(folder: Path, pattern: str = "**/*") -> list[Path]:
     return sorted(p for p in found if not runs & set(p.parents))
 
 
+def part_of_folder(path: Path) -> str | None:
+    """The part that the first folder of a path says, which may say more, as LibriSpeech's ``train-clean-100`` does.
+
+    >>> part_of_folder(Path("train-clean-100/84/1.flac")), part_of_folder(Path("trains/1.flac"))
+    ('training', None)
+    """
+    folders = path.parts[:-1]
+    return PART_NAMES.get(folders[0].lower().partition("-")[0]) if folders else None
+
+
 def is_hidden(path: Path) -> bool:
     """Whether the name, or that of a folder above, begins with a dot."""
     return any(name.startswith(".") for name in path.parts)

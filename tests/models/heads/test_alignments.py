@@ -52,6 +52,17 @@ def test_as_torch_in_64_bits(S, extra, N, V, seed, spread):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float, torch.bfloat16])
+def test_logarithms_are_added_in_64(dtype):
+    outputs, labels, steps, counts = drawn(1000, 2, 100, 5, seed=4)
+    outputs[:, :, 0] += 15  # so far ahead that logarithms are needed
+    outputs = outputs.to(dtype)
+    (losses, gradient), (exact, slope) = both(outputs, labels, steps, counts, dtype)
+    rounding = torch.finfo(dtype).eps
+    torch.testing.assert_close(losses.double(), exact, rtol=rounding, atol=0)
+    torch.testing.assert_close(gradient.double(), slope, rtol=2 * rounding, atol=1e-6)
+
+
 def test_numbers_of_32_bits_are_added_in_64():
     case = drawn(700, 4, 250, 5, seed=3)
     (losses, gradient), (exact, slope) = both(*case, dtype=torch.float)

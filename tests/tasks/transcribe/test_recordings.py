@@ -61,13 +61,14 @@ def test_the_layouts_of_known_collections(tmp_path):
     sounds(tmp_path / "lj", "wavs/LJ001-0001.wav")
     (tmp_path / "lj" / "metadata.csv").write_text("LJ001-0001|No. 1, he said|Number one, he said\n")
     assert found(tmp_path / "lj")[0] == {"wavs/LJ001-0001.wav": ("Number one, he said", None)}
-    sounds(tmp_path / "libri", "train/84/1/84-1-0000.flac", "dev/9/1/9-1-0000.flac")
-    (tmp_path / "libri/train/84/1/84-1.trans.txt").write_text("84-1-0000 GO ON\n")
-    (tmp_path / "libri/dev/9/1/9-1-0000.txt").write_text("STOP\n")
+    train, dev = "train-clean-100/84/1", "dev-other/9/1"
+    sounds(tmp_path / "libri", f"{train}/84-1-0000.flac", f"{dev}/9-1-0000.flac")
+    (tmp_path / "libri" / train / "84-1.trans.txt").write_text("84-1-0000 GO ON\n")
+    (tmp_path / "libri" / dev / "9-1-0000.txt").write_text("STOP\n")
     texts, _ = found(tmp_path / "libri")
     assert texts == {
-        "dev/9/1/9-1-0000.flac": ("STOP", "validation"),
-        "train/84/1/84-1-0000.flac": ("GO ON", "training"),
+        f"{dev}/9-1-0000.flac": ("STOP", "validation"),
+        f"{train}/84-1-0000.flac": ("GO ON", "training"),
     }
     assert recognised(tmp_path / "libri") == "transcribe"
 
@@ -76,7 +77,7 @@ def test_the_layouts_of_known_collections(tmp_path):
     ("options", "error", "words"),
     [
         ({}, DataError, "no text for any of them"),
-        ({"pattern": "x(y)"}, DataError, "no text for any of them"),
+        ({"pattern": "x(y)"}, DataError, r"no text for any of them: --pattern x\(y\) matches no name, such as a.wav"),
         ({"transcripts": "nowhere.csv"}, UsageError, "there is no file nowhere.csv"),
     ],
 )
@@ -144,11 +145,37 @@ def test_bad_recordings_are_left_out_and_named(tmp_path):
         read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc]+)"))
 
 
-def test_more_text_than_frames_is_left_out(tmp_path):
-    for k in range(4):
-        write(tmp_path / f"{k}_ab.wav", tones("ab"))
-    write(tmp_path / "9_abcabcabcabcabcabcabcabcabcabc.wav", tones("ab"))
-    task = TranscribeTask(TranscribeOptions(pattern="_([abc]+)", split="100/0/0"))
+def test_more_text_than_frames_is_left_out_of_every_part(tmp_path):
+    for part in ("train", "dev", "test"):
+        for k in range(4):
+            write(tmp_path / part / f"{k}_ab.wav", tones("ab"))
+        write(tmp_path / part / "9_abcabcabcabcabcabcabcabcabcabc.wav", tones("ab"))
+    options = TranscribeOptions(pattern="_([abc]+)")
+    task = TranscribeTask(options)
     task.read(str(tmp_path))
-    assert len(task.parts["training"]) == 4
+    assert {part: len(which) for part, which in task.parts.items()} == {"training": 4, "validation": 4, "test": 4}
+    assert len(task.found.bad) == 3
     assert re.search("its text needs 30 steps, but it has only 1[0-9]$", task.found.bad[-1])
+    task.read_all(str(tmp_path))
+    assert len(task.parts["all"]) == 12 and len(task.found.bad) == 3
+    for path in tmp_path.glob("*/*_ab.wav"):
+        path.unlink()
+    with pytest.raises(DataError, match="only 1[0-9], and none of the others has room for its text"):
+        task.read_all(str(tmp_path))
+
+
+def test_a_test_part_without_recordings_is_an_error(tmp_path):
+    for k in range(4):
+        write(tmp_path / f"{k}_a.wav", tones("a"))
+    task = TranscribeTask(TranscribeOptions(pattern="_(.)", test="zzz"))
+    with pytest.raises(UsageError, match="--test zzz matches none of the recordings, such as 0_a.wav"):
+        task.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("rate", [1, 100, 400_000])
+def test_rates_that_cannot_be_heard(tmp_path, rate):
+    write(tmp_path / "0_a.wav", np.full(50, 0.1), rate)
+    said = f"{rate:,} samples? a second, expected 2,000 to 200,000: have them resampled with --rate"
+    with pytest.raises(DataError, match=said):
+        TranscribeTask(TranscribeOptions(pattern="_(.)")).read(str(tmp_path))
+    TranscribeTask(TranscribeOptions(pattern="_(.)", rate=8000)).read(str(tmp_path))

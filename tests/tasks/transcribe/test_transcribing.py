@@ -14,6 +14,7 @@ import unrolled
 from tones import PITCH, tones, write
 from unrolled.errors import UsageError
 from unrolled.tasks.registry import recognised
+from unrolled.tasks.transcribe.scores import Transcripts
 from unrolled.tasks.transcribe.sound import read_sound
 from unrolled.training.batches import Batch
 
@@ -81,8 +82,27 @@ def test_the_verb_writes_texts_and_names_what_it_cannot_read(trained, recordings
     (tmp_path / "broken.wav").write_bytes(b"RIFF....")
     status, out, errors = cli("transcribe", str(trained.run.path), str(path), str(tmp_path / "broken.wav"))
     assert status == 1 and out.startswith(f"{path}\t") and "broken.wav cannot be read as sound" in errors
-    status, _, errors = cli("transcribe", str(trained.run.path), str(path), "--stream", "--beam", "4")
-    assert status == 2 and "--stream" in errors
+
+
+def test_what_the_verb_refuses(trained, long, tmp_path, cli):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "sound.raw").write_bytes(bytes(4000))
+    write(tmp_path / "none.wav", np.zeros(0))
+    for arguments, status, words in (
+        ((long[0], "--stream", "--beam", 4), 2, "--stream takes one file"),
+        ((long[0], "--stream", "--weight", 1), 2, "--stream takes one file"),
+        ((tmp_path / "empty",), 2, "empty has no recordings"),
+        ((tmp_path / "empty", "--stream"), 2, "--stream takes one file, and"),
+        (("-",), 2, "raw sound on standard input needs --stream"),
+        ((tmp_path / "sound.raw",), 1, "does not say its rate: pipe raw samples to --stream -"),
+        ((tmp_path / "none.wav",), 1, "has no samples"),
+        ((tmp_path / "none.wav", "--stream"), 1, "has no samples"),
+        ((long[0], "--beam", 0), 2, "--beam: must be a whole number from 1, got 0"),
+        ((long[0], "--weight", 2), 2, "--weight is for a language model: add --language-model"),
+        ((long[0], "--beam", 4, "--bonus", 2), 2, "--bonus is for a language model: add --language-model"),
+    ):
+        got, out, errors = cli("transcribe", str(trained.run.path), *map(str, arguments))
+        assert got == status and words in errors.replace("\n", " ") and not out.strip(), arguments
 
 
 def test_raw_sound_on_standard_input_is_heard(trained, long):
@@ -100,6 +120,11 @@ def test_raw_sound_on_standard_input_is_heard(trained, long):
     raw = read_sound(long[0], 8000).astype("<i2").tobytes()
     done = subprocess.run(command, input=raw, capture_output=True, check=True)
     assert done.stdout.decode() == trained.transcribe(long[0]) + "\n"
+    done = subprocess.run(command, input=long[0].read_bytes(), capture_output=True, text=False, check=False)
+    assert done.returncode == 2 and b"standard input is a sound file" in done.stderr
+    closed = ["sh", "-c", '"$@" <&-', "sh", *command]
+    done = subprocess.run(closed, capture_output=True, check=False)
+    assert done.returncode == 2 and b"standard input is closed" in done.stderr
 
 
 def test_a_language_model_helps(trained, tmp_path, long):
@@ -110,6 +135,30 @@ def test_a_language_model_helps(trained, tmp_path, long):
     assert len(trained.transcribe(long[0], beam=8, language_model=text, weight=0.0, bonus=20.0)) > len(plain)
     with pytest.raises(UsageError, match="not a model of text"):
         trained.transcribe(long[0], language_model=trained)
+    for name in ("weight", "bonus"):
+        for value in (float("nan"), float("inf"), 1e308):
+            with pytest.raises(UsageError, match=f"--{name}: must be a number from -100 to 100"):
+                trained.transcribe(long[0], language_model=text, **{name: value})
+
+
+def test_symbols_that_the_model_does_not_have_are_wrong_and_cost_nothing(trained, tmp_path):
+    losses, errors = [], []
+    for text in ("ab", "abZZ"):
+        folder = tmp_path / text
+        write(folder / f"{text}.wav", tones("ab", seed=5))
+        (folder / "t.csv").write_text(f"file,text\n{text}.wav,{text}\n")
+        figures = trained.evaluate(folder)
+        losses.append(figures["loss"])
+        errors.append(figures["cer"])
+    assert losses[0] == losses[1] > 0 and errors[1] == (2 * errors[0] + 2) / 4
+
+
+def test_blanks_at_the_ends_are_not_heard():
+    scores = Transcripts()
+    scores.add("0", "a b", "  a  b ", 1.0)
+    scores.add("1", "ab", "a b", 1.0)
+    found = scores.figures()
+    assert (found["cer"], found["wer"], found["exact"], found["loss"]) == (1 / 5, 2 / 3, 1 / 2, 2 / 5)
 
 
 def test_utterances_without_room_for_their_labels_do_not_count(trained):

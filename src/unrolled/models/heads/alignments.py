@@ -27,7 +27,7 @@ def alignment_losses(outputs: Tensor, labels: Tensor, steps: Tensor, counts: Ten
 
     beta is the same from the end, without y_t. The engine computes them with 64 bits in units of each step's sum.
     Where the two lie so far apart at a step that this is not enough, as in a network that has never said a label, and
-    where there is no engine, the loss is torch's, which adds logarithms.
+    where there is no engine, the loss is torch's, which adds logarithms, with 64 bits as well.
 
     Shapes:
         outputs (T, N, V); labels (S, N), anything behind each sequence's last; steps, counts (N,): how many of the
@@ -70,5 +70,6 @@ class _Losses(torch.autograd.Function):
 
 def _by_logarithms(outputs: Tensor, labels: Tensor, steps: Tensor, counts: Tensor) -> Tensor:
     known = labels if len(labels) else labels.new_ones(1, labels.shape[1])  # torch refuses a table without rows
-    logs = torch.log_softmax(outputs, dim=-1)
-    return F.ctc_loss(logs, known.T.contiguous(), steps, counts, blank=BLANK, reduction="none")
+    logs = torch.log_softmax(outputs.double(), dim=-1)
+    losses = F.ctc_loss(logs, known.T.contiguous(), steps, counts, blank=BLANK, reduction="none")
+    return losses.to(outputs.dtype)

@@ -35,6 +35,7 @@ class Kind:
         scores: what collects its transcripts.
         model: the sizes, learning rate and dropout that are chosen, and the samples of a batch.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
+        cure: what helps against a rate that is too low or too high.
     """
 
     name: ClassVar[str]
@@ -45,6 +46,7 @@ class Kind:
     model: ClassVar[Mapping[str, Any]]
     seen: ClassVar[str]
     shown: ClassVar[float]
+    cure: ClassVar[str] = ""
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
         """The data."""
@@ -96,6 +98,7 @@ class Speech(Kind):
         "samples": 4_000_000,
     }
     seen, shown = "loudness", 12.0
+    cure = ": have them resampled with --rate"
 
     def read(self, data: str, options: TranscribeOptions) -> Collection:
         return read_speech(data, options)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from unrolled.errors import UsageError
 from unrolled.options import check, check_types, flag, option, percentages
 
+RATES = range(2_000, 200_001)
+"""Samples a second."""
+
 
 @dataclass(frozen=True)
 class TranscribeOptions:
@@ -39,11 +42,8 @@ class TranscribeOptions:
                 _check_pattern(name, text, groups=name == "pattern")
         both = self.pattern is not None and self.transcripts is not None
         check(not both, "pattern", "the texts come from --transcripts: give one of the two")
-        check(
-            self.rate is None or 2_000 <= self.rate <= 200_000,
-            "rate",
-            f"must be from 2,000 to 200,000, got {self.rate}",
-        )
+        usable = self.rate is None or self.rate in RATES
+        check(usable, "rate", f"must be from {RATES[0]:,} to {RATES[-1]:,}, got {self.rate}")
         check(8 <= self.mels <= 256, "mels", f"must be from 8 to 256, got {self.mels}")
         steps = self.reduction
         check(steps is None or 1 <= steps <= 16, "reduction", f"must be from 1 to 16, got {steps}")
@@ -59,6 +59,6 @@ def _check_pattern(name: str, text: str, groups: bool) -> None:
     try:
         made = re.compile(text)
     except re.error as error:
-        raise UsageError(f"{flag(name)} {text!r}: not a regular expression: {error}") from error
+        raise UsageError(f"{flag(name)} {text}: not a regular expression: {error}") from error
     if groups and not made.groups:
-        raise UsageError(f"{flag(name)} {text!r}: expected a group in brackets, such as '(\\w+)_'")
+        raise UsageError(f"{flag(name)} {text}: expected a group in brackets, such as (\\w+)_")

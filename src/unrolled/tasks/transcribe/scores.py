@@ -20,7 +20,7 @@ class Transcript:
     Fields:
         text: what is said; heard: what the model made of it.
         wrong: characters to insert, to delete and to replace.
-        loss: -log p(text) in nats.
+        loss: -log p(text) in nats; symbols: of the text, that it is counted over.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Transcript:
     heard: str
     wrong: int
     loss: float
+    symbols: int
 
 
 class Transcripts:
@@ -38,7 +39,8 @@ class Transcripts:
         cer = (insertions + deletions + replacements of characters) / characters of the texts
 
     and wer the same of words, by the least number of changes, over all recordings together. ``exact`` is the share of
-    the recordings without a change. ``real_time_factor`` is the seconds that the model took for a second of sound.
+    the recordings without a change. Blanks at the ends, and all but one of several, do not count.
+    ``real_time_factor`` is the seconds that the model took for a second of sound.
 
     Source:
         the distance: V. I. Levenshtein (1966), by jiwer.
@@ -50,19 +52,23 @@ class Transcripts:
         self._words, self._words_wrong = 0, 0
         self._jiwer = needed("jiwer", "Scores of transcripts")
 
-    def add(self, name: str, text: str, heard: str, loss: float) -> None:
-        """One more."""
+    def add(self, name: str, text: str, heard: str, loss: float, symbols: int | None = None) -> None:
+        """One more.
+
+        Arguments:
+            symbols: of the text, that the model has; None for all.
+        """
+        heard = " ".join(heard.split())
         self._words += len(text.split())
         self._words_wrong += _changes(self._jiwer.process_words(text, heard))
         wrong = _changes(self._jiwer.process_characters(text, heard))
-        self.found.append(Transcript(name, text, heard, wrong, loss))
+        self.found.append(Transcript(name, text, heard, wrong, loss, len(text) if symbols is None else symbols))
 
     def means(self) -> dict[str, Any]:
         """The scores, by name."""
-        possible = [one for one in self.found if math.isfinite(one.loss)]
-        symbols = sum(len(one.text) for one in possible)
+        symbols = sum(one.symbols for one in self.found)
         return {
-            "loss": sum(one.loss for one in possible) / symbols if symbols else math.nan,
+            "loss": sum(one.loss for one in self.found) / symbols if symbols else math.nan,
             "cer": sum(one.wrong for one in self.found) / sum(len(one.text) for one in self.found),
             "wer": self._words_wrong / max(self._words, 1),
             "exact": sum(not one.wrong for one in self.found) / len(self.found),
@@ -98,13 +104,13 @@ class Reads(Transcripts):
         self._edlib = needed("edlib", "Scores of reads")
         self._identities: list[float] = []
 
-    def add(self, name: str, text: str, heard: str, loss: float) -> None:
+    def add(self, name: str, text: str, heard: str, loss: float, symbols: int | None = None) -> None:
         wrong, columns = len(text), len(text)
         if heard:
             found = self._edlib.align(heard, text, task="path")
             wrong, columns = int(found["editDistance"]), sum(map(int, re.findall(r"\d+", found["cigar"])))
         self._identities.append(1 - wrong / columns)
-        self.found.append(Transcript(name, text, heard, wrong, loss))
+        self.found.append(Transcript(name, text, heard, wrong, loss, len(text) if symbols is None else symbols))
 
     def means(self) -> dict[str, Any]:
         found = super().means()

@@ -31,11 +31,7 @@ def read_sound(path: Path, rate: int) -> np.ndarray:
     Raises:
         DataError: the file cannot be used.
     """
-    pieces = list(pieces_of(path, rate))
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    if not len(samples):
-        raise DataError(f"{path} has no samples")
-    return samples
+    return np.concatenate(list(pieces_of(path, rate)))
 
 
 def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
@@ -49,6 +45,7 @@ def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
         if file.samplerate != rate:
             soxr = needed("soxr", "Sounds of another rate")
             resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32")
+        any_yet = False
         while True:
             try:
                 block = file.read(_BLOCK, dtype="float32", always_2d=True)
@@ -61,7 +58,10 @@ def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
             if resampler is not None:
                 mono = resampler.resample_chunk(mono, last=last)
             if len(mono):
+                any_yet = True
                 yield np.rint(32767 * np.clip(mono, -1, 1)).astype(np.int16)
+            if last and not any_yet:
+                raise DataError(f"{path} has no samples")
             if last:
                 return
 
@@ -77,7 +77,9 @@ def _opened(path: Path) -> Iterator[Any]:
     with stream:
         try:
             file = soundfile.SoundFile(stream)
-        except (soundfile.SoundFileError, TypeError) as error:
+        except TypeError as error:  # soundfile takes it for raw samples, by its name
+            raise DataError(f"{path} does not say its rate: pipe raw samples to --stream -") from error
+        except soundfile.SoundFileError as error:
             raise DataError(f"{path} cannot be read as sound: {_reason(error)}") from error
         with file:
             yield file

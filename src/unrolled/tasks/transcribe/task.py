@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, EmptyPartError, RunError
+from unrolled.errors import DataError, EmptyPartError, RunError, UsageError
 from unrolled.insight.canvas import as_png
 from unrolled.layers import Stack
 from unrolled.models.build import build_stack
@@ -26,7 +26,7 @@ from unrolled.tasks.transcribe import choices, showing
 from unrolled.tasks.transcribe.fronts import Front
 from unrolled.tasks.transcribe.hearing import heard, inside, outputs_of, steps_needed
 from unrolled.tasks.transcribe.kinds import KINDS, Kind, Speech
-from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.options import RATES, TranscribeOptions
 from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.recognising import is_reads
@@ -36,7 +36,7 @@ from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import ALL, PARTS, Evidence, Task, Tell
-from unrolled.wording import shortened
+from unrolled.wording import counted, shortened
 
 SIDE_FILE = "transcribe.json"
 _WORST = 3
@@ -72,6 +72,8 @@ class TranscribeTask(Task):
         given = np.array([-1 if part is None else PARTS.index(part) for part in found.parts])
         made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
+        if (test := self.options.test) is not None and "test" not in found.parts:
+            raise UsageError(f"--test {test} matches none of the recordings, such as {found.names[0]}")
         which = self.parts["training"]
         if not len(which):
             raise DataError(f"{data}: the training part has no {self.unit} (--split {self.options.split})")
@@ -83,13 +85,14 @@ class TranscribeTask(Task):
                 self.symbols = sorted([*self.symbols, self.between])
             assert self.kind is not None
             self.front = self.kind.front(self.options, Chosen(found.sounds, which))
-        self._check_room(which)
+        self._leave_out_long_texts()
         self.sequences = len(self.parts["training"])
         return self._frames(self.parts["training"])
 
     def read_all(self, data: str) -> int:
         found = self._read(data)
         self.parts = {ALL: np.arange(len(found.texts))}
+        self._leave_out_long_texts()
         return self._frames(self.parts[ALL])
 
     def _read(self, data: str) -> Collection:
@@ -101,6 +104,9 @@ class TranscribeTask(Task):
             raise DataError(
                 f"{data} has {self.found.rate:,} samples a second, and the model was trained on {self.options.rate:,}"
             )
+        if self.found.rate not in RATES:
+            rate = counted(self.found.rate, "samples")
+            raise DataError(f"{data} has {rate} a second, expected {RATES[0]:,} to {RATES[-1]:,}{self.kind.cure}")
         self.options = self.kind.settled(self.options, self.found.rate)
         return self.found
 
@@ -110,22 +116,24 @@ class TranscribeTask(Task):
     def _frames(self, which: np.ndarray) -> int:
         return int(self.front.frames(torch.from_numpy(self.found.sounds.lengths[which])).sum())
 
-    def _check_room(self, which: np.ndarray) -> None:
-        """Leave out what has more text than its frames can carry."""
+    def _leave_out_long_texts(self) -> None:
+        """Leave out what has more text than its frames can carry; DataError if the first part has nothing else."""
         found = self.found
         frames = self.front.frames(torch.from_numpy(found.sounds.lengths)).numpy()
         assert self.options.reduction is not None
         steps = -(-frames // self.options.reduction)
-        kept = []
-        for k in which:
-            needed = int(steps_needed(torch.from_numpy(self.labels(found.texts[k])[:, None])))
-            if needed <= steps[k]:
-                kept.append(k)
-            else:
-                found.bad.append(f"{found.names[k]}: its text needs {needed} steps, but it has only {steps[k]}")
-        if not kept:
+        kept = {}
+        for part, which in self.parts.items():
+            fits = []
+            for k in which:
+                needed = int(steps_needed(torch.from_numpy(self.labels(found.texts[k])[:, None])))
+                fits.append(needed <= steps[k])
+                if not fits[-1]:
+                    found.bad.append(f"{found.names[k]}: its text needs {needed} steps, but it has only {steps[k]}")
+            kept[part] = which[np.array(fits, dtype=bool)]
+        self.parts = kept
+        if not len(next(iter(kept.values()))):
             raise DataError(f"{found.bad[-1]}, and none of the others has room for its text")
-        self.parts = {**self.parts, "training": np.array(kept, dtype=np.int64)}
 
     def labels(self, text: str) -> np.ndarray:
         """The labels of a text; characters that the training part does not have are left out."""
@@ -207,14 +215,15 @@ class TranscribeTask(Task):
         lengths = self.found.sounds.lengths[which]
         for found in heard(model, Chosen(self.found.sounds, which), lengths, self.front):
             texts = [self.found.texts[which[k]] for k in found.which]
-            targets = stacked_labels([self.labels(text) for text in texts])
+            own = [self.labels(text) for text in texts]
+            targets = stacked_labels(own)
             losses = -head.log_prob(found.outputs, targets.to(found.outputs.device), found.inside)
             began = time.monotonic()
             labels = self.kind.labels(head, found.outputs, found.inside)
             made.work += found.seconds + time.monotonic() - began
-            for k, text, row, loss in zip(found.which, texts, labels, losses.tolist(), strict=True):
+            for k, text, known, row, loss in zip(found.which, texts, own, labels, losses.tolist(), strict=True):
                 name = self.found.names[which[k]]
-                made.add(name, text, self.text_of(row), loss)
+                made.add(name, text, self.text_of(row), loss, len(known))
             made.sound += float(lengths[found.which].sum()) / self.front.rate
             if tell is not None:
                 tell(len(made.found) / len(which))

@@ -24,6 +24,8 @@ from unrolled.tasks.transcribe.sound import SUFFIXES, pieces_of, read_sound
 
 _FEWEST = 10
 """Samples of a read."""
+_STRONGEST = 100.0
+"""The largest weight, or bonus, of a language model."""
 _WIDTH = 16
 """Of the search with a language model, where nobody named one."""
 
@@ -35,13 +37,15 @@ class TrainedTranscriber(Trained):
         """The files that are named, and the recordings in folders that are.
 
         Raises:
-            UsageError: one is not there.
+            UsageError: one is not there, or a folder has none.
         """
         found: list[Path] = []
         for path in map(Path, names):
             if not path.exists():
                 raise UsageError(f"there is no file or folder {path}")
             inside = [p for p in files_in(path) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
+            if not inside:
+                raise UsageError(f"the folder {path} has no recordings")
             found += inside
         return found
 
@@ -50,19 +54,28 @@ class TrainedTranscriber(Trained):
         file: str | os.PathLike,
         beam: int | None = None,
         language_model: TrainedText | None = None,
-        weight: float = 0.5,
-        bonus: float = 1.0,
+        weight: float | None = None,
+        bonus: float | None = None,
     ) -> str:
         """The text of one sound file.
 
         Arguments:
             beam: the width of a prefix beam search; None for the most likely path, or 16 with a language model.
-            language_model: a model of characters; weight, bonus: see `models.ctc_search.ctc_search`.
+            language_model: a model of characters; weight, bonus: see `models.ctc_search.ctc_search`; None for 0.5
+                and 1.
 
         Raises:
-            DataError: the file cannot be used. UsageError: a language model of other symbols.
+            DataError: the file cannot be used.
+            UsageError: a language model of other symbols, or a setting out of range.
         """
         self._check_kind("speech", "does not transcribe sound: use unrolled basecall")
+        if beam is not None and beam < 1:
+            raise UsageError(f"--beam: must be a whole number from 1, got {beam}")
+        for name, value in (("weight", weight), ("bonus", bonus)):
+            if value is not None and language_model is None:
+                raise UsageError(f"--{name} is for a language model: add --language-model")
+            if value is not None and not abs(value) <= _STRONGEST:
+                raise UsageError(f"--{name}: must be a number from -{_STRONGEST:g} to {_STRONGEST:g}, got {value}")
         samples = read_sound(Path(file), self.task.front.rate)
         outputs, inside = outputs_of(self.model, [samples], self.task.front)
         if beam is None and language_model is None:
@@ -70,7 +83,8 @@ class TrainedTranscriber(Trained):
             return str(self.task.text_of(labels))
         help_: dict[str, Any] = {}
         if language_model is not None:
-            help_ = {"language": self._language(language_model), "weight": weight, "bonus": bonus}
+            help_ = {"language": self._language(language_model)}
+            help_ |= {"weight": 0.5 if weight is None else weight, "bonus": 1.0 if bonus is None else bonus}
         found = ctc_search(outputs[:, 0], width=beam or _WIDTH, **help_)
         return str(self.task.text_of(found[0].symbols))
 
@@ -90,8 +104,15 @@ class TrainedTranscriber(Trained):
         yield self.task.text_of(listener.end())
 
     def stream(self, file: str | os.PathLike) -> Iterator[str]:
-        """The same for a sound file of any length; see `listen`."""
-        return self.listen(pieces_of(Path(file), self.task.front.rate))
+        """The same for a sound file of any length; see `listen`.
+
+        Raises:
+            UsageError: as `listen`, or a folder. DataError: the file cannot be used.
+        """
+        path = Path(file)
+        if path.is_dir():
+            raise UsageError(f"--stream takes one file, and {path} is a folder")
+        return self.listen(pieces_of(path, self.task.front.rate))
 
     def basecall(self, reads: str | os.PathLike, beam: int = WIDTH) -> Iterator[tuple[str, bool]]:
         """FASTQ records of nanopore reads, one at a time; or a sentence, and True, for one that cannot be used.
