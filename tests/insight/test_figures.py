@@ -5,6 +5,7 @@ from matplotlib.patches import FancyBboxPatch
 
 import unrolled
 from unrolled import Bidirectional, Linear, Model, Regression, Stack
+from unrolled.insight import canvas
 from unrolled.insight.figures import HIDDEN, INPUT, OUTPUT, draw_graph
 
 
@@ -41,3 +42,15 @@ def test_feedback_and_directions():
         Linear(1, 2), Stack([Bidirectional(unrolled.GRUCell(2, 2), unrolled.GRUCell(2, 2))]), Regression(4, 1)
     )
     assert parts(both, 3) == ([3, 3, 3], 3 + 2 + 3)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("count", [1, 2, 4, 6, 12])
+@pytest.mark.parametrize("label", ["1", "layer 1", "layer 2 backward", "product of layer 12 backward f"])
+def test_legends_above_lie_within_the_figure(size, count, label):
+    figure, axes = canvas.new_figure(height=4.0)
+    lines = [axes.plot([0, 1], label=label)[0] for _ in range(count)]
+    canvas.legend_above(figure, lines, [label] * count, size)
+    figure.canvas.draw()
+    box, paper = figure.legends[0].get_window_extent(), figure.bbox
+    assert paper.x0 <= box.x0 and box.x1 <= paper.x1 and paper.y0 <= box.y0 and box.y1 <= paper.y1

@@ -53,6 +53,15 @@ def test_clipping_at_the_start_is_usual():
     assert reports(Watch(), [3.0] * 6, clipped=1.0, share=0.1) == []
 
 
+def test_a_validation_that_falls_excuses_batches_that_rise():
+    watch = Watch()
+    assert reports(watch, [3.0, 1.0, 1.6, 1.7]) == []
+    watch.validation(1.5, ADVICE)
+    assert reports(watch, [1.8, 1.6]) == []
+    watch.validation(1.6, ADVICE)  # not the best one
+    assert reports(watch, [1.8]) == ["learning rate too high"]
+
+
 def test_learning_rates():
     assert reports(Watch(), [3.0, 3.1, 3.2, 3.3]) == ["learning rate too high"]
     assert reports(Watch(), [3.0, 1.0, 1.6, 1.7, 1.8]) == ["learning rate too high"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -43,12 +43,17 @@ def legend(axes: Any, **settings: Any) -> None:
     axes.legend(frameon=False, labelcolor=INK, fontsize=8, **settings)
 
 
-def legend_above(figure: Any, axes: Any, columns: int = 3) -> None:
-    """A legend over the axes, where it hides no line."""
-    handles, labels = axes.get_legend_handles_labels()
-    columns = min(columns, max(1, len(labels)))
+def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str], size: int = 8) -> None:
+    """A legend over the axes, where it hides no line, in as many columns as the figure has room for."""
+    wide = size * (0.6 * max(map(len, labels), default=0) + 5)  # points of a column, handle and spaces included
     figure.legend(
-        handles, labels, loc="outside upper center", frameon=False, labelcolor=INK, fontsize=8, ncols=columns
+        handles,
+        labels,
+        loc="outside upper center",
+        frameon=False,
+        labelcolor=INK,
+        fontsize=size,
+        ncols=min(len(labels), max(1, int(72 * WIDTH / wide))) or 1,
     )
 
 

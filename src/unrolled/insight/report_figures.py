@@ -96,7 +96,7 @@ def felt_curves(gradient: GradientThroughTime) -> Any:
     axes.set_xlim(left=0)
     axes.set_xlabel("lag k (steps back from the loss)")
     axes.set_ylabel("norm of dL(t) / ds(t-k)")
-    legend_above(figure, axes)
+    legend_above(figure, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -166,7 +166,7 @@ def saturation_scatter(saturated: Sequence[Saturation]) -> Any:
         for k in range(len(layers))
     ]
     labels = [f"layer {layer}" for layer in layers]
-    figure.legend(handles, labels, loc="outside upper center", frameon=False, ncols=4, labelcolor=INK, fontsize=9)
+    legend_above(figure, handles, labels, size=9)
     return figure
 
 

@@ -176,6 +176,7 @@ class Watch:
             return []
         if self.best_validation is None or loss < self.best_validation:
             self.best_validation, self.train_at_best, self.worse = loss, train, 0
+            self.high = 0  # losses of a few updates rise and fall with the lengths in their batches
             return []
         if self.train_at_best is None:  # the best came before the first report
             self.train_at_best = train

@@ -14,6 +14,9 @@ import unrolled
 from tones import PITCH, tones, write
 from unrolled.errors import UsageError
 from unrolled.tasks.registry import recognised
+from unrolled.tasks.transcribe import task as transcribing
+from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.reading import read_speech
 from unrolled.tasks.transcribe.scores import Transcripts
 from unrolled.tasks.transcribe.sound import read_sound
 from unrolled.training.batches import Batch
@@ -125,6 +128,24 @@ def test_raw_sound_on_standard_input_is_heard(trained, long):
     closed = ["sh", "-c", '"$@" <&-', "sh", *command]
     done = subprocess.run(closed, capture_output=True, check=False)
     assert done.returncode == 2 and b"standard input is closed" in done.stderr
+
+
+def test_the_worst_transcripts_are_drawn_first(trained, recordings, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(type(trained.task), "_drawn", lambda self, model, k: drawn.append(self.found.names[k]))
+    monkeypatch.setattr(transcribing, "as_png", lambda figure: b"")
+    trained.task.read_all(str(recordings))
+    names = [trained.task.found.names[k] for k in (7, 3, 5)]
+    found = trained.task.pictures(trained.model, "all", {"worst": [{"name": name} for name in names]})
+    assert list(found) == [f"heard-{n}.png" for n in (1, 2, 3, 4)]
+    assert drawn == [*names, trained.task.found.names[0]]
+
+
+def test_recordings_are_named_by_their_places(tmp_path):
+    for part in ("train", "test"):
+        write(tmp_path / part / "0_ab.wav", tones("ab"))
+    found = read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc]+)"))
+    assert found.names == ["test/0_ab.wav", "train/0_ab.wav"]
 
 
 def test_a_language_model_helps(trained, tmp_path, long):

@@ -24,7 +24,7 @@ class Collection:
 
     Fields:
         rate: samples a second. sounds: samples of each, 16 bits.
-        texts, parts, names: of each; a part is None where the data do not say.
+        texts, parts, names: of each; a part is None where the data do not say; names are unique.
         bad: a sentence for each recording that was left out.
     """
 
@@ -72,7 +72,7 @@ def read_speech(data: str, options: TranscribeOptions) -> Collection:
         except DataError as error:
             found.bad.append(str(error))
             continue
-        found.add(sound, one.text, one.part, one.path.name)
+        found.add(sound, one.text, one.part, one.path.relative_to(data).as_posix())
     found.check_any()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -248,8 +249,9 @@ class TranscribeTask(Task):
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """What the model hears in the worst recordings, and in the first one."""
         which = self.parts[part]
-        worst = {one["name"] for one in figures.get("worst", [])[:_WORST]}
-        chosen = [k for k in which if self.found.names[k] in worst][:_WORST]
+        by_name = {self.found.names[k]: k for k in which}
+        worst = [by_name.get(one["name"]) for one in figures.get("worst", [])[:_WORST]]
+        chosen = [k for k in worst if k is not None]
         chosen += [k for k in which[:1] if k not in chosen]
         return {f"heard-{n}.png": as_png(self._drawn(model, int(k))) for n, k in enumerate(chosen, 1)}
 
@@ -275,7 +277,8 @@ class TranscribeTask(Task):
         samples = torch.from_numpy(self.found.sounds[k] * np.float32(self.front.unit))
         inputs = self.front(samples[:, None])[:_LOOKED_AT, 0].numpy()
         step = 1 / self.found.rate * len(samples) / len(inputs)
-        labels = [f"{t * step:.2f} s" for t in range(len(inputs))]
+        decimals = max(2, math.ceil(-math.log10(step)))
+        labels = [f"{t * step:.{decimals}f} s" for t in range(len(inputs))]
         loud = inputs.mean(1)
         features = {self.kind.seen if self.kind else "level": loud, "time": np.arange(len(inputs)) * step}
         origin = f"{self.found.names[k]} of the run's {part} part" if part != ALL else self.found.names[k]
