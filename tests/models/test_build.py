@@ -1,5 +1,6 @@
 """Models are built in one place: every model option of every cell, in training and for use."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from unrolled.compiler.stored import store, stored_class
 from unrolled.errors import UsageError
 from unrolled.lab.catalogue import TITLES, experiment
 from unrolled.layers import LayerNorm
+from unrolled.layers.directions import read_ahead
 from unrolled.models import Linear
 from unrolled.models.build import build_stack, cells_of, check_memory, set_first_weights
 from unrolled.models.options import RECURRENT_INITS, ModelOptions
@@ -22,18 +24,20 @@ SIZES = {"hidden": 6, "layers": 2, "dropout": 0.0}
 RATES = {"weight_drop": WeightDrop, "variational_dropout": VariationalDropout, "zoneout": Zoneout}
 
 
-@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("direction", ["forward", "both", "alternating"])
 @pytest.mark.parametrize("name", CELLS)
 def test_widths_and_values(name, direction):
     torch.manual_seed(0)
     stack = build_stack(CELLS[name], 3, ModelOptions(cell=name, direction=direction, **SIZES))
     cells = cells_of(stack)
-    assert [type(cell) for cell in cells] == [CELLS[name]] * (2 if direction == "forward" else 4)
+    assert [type(cell) for cell in cells] == [CELLS[name]] * (4 if direction == "both" else 2)
     x = torch.randn(5, 2, 3)
     y, _ = stack(x)
     h = x
     for first in range(0, len(cells), len(cells) // 2):
-        ahead = unrolled.Recurrent(cells[first], backend="eager")(h)[0]
+        turned = direction == "alternating" and first == 0  # the last one reads forward
+        ahead = unrolled.Recurrent(cells[first], backend="eager")(h.flip(0) if turned else h)[0]
+        ahead = ahead.flip(0) if turned else ahead
         if direction == "both":
             back = unrolled.Recurrent(cells[first + 1], backend="eager")(h.flip(0))[0].flip(0)
             ahead = torch.cat([ahead, back], dim=2)
@@ -42,7 +46,7 @@ def test_widths_and_values(name, direction):
 
 
 @pytest.mark.parametrize("graph", ["many-to-many", "many-to-one"])
-@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("direction", ["forward", "both", "alternating"])
 def test_a_norm_stands_before_every_layer(direction, graph):
     """By hand: torch's layer norm of each layer's inputs; many-to-one reads the two ends side by side."""
     torch.manual_seed(0)
@@ -65,10 +69,21 @@ def test_a_norm_stands_before_every_layer(direction, graph):
             bounds = [h[-1, :, :half], h[0, :, half:]]
         if graph == "many-to-many":
             torch.testing.assert_close(found[:T, n], model.read(h)[:, 0])
-        elif direction == "forward":
+        elif direction != "both":
             torch.testing.assert_close(found[n], model.read(h[-1])[0])
         else:
             torch.testing.assert_close(found[n], model.read(torch.cat(bounds, dim=1))[0])
+
+
+@pytest.mark.parametrize("layers", [2, 3, 5])
+def test_alternating_layers_end_with_one_that_reads_forward(layers):
+    options = ModelOptions(hidden=3, dropout=0.0, direction="alternating", layers=layers)
+    reverse = [layer.reverse for layer in build_stack(unrolled.GRUCell, 2, options).layers]
+    assert reverse == [False, True, False, True, False][-layers:]
+    assert read_ahead(build_stack(unrolled.GRUCell, 2, options).layers)
+    assert not read_ahead(build_stack(unrolled.GRUCell, 2, replace(options, direction="forward")).layers)
+    with pytest.raises(UsageError, match="--direction: alternating needs two layers"):
+        replace(options, layers=1)
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
@@ -135,7 +150,7 @@ def test_first_weights_reach_wrapped_cells_of_both_directions(kind):
     [
         ({"hidden": 0}, "--hidden: must be a whole number from 1, got 0"),
         ({"layers": 1001}, "--layers: must be at most 1,000, got 1,001"),
-        ({"direction": "back"}, "--direction: must be one of forward, both, got 'back'"),
+        ({"direction": "back"}, "--direction: must be one of forward, both, alternating, got 'back'"),
         ({"zoneout": 1.0}, r"--zoneout: must lie in \[0, 1\), got 1.0"),
         ({"weight_drop": -0.1}, r"--weight-drop: must lie in \[0, 1\), got -0.1"),
         ({"variational_dropout": "much"}, "--variational-dropout: expected a number, got 'much'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from torch import nn
 
 from unrolled.layers.bidirectional import Bidirectional
 from unrolled.layers.layer import Layer
@@ -12,6 +14,11 @@ from unrolled.layers.recurrent import Recurrent
 def recurrent_layers(layers: Sequence[Layer]) -> list[Layer]:
     """Those that are recurrent, from below."""
     return [layer for layer in layers if isinstance(layer, Recurrent | Bidirectional)]
+
+
+def read_ahead(layers: Iterable[nn.Module]) -> bool:
+    """Whether any of them sees later steps, so that it needs the whole sequence."""
+    return any(isinstance(one, Bidirectional) or (isinstance(one, Recurrent) and one.reverse) for one in layers)
 
 
 def directions(layers: Sequence[Layer]) -> dict[str, Recurrent]:

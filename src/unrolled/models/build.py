@@ -33,7 +33,7 @@ _BYTES = 4 * 5
 def build_stack(
     cell: Callable[[int, int], Cell], input_size: int, options: ModelOptions, for_use: bool = False
 ) -> Stack:
-    """The recurrent layers that the options describe.
+    """The recurrent layers that the options describe; of alternating ones the last reads forward.
 
     Arguments:
         cell: the class, or a function that makes one of an input and a hidden width.
@@ -44,15 +44,16 @@ def build_stack(
         UsageError: the cell has nothing that a setting could drop.
     """
     assert options.hidden is not None and options.layers is not None and options.dropout is not None
-    layers: list[Layer | Cell] = []
-    for _ in range(options.layers):
+    layers: list[Layer] = []
+    for k in range(options.layers, 0, -1):
         if options.layer_norm:
             layers.append(LayerNorm(input_size))
         cells = [
             _wrapped(cell(input_size, options.hidden), options, for_use)
             for _ in range(2 if options.direction == "both" else 1)
         ]
-        layers.append(Bidirectional(cells[0], cells[1]) if len(cells) == 2 else cells[0])
+        backward = options.direction == "alternating" and k % 2 == 0
+        layers.append(Bidirectional(cells[0], cells[1]) if len(cells) == 2 else Recurrent(cells[0], reverse=backward))
         input_size = len(cells) * options.hidden
     return Stack(layers, dropout=options.dropout)
 

@@ -9,7 +9,7 @@ from unrolled.errors import UsageError
 from unrolled.options import check, check_one_of, check_share, check_types, option
 
 MOST_LAYERS = 1_000
-DIRECTIONS = ("forward", "both")
+DIRECTIONS = ("forward", "both", "alternating")
 RECURRENT_INITS = ("orthogonal", "identity", "glorot")
 
 
@@ -27,7 +27,9 @@ class ModelOptions:
     )
     hidden: int | None = option(None, "Width of each hidden layer.")
     layers: int | None = option(None, "Hidden layers.")
-    direction: str | None = option(None, "forward, or both: bidirectional layers.", metavar="WHICH")
+    direction: str | None = option(
+        None, "forward; both: bidirectional layers; alternating: layers backward and forward.", metavar="WHICH"
+    )
     dropout: float | None = option(None, "Dropout between layers and before the output.")
     variational_dropout: float = option(0.0, "Dropout on the hidden state, one mask per sequence (0).")
     weight_drop: float = option(0.0, "Dropout on the recurrent weights (0).")
@@ -50,6 +52,8 @@ class ModelOptions:
             check_share(self, name)
         if self.direction is not None:
             check_one_of(self, "direction", DIRECTIONS)
+        one_way = self.direction == "alternating" and self.layers == 1
+        check(not one_way, "direction", "alternating needs two layers: say --layers 2, or more")
         check_one_of(self, "recurrent_init", RECURRENT_INITS)
         far = self.chrono is None or 2 < self.chrono < math.inf
         check(far, "chrono", f"must be the longest lag in steps, above 2, got {self.chrono}")

@@ -17,7 +17,7 @@ from unrolled.cells.registry import CELLS
 from unrolled.engine import native
 from unrolled.engine.prepared import widths
 from unrolled.errors import DataError, UsageError
-from unrolled.layers.bidirectional import Bidirectional
+from unrolled.layers.directions import read_ahead
 from unrolled.layers.paths import usual
 from unrolled.layers.recurrent import Recurrent
 from unrolled.models.build import check_memory, set_first_weights
@@ -102,9 +102,7 @@ def built(task: Task, cell: type[Cell]) -> Model:
 
 def _check_directions(model: Model, batches: Batches, task: Task) -> None:
     """UsageError where a model sees the step that it predicts: the targets of `Streams` are the next inputs."""
-    modules = model.modules()
-    sees_ahead = any(isinstance(m, Bidirectional) or (isinstance(m, Recurrent) and m.reverse) for m in modules)
-    if isinstance(batches, Streams) and sees_ahead:
+    if isinstance(batches, Streams) and read_ahead(model.modules()):
         raise UsageError(
             f"--direction: a model must not see the {task.step_unit} that it predicts: leave out --direction"
         )

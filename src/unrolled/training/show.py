@@ -334,7 +334,7 @@ def _introduction(e: Event) -> list[tuple[str, str]]:
         return "*" if name in e["chosen"] else ""
 
     layers = f"{s['layers']}{star('layers')} {'layer' if s['layers'] == 1 else 'layers'}"
-    layers += " in both directions" if s["direction"] == "both" else ""
+    layers += {"both": " in both directions", "alternating": ", backward and forward,"}.get(s["direction"], "")
     window = f"bptt {s['bptt'] or 'all'}"
     if s.get("update_every"):
         window += f", update every {s['update_every']}"

@@ -68,8 +68,11 @@ def test_the_memory_of_a_stream_does_not_grow(trained):
         assert len(listener._rest) < 200 + 2 * 80
 
 
-def test_a_model_of_both_directions_does_not_stream(recordings, tmp_path, long):
-    both = unrolled.fit(recordings, tmp_path / "run", hidden=4, layers=1, epochs=0.2, threads=1, quiet=True)
+@pytest.mark.parametrize("direction", ["both", "alternating"])
+def test_a_model_that_reads_backward_does_not_stream(recordings, tmp_path, long, direction):
+    how = {"hidden": 4, "layers": 2, "epochs": 0.2, "threads": 1, "quiet": True, "direction": direction}
+    both = unrolled.fit(recordings, tmp_path / "run", **how)
+    assert unrolled.load(tmp_path / "run").transcribe(long[0]) == both.transcribe(long[0])
     with pytest.raises(UsageError, match="--direction forward"):
         list(both.stream(long[0]))
 

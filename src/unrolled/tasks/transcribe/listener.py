@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unrolled.errors import UsageError
-from unrolled.layers import Bidirectional
+from unrolled.layers.directions import read_ahead
 from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.heads.ctc import BLANK
@@ -28,9 +28,9 @@ class Listener:
     """
 
     def __init__(self, model: Model, spectra: Spectra, reduction: int) -> None:
-        if any(isinstance(layer, Bidirectional) for layer in model.stack.layers):
+        if read_ahead(model.stack.layers):
             raise UsageError(
-                "--stream: the model reads in both directions, so it needs the whole recording: train one with "
+                "--stream: the model reads backward, too, so it needs the whole recording: train one with "
                 "--direction forward"
             )
         self._model, self._spectra, self._reduction = model, spectra, reduction
