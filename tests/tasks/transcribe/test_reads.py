@@ -12,6 +12,7 @@ from unrolled.models.options import ModelOptions
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
 from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
@@ -175,7 +176,7 @@ def test_a_run_with_other_waves_is_refused(tmp_path):
         unrolled.load(run)
 
 
-@pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 8), (4_000, 2)])
+@pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 11), (1_000, 4), (4_000, 2)])
 def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
     signal = np.random.default_rng(0).normal(size=9 * bases)
     write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", signal, 4000.0) for k in range(3)])
@@ -184,6 +185,24 @@ def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
     steps = task.read(str(tmp_path))
     task.settle(ModelOptions(), TrainingOptions(), steps)
     assert task.training.batch == batch
+    assert (task.model.direction, task.model.layers, task.model.hidden) == ("alternating", 5, 128)
+    task.settle(ModelOptions(layers=1), TrainingOptions(), steps)
+    assert task.model.direction == "both"
+
+
+@pytest.mark.parametrize(("samples", "scored"), [(100, 300), (5_000, 100), (600_000, 1)])
+def test_a_validation_while_training_takes_a_part_of_long_reads(samples, scored, monkeypatch):
+    task = TranscribeTask()
+    task.found, task.front = Collection(4000), Currents(4000)
+    for k in range(400):
+        task.found.add(np.zeros(0, np.int16), "A", None, f"r{k}")
+    monkeypatch.setattr(type(task.found.sounds), "lengths", np.full(400, samples))
+    task.parts = {"validation": np.arange(400)}
+    seen = []
+    monkeypatch.setattr(task, "_transcripts", lambda model, which, tell: seen.append(len(which)))
+    task.validate(None, whole=False)
+    task.validate(None, whole=True)
+    assert seen == [scored, 400]
 
 
 OF_SOUND = {"transcripts": "a.csv", "pattern": "(.)", "test": "a", "mels": 20, "join": 2}

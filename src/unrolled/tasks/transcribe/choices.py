@@ -42,7 +42,7 @@ def sizes(
     """
     model = replace(
         model,
-        direction=model.direction or "both",
+        direction=model.direction or ("both" if model.layers == 1 else usual["direction"]),
         hidden=model.hidden or usual["hidden"],
         layers=model.layers or usual["layers"],
         dropout=model.dropout if model.dropout is not None else usual["dropout"],

@@ -33,7 +33,7 @@ class Kind:
     Attributes:
         name: in the side file. unit, step_unit, metrics: see `training.Task`.
         scores: what collects its transcripts.
-        model: the sizes, learning rate and dropout that are chosen, and the samples of a batch.
+        model: the direction, sizes, learning rate and dropout that are chosen, and the samples of a batch.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
         cure: what helps against a rate that is too low or too high.
     """
@@ -91,6 +91,7 @@ class Speech(Kind):
     )
     scores = Transcripts
     model: ClassVar[Mapping[str, Any]] = {
+        "direction": "both",
         "hidden": 128,
         "layers": 2,
         "lr": 0.002,
@@ -144,11 +145,12 @@ class Nanopore(Kind):
     )
     scores = Reads
     model: ClassVar[Mapping[str, Any]] = {
-        "hidden": 96,
-        "layers": 3,
+        "direction": "alternating",
+        "hidden": 128,
+        "layers": 5,
         "lr": 0.003,
         "dropout": 0.0,
-        "samples": 30_000,
+        "samples": 40_000,
     }
     seen, shown = "current", 0.25
 

@@ -43,8 +43,8 @@ SIDE_FILE = "transcribe.json"
 _WORST = 3
 """Recordings that are drawn."""
 _LOOKED_AT = 1_000
-_FEW = 300
-"""Recordings that are scored while training."""
+_FEW, _FEW_FRAMES = 300, 500_000
+"""Recordings, and frames of them, that are scored while training."""
 
 
 class TranscribeTask(Task):
@@ -201,11 +201,14 @@ class TranscribeTask(Task):
         return None if found is None else found.figures()
 
     def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
-        which = self.parts["validation"]
-        found = self._transcripts(model, which if whole else which[:_FEW], tell)
+        every = self.parts["validation"]
+        frames = self.front.frames(torch.from_numpy(self.found.sounds.lengths[every])).cumsum(0)
+        few = max(1, min(_FEW, int((frames <= _FEW_FRAMES).sum())))
+        which = every if whole else every[:few]
+        found = self._transcripts(model, which, tell)
         if found is None:
             return None
-        return found.means() | ({} if whole or len(which) <= _FEW else {"estimate": True})
+        return found.means() | ({} if len(which) == len(every) else {"estimate": True})
 
     def _transcripts(self, model: Model, which: Any, tell: Tell | None) -> Any:
         if not len(which):
