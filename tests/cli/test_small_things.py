@@ -197,15 +197,6 @@ def test_a_score_is_listed_by_name(cli, run, monkeypatch):
     assert "  nll per step " in out and len({len(line) for line in out.splitlines()}) == 1
 
 
-def test_only_text_is_scored(cli, run, monkeypatch):
-    import unrolled.tasks.load as loading
-
-    model = unrolled.load(run)
-    monkeypatch.setattr(loading, "load", lambda *_: type("Other", (), {"task": model.task})())
-    status, _, err = cli("score", run, "--text", "a")
-    assert status == 2 and "only runs of the task text score a text" in err and "see unrolled evaluate" in err
-
-
 def test_pictures_that_a_task_has_not(cli, run, tmp_path):
     """Before anything is scored."""
     status, out, err = cli("evaluate", run, "--pictures", tmp_path / "seen")

@@ -28,13 +28,12 @@ def basecall(run: str, reads: str, cell: str | None, task: str | None, allow_cod
 
     READS is a POD5 or fast5 file, or a folder of them.
     """
-    from unrolled.errors import UsageError
     from unrolled.runs.files import replacing
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "basecall"):
-        raise UsageError(f"{run}: the task {model.config['task']} does not read nanopore signals")
+        raise model.cannot("does not read nanopore signals")
     count, bad = 0, 0
     with replacing(Path(out)) as beside, open(beside, "w", encoding="ascii") as file:
         for made, is_bad in model.basecall(reads, beam):

@@ -36,12 +36,12 @@ def caption(
 
     IMAGES are picture files, or folders of them.
     """
-    from unrolled.errors import DataError, UsageError
+    from unrolled.errors import DataError
     from unrolled.tasks.load import load
 
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "caption"):
-        raise UsageError(f"{run}: the task {model.config['task']} does not describe pictures")
+        raise model.cannot("does not describe pictures")
     files, failed = model.images(images), 0
     for file, made in model.caption(files, **search):
         if isinstance(made, DataError):

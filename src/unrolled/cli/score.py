@@ -41,10 +41,7 @@ def score(
         raise UsageError("name a text to score: --text TEXT or --file FILE")
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "score"):
-        raise UsageError(
-            f"{run}: only runs of the task text score a text, and this one has the task {model.task.name}: "
-            "see unrolled evaluate"
-        )
+        raise model.cannot("does not score a text")
     with waiting("scoring"):
         scored = [model.score(one, given) for one in (*text, *map(model.read, files))]
     for one in scored:

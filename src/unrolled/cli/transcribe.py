@@ -48,7 +48,7 @@ def transcribe(
 
     model = load(run, cell, allow_code, task)
     if not hasattr(model, "transcribe"):
-        raise UsageError(f"{run}: the task {model.config['task']} does not transcribe")
+        raise model.cannot("does not transcribe")
     search = {name: value for name, value in search.items() if value is not None}
     if stream:
         if len(files) != 1 or search or as_json:

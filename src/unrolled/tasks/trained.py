@@ -102,8 +102,7 @@ class Trained:
         """
         kind = type(self.task)
         if not self.generates:
-            hint = f": see unrolled forecast {self.run.path}" if self.forecasts else ""
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} has nothing to sample{hint}")
+            raise self.cannot("has nothing to sample")
         if unknown := sorted(settings.keys() - option_names(kind.sample_class)):
             raise UsageError(f"there is no setting {unknown[0]!r}")
         made: Any = self.task.sample(self.model, kind.sample_class(**settings))
@@ -133,8 +132,7 @@ class Trained:
             UsageError: the task does not forecast, or not so far. DataError: the data cannot be used.
         """
         if not self.forecasts:
-            hint = f": see unrolled sample {self.run.path}" if self.generates else ""
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not forecast{hint}")
+            raise self.cannot("does not forecast")
         if horizon is not None and horizon < 1:
             raise UsageError(f"--horizon: must be a whole number from 1, got {horizon}")
         if data is None and not Path(own_data(self.run)).exists():
@@ -147,16 +145,32 @@ class Trained:
         made: Sequence[Shown] = task.forecast(self.model, horizon, seed)
         return made
 
+    @property
+    def classifies(self) -> bool:
+        """Whether there is anything to `classify`."""
+        return type(self.task).answers is not Task.answers
+
     def classify(self, data: str | os.PathLike) -> Answers:
         """What the model says of each sequence of data that need no answers: a table, made row by row.
 
         Raises:
             UsageError: the task has no answers to give, or there are no such data. DataError: they cannot be used.
         """
-        if type(self.task).answers is Task.answers:
-            raise UsageError(f"{self.run.path}: the task {self.config['task']} does not classify sequences")
+        if not self.classifies:
+            raise self.cannot("does not classify sequences")
         answers: Answers = restored(type(self.task), self.run).answers(self.model, file_name(data))
         return answers
+
+    @property
+    def verb(self) -> str:
+        """The command that shows what the model is for."""
+        can = {"sample": self.generates, "forecast": self.forecasts, "classify": self.classifies}
+        return next((verb for verb, is_so in can.items() if is_so), "evaluate")
+
+    def cannot(self, what: str) -> UsageError:
+        """The error for a command that is not for this task; ``what`` the task does not do."""
+        path = self.run.path
+        return UsageError(f"{path}: the task {self.config['task']} {what}: see unrolled {self.verb} {path}")
 
     @property
     def has_pictures(self) -> bool:

@@ -213,3 +213,14 @@ def test_a_run_goes_on_where_it_was_stopped(recordings, tmp_path):
     part = unrolled.fit(None, tmp_path / "part", resume=True, quiet=True)
     for name, value in whole.model.state_dict().items():
         assert (value == part.model.state_dict()[name]).all(), name
+
+
+def test_other_commands_name_the_one_that_it_is_for(trained, cli):
+    run = str(trained.run.path)
+    for asked in (("sample", run), ("forecast", run), ("caption", run, "x.png"), ("score", run, "--text", "x")):
+        status, _, errors = cli(*asked)
+        assert status == 2 and f"see unrolled transcribe {run}" in errors.replace("\n  ", " "), asked
+    status, _, errors = cli("basecall", run, "reads", "-o", "-")
+    assert status == 2 and f"is a model of speech, not of reads: see unrolled transcribe {run}" in errors.replace(
+        "\n  ", " "
+    )

@@ -21,6 +21,8 @@ _AT_ONCE = 64
 class TrainedCaptioner(Trained):
     """A trained model of captions; see `Trained`."""
 
+    verb = "caption"
+
     def images(self, names: Sequence[str | os.PathLike]) -> list[Path]:
         """The files that are named, and the pictures in folders that are.
 

@@ -33,6 +33,10 @@ _WIDTH = 16
 class TrainedTranscriber(Trained):
     """A trained model of recordings; see `Trained`."""
 
+    @property
+    def verb(self) -> str:
+        return "basecall" if self.task.kind.name == "reads" else "transcribe"
+
     def recordings(self, names: Sequence[str | os.PathLike]) -> list[Path]:
         """The files that are named, and the recordings in folders that are.
 
@@ -68,7 +72,7 @@ class TrainedTranscriber(Trained):
             DataError: the file cannot be used.
             UsageError: a language model of other symbols, or a setting out of range.
         """
-        self._check_kind("speech", "does not transcribe sound: use unrolled basecall")
+        self._check_kind("speech")
         if beam is not None and beam < 1:
             raise UsageError(f"--beam: must be a whole number from 1, got {beam}")
         for name, value in (("weight", weight), ("bonus", bonus)):
@@ -97,7 +101,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: the model reads backwards, too.
         """
-        self._check_kind("speech", "does not transcribe sound: use unrolled basecall")
+        self._check_kind("speech")
         listener = Listener(self.model, self.task.front, self.options.reduction)
         for piece in pieces:
             yield self.task.text_of(listener.hear(piece))
@@ -124,7 +128,7 @@ class TrainedTranscriber(Trained):
         Raises:
             UsageError: there is no such file or folder. DataError: none of the reads can be used.
         """
-        self._check_kind("reads", "does not read nanopore signals: use unrolled transcribe")
+        self._check_kind("reads")
         front = self.task.front
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
@@ -138,9 +142,10 @@ class TrainedTranscriber(Trained):
                 labels, quality = greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
                 yield fastq(read.name, self.task.text_of(labels), quality), False
 
-    def _check_kind(self, kind: str, otherwise: str) -> None:
-        if self.task.kind.name != kind:
-            raise UsageError(f"{self.run.path} {otherwise}")
+    def _check_kind(self, kind: str) -> None:
+        own, path = self.task.kind.name, self.run.path
+        if own != kind:
+            raise UsageError(f"{path} is a model of {own}, not of {kind}: see unrolled {self.verb} {path}")
 
     def _language(self, text: TrainedText) -> Language:
         """A model of characters, for the labels of this one."""
