@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-HIDDEN, BATCH, LR = 128, 32, 2e-3
+HIDDEN, LR = 128, 2e-3
 
 
 class Plain(nn.Module):
@@ -39,7 +39,13 @@ def padded(frames: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(
-    frames: list[np.ndarray], labels: list[np.ndarray], symbols: int, reduction: int, seconds: float, seed: int
+    frames: Sequence[np.ndarray],
+    labels: list[np.ndarray],
+    symbols: int,
+    reduction: int,
+    seconds: float,
+    seed: int,
+    batch: int = 32,
 ) -> Plain:
     """A model that was trained for so long; labels from 1 on."""
     torch.manual_seed(seed)
@@ -51,7 +57,7 @@ def train(
     began = time.monotonic()
     while True:
         order = np.argsort(lengths * random.uniform(0.9, 1.1, len(lengths)))
-        batches = np.array_split(order, math.ceil(len(order) / BATCH))
+        batches = np.array_split(order, math.ceil(len(order) / batch))
         for k in random.permutation(len(batches)):
             share = (time.monotonic() - began) / seconds
             if share >= 1:
@@ -73,7 +79,7 @@ def likeliest_path(log_probabilities: torch.Tensor) -> list[int]:
 
 
 def transcribe(
-    model: Plain, frames: list[np.ndarray], search: Callable[[torch.Tensor], list[int]] = likeliest_path
+    model: Plain, frames: Sequence[np.ndarray], search: Callable[[torch.Tensor], list[int]] = likeliest_path
 ) -> list[list[int]]:
     """The labels of each, as the search finds them."""
     with torch.no_grad():

@@ -1,14 +1,16 @@
 """Spoken digits, and reads of a simulated nanopore: `unrolled train` beside a plain script, and templates.
 
     python benchmarks/transcribe.py --digits FOLDER [--seeds 1 2 3]
-    python benchmarks/transcribe.py --genome lambda.fa --levels levels.tsv [--seeds 1 2 3] [--minutes 15]
+    python benchmarks/transcribe.py --genome lambda.fa --also ecoli.fa --levels levels.tsv [--minutes 15]
 
 FOLDER has the Free Spoken Digit Dataset, ``{digit}_{speaker}_{number}.wav``; numbers 0 to 4 are the test part.
 Strings of digits are made of recordings of the test part. The plain script (`plain_torch_ctc.py`) has the same
 features and as many seconds as ours took. The nearest template is that of dynamic time warping on the same features.
 
-Reads come from the genome without its last 8,500 bases; those of the test part from these alone. The plain script
-takes as many minutes. The likeliest path is that of the pore that made the reads (`pore_viterbi.py`).
+Reads of 1,000 bases come from the genome without its last 8,500 bases, and from other genomes (`--also`) but for the
+places where 20 bases are those of the test part; the reads of the test part from these 8,500 alone. The plain script
+takes as many minutes, with batches of the same size. The likeliest path is that of the pore that made the reads
+(`pore_viterbi.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import time
 import wave
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +39,8 @@ from unrolled.tasks.transcribe.reads.levels import read_levels
 from unrolled.tasks.transcribe.scores import Reads, Transcripts
 
 PATTERN, TEST = r"^(\d)_", r"_[0-4]\.wav$"
-TEST_BASES, STRINGS, PATHS = 8_500, 200, 50
+STRINGS = 200
+TEST_BASES, READ, TRAINING_READS, TEST_READS, PATHS = 8_500, 1_000, 18_000, 200, 20
 
 
 def unrolled(*arguments: object) -> Any:
@@ -66,11 +70,23 @@ def task_of(run: Path, part: str) -> Any:
     return library.load(run)._with_own_data(part, None)
 
 
-def part_of(task: Any, part: str) -> tuple[list[np.ndarray], list[str]]:
-    """Frames and texts of a part, as the layers of ours read them."""
-    which, front = task.parts[part], task.front
-    frames = [front(torch.from_numpy(task.found.sounds[k] * np.float32(front.unit))[:, None])[:, 0] for k in which]
-    return [x.numpy() for x in frames], [task.found.texts[k] for k in which]
+class Frames(Sequence[np.ndarray]):
+    """Frames of a part, as the layers of ours read them; made when they are asked for."""
+
+    def __init__(self, task: Any, part: str) -> None:
+        self.task, self.which = task, task.parts[part]
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, k: Any) -> Any:
+        front, sound = self.task.front, self.task.found.sounds[self.which[k]]
+        return front(torch.from_numpy(sound * np.float32(front.unit))[:, None])[:, 0].numpy()
+
+
+def part_of(task: Any, part: str) -> tuple[Frames, list[str]]:
+    """Frames and texts of a part."""
+    return Frames(task, part), [task.found.texts[k] for k in task.parts[part]]
 
 
 def beside(run: Path, seconds: float, seed: int, scores: Any) -> dict[str, Any]:
@@ -167,20 +183,39 @@ def measure_digits(digits: Path, seeds: list[int], folder: Path) -> None:
             line(f"{speaker}, {how}", unrolled("evaluate", run, "--on", "test")[0], seconds)
 
 
-def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, threads: int, folder: Path) -> None:
-    """Reads of one end of a genome, by models of the rest of it."""
+def bases_of(genome: Path) -> str:
+    """All of its bases, one sequence behind the other."""
+    return "".join(line.strip() for line in genome.read_text().splitlines() if not line.startswith(">")).upper()
+
+
+def without(bases: str, others: str, k: int = 20) -> str:
+    """Bases with N wherever k of them are in the others, on either strand."""
+    both = (others, others[::-1].translate(str.maketrans("ACGT", "TGCA")))
+    known = {one[i : i + k] for one in both for i in range(len(one) - k + 1)}
+    made = bytearray(bases.encode())
+    for i in range(len(bases) - k + 1):
+        if bases[i : i + k] in known:
+            made[i : i + k] = b"N" * k
+    return made.decode()
+
+
+def measure_reads(
+    genome: Path, also: list[Path], levels: Path, seeds: list[int], minutes: float, threads: int, folder: Path
+) -> None:
+    """Reads of one end of a genome, by models of the rest of it, and of other genomes."""
     torch.set_num_threads(threads)
-    bases = "".join(line for line in genome.read_text().splitlines() if not line.startswith(">"))
-    parts = {"training": (bases[:-TEST_BASES], 4_000), "test": (bases[-TEST_BASES:], 400)}
-    for seed, (name, (text, count)) in enumerate(parts.items(), 1):
-        (folder / f"{name}.fa").write_text(f">{name}\n{text}\n")
-        out = folder / name
-        unrolled_plainly = [sys.executable, "-m", "unrolled", "simulate", "reads", "--genome", folder / f"{name}.fa"]
-        unrolled_plainly += ["--levels", levels, "-n", str(count), "--out", out, "--seed", str(seed)]
-        subprocess.run(list(map(str, unrolled_plainly)), check=True, capture_output=True)
+    bases = bases_of(genome)
+    test = bases[-TEST_BASES:]
+    training = [bases[:-TEST_BASES], *(without(bases_of(other), test) for other in also)]
+    parts = {"training": (training, TRAINING_READS), "test": ([test], TEST_READS)}
+    for seed, (name, (texts, count)) in enumerate(parts.items(), 1):
+        (folder / f"{name}.fa").write_text("".join(f">{name}{k}\n{text}\n" for k, text in enumerate(texts)))
+        simulate = [sys.executable, "-m", "unrolled", "simulate", "reads", "--genome", folder / f"{name}.fa"]
+        simulate += ["--levels", levels, "-n", count, "--length", READ, "--out", folder / name, "--seed", seed]
+        subprocess.run(list(map(str, simulate)), check=True, capture_output=True)
     began = time.monotonic()
     line(f"the likeliest path, {PATHS} reads", by_the_pore(folder / "test", levels), time.monotonic() - began)
-    how = ("--cell", "gru", "--minutes", minutes, "--threads", threads)
+    how = ("--cell", "gru", "--split", "97/2/1", "--minutes", minutes, "--threads", threads)
     for seed in seeds:
         run = folder / f"pore-{seed}"
         seconds = ours(folder / "training", run, seed, *how)
@@ -188,7 +223,8 @@ def measure_reads(genome: Path, levels: Path, seeds: list[int], minutes: float, 
         task = task_of(run, "training")
         frames, texts = part_of(task, "training")
         labels = [task.labels(t) for t in texts]
-        model = plain.train(frames, labels, len(task.symbols), task.options.reduction, 60 * minutes, seed)
+        sizes = (len(task.symbols), task.options.reduction, 60 * minutes, seed, task.training.batch)
+        model = plain.train(frames, labels, *sizes)
         task.read_all(str(folder / "test"))
         frames, texts = part_of(task, "all")
         scores = Reads()
@@ -213,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", type=Path)
     parser.add_argument("--genome", type=Path)
+    parser.add_argument("--also", type=Path, nargs="*", default=[])
     parser.add_argument("--levels", type=Path)
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--minutes", type=float, default=15.0)
@@ -222,8 +259,9 @@ def main() -> None:
         if arguments.digits:
             measure_digits(arguments.digits, arguments.seeds, Path(name))
         if arguments.genome:
-            budget = arguments.minutes, arguments.threads
-            measure_reads(arguments.genome, arguments.levels, arguments.seeds, *budget, Path(name))
+            data = (arguments.genome, arguments.also, arguments.levels)
+            budget = (arguments.minutes, arguments.threads)
+            measure_reads(*data, arguments.seeds, *budget, Path(name))
 
 
 if __name__ == "__main__":
