@@ -146,7 +146,7 @@ def test_no_picture_can_be_used(tmp_path):
     for file in folder.glob("*.png"):
         file.write_bytes(b"nothing")
     with pytest.raises(
-        DataError, match="has no picture with a caption that can be used: 00.png: .* is not a picture"
+        DataError, match="has no picture with a caption that can be used: 00.png: it is not a picture"
     ):
         unrolled.fit(folder, tmp_path / "run", **SMALL)
 
@@ -211,7 +211,7 @@ def test_the_verb(cli, trained, colours, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     status, out, err = cli("caption", run, colours / "00.png", broken, colours / "01.png")
-    assert status == 1 and "broken.png is not a picture" in err
+    assert status == 1 and "broken.png: it is not a picture" in err
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(colours / f"0{k}.png") for k in (0, 1)]
     assert cli("caption", run, broken)[:2] == (1, "")
     status, out, _ = cli("caption", run, colours / "02.png", "--json", "--temperature", 0.5, "--count", 3)

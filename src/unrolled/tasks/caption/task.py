@@ -88,7 +88,8 @@ class CaptionTask(Task):
             raise DataError(f"{data}: the training part has no pictures (--split {self.options.split})")
         if not hasattr(self, "symbols"):
             self.symbols = symbols_of(captions, self.options)
-            self.sight = self.sight.fitted(Chosen(self.seen, self.parts["training"]))
+            which = self.parts["training"]
+            self.sight = self.sight.fitted(Chosen(self.seen, which), [self.found.pictures[k].path for k in which])
             self.frequent, self.frequent_share = most_frequent(captions)
             sizes = np.array([len(self.symbols.encode(one)) for one in captions])
             self.longest = int(min(sizes.max(), _LONGEST))
@@ -106,17 +107,17 @@ class CaptionTask(Task):
     def _read(self, data: str) -> None:
         """The pictures that can be used, and what is seen of them."""
         found = read_collection(Path(data))
+        self.folder = Path(data) if Path(data).is_dir() else Path(data).parent
         if not hasattr(self, "sight"):
             self.sight = choices.sight(self.options, [one.path for one in found.pictures])
         self.seen, bad = self.sight.seen([one.path for one in found.pictures])
         unusable = {k for k, _ in bad}
-        left_out = [*found.left_out, *((found.pictures[k].path.name, why) for k, why in bad)]
+        left_out = [*found.left_out, *((self._name(found.pictures[k].path), why) for k, why in bad)]
         pictures = [one for k, one in enumerate(found.pictures) if k not in unusable]
         if not pictures:
             first = f": {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
             raise DataError(f"{data} has no picture with a caption that can be used{first}")
         self.found = Collection(pictures, left_out)
-        self.folder = Path(data) if Path(data).is_dir() else Path(data).parent
         self.truth = read_truth(self.folder)
 
     def _captions(self, part: str) -> list[str]:
@@ -259,7 +260,9 @@ class CaptionTask(Task):
 
     def name_of(self, k: int) -> str:
         """A picture's path in the data."""
-        path = self.found.pictures[k].path
+        return self._name(self.found.pictures[k].path)
+
+    def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
 
     def facts(self) -> dict[str, Any]:

@@ -72,17 +72,15 @@ class TrainedCaptioner(Trained):
         changes |= {} if length_penalty is None else {"length_penalty": length_penalty}
         search = self.task.search(**changes)
         paths = [Path(image) for image in images]
+        unclear = {paths[k]: why for k, why in self.task.sight.unclear(paths)}
         for first in range(0, len(paths), _AT_ONCE):
             some = paths[first : first + _AT_ONCE]
-            try:
-                seen, bad = self.task.sight.seen(some)
-            except DataError as error:  # none of them can be used
-                yield from ((path, error) for path in some)
-                continue
-            why = dict(bad)
+            clear = [path for path in some if path not in unclear]
+            seen, bad = self.task.sight.seen(clear)
+            why = unclear | {clear[k]: reason for k, reason in bad}
             texts = iter(self.task.texts(self.model, seen, search) if len(seen) else [])
-            for k, path in enumerate(some):
-                yield path, DataError(why[k]) if k in why else next(texts)
+            for path in some:
+                yield path, DataError(f"{path}: {why[path]}") if path in why else next(texts)
 
     def evaluate(
         self,
