@@ -45,6 +45,8 @@ def test_pictures_of_their_own(trained, tmp_path):
     drawn = [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
     assert drawn == [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
     assert all(len(said) == 3 for said in drawn)
+    copies = [tuple(said) for _, said in trained.caption([files[0]] * 130, count=8, temperature=2.0)]
+    assert copies[:64] != copies[64:128] and len(set(copies)) > 100
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,9 @@ def test_pictures_of_their_own(trained, tmp_path):
         ({"count": 0}, "--count: must be a whole number from 1"),
         ({"temperature": -1.0}, "--temperature: must be a number from 0"),
         ({"temperature": 1.0, "beam": 2}, "give one of the two"),
+        ({"temperature": 1.0, "length_penalty": 2.0}, "--length-penalty is of the search"),
+        ({"length_penalty": -1.0}, "--length-penalty: must be from 0 to 10"),
+        ({"length_penalty": float("nan")}, "--length-penalty: must be from 0 to 10"),
     ],
 )
 def test_settings_out_of_range(trained, colours, settings, message):
