@@ -52,8 +52,6 @@ def page(scores: Sequence[tuple[str, str]], shown: Sequence[tuple[str, Sequence[
     """
     parts = [_STYLE, "<h1>Captions</h1>", _listed(scores)]
     for title, entries in shown:
-        if not entries:
-            continue
         parts += [f"<h2>{html.text(title)}</h2>", '<div class="gallery">', *map(_article, entries), "</div>"]
     return html.page("Captions", "\n".join(parts)).encode("utf-8")
 

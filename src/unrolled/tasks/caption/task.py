@@ -40,7 +40,7 @@ from unrolled.training.task import ALL, PARTS, Shown, Task, Tell
 SIDE_FILE, SYMBOLS_FILE, PAGE = "caption.json", "vocabulary.json", "captions.html"
 _FEW, _SHOWN = 200, 6
 """Pictures that are scored, and shown, while training."""
-_LISTED = ("best", "worst", "page")
+_LISTED = ("successful", "best", "worst", "page")
 """What the page itself shows."""
 _PAIRS = 128
 """Captions side by side where their loss is measured."""
@@ -292,10 +292,10 @@ class CaptionTask(Task):
     def pictures(self, model: Any, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """The best and the worst captions with their pictures, and where the network looked, as one page."""
         number = {self.name_of(int(k)): int(k) for k in self.parts[part]}
-        titled = (("Successful captions", "best"), ("Unsuccessful captions", "worst"))
+        titled = zip(("Successful", "Unsuccessful"), ("best", "worst"), showing.successes(figures), strict=True)
         shown = [
-            (title, [self._entry(model, number[one["name"]], one) for one in figures.get(key, [])])
-            for title, key in titled
+            (f"{title} captions: {how_many}", [self._entry(model, number[one["name"]], one) for one in figures[key]])
+            for title, key, how_many in titled
         ]
         rows = self.rows({name: value for name, value in figures.items() if name not in _LISTED})
         return {PAGE: gallery.page(rows, shown)}
