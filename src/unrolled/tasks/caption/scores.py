@@ -59,8 +59,8 @@ def scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scor
 
     Source:
         BLEU: sacrebleu, on `tokens`, of all captions together, with its exponential smoothing: where no n-gram of a
-        length is right, 1/2 is counted, of the next such length 1/4, and so on. CIDEr-D and ROUGE-L: pycocoevalcap, on
-        `tokens` in place of the Penn Treebank's, which need Java.
+        length is right, 1/2 is counted, of the next such length 1/4, and so on.
+        CIDEr-D and ROUGE-L: pycocoevalcap, on `tokens` in place of the Penn Treebank's, which need Java.
     """
     said = [tokens(caption) for caption in captions]
     known = [[tokens(one) for one in several] for several in references]
