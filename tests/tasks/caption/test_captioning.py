@@ -7,11 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import unrolled
 from tasks.caption.conftest import COLOURS, SMALL, write_colours
 from unrolled.errors import DataError, RunError, UsageError
-from unrolled.tasks.caption import showing
+from unrolled.tasks.caption import gallery, showing
 from unrolled.tasks.registry import recognised
 
 
@@ -83,8 +84,24 @@ def test_the_page_holds_all_it_shows(trained):
     assert f"Successful captions: {len(figures['best']) or 'none'} of 3 have a ROUGE-L of 0.5 or more" in page
     words = sum(len(one["caption"].rstrip(".").split()) + one["caption"].endswith(".") for one in shown)
     assert page.count('<img src="data:image/jpeg;base64,') == len(shown) + words  # one above each word
-    assert all(one["name"] in page for one in shown)
+    assert all(one["name"] in page for one in shown) and "the line is around all that has half" in page
     assert trained.pictures(figures)["captions.html"] == page.encode()
+
+
+@pytest.mark.parametrize("ground", [0, 60, 255])
+def test_where_it_looked_can_be_seen_on_any_picture(ground):
+    picture = np.full((144, 144, 3), ground, np.uint8)
+    picture[70:130, 70:130] = 255 - ground  # an object that is not looked at
+    weights = np.full(36, 0.01)
+    weights[7] = 0.65
+    made = np.asarray(gallery.looked(Image.fromarray(picture), weights)).astype(int)
+    assert np.abs(made[36, 36] - picture[36, 36]).max() < 8  # the middle of the second place of the second row
+    assert np.abs(made[100, 100] - made[140, 20]).max() > 40
+    line = (made == gallery._EDGE).all(-1)
+    rows, columns = np.nonzero(line)
+    assert 50 < line.sum() < 500 and max(rows.max(), columns.max()) < 60 and not line[32:41, 32:41].any()
+    even = np.asarray(gallery.looked(Image.fromarray(picture), np.full(36, 1 / 36)))
+    assert (even == picture).all()
 
 
 @pytest.mark.parametrize(("image", "cell", "units"), [("first", "gru", "words"), ("state", "elman", "subwords")])
@@ -171,6 +188,20 @@ def test_one_picture_alone(tmp_path):
         model.evaluate()
 
 
+def test_data_that_name_training_alone_are_split(tmp_path):
+    folder = write_colours(tmp_path / "data", count=20)
+    (folder / "captions.csv").rename(folder / "captions_train.csv")
+    model = unrolled.fit(folder, tmp_path / "run", epochs=0.3, **SMALL)
+    assert [model.evaluate(on=part)["scored"] for part in ("training", "validation", "test")] == [16, 2, 2]
+    told = []
+    unrolled.fit(folder, tmp_path / "again", epochs=0.3, listen=told.append, **SMALL)
+    about = next(e["about"] for e in told if "about" in e)
+    assert ["", "the data name all of them training: split by --split 80/10/10"] in [list(row) for row in about]
+    (folder / "captions_train.csv").rename(folder / "captions_val.csv")
+    with pytest.raises(DataError, match=r"the training part has no pictures \(they are all validation\)"):
+        unrolled.fit(folder, tmp_path / "none", **SMALL)
+
+
 def test_both_directions_are_refused(colours, tmp_path):
     with pytest.raises(UsageError, match="--direction: captions are written word by word"):
         unrolled.fit(colours, tmp_path / "run", direction="both", **SMALL)
@@ -231,7 +262,10 @@ def test_scores_as_json_and_the_report(cli, trained, tmp_path):
     assert len(figures["bleu"]) == 4
     status, out, _ = cli("evaluate", trained.run.path, "--on", "test", "--pictures", tmp_path / "pages")
     assert status == 0 and (tmp_path / "pages" / "captions.html").is_file() and "captions.html" in out
-    assert cli("inspect", trained.run.path, "--out", tmp_path / "report")[0] == 0
+    status, out, _ = cli("inspect", trained.run.path, "--out", tmp_path / "report")
+    page = (tmp_path / "report").read_text() if (tmp_path / "report").is_file() else ""
+    said = page + "".join(p.read_text() for p in tmp_path.glob("report/*.html")) + out
+    assert status == 0 and "this one reads pictures; unrolled evaluate shows its captions" in said
 
 
 def test_other_runs_do_not_describe_pictures(cli, text, tmp_path):

@@ -35,7 +35,7 @@ from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
-from unrolled.training.task import ALL, PARTS, Shown, Task, Tell
+from unrolled.training.task import ALL, PARTS, Evidence, Shown, Task, Tell
 
 SIDE_FILE, SYMBOLS_FILE, PAGE = "caption.json", "vocabulary.json", "captions.html"
 _FEW, _SHOWN = 200, 6
@@ -58,6 +58,7 @@ class CaptionTask(Task):
         longest: symbols of the longest caption.
         frequent, frequent_share: the commonest caption, and its share of all.
         found, seen: the pictures that were read, and what is seen of each. parts: the numbers of those of each part.
+        is_all_training: the data say that all pictures are for training; then these are split.
     """
 
     name, noun = "caption", "pictures"
@@ -75,17 +76,23 @@ class CaptionTask(Task):
     found: Collection
     seen: Sequence[np.ndarray]
     parts: Mapping[str, np.ndarray]
+    is_all_training: bool = False
 
     # -- data and side files
 
     def read(self, data: str) -> int:
         self._read(data)
-        given = [-1 if one.part is None else PARTS.index(one.part) for one in self.found.pictures]
-        made = split(np.zeros(len(given), np.int64), self.options.shares(), np.array(given))
+        given = np.array([-1 if one.part is None else PARTS.index(one.part) for one in self.found.pictures])
+        self.is_all_training = bool((given == PARTS.index("training")).all())
+        if self.is_all_training:  # as COCO's, where somebody has the larger file alone
+            given[:] = -1
+        made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
         captions = self._captions("training")
         if not captions:
-            raise DataError(f"{data}: the training part has no pictures (--split {self.options.split})")
+            named = sorted({str(one.part) for one in self.found.pictures if one.part})
+            why = f"they are all {' or '.join(named)}" if named else f"--split {self.options.split}"
+            raise DataError(f"{data}: the training part has no pictures ({why})")
         if not hasattr(self, "symbols"):
             self.symbols = symbols_of(captions, self.options)
             which = self.parts["training"]
@@ -275,7 +282,10 @@ class CaptionTask(Task):
     def about(self) -> list[tuple[str, str]]:
         sizes = {part: len(self.parts[part]) for part in PARTS}
         common = self.frequent, self.frequent_share
-        return showing.about(self.found, sizes, self.symbols.end, self.options, self.sight.words, common)
+        made = showing.about(self.found, sizes, self.symbols.end, self.options, self.sight.words, common)
+        if self.is_all_training:
+            made.insert(2, ("", f"the data name all of them training: split by --split {self.options.split}"))
+        return made
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(showing.defined(figures)) + showing.rows(figures)
@@ -288,6 +298,12 @@ class CaptionTask(Task):
         texts = self.texts(model, Chosen(self.seen, which), self.search())
         lines = [f"{self.name_of(int(k))}: {several[0]}" for k, several in zip(which, texts, strict=True)]
         return Shown("text", "\n".join(lines).encode("utf-8", "replace")) if lines else None
+
+    def evidence(self, model: Any, part: str) -> Evidence:
+        raise NotImplementedError(
+            "gates and units are shown as a model reads a sequence, and this one reads pictures; unrolled evaluate "
+            f"shows its captions, in {PAGE}"
+        )
 
     def pictures(self, model: Any, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """The best and the worst captions with their pictures, and where the network looked, as one page."""
