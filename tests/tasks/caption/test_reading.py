@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.caption.reading import Picture, read_collection
-from unrolled.tasks.caption.recognising import is_captioned
+from unrolled.tasks.caption.recognising import caption_files, is_captioned
 from unrolled.tasks.registry import recognised
 
 
@@ -179,9 +179,10 @@ def test_a_picture_of_flickr8k_in_two_lists(tmp_path):
 def test_links_lead_to_the_same_picture(tmp_path):
     touch(write(tmp_path, captions_dot_csv="path,caption\na.png,x\nimages/a.png,y\nb.png,z\n"), "images/a.png")
     touch(tmp_path, "images/b.png", "images/c.png")
-    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "a_loop").symlink_to(tmp_path)
     (tmp_path / "current").symlink_to("images")
     found = read_collection(tmp_path)
+    assert caption_files(tmp_path) == [("table", tmp_path / "captions.csv")]
     assert [(p.path.resolve(), p.captions) for p in found.pictures] == [
         (tmp_path.resolve() / "images" / "a.png", ("x", "y")),
         (tmp_path.resolve() / "images" / "b.png", ("z",)),

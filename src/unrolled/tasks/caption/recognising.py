@@ -75,7 +75,8 @@ def caption_files(path: Path) -> list[tuple[str, Path]]:
     for folder in inside[:_LOOKED_AT]:
         if folder.is_dir():
             found += (p for p in _entries(folder, _LOOKED_AT) if p.suffix.lower() in (".json", *_TABLES))
-    once = {p.resolve(): p for p in sorted(found, reverse=True)}  # links lead to the same file
+    by_depth = sorted(found, key=lambda p: (len(p.parts), p))
+    once = {p.resolve(): p for p in reversed(by_depth)}  # links lead to the same file
     kinds = [(kind_of(p), p) for p in sorted(once.values())[:_LOOKED_AT]]
     first = next((kind for kind in KINDS if any(kind == one for one, _ in kinds)), None)
     return [(kind, p) for kind, p in kinds if kind is not None and kind == first]

@@ -82,7 +82,7 @@ def successes(figures: Mapping[str, Any]) -> tuple[str, str]:
     counts = [f"{count:,}" if count else "none" for count in (good, all_of - good)]
     return (
         f"{counts[0]} of {all_of:,} {'are true and complete' if known else f'have a ROUGE-L of {GOOD} or more'}",
-        f"{counts[1]} of {all_of:,} {'are not true, or not complete' if known else 'have less'}",
+        f"{counts[1]} of {all_of:,} {'are not true, or not complete' if known else f'have a ROUGE-L below {GOOD}'}",
     )
 
 
