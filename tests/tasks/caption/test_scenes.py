@@ -284,7 +284,8 @@ def test_files_of_others_are_not_touched(tmp_path, cli, other):
     (tmp_path / "a" / other).write_text("mine")
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     status, _, err = cli("simulate", "scenes", "-n", 9, "--out", tmp_path / "a")
-    assert status == 2 and f"{tmp_path / 'a'} has more than scenes, {tmp_path / 'a' / Path(other).parent}" in err
+    why = "is not empty" if other == "captions.csv" else "has files that its scenes.json does not list"
+    assert status == 2 and f"{tmp_path / 'a'} {why}, {tmp_path / 'a' / Path(other).parent}" in err
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
 

@@ -103,13 +103,15 @@ def _of_scenes(folder: Path) -> list[Path]:
         ours = {path for path in read_truth(folder) if path.parent == folder / IMAGES}
     except DataError as error:
         raise UsageError(f"--out: {error}: name another folder") from error
-    ours |= {folder / CAPTIONS, folder / TRUTH} if (folder / TRUTH).is_file() else set()
+    has_scenes = (folder / TRUTH).is_file()
+    ours |= {folder / CAPTIONS, folder / TRUTH} if has_scenes else set()
     inside = (folder, folder / IMAGES) if (folder / IMAGES).is_dir() else (folder,)
     found = [path for place in inside for path in sorted(place.iterdir()) if path not in inside]
     other = [str(path) for path in found if path not in ours and not path.name.startswith(".")]
     if other:
         more = f" and {counted(len(other) - 3, 'more files')}" if len(other) > 3 else ""
-        raise UsageError(f"--out: {folder} has more than scenes, {', '.join(other[:3])}{more}: name a new folder")
+        why = f"has files that its {TRUTH} does not list" if has_scenes else "is not empty"
+        raise UsageError(f"--out: {folder} {why}, {', '.join(other[:3])}{more}: remove them, or name a new folder")
     return [path for path in found if path in ours]
 
 
