@@ -183,6 +183,7 @@ def samples(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 1,
+    first: int = 0,
     exclude: Sequence[int] = (),
     state: Any = None,
     constants: Constants = (),
@@ -197,6 +198,7 @@ def samples(
         length: the longest sequence, ``stop`` included.
         stop: the symbol that ends a sequence.
         seed: the same seed gives the same symbols.
+        first: the random numbers are those of sequences ``first`` and on, for starts that are read some at a time.
 
     Returns:
         One sequence for each start, with its ``stop`` if it came to one.
@@ -213,7 +215,7 @@ def samples(
     made: list[list[int]] = []
     with evaluating(model):
         scores, state = model.begin(start, state, constants)
-        numbers = Rows(seed, len(scores))
+        numbers = Rows(seed, len(scores), first)
         made, going = [[] for _ in scores], torch.ones(len(scores), dtype=torch.bool)
         for k in range(length):
             chosen = choose.each(scores.numpy(force=True), numbers.uniforms((len(scores),)).numpy())

@@ -57,13 +57,15 @@ class Philox:
 class Rows:
     """Uniform numbers for N rows, each with its own sequence, so that a row does not depend on N.
 
+    ``first`` is the sequence of the first row, so that many rows may be made some at a time.
+
     >>> few, many = Rows(1, 2), Rows(1, 5)
     >>> torch.equal(few.uniforms((2, 3)), many.uniforms((5, 3))[:2])
     True
     """
 
-    def __init__(self, seed: int, count: int) -> None:
-        self._rows = [Philox(seed, sequence=k) for k in range(count)]
+    def __init__(self, seed: int, count: int, first: int = 0) -> None:
+        self._rows = [Philox(seed, sequence=first + k) for k in range(count)]
 
     def uniforms(self, shape: Sequence[int]) -> Tensor:
         """The next numbers of every row; ``shape`` begins with N."""

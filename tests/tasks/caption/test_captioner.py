@@ -1,5 +1,7 @@
 """The three ways of seeing a picture: teacher forcing and writing are one model; batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,15 @@ def test_draws_differ_and_the_seed_repeats_them():
     search = Search(longest=9, beam=None, count=4, seed=5)
     one, two = (list(written(model, seen, search, ())) for _ in range(2))
     assert one == two and all(len(set(several)) > 1 for several in one)
+
+
+def test_draws_differ_over_all_pictures_and_not_by_how_many_are_drawn_together():
+    model, seen = captioner("state"), pictures(1) * 130
+    search = Search(longest=20, beam=None, count=2, seed=5)
+    whole = [tuple(several) for several in written(model, seen, search, ())]
+    assert len(set(whole)) > 100 and whole[:10] != whole[64:74]
+    some = [one for k in range(0, 130, 50) for one in written(model, seen[k : k + 50], replace(search, first=k), ())]
+    assert whole == [tuple(several) for several in some]
 
 
 def test_where_it_looks():

@@ -7,11 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import unrolled
 from tasks.caption.conftest import COLOURS, SMALL, write_colours
 from unrolled.errors import DataError, RunError, UsageError
-from unrolled.tasks.caption import showing
+from unrolled.tasks.caption import gallery, showing
 from unrolled.tasks.registry import recognised
 
 
@@ -45,6 +46,8 @@ def test_pictures_of_their_own(trained, tmp_path):
     drawn = [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
     assert drawn == [said for _, said in trained.caption(files, count=3, temperature=1.0, seed=4)]
     assert all(len(said) == 3 for said in drawn)
+    copies = [tuple(said) for _, said in trained.caption([files[0]] * 130, count=8, temperature=2.0)]
+    assert copies[:64] != copies[64:128] and len(set(copies)) > 100
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,9 @@ def test_pictures_of_their_own(trained, tmp_path):
         ({"count": 0}, "--count: must be a whole number from 1"),
         ({"temperature": -1.0}, "--temperature: must be a number from 0"),
         ({"temperature": 1.0, "beam": 2}, "give one of the two"),
+        ({"temperature": 1.0, "length_penalty": 2.0}, "--length-penalty is of the search"),
+        ({"length_penalty": -1.0}, "--length-penalty: must be from 0 to 10"),
+        ({"length_penalty": float("nan")}, "--length-penalty: must be from 0 to 10"),
     ],
 )
 def test_settings_out_of_range(trained, colours, settings, message):
@@ -74,11 +80,28 @@ def test_the_page_holds_all_it_shows(trained):
     assert figures["page"] == str(trained.run.path / "captions.html")
     assert "http" not in page.replace("http-equiv", "") and "<link" not in page
     shown = figures["best"] + figures["worst"]
-    assert len(shown) == 3
+    assert len(shown) == 3 and all(one["rouge_l"] >= 0.5 for one in figures["best"])
+    assert f"Successful captions: {len(figures['best']) or 'none'} of 3 have a ROUGE-L of 0.5 or more" in page
     words = sum(len(one["caption"].rstrip(".").split()) + one["caption"].endswith(".") for one in shown)
     assert page.count('<img src="data:image/jpeg;base64,') == len(shown) + words  # one above each word
-    assert all(one["name"] in page for one in shown)
+    assert all(one["name"] in page for one in shown) and "the line is around all that has half" in page
     assert trained.pictures(figures)["captions.html"] == page.encode()
+
+
+@pytest.mark.parametrize("ground", [0, 60, 255])
+def test_where_it_looked_can_be_seen_on_any_picture(ground):
+    picture = np.full((144, 144, 3), ground, np.uint8)
+    picture[70:130, 70:130] = 255 - ground  # an object that is not looked at
+    weights = np.full(36, 0.01)
+    weights[7] = 0.65
+    made = np.asarray(gallery.looked(Image.fromarray(picture), weights)).astype(int)
+    assert np.abs(made[36, 36] - picture[36, 36]).max() < 8  # the middle of the second place of the second row
+    assert np.abs(made[100, 100] - made[140, 20]).max() > 40
+    line = (made == gallery._EDGE).all(-1)
+    rows, columns = np.nonzero(line)
+    assert 50 < line.sum() < 500 and max(rows.max(), columns.max()) < 60 and not line[32:41, 32:41].any()
+    even = np.asarray(gallery.looked(Image.fromarray(picture), np.full(36, 1 / 36)))
+    assert (even == picture).all()
 
 
 @pytest.mark.parametrize(("image", "cell", "units"), [("first", "gru", "words"), ("state", "elman", "subwords")])
@@ -146,7 +169,7 @@ def test_no_picture_can_be_used(tmp_path):
     for file in folder.glob("*.png"):
         file.write_bytes(b"nothing")
     with pytest.raises(
-        DataError, match="has no picture with a caption that can be used: 00.png: .* is not a picture"
+        DataError, match="has no picture with a caption that can be used: 00.png: it is not a picture"
     ):
         unrolled.fit(folder, tmp_path / "run", **SMALL)
 
@@ -160,9 +183,23 @@ def test_one_picture_alone(tmp_path):
     assert ("CIDEr", "needs two pictures or more") in model.rows(figures)
     page = (tmp_path / "run" / "captions.html").read_text(encoding="utf-8")
     shown = " ".join([page, *(f"{name} {said}" for name, said in model.rows(figures))])
-    assert not re.search(r"\bnan\b", shown) and "Successful" not in page.replace("Unsuccessful", "")
+    assert not re.search(r"\bnan\b", shown)
     with pytest.raises(DataError, match="the validation part has nothing to score"):
         model.evaluate()
+
+
+def test_data_that_name_training_alone_are_split(tmp_path):
+    folder = write_colours(tmp_path / "data", count=20)
+    (folder / "captions.csv").rename(folder / "captions_train.csv")
+    model = unrolled.fit(folder, tmp_path / "run", epochs=0.3, **SMALL)
+    assert [model.evaluate(on=part)["scored"] for part in ("training", "validation", "test")] == [16, 2, 2]
+    told = []
+    unrolled.fit(folder, tmp_path / "again", epochs=0.3, listen=told.append, **SMALL)
+    about = next(e["about"] for e in told if "about" in e)
+    assert ["", "the data name all of them training: split by --split 80/10/10"] in [list(row) for row in about]
+    (folder / "captions_train.csv").rename(folder / "captions_val.csv")
+    with pytest.raises(DataError, match=r"the training part has no pictures \(they are all validation\)"):
+        unrolled.fit(folder, tmp_path / "none", **SMALL)
 
 
 def test_both_directions_are_refused(colours, tmp_path):
@@ -211,7 +248,7 @@ def test_the_verb(cli, trained, colours, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     status, out, err = cli("caption", run, colours / "00.png", broken, colours / "01.png")
-    assert status == 1 and "broken.png is not a picture" in err
+    assert status == 1 and "broken.png: it is not a picture" in err
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(colours / f"0{k}.png") for k in (0, 1)]
     assert cli("caption", run, broken)[:2] == (1, "")
     status, out, _ = cli("caption", run, colours / "02.png", "--json", "--temperature", 0.5, "--count", 3)
@@ -225,7 +262,10 @@ def test_scores_as_json_and_the_report(cli, trained, tmp_path):
     assert len(figures["bleu"]) == 4
     status, out, _ = cli("evaluate", trained.run.path, "--on", "test", "--pictures", tmp_path / "pages")
     assert status == 0 and (tmp_path / "pages" / "captions.html").is_file() and "captions.html" in out
-    assert cli("inspect", trained.run.path, "--out", tmp_path / "report")[0] == 0
+    status, out, _ = cli("inspect", trained.run.path, "--out", tmp_path / "report")
+    page = (tmp_path / "report").read_text() if (tmp_path / "report").is_file() else ""
+    said = page + "".join(p.read_text() for p in tmp_path.glob("report/*.html")) + out
+    assert status == 0 and "this one reads pictures; unrolled evaluate shows its captions" in said
 
 
 def test_other_runs_do_not_describe_pictures(cli, text, tmp_path):
@@ -242,5 +282,6 @@ def test_scenes_are_judged(tmp_path):
     figures = model.evaluate(on="test")
     assert 0 <= figures["true_of_scene"] <= 1 and 0 <= figures["picks_its_scene"] <= 1
     assert all("true_of_scene" in scored for scored in figures["baselines"].values())
-    assert all(isinstance(one["true"], bool) for one in figures["best"])
+    assert all(one["true"] is True for one in figures["best"]) and figures["worst"]
+    assert all(one["true"] is False for one in figures["worst"])
     assert "true" in dict(model.rows(figures))

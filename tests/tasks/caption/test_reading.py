@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.caption.reading import Picture, read_collection
-from unrolled.tasks.caption.recognising import is_captioned
+from unrolled.tasks.caption.recognising import caption_files, is_captioned
+from unrolled.tasks.registry import recognised
 
 
 def write(folder, **files):
@@ -88,6 +89,18 @@ def test_bad_entries_of_coco_are_listed(tmp_path):
     ]
 
 
+def test_images_of_coco_with_the_same_number(tmp_path):
+    images = [*COCO["images"], {"id": 9, "file_name": "c.jpg"}, COCO["images"][0]]  # the last one is the first again
+    write(tmp_path, c_dot_json={"images": images, "annotations": COCO["annotations"]})
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    found = read_collection(tmp_path / "c.json")
+    assert named(found, tmp_path) == [("a.jpg", ("a cat",), None)]
+    assert found.left_out == [
+        ("c.json, image 2", "c.jpg has the id of b.jpg"),
+        *((f"c.json, annotation {k}", "its image_id is that of several images") for k in (0, 2)),
+    ]
+
+
 def test_karpathys_split(tmp_path):
     def image(name, split, *texts, **more):
         return {
@@ -146,6 +159,48 @@ def test_flickr8k(tmp_path):
             ("Flickr8k.token.txt, line 7", "expected NAME#NUMBER, a tab and a caption"),
         ]
         assert len(found.left_out) == 3 + (path == tmp_path)
+
+
+def test_a_picture_of_flickr8k_in_two_lists(tmp_path):
+    write(
+        tmp_path,
+        a_dot_token_dot_txt=TOKENS,
+        b_dot_trainImages_dot_txt="a.jpg\nb.jpg\nb.jpg\n",
+        b_dot_testImages_dot_txt="a.jpg\nd.jpg.1\n",
+        b_dot_devImages_dot_txt="d.jpg.1\n",
+    )
+    touch(tmp_path, "a.jpg", "b.jpg")
+    found = read_collection(tmp_path / "a.token.txt")
+    assert named(found, tmp_path) == [("b.jpg", ("A cat .",), "training")]
+    assert ("a.jpg", "it belongs to test and training") in found.left_out
+    assert ("d.jpg.1", "there is no such picture (1 caption)") in found.left_out
+
+
+def test_links_lead_to_the_same_picture(tmp_path):
+    touch(write(tmp_path, captions_dot_csv="path,caption\na.png,x\nimages/a.png,y\nb.png,z\n"), "images/a.png")
+    touch(tmp_path, "images/b.png", "images/c.png")
+    (tmp_path / "a_loop").symlink_to(tmp_path)
+    (tmp_path / "current").symlink_to("images")
+    found = read_collection(tmp_path)
+    assert caption_files(tmp_path) == [("table", tmp_path / "captions.csv")]
+    assert [(p.path.resolve(), p.captions) for p in found.pictures] == [
+        (tmp_path.resolve() / "images" / "a.png", ("x", "y")),
+        (tmp_path.resolve() / "images" / "b.png", ("z",)),
+    ]
+    assert found.left_out == [("images/c.png", "it has no caption")]
+    touch(tmp_path, "other/b.png")
+    assert "there are several" in dict(read_collection(tmp_path).left_out)["b.png"]
+
+
+@pytest.mark.parametrize(("table", "cells"), [
+    ("path,caption,id\na.png,a dog, running,5\nb.png,x,,,\n", "4 cells, expected 3: a text with a separator"),
+    ("image|comment|n\na.png|a dog|running|5\nb.png|x|1\n", "4 cells, expected 3"),
+])  # fmt: skip
+def test_rows_with_more_cells_than_names(tmp_path, table, cells):
+    write(touch(tmp_path, "a.png", "b.png"), c_dot_csv=table)
+    found = read_collection(tmp_path / "c.csv")
+    assert named(found, tmp_path) == [("b.png", ("x",), None)]
+    assert [where for where, _ in found.left_out] == ["c.csv, line 2"] and f"it has {cells}" in found.left_out[0][1]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +326,34 @@ def test_data_without_captions(tmp_path):
 def test_what_is_recognised(tmp_path, name, content, is_it):
     write(tmp_path, **{name.replace(".", "_dot_"): content})
     assert is_captioned(tmp_path / name) == is_captioned(tmp_path) == is_it
+
+
+@pytest.mark.parametrize(("table", "said"), [
+    ("photo,words\n1.jpg,a dog\n", "c.csv has photo, words"),
+    ("id;titel\n1;ein Hund\n", "c.csv has id, titel"),
+    ("file,sentence\n1,a dog\n", "the first file of c.csv is '1', which does not end as pictures do"),
+])  # fmt: skip
+def test_a_folder_of_pictures_whose_table_has_other_columns(tmp_path, table, said):
+    write(touch(tmp_path, *(f"images/{k}.jpg" for k in range(6))), c_dot_csv=table)
+    assert recognised(tmp_path) == "caption"
+    expected = r"a column of files \(path, image, .*\) and one of captions \(caption, .*"
+    with pytest.raises(DataError, match=expected + said):
+        read_collection(tmp_path)
+
+
+@pytest.mark.parametrize("more", [
+    {"c_dot_csv": "time,value\n2020-01-01,3\n"}, {"c_dot_txt": "1.jpg is a dog.\n"}, {},
+    {"c_dot_csv": "photo,words\n1.jpg,a dog\n", "d_dot_csv": "x,y\n1,2\n"},
+])  # fmt: skip
+def test_other_data_with_pictures_beside_them(tmp_path, more):
+    write(touch(tmp_path, *(f"{k}.jpg" for k in range(6))), **more)
+    assert not is_captioned(tmp_path)
+
+
+def test_a_column_that_is_called_name(tmp_path):
+    write(touch(tmp_path, "a.png"), c_dot_csv="name,description\na.png,a dog\n")
+    assert recognised(tmp_path) == "caption"
+    assert named(read_collection(tmp_path), tmp_path) == [("a.png", ("a dog",), None)]
 
 
 @given(st.one_of(st.binary(max_size=200), st.text('ab.jpg#0\t\n,|"', max_size=60).map(str.encode)))

@@ -1,9 +1,12 @@
 """Scenes drawn by program: their captions, the judge of captions, the pictures, the parts, the files."""
 
 import csv
+import errno
 import json
+import os
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,6 +265,44 @@ def test_the_same_seed_gives_the_same_scenes(tmp_path):
         write_scenes(8, tmp_path / name, seed, size=40)
     contents = [[p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))] for name in "abc"]
     assert contents[0] == contents[1] and not set(contents[0]) & set(contents[2])
+
+
+def test_scenes_in_the_place_of_others(tmp_path, cli):
+    write_scenes(12, tmp_path / "a", size=32)
+    (tmp_path / "a" / ".hidden").write_text("")
+    assert cli("simulate", "scenes", "-n", 5, "--out", tmp_path / "a", "--seed", 3)[0] == 0
+    write_scenes(5, tmp_path / "b", seed=3)
+    files = [{p.relative_to(tmp_path / n): p.read_bytes() for p in (tmp_path / n).rglob("*.*g")} for n in "ab"]
+    assert len(files[0]) == 5 and files[0] == files[1] and len(read_truth(tmp_path / "a")) == 5
+
+
+@pytest.mark.parametrize("other", ["images/000007.png", "images/more/1.png", "notes.txt", "captions.csv"])
+def test_files_of_others_are_not_touched(tmp_path, cli, other):
+    if other != "captions.csv":
+        write_scenes(3, tmp_path / "a", size=32)
+    (tmp_path / "a" / other).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "a" / other).write_text("mine")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    status, _, err = cli("simulate", "scenes", "-n", 9, "--out", tmp_path / "a")
+    why = "is not empty" if other == "captions.csv" else "has files that its scenes.json does not list"
+    assert status == 2 and f"{tmp_path / 'a'} {why}, {tmp_path / 'a' / Path(other).parent}" in err
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("at", ["save", "replacing"])
+def test_a_full_disk_leaves_no_scenes(tmp_path, cli, monkeypatch, at):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if at == "save":
+        monkeypatch.setattr(Image.Image, "save", full)
+    else:
+        monkeypatch.setattr(os, "fsync", full)
+    status, _, err = cli("simulate", "scenes", "-n", 3, "--out", tmp_path / "a")
+    assert status == 1 and "cannot write scenes to" in err and "No space left" in err and "--resume" not in err
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+    monkeypatch.undo()
+    assert cli("simulate", "scenes", "-n", 3, "--out", tmp_path / "a")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
+from unrolled.tasks.caption import showing
 from unrolled.tasks.caption.scores import scores, tokens
+from unrolled.tasks.caption.scoring import Judged, Written
 
 pytest.importorskip("sacrebleu")
 pytest.importorskip("pycocoevalcap")
@@ -50,6 +52,39 @@ def test_cider_by_hand():
 def test_one_picture_has_no_cider():
     made = scores(["a dog"], [["a dog"]])
     assert math.isnan(made.cider) and made.rouge_l == 1
+
+
+def test_captions_too_short_for_an_n_gram_have_no_bleu_of_it():
+    made = scores(["a dog runs", "two cats"], [["a dog runs"], ["two cats"]])
+    assert made.bleu == (pytest.approx(100), pytest.approx(100), pytest.approx(100), None)
+    assert scores(["", "dog"], [["a"], ["dog"]]).bleu[1:] == (None, None, None)
+    assert scores(["", ""], [["a"], ["dog"]]).bleu[0] == 0
+    figures = {"scored": 2, "baselines": {"most_frequent": made.as_json()}, **made.as_json()}
+    rows = dict(showing.rows(figures))
+    assert rows["BLEU-1 to 4"] == "100.0, 100.0, 100.0, - (no caption has 4 words)"
+    assert "BLEU" not in rows["commonest"]
+
+
+def written(captions, references, judged=None):
+    names = [f"{k}.png" for k in range(len(captions))]
+    return Written(names, captions, references, 1.0, scores(captions, references), judged)
+
+
+def test_only_what_is_successful_is_shown_as_such():
+    perfect = written(["a dog runs here", "two cats"], [["a dog runs here"], ["two cats"]]).figures()
+    assert len(perfect["best"]) == perfect["successful"] == 2 and perfect["worst"] == []
+    rows = dict(showing.rows(perfect))
+    assert rows["best"] == "2 of 2 have a ROUGE-L of 0.5 or more"
+    assert rows["worst"] == "none of 2 have a ROUGE-L below 0.5"
+    wrong = written(["a dog", "two cats"], [["some birds"], ["a big red car"]]).figures()
+    assert wrong["successful"] == 0 and wrong["best"] == [] and len(wrong["worst"]) == 2
+    assert dict(showing.rows(wrong))["best"] == "none of 2 have a ROUGE-L of 0.5 or more"
+    judged = Judged([True, False, True], [True, False, True])
+    figures = written(["a dog", "two cats", "a car"], [["a dog"], ["two cats"], ["a bus"]], judged).figures()
+    assert [one["name"] for one in figures["best"]] == ["0.png", "2.png"]  # whatever the words are
+    assert [one["name"] for one in figures["worst"]] == ["1.png"]
+    assert showing.successes(figures) == ("2 of 3 are true and complete", "1 of 3 are not true, or not complete")
+    assert "by chance 10%; a tie picks none" in dict(showing.rows(figures))["picks"]
 
 
 def test_nothing_said():

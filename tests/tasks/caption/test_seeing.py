@@ -1,5 +1,7 @@
 """Captions from features of another network, and which way to see is chosen."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,6 +66,38 @@ def test_ready_features_of_another_shape(colours, tmp_path):
         unrolled.load(tmp_path / "run").evaluate(on="test")
 
 
+def test_ready_features_of_another_network(colours, tmp_path):
+    file, moved = ready(colours, tmp_path / "features.npy"), shutil.copytree(colours, tmp_path / "moved")
+    unrolled.fit(colours, tmp_path / "run", features=str(file), **SMALL | {"epochs": 0.3})
+    values = np.load(file)
+    run = unrolled.load(tmp_path / "run")
+    np.save(file, values.astype(np.float16))  # kept less exactly
+    assert unrolled.load(tmp_path / "run").evaluate(moved)["scored"] == 32
+    np.save(file, np.random.default_rng(0).normal(size=values.shape).astype(np.float32))
+    for evaluate in (run.evaluate, lambda: unrolled.load(tmp_path / "run").evaluate(moved)):
+        with pytest.raises(DataError, match=r"the features of .*\.png in .* are others than when the run was"):
+            evaluate()
+    with pytest.raises(DataError, match="of another network"):
+        list(unrolled.load(tmp_path / "run").caption(sorted(moved.glob("*.png"))))
+    other = write_colours(tmp_path / "other", seed=7)  # pictures of the same names, of which nothing is known
+    assert unrolled.load(tmp_path / "run").evaluate(other)["scored"] == 32
+
+
+def test_each_picture_has_its_own_reason(colours, tmp_path):
+    file = ready(colours, tmp_path / "features.npy")
+    model = unrolled.fit(colours, tmp_path / "run", features=str(file), **SMALL | {"epochs": 0.3})
+    names = [tmp_path / name / "00.png" for name in ("a", "b")] + [tmp_path / "c.png"]
+    for path in names:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(str(path).encode())
+    said = [str(made) for _, made in model.caption([*names, colours / "01.png"])]
+    assert [f"{path}: " in why for path, why in zip(names, said, strict=False)] == [True] * 3
+    assert "fits" in said[0] and "it has no features in" in said[2]
+    assert all(f"{path}: it has" in str(made) for path, made in model.caption([names[2], names[2]]))
+    paths = [names[0], *[colours / "01.png"] * 70, names[1]]  # whatever number is looked at together
+    assert [isinstance(made, DataError) for _, made in model.caption(paths)] == [True, *[False] * 70, True]
+
+
 def test_features_that_are_not_there(colours, tmp_path):
     with pytest.raises(UsageError, match="there is no file or folder"):
         unrolled.fit(colours, tmp_path / "run", features=str(tmp_path / "none.npy"), **SMALL)
@@ -84,7 +118,7 @@ def test_what_is_chosen(tmp_path, monkeypatch, side, installed, many, kind):
 def test_pixels_are_in_the_units_of_training(colours):
     paths = sorted(colours.glob("*.png"))
     seen, bad = Pixels(16).seen(paths)
-    made = Pixels(16).fitted(seen)
+    made = Pixels(16).fitted(seen, paths)
     pixels = np.stack([seen[k] for k in range(len(seen))]).reshape(-1, 3)
     np.testing.assert_allclose(made.mean, pixels.mean(0))
     np.testing.assert_allclose(made.scale, pixels.std(0))
@@ -93,6 +127,7 @@ def test_pixels_are_in_the_units_of_training(colours):
 
 @pytest.mark.parametrize("kept", [
     {}, {"kind": "pixels"}, {"kind": "pixels", "mean": [1], "scale": [1]}, {"kind": "other", "shape": [1, 1]},
+    {"kind": "features", "named": "a", "key": "b", "shape": [1, 1], "samples": {"1": {"picture": ""}}},
     {"kind": "features", "named": "a", "key": "b", "shape": [10**6, 10**6]}, {"kind": "features", "shape": [1]},
     {"kind": "pixels", "mean": [0, 0, 0], "scale": [1, 1, 0]},
 ])  # fmt: skip

@@ -63,7 +63,11 @@ def restored(options: CaptionOptions, kept: Mapping[str, Any]) -> Sight:
     places, channels = (int(size) for size in kept["shape"])
     if kept["kind"] != "features" or not 1 <= places * channels <= _LARGEST:
         raise ValueError(f"it has no such pictures: {kept['kind']!r} {places} x {channels}")
-    return Features(str(kept["named"]), str(kept["key"]), (places, channels))
+    samples = {
+        str(name): {"picture": str(one["picture"]), "values": [float(value) for value in one["values"]]}
+        for name, one in dict(kept.get("samples", {})).items()
+    }
+    return Features(str(kept["named"]), str(kept["key"]), (places, channels), samples)
 
 
 def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions, TrainingOptions]:

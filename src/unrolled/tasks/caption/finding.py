@@ -41,7 +41,11 @@ class Finder:
         for folder in self._first:
             if _is_file(folder / name):
                 return folder / name
-        found = [folder / name for folder in self._others if _is_file(folder / name)]
+        different: dict[Path, Path] = {}
+        for folder in self._others:
+            if _is_file(folder / name):
+                different.setdefault((folder / name).resolve(), folder / name)  # links lead to the same picture
+        found = list(different.values())
         if len(found) > 1:
             return f"there are several: {found[0]} and {found[1]}"
         return found[0] if found else "there is no such picture"

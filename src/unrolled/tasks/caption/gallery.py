@@ -10,16 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 
 from unrolled.insight import page as html
 from unrolled.tasks.caption.pictures import fitted
 
-_SIDE, _SMALL = 288, 96
+_SIDE, _SMALL = 288, 144
 """Pixels of the longer side of a picture; and of its middle, which the network sees, above each word."""
 _QUALITY = 85
-_DARK = 0.25
-"""Brightness where the network does not look."""
+_MIST = 0.65
+"""Share of white where the network does not look."""
+_EDGE, _RIM = (214, 0, 147), (255, 255, 255)
+"""Colours of the line around where it looks, and of what sets the line off."""
+_LOOKS = (
+    "Above each word is what the network looked at as it wrote it: the clearer, the more; the line is around all "
+    "that has half of the largest weight or more."
+)
 _STYLE = (
     "<style>.gallery{display:flex;flex-direction:column;gap:1.5rem}.gallery article{display:flex;flex-wrap:wrap;"
     "gap:1rem;align-items:flex-start}.gallery article>div{flex:1 1 20rem}.gallery img{image-rendering:auto}"
@@ -51,9 +57,9 @@ def page(scores: Sequence[tuple[str, str]], shown: Sequence[tuple[str, Sequence[
         scores: a label and a sentence each. shown: a title, and its entries.
     """
     parts = [_STYLE, "<h1>Captions</h1>", _listed(scores)]
+    if any(_has_looks(entry) for _, entries in shown for entry in entries):
+        parts.append(f"<p>{html.text(_LOOKS)}</p>")
     for title, entries in shown:
-        if not entries:
-            continue
         parts += [f"<h2>{html.text(title)}</h2>", '<div class="gallery">', *map(_article, entries), "</div>"]
     return html.page("Captions", "\n".join(parts)).encode("utf-8")
 
@@ -63,14 +69,21 @@ def _listed(scores: Sequence[tuple[str, str]]) -> str:
 
 
 def looked(picture: Image.Image, weights: np.ndarray) -> Image.Image:
-    """The picture, bright where the network looked: weights (K,) of the places of a square grid, row after row."""
+    """The picture, in mist where the network did not look, and a line around half the largest weight and more.
+
+    Arguments:
+        weights: of the places of a square grid (K,), row after row.
+    """
     side = math.isqrt(len(weights))
-    least, most = float(weights.min()), float(weights.max())
-    bright = (weights - least) / max(most - least, 1e-9)
-    small = Image.fromarray((255 * bright.reshape(side, side)).astype(np.uint8))
-    mask = small.resize(picture.size, Image.Resampling.BICUBIC)
-    dark = Image.fromarray((np.asarray(picture) * _DARK).astype(np.uint8))
-    return Image.composite(picture, dark, mask)
+    share = weights / max(float(weights.max()), 1e-9)
+    small = Image.fromarray(np.rint(255 * share.reshape(side, side)).astype(np.uint8))
+    clear = small.resize(picture.size, Image.Resampling.BICUBIC)
+    misty = Image.blend(picture, Image.new("RGB", picture.size, "white"), _MIST)
+    made = Image.composite(picture, misty, clear)
+    inside = clear.point([255 * (value >= 128) for value in range(256)])
+    made.paste(_RIM, mask=ImageChops.subtract(inside.filter(ImageFilter.MaxFilter(3)), inside))
+    made.paste(_EDGE, mask=ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(5))))
+    return made
 
 
 def _article(entry: Entry) -> str:
@@ -88,7 +101,7 @@ def _article(entry: Entry) -> str:
 
 
 def _looks(entry: Entry) -> str:
-    if entry.looks is None or math.isqrt(entry.looks.shape[1]) ** 2 != entry.looks.shape[1]:
+    if entry.looks is None or not _has_looks(entry):
         return ""
     small = Image.fromarray(fitted(entry.picture, _SMALL))
     figures = (
@@ -96,6 +109,11 @@ def _looks(entry: Entry) -> str:
         for word, weights in zip(entry.words, entry.looks, strict=False)
     )
     return f'<div class="looks">{"".join(figures)}</div>'
+
+
+def _has_looks(entry: Entry) -> bool:
+    """Whether there are weights, of the places of a square."""
+    return entry.looks is not None and math.isqrt(entry.looks.shape[1]) ** 2 == entry.looks.shape[1]
 
 
 def _within(picture: np.ndarray, side: int) -> Image.Image:

@@ -17,19 +17,20 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG200
 """Formats of pixels alone: a reader of the others may start a program, as that of PostScript does."""
 
 
-def opened(picture: str | Path | bytes) -> np.ndarray:
+def opened(picture: str | Path | bytes, called: str | None = None) -> np.ndarray:
     """A picture (height, width, 3) of bytes, upright; what is transparent is white; of several frames the first.
 
     Arguments:
         picture: a file, or the content of one.
+        called: what messages call it, by default its name.
 
     Raises:
         DataError: there is no such file, it is not a picture, is damaged, or has more than `LARGEST` pixels.
     """
-    name = "the picture" if isinstance(picture, bytes) else str(picture)
+    name = called or ("the picture" if isinstance(picture, bytes) else str(picture))
     try:
         if not isinstance(picture, bytes) and not Path(picture).is_file():
-            raise DataError(f"there is no picture {name}")
+            raise DataError(f"there is no picture {picture}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked here, and of tags
             return _read(io.BytesIO(picture) if isinstance(picture, bytes) else Path(picture), name)

@@ -6,14 +6,22 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.caption.finding import Finder
-from unrolled.tasks.caption.recognising import SUFFIXES, Columns, caption_files, columns_of, first_lines, rows_of
+from unrolled.tasks.caption.recognising import (
+    SUFFIXES,
+    Columns,
+    caption_files,
+    columns_of,
+    expected_columns,
+    first_lines,
+    rows_of,
+)
 from unrolled.tasks.folders import PART_NAMES
 from unrolled.wording import counted
 
@@ -52,34 +60,40 @@ class Collection:
 
 @dataclass
 class _Entry:
-    """What has been read of a picture: captions in order, and all parts that were named."""
+    """What has been read of a picture: its file, captions in order, and all parts that were named."""
 
+    path: Path
     captions: dict[str, None] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
 
 
 class _Gathered:
-    """Entries by the name of their picture, and what cannot be used."""
+    """Entries by the file of their picture, links followed, and what cannot be used."""
 
     def __init__(self) -> None:
-        self.entries: dict[Path, _Entry] = {}
+        self.entries: dict[str, _Entry] = {}
         self.missing: dict[tuple[str, str], int] = {}
         self.bad: list[tuple[str, str]] = []
+        self._files: dict[Path, str] = {}
 
-    def add(self, name: str, found: Path | str, caption: object, part: str, where: str) -> None:
+    def add(self, name: str, found: Path | str, caption: object, parts: Iterable[str], where: str) -> None:
         """A caption of a picture; ``found`` is its file, or says why there is none; ``where`` it was read."""
         if isinstance(found, str):
             self.missing[name, found] = self.missing.get((name, found), 0) + 1
-        elif part and part.lower() not in _PARTS:
-            self.bad.append((where, f"its part is {part[:40]!r}, expected training, validation or test"))
+        elif unknown := [part for part in parts if part.lower() not in _PARTS]:
+            self.bad.append((where, f"its part is {unknown[0][:40]!r}, expected training, validation or test"))
         elif why := _unusable(caption):
             self.bad.append((where, why))
-            self.entries.setdefault(found, _Entry())
+            self._entry(found)
         else:
-            entry = self.entries.setdefault(found, _Entry())
+            entry = self._entry(found)
             entry.captions[" ".join(str(caption).split())] = None
-            if part:
-                entry.parts.add(_PARTS[part.lower()])
+            entry.parts |= {_PARTS[part.lower()] for part in parts}
+
+    def _entry(self, found: Path) -> _Entry:
+        if found not in self._files:
+            self._files[found] = os.path.realpath(found)
+        return self.entries.setdefault(self._files[found], _Entry(found))
 
     def collection(self) -> Collection:
         """What can be used."""
@@ -87,13 +101,13 @@ class _Gathered:
         for (name, why), times in self.missing.items():
             made.left_out.append((name, f"{why} ({counted(times, 'captions')})"))
         made.left_out += self.bad
-        for path, entry in self.entries.items():
+        for entry in self.entries.values():
             if not entry.captions:
-                made.left_out.append((path.name, "it has no caption"))
+                made.left_out.append((entry.path.name, "it has no caption"))
             elif len(entry.parts) > 1:
-                made.left_out.append((path.name, f"it belongs to {' and '.join(sorted(entry.parts))}"))
+                made.left_out.append((entry.path.name, f"it belongs to {' and '.join(sorted(entry.parts))}"))
             else:
-                made.pictures.append(Picture(path, tuple(entry.captions), next(iter(entry.parts), None)))
+                made.pictures.append(Picture(entry.path, tuple(entry.captions), next(iter(entry.parts), None)))
         return made
 
 
@@ -120,16 +134,15 @@ def read_collection(data: str | Path) -> Collection:
     files = caption_files(path)
     if not files:
         raise DataError(
-            f"{data} has no captions: expected captions of COCO, Karpathy's or Flickr8k's files, or a table with the "
-            "columns path and caption"
+            f"{data} has no captions: expected captions of COCO, Karpathy's or Flickr8k's files, or "
+            f"{expected_columns(path)}"
         )
     gathered = _Gathered()
     for kind, file in files:
         _READERS[kind](file, Finder(file, path if path.is_dir() else None), gathered)
     made = gathered.collection()
     if path.is_dir():
-        known = {os.path.abspath(p) for p in gathered.entries}
-        unnamed = [name for p, name in _pictures_in(path) if os.path.abspath(p) not in known]
+        unnamed = [name for p, name in _pictures_in(path) if os.path.realpath(p) not in gathered.entries]
         made.left_out += ((name, "it has no caption") for name in unnamed)
     if not made.pictures:
         (name, why), *others = made.left_out or [(str(data), "it has no captions")]
@@ -140,14 +153,17 @@ def read_collection(data: str | Path) -> Collection:
 
 def _coco(file: Path, finder: Finder, gathered: _Gathered) -> None:
     data = _json(file)
-    part = _part_in(file.name)
+    parts = _parts_in(file.name)
     names: dict[Any, str] = {}
+    shared: set[Any] = set()
     for k, image in enumerate(_list(file, data, "images")):
         name = image.get("file_name") if isinstance(image, dict) else None
         if not isinstance(name, str) or not isinstance(image.get("id"), int | str):
             gathered.bad.append((f"{file.name}, image {k}", "it has no file_name, or no id"))
             continue
-        names[image["id"]] = name
+        if names.setdefault(image["id"], name) != name:
+            shared.add(image["id"])
+            gathered.bad.append((f"{file.name}, image {k}", f"{name} has the id of {names[image['id']]}"))
     used = set()
     for k, one in enumerate(_list(file, data, "annotations")):
         where = f"{file.name}, annotation {k}"
@@ -156,7 +172,10 @@ def _coco(file: Path, finder: Finder, gathered: _Gathered) -> None:
             gathered.bad.append((where, "its image_id is none of the images"))
             continue
         used.add(number)
-        gathered.add(names[number], finder.find(names[number]), one.get("caption"), part, where)
+        if number in shared:
+            gathered.bad.append((where, "its image_id is that of several images"))
+            continue
+        gathered.add(names[number], finder.find(names[number]), one.get("caption"), parts, where)
     gathered.bad += ((name, "it has no caption") for number, name in names.items() if number not in used)
 
 
@@ -174,20 +193,22 @@ def _karpathy(file: Path, finder: Finder, gathered: _Gathered) -> None:
         ):
             gathered.bad.append((where, "it has no filename, no split, or no sentences"))
             continue
-        folder = image.get("filepath")
+        parts, folder = [split] if split else [], image.get("filepath")
         found = finder.find(f"{folder}/{name}") if isinstance(folder, str) else finder.find(name)
         if isinstance(found, str):
             found = finder.find(name)
         for sentence in sentences:
-            gathered.add(name, found, sentence.get("raw") if isinstance(sentence, dict) else None, split, where)
+            gathered.add(name, found, sentence.get("raw") if isinstance(sentence, dict) else None, parts, where)
 
 
 def _tokens(file: Path, finder: Finder, gathered: _Gathered) -> None:
-    parts: dict[str, str] = {}
+    parts: dict[str, list[str]] = {}
     for beside in sorted(file.parent.glob("*.txt")):
         part = re.search(r"(train|dev|val|test)_?images$", beside.stem, re.IGNORECASE)
         if part:
-            parts |= {line.strip(): part[1] for _, line in _lines(beside) if line.strip()}
+            for _, line in _lines(beside):
+                if line.strip():
+                    parts.setdefault(line.strip(), []).append(part[1])
     for number, line in _lines(file):
         name, _, caption = line.rstrip("\r\n").partition("\t")
         name, _, nth = name.rpartition("#")
@@ -199,23 +220,27 @@ def _tokens(file: Path, finder: Finder, gathered: _Gathered) -> None:
                 gathered.missing.get((name, "it is in none of the lists of parts"), 0) + 1
             )
         else:
-            gathered.add(name, finder.find(name), caption, parts.get(name, ""), f"{file.name}, line {number}")
+            gathered.add(name, finder.find(name), caption, parts.get(name, ()), f"{file.name}, line {number}")
 
 
 def _table(file: Path, finder: Finder, gathered: _Gathered) -> None:
     columns = columns_of(first_lines(file))
     assert columns is not None  # it was recognised by them
-    said = _part_in(file.name)
+    said = _parts_in(file.name)
     for number, row in _rows(file, columns, gathered):
         where = f"{file.name}, line {number}"
         last = max(columns.path, columns.caption, columns.part or 0)
         if len(row) <= last:
             gathered.bad.append((where, f"it has {counted(len(row), 'cells')}, expected at least {last + 1}"))
             continue
+        if not columns.is_last and any(cell.strip() for cell in row[columns.size :]):
+            hint = "" if columns.delimiter == "|" else ": a text with a separator in it needs quotes"
+            gathered.bad.append((where, f"it has {len(row)} cells, expected {columns.size}{hint}"))
+            continue
         caption = columns.delimiter.join(row[last:]) if columns.is_last else row[columns.caption]
         name = row[columns.path].strip()
         part = row[columns.part].strip() if columns.part is not None else ""
-        gathered.add(name, finder.find(name), caption, part or said, where)
+        gathered.add(name, finder.find(name), caption, [part] if part else said, where)
 
 
 def _rows(file: Path, columns: Columns, gathered: _Gathered) -> Iterator[tuple[int, list[str]]]:
@@ -288,10 +313,9 @@ def _list(file: Path, data: Any, name: str) -> list[Any]:
     return found
 
 
-def _part_in(name: str) -> str:
-    """The part that a file's name says, or nothing."""
-    found = _IN_NAME.findall(name)
-    return found[-1] if found else ""
+def _parts_in(name: str) -> list[str]:
+    """The part that a file's name says, if any."""
+    return _IN_NAME.findall(name)[-1:]
 
 
 def _unusable(caption: object) -> str | None:

@@ -17,13 +17,15 @@ KINDS = ("karpathy", "coco", "tokens", "table")
 
 _TABLES = (".csv", ".tsv", ".txt")
 _LINE = re.compile(r"\S.*#\d+\t\s*\S")
-_FILE = ("path", "image", "image_path", "image_name", "file", "filename", "file_name", "picture", "img")
+_FILE = ("path", "image", "image_path", "image_name", "file", "filename", "file_name", "picture", "img", "name")
 _CAPTION = ("caption", "captions", "comment", "sentence", "description", "text")
 _PART = ("part", "split", "set", "subset")
 _HEAD = 1 << 16
 """Bytes at either end of a file that are looked at."""
 _LOOKED_AT = 100
 """Files of a folder, and entries of each folder in it, that are looked at."""
+_SEVERAL = 5
+"""Pictures of a folder whose table is one of captions, whatever its columns are called."""
 
 
 class Columns(NamedTuple):
@@ -32,6 +34,7 @@ class Columns(NamedTuple):
     Fields:
         delimiter: what stands between cells. has_names: whether the first row has the columns' names.
         is_last: whether the caption is the last column, so that it may have delimiters in it.
+        size: how many columns there are.
     """
 
     path: int
@@ -40,11 +43,26 @@ class Columns(NamedTuple):
     delimiter: str
     has_names: bool
     is_last: bool
+    size: int
 
 
 def is_captioned(path: Path) -> bool:
-    """Whether a file has captions of pictures, or a folder a file that has."""
-    return bool(caption_files(path))
+    """Whether a file has captions of pictures, or a folder a file that has, or pictures that its table names."""
+    return bool(caption_files(path)) or _names_pictures(path)
+
+
+def expected_columns(path: Path) -> str:
+    """What a table of captions must have, and what there is in place of that in a file, or in a folder's table."""
+    table = path if path.is_file() and path.suffix.lower() in _TABLES else _only_table(path)
+    wanted = f"a table with a column of files ({', '.join(_FILE)}) and one of captions ({', '.join(_CAPTION)})"
+    if table is None:
+        return wanted
+    names, example = [*_first_rows(table), [], []][:2]
+    known = [name for name in names if name.strip().lower() in _FILE]
+    if known and any(name.strip().lower() in _CAPTION for name in names):
+        file = dict(zip(names, example, strict=False)).get(known[0], "")
+        return f"{wanted}; the first {known[0]} of {table.name} is {file[:60]!r}, which does not end as pictures do"
+    return f"{wanted}; {table.name} has {', '.join(name.strip()[:60] for name in names) or 'nothing'}"
 
 
 def caption_files(path: Path) -> list[tuple[str, Path]]:
@@ -57,7 +75,9 @@ def caption_files(path: Path) -> list[tuple[str, Path]]:
     for folder in inside[:_LOOKED_AT]:
         if folder.is_dir():
             found += (p for p in _entries(folder, _LOOKED_AT) if p.suffix.lower() in (".json", *_TABLES))
-    kinds = [(kind_of(p), p) for p in sorted(found)[:_LOOKED_AT]]
+    by_depth = sorted(found, key=lambda p: (len(p.parts), p))
+    once = {p.resolve(): p for p in reversed(by_depth)}  # links lead to the same file
+    kinds = [(kind_of(p), p) for p in sorted(once.values())[:_LOOKED_AT]]
     first = next((kind for kind in KINDS if any(kind == one for one, _ in kinds)), None)
     return [(kind, p) for kind, p in kinds if kind is not None and kind == first]
 
@@ -91,10 +111,11 @@ def columns_of(first: list[str]) -> Columns | None:
         path, caption, part = places
         if path is not None and caption is not None:
             example = rows[1][path] if len(rows) > 1 and path < len(rows[1]) else ""
-            is_last = caption == len(names) - 1
-            return Columns(path, caption, part, delimiter, True, is_last) if _is_picture(example) else None
+            count = len(names)
+            found = Columns(path, caption, part, delimiter, True, caption == count - 1, count)
+            return found if _is_picture(example) else None
         if _is_picture(rows[0][0]):
-            return Columns(0, 1, None, delimiter, False, True)
+            return Columns(0, 1, None, delimiter, False, True, 2)
     return None
 
 
@@ -110,6 +131,37 @@ def rows_of(lines: Iterable[str], delimiter: str) -> Any:
     if delimiter == "|":
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=delimiter)
+
+
+def _names_pictures(folder: Path) -> bool:
+    """Whether a folder has several pictures and one table, the first row of which has one of them and a text."""
+    table = _only_table(folder)
+    if table is None:
+        return False
+    names = [p.name for p in _entries(folder, _LOOKED_AT) if p.is_file()]
+    for inner in _entries(folder, _LOOKED_AT):
+        names += [p.name for p in _entries(inner, _LOOKED_AT)] if inner.is_dir() else []
+    pictures = {name.rpartition(".")[0] for name in names if _is_picture(name)}
+    cells = [cell.strip() for row in _first_rows(table)[1:] for cell in row]
+    named = {cell for cell in cells if {name := Path(cell).name, name.rpartition(".")[0]} & pictures}
+    texts = {cell for cell in cells if re.search(r"[^\W\d_]{2}", cell)}
+    return len(pictures) >= _SEVERAL and bool(named) and bool(texts - named)
+
+
+def _only_table(folder: Path) -> Path | None:
+    """The table of a folder, if it has a single one."""
+    found = [p for p in _entries(folder) if p.suffix.lower() in (".csv", ".tsv")] if folder.is_dir() else []
+    return found[0] if len(found) == 1 else None
+
+
+def _first_rows(table: Path) -> list[list[str]]:
+    """The cells of the first two lines, by the delimiter that makes most of them."""
+    try:
+        first = first_lines(table)
+    except OSError:
+        return []
+    rows = [[_cells(line, delimiter) for line in first] for delimiter in ",\t|;"]
+    return max(rows, key=lambda made: len(made[0]) if made else 0)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

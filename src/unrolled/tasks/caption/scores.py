@@ -19,12 +19,13 @@ class Scores:
     """Scores of a part.
 
     Fields:
-        bleu: of n-grams up to 1, 2, 3 and 4, in percent. cider, rouge_l: means of those of each picture.
+        bleu: of n-grams up to 1, 2, 3 and 4, in percent; None where no caption has so many words.
+        cider, rouge_l: means of those of each picture.
         distinct: share of different captions among all.
         each_cider, each_rouge_l: of each picture.
     """
 
-    bleu: tuple[float, ...]
+    bleu: tuple[float | None, ...]
     cider: float
     rouge_l: float
     distinct: float
@@ -57,8 +58,9 @@ def scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scor
     one.
 
     Source:
-        BLEU: sacrebleu, on `tokens`. CIDEr-D and ROUGE-L: pycocoevalcap, on `tokens` in place of the Penn Treebank's,
-        which need Java.
+        BLEU: sacrebleu, on `tokens`, of all captions together, with its exponential smoothing: where no n-gram of a
+        length is right, 1/2 is counted, of the next such length 1/4, and so on.
+        CIDEr-D and ROUGE-L: pycocoevalcap, on `tokens` in place of the Penn Treebank's, which need Java.
     """
     said = [tokens(caption) for caption in captions]
     known = [[tokens(one) for one in several] for several in references]
@@ -74,12 +76,16 @@ def scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scor
     )
 
 
-def _bleu(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float, ...]:
+def _bleu(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float | None, ...]:
     metrics = needed("sacrebleu", "Scores of captions").metrics
     most = max(map(len, known))
     streams = [[several[k] if k < len(several) else None for several in known] for k in range(most)]
-    made = (metrics.BLEU(tokenize="none", force=True, max_ngram_order=n) for n in (1, 2, 3, 4))
-    return tuple(float(one.corpus_score(list(said), streams).score) for one in made)
+    made: list[float | None] = []
+    for n in (1, 2, 3, 4):
+        found = metrics.BLEU(tokenize="none", force=True, max_ngram_order=n).corpus_score(list(said), streams)
+        has_any = n == 1 or found.totals[n - 1] > 0
+        made.append(float(found.score) if has_any else None)
+    return tuple(made)
 
 
 def _cider(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float, list[float]]:

@@ -15,6 +15,8 @@ from unrolled.tasks.caption.scores import Scores, scores, tokens
 
 _LISTED = 12
 """Captions of the best, and as many of the worst."""
+GOOD = 0.5
+"""ROUGE-L from which on a caption is successful, where nothing is known of its picture."""
 _AMONG = 10
 """Scenes from which a caption is to pick its own: they differ in one attribute."""
 
@@ -24,7 +26,9 @@ class Judged:
     """Captions of scenes that are known, judged by them.
 
     Fields:
-        true: whether each caption is true and complete. picked: whether it picks its scene out of ten.
+        true: whether each caption is true and complete.
+        picked: whether it fits its scene better than nine others; one that fits another one as well picks none, and
+            a guess is right once in ten times.
     """
 
     true: Sequence[bool]
@@ -58,13 +62,18 @@ class Written:
         return made if self.judged is None else made | self.judged.as_json()
 
     def figures(self) -> dict[str, Any]:
-        """The same, and the best and the worst captions."""
+        """The same, how many captions are successful, the best of these, and the worst of the others."""
         order = self._order()
-        few = min(_LISTED, len(order) // 2)
+        good = [k for k in order if self._is_good(k)]
+        bad = [k for k in reversed(order) if not self._is_good(k)]
         return self.means() | {
-            "best": [self._one(k) for k in order[:few]],
-            "worst": [self._one(k) for k in order[::-1][: min(_LISTED, len(order) - few)]],
+            "successful": len(good),
+            "best": [self._one(k) for k in good[:_LISTED]],
+            "worst": [self._one(k) for k in bad[:_LISTED]],
         }
+
+    def _is_good(self, k: int) -> bool:
+        return bool(self.judged.true[k]) if self.judged else self.scores.each_rouge_l[k] >= GOOD
 
     def commonest(self) -> tuple[str, float]:
         """The caption that most pictures got, and the share that did."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -45,12 +45,16 @@ class Sight(Protocol):
         The latter are not among the former.
 
         Raises:
-            DataError: no picture can be used, or what is seen is not what the run was trained with.
+            DataError: what is seen is not what the run was trained with.
         """
         ...
 
-    def fitted(self, pictures: Sequence[np.ndarray]) -> Sight:
-        """The same, in the units of the training part."""
+    def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        """The numbers of pictures that cannot be told from others of them, and why; `seen` leaves them out."""
+        ...
+
+    def fitted(self, pictures: Sequence[np.ndarray], paths: Sequence[Path]) -> Sight:
+        """The same, in the units of the training part: what is seen of its pictures, and their files."""
         ...
 
     def described(self, picture: np.ndarray) -> np.ndarray:
@@ -88,12 +92,15 @@ class Pixels:
         made, bad = Sequences(np.uint8, self.size * 3), []
         for k, path in enumerate(paths):
             try:
-                made.append(fitted(opened(path), self.size).reshape(self.size, -1))
+                made.append(fitted(opened(path, "it"), self.size).reshape(self.size, -1))
             except DataError as error:
                 bad.append((k, str(error)))
         return _Squares(made, self.size), bad
 
-    def fitted(self, pictures: Sequence[np.ndarray]) -> Sight:
+    def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        return []
+
+    def fitted(self, pictures: Sequence[np.ndarray], paths: Sequence[Path]) -> Sight:
         some = np.unique(np.linspace(0, len(pictures) - 1, _LOOKED_AT).astype(int))
         pixels = np.stack([pictures[int(k)] for k in some]).reshape(-1, 3)
         mean, scale = pixels.mean(0, dtype=np.float64), np.maximum(pixels.std(0, dtype=np.float64), 1.0)
@@ -118,11 +125,13 @@ class Features:
     Fields:
         named: as the person names them; see `features.source`.
         key, shape: of the network and of its features, once the training part has been seen.
+        samples: features of a few pictures of it, where the key does not say of which network they are.
     """
 
     named: str
     key: str = ""
     shape: tuple[int, int] = (0, 0)
+    samples: Mapping[str, Any] = field(default_factory=dict)
     shifts: ClassVar[bool] = False
     width: ClassVar[int] = 128
 
@@ -137,13 +146,19 @@ class Features:
 
     def seen(self, paths: Sequence[Path]) -> tuple[Sequence[np.ndarray], list[tuple[int, str]]]:
         grids, bad = self._source.seen(paths)
-        if self.key:
+        if self.key and len(grids):
             check_same(self.key, self.shape, self._source, grids)
+            unusable = {k for k, _ in bad}
+            self._source.check([path for k, path in enumerate(paths) if k not in unusable], self.samples)
         return grids, bad
 
-    def fitted(self, pictures: Sequence[np.ndarray]) -> Sight:
+    def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        return self._source.unclear(paths)
+
+    def fitted(self, pictures: Sequence[np.ndarray], paths: Sequence[Path]) -> Sight:
         places, channels = pictures[0].shape
-        return replace(self, key=self._source.key, shape=(int(places), int(channels)))
+        samples = self._source.samples(paths)
+        return replace(self, key=self._source.key, shape=(int(places), int(channels)), samples=samples)
 
     def described(self, picture: np.ndarray) -> np.ndarray:
         return picture.mean(0, dtype=np.float32)
@@ -152,7 +167,8 @@ class Features:
         return Projection(*self.shape, self.width)
 
     def kept(self) -> dict[str, Any]:
-        return {"kind": "features", "named": self.named, "key": self.key, "shape": list(self.shape)}
+        made = {"kind": "features", "named": self.named, "key": self.key, "shape": list(self.shape)}
+        return made | ({"samples": dict(self.samples)} if self.samples else {})
 
 
 def _tell(done: int, count: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from unrolled.tasks.caption.options import CaptionOptions
 from unrolled.tasks.caption.reading import Collection
+from unrolled.tasks.caption.scoring import GOOD
 from unrolled.wording import shortened
 
 _BAD, _WORST = 5, 3
@@ -57,19 +58,32 @@ def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Scores in words, those of the baselines behind them."""
     made = _scores(figures)
     for name, scored in figures.get("baselines", {}).items():
-        brief = [f"BLEU-4 {scored['bleu'][3]:.1f}", f"ROUGE-L {scored['rouge_l']:.3f}"]
+        brief = [] if scored["bleu"][3] is None else [f"BLEU-4 {scored['bleu'][3]:.1f}"]
         if math.isfinite(scored["cider"]):
-            brief.insert(1, f"CIDEr {scored['cider']:.3f}")
+            brief.append(f"CIDEr {scored['cider']:.3f}")
+        brief.append(f"ROUGE-L {scored['rouge_l']:.3f}")
         if "true_of_scene" in scored:
             brief.append(f"true {scored['true_of_scene']:.1%}")
         made.append((BASELINES[name], ", ".join(brief)))
     made += [("alike", sentence) for sentence in figures.get("alike", [])]
-    for label, name in (("best", "best"), ("worst", "worst")):
-        for k, one in enumerate(figures.get(name, [])[:_WORST]):
-            made.append((label if k == 0 else "", f"{one['name']}: {one['caption'] or 'nothing'}"))
+    if "successful" in figures:
+        for name, sentence in zip(("best", "worst"), successes(figures), strict=True):
+            made.append((name, sentence))
+            made += [("", f"{one['name']}: {one['caption'] or 'nothing'}") for one in figures[name][:_WORST]]
     if "page" in figures:
         made.append(("page", figures["page"]))
     return made
+
+
+def successes(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """How many captions are successful, and how many are not, and what that means here."""
+    all_of, good = figures["scored"], figures["successful"]
+    known = "true_of_scene" in figures
+    counts = [f"{count:,}" if count else "none" for count in (good, all_of - good)]
+    return (
+        f"{counts[0]} of {all_of:,} {'are true and complete' if known else f'have a ROUGE-L of {GOOD} or more'}",
+        f"{counts[1]} of {all_of:,} {'are not true, or not complete' if known else f'have a ROUGE-L below {GOOD}'}",
+    )
 
 
 BASELINES = {"most_frequent": "commonest", "nearest_picture": "nearest"}
@@ -78,7 +92,9 @@ BASELINES = {"most_frequent": "commonest", "nearest_picture": "nearest"}
 def _scores(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "bleu" not in figures:
         return []
-    bleu = ", ".join(f"{value:.1f}" for value in figures["bleu"])
+    bleu = ", ".join("-" if value is None else f"{value:.1f}" for value in figures["bleu"])
+    if None in figures["bleu"]:
+        bleu += f" (no caption has {figures['bleu'].index(None) + 1} words)"
     made = [
         ("BLEU-1 to 4", bleu),
         ("ROUGE-L", f"{figures['rouge_l']:.3f}"),
@@ -88,7 +104,8 @@ def _scores(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         made.insert(0, ("CIDEr", "needs two pictures or more"))
     if "true_of_scene" in figures:
         made.append(("true", f"{figures['true_of_scene']:.1%} of the captions are true and complete"))
-        made.append(("picks", f"{figures['picks_its_scene']:.1%} pick their scene out of ten"))
+        picks = f"{figures['picks_its_scene']:.1%} pick their scene out of ten (by chance 10%; a tie picks none)"
+        made.append(("picks", picks))
     return made
 
 

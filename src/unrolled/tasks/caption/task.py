@@ -35,12 +35,12 @@ from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
-from unrolled.training.task import ALL, PARTS, Shown, Task, Tell
+from unrolled.training.task import ALL, PARTS, Evidence, Shown, Task, Tell
 
 SIDE_FILE, SYMBOLS_FILE, PAGE = "caption.json", "vocabulary.json", "captions.html"
 _FEW, _SHOWN = 200, 6
 """Pictures that are scored, and shown, while training."""
-_LISTED = ("best", "worst", "page")
+_LISTED = ("successful", "best", "worst", "page")
 """What the page itself shows."""
 _PAIRS = 128
 """Captions side by side where their loss is measured."""
@@ -58,6 +58,7 @@ class CaptionTask(Task):
         longest: symbols of the longest caption.
         frequent, frequent_share: the commonest caption, and its share of all.
         found, seen: the pictures that were read, and what is seen of each. parts: the numbers of those of each part.
+        is_all_training: the data say that all pictures are for training; then these are split.
     """
 
     name, noun = "caption", "pictures"
@@ -75,20 +76,27 @@ class CaptionTask(Task):
     found: Collection
     seen: Sequence[np.ndarray]
     parts: Mapping[str, np.ndarray]
+    is_all_training: bool = False
 
     # -- data and side files
 
     def read(self, data: str) -> int:
         self._read(data)
-        given = [-1 if one.part is None else PARTS.index(one.part) for one in self.found.pictures]
-        made = split(np.zeros(len(given), np.int64), self.options.shares(), np.array(given))
+        given = np.array([-1 if one.part is None else PARTS.index(one.part) for one in self.found.pictures])
+        self.is_all_training = bool((given == PARTS.index("training")).all())
+        if self.is_all_training:  # as COCO's, where somebody has the larger file alone
+            given[:] = -1
+        made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
         captions = self._captions("training")
         if not captions:
-            raise DataError(f"{data}: the training part has no pictures (--split {self.options.split})")
+            named = sorted({str(one.part) for one in self.found.pictures if one.part})
+            why = f"they are all {' or '.join(named)}" if named else f"--split {self.options.split}"
+            raise DataError(f"{data}: the training part has no pictures ({why})")
         if not hasattr(self, "symbols"):
             self.symbols = symbols_of(captions, self.options)
-            self.sight = self.sight.fitted(Chosen(self.seen, self.parts["training"]))
+            which = self.parts["training"]
+            self.sight = self.sight.fitted(Chosen(self.seen, which), [self.found.pictures[k].path for k in which])
             self.frequent, self.frequent_share = most_frequent(captions)
             sizes = np.array([len(self.symbols.encode(one)) for one in captions])
             self.longest = int(min(sizes.max(), _LONGEST))
@@ -106,17 +114,17 @@ class CaptionTask(Task):
     def _read(self, data: str) -> None:
         """The pictures that can be used, and what is seen of them."""
         found = read_collection(Path(data))
+        self.folder = Path(data) if Path(data).is_dir() else Path(data).parent
         if not hasattr(self, "sight"):
             self.sight = choices.sight(self.options, [one.path for one in found.pictures])
         self.seen, bad = self.sight.seen([one.path for one in found.pictures])
         unusable = {k for k, _ in bad}
-        left_out = [*found.left_out, *((found.pictures[k].path.name, why) for k, why in bad)]
+        left_out = [*found.left_out, *((self._name(found.pictures[k].path), why) for k, why in bad)]
         pictures = [one for k, one in enumerate(found.pictures) if k not in unusable]
         if not pictures:
             first = f": {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
             raise DataError(f"{data} has no picture with a caption that can be used{first}")
         self.found = Collection(pictures, left_out)
-        self.folder = Path(data) if Path(data).is_dir() else Path(data).parent
         self.truth = read_truth(self.folder)
 
     def _captions(self, part: str) -> list[str]:
@@ -259,7 +267,9 @@ class CaptionTask(Task):
 
     def name_of(self, k: int) -> str:
         """A picture's path in the data."""
-        path = self.found.pictures[k].path
+        return self._name(self.found.pictures[k].path)
+
+    def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
 
     def facts(self) -> dict[str, Any]:
@@ -272,7 +282,10 @@ class CaptionTask(Task):
     def about(self) -> list[tuple[str, str]]:
         sizes = {part: len(self.parts[part]) for part in PARTS}
         common = self.frequent, self.frequent_share
-        return showing.about(self.found, sizes, self.symbols.end, self.options, self.sight.words, common)
+        made = showing.about(self.found, sizes, self.symbols.end, self.options, self.sight.words, common)
+        if self.is_all_training:
+            made.insert(2, ("", f"the data name all of them training: split by --split {self.options.split}"))
+        return made
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(showing.defined(figures)) + showing.rows(figures)
@@ -286,13 +299,19 @@ class CaptionTask(Task):
         lines = [f"{self.name_of(int(k))}: {several[0]}" for k, several in zip(which, texts, strict=True)]
         return Shown("text", "\n".join(lines).encode("utf-8", "replace")) if lines else None
 
+    def evidence(self, model: Any, part: str) -> Evidence:
+        raise NotImplementedError(
+            "gates and units are shown as a model reads a sequence, and this one reads pictures; unrolled evaluate "
+            f"shows its captions, in {PAGE}"
+        )
+
     def pictures(self, model: Any, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """The best and the worst captions with their pictures, and where the network looked, as one page."""
         number = {self.name_of(int(k)): int(k) for k in self.parts[part]}
-        titled = (("Successful captions", "best"), ("Unsuccessful captions", "worst"))
+        titled = zip(("Successful", "Unsuccessful"), ("best", "worst"), showing.successes(figures), strict=True)
         shown = [
-            (title, [self._entry(model, number[one["name"]], one) for one in figures.get(key, [])])
-            for title, key in titled
+            (f"{title} captions: {how_many}", [self._entry(model, number[one["name"]], one) for one in figures[key]])
+            for title, key, how_many in titled
         ]
         rows = self.rows({name: value for name, value in figures.items() if name not in _LISTED})
         return {PAGE: gallery.page(rows, shown)}

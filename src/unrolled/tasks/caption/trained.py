@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ class TrainedCaptioner(Trained):
             beam: width of the search; 1 is greedy; None for that of training.
             count: captions a picture: the best of the search, or as many draws.
             temperature: draw each word, instead of a search; less than 1 prefers what is likely.
-            length_penalty: see `beam_search`; None for that of training.
-            seed: of the draws.
+            length_penalty: of the search, see `beam_search`; None for that of training.
+            seed: of the draws; each picture of a call has draws of its own.
 
         Raises:
             UsageError: a setting out of range.
@@ -68,23 +69,27 @@ class TrainedCaptioner(Trained):
             raise UsageError(f"--temperature: must be a number from 0, got {temperature}")
         if beam is not None and temperature is not None:
             raise UsageError("--temperature draws each word, and --beam searches: give one of the two")
+        if length_penalty is not None and not 0 <= length_penalty <= 10:
+            raise UsageError(f"--length-penalty: must be from 0 to 10, got {length_penalty}")
+        if length_penalty is not None and temperature is not None:
+            raise UsageError("--length-penalty is of the search, and --temperature draws: give one of the two")
         changes: dict[str, Any] = {"count": count, "seed": seed}
         changes |= {} if beam is None else {"beam": beam}
         changes |= {} if temperature is None else {"beam": None, "temperature": temperature}
         changes |= {} if length_penalty is None else {"length_penalty": length_penalty}
         search = self.task.search(**changes)
         paths = [Path(image) for image in images]
+        described = 0
+        unclear = {paths[k]: why for k, why in self.task.sight.unclear(paths)}
         for first in range(0, len(paths), _AT_ONCE):
             some = paths[first : first + _AT_ONCE]
-            try:
-                seen, bad = self.task.sight.seen(some)
-            except DataError as error:  # none of them can be used
-                yield from ((path, error) for path in some)
-                continue
-            why = dict(bad)
-            texts = iter(self.task.texts(self.model, seen, search) if len(seen) else [])
-            for k, path in enumerate(some):
-                yield path, DataError(why[k]) if k in why else next(texts)
+            clear = [path for path in some if path not in unclear]
+            seen, bad = self.task.sight.seen(clear)
+            now, described = replace(search, first=described), described + len(seen)
+            why = unclear | {clear[k]: reason for k, reason in bad}
+            texts = iter(self.task.texts(self.model, seen, now) if len(seen) else [])
+            for path in some:
+                yield path, DataError(f"{path}: {why[path]}") if path in why else next(texts)
 
     def evaluate(
         self,

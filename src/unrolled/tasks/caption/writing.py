@@ -29,6 +29,7 @@ class Search:
         length_penalty: see `beam_search`. temperature, seed: of draws.
         count: captions a picture; of a search the best ones.
         longest: symbols of a caption, its end included.
+        first: pictures of the same call that have been described before, whose draws are others.
     """
 
     longest: int
@@ -37,6 +38,7 @@ class Search:
     count: int = 1
     temperature: float = 1.0
     seed: int = 1
+    first: int = 0
 
 
 def written(
@@ -53,7 +55,7 @@ def written(
         with evaluating(model):
             begun = model.begun(as_pictures(some).to(device))
         if search.beam is None:
-            yield from _drawn(model, begun, len(some), search, exclude, first)
+            yield from _drawn(model, begun, len(some), search, exclude, search.first + first)
         elif search.beam == 1 and search.count == 1:
             yield from ([one] for one in _several(model, begun, search, exclude, temperature=0))
         else:
@@ -77,7 +79,7 @@ def _drawn(
     rows = torch.arange(count, device=begun.start.device).repeat_interleave(search.count)
     dim = 0 if model.image == "first" else 1
     repeated = Start(begun.start.index_select(dim, rows), select(begun.state, rows), rows_of(begun.constants, rows))
-    made = _several(model, repeated, search, exclude, search.temperature, search.seed + first)
+    made = _several(model, repeated, search, exclude, search.temperature, search.seed, first * search.count)
     for k in range(0, len(made), search.count):
         yield made[k : k + search.count]
 
@@ -89,6 +91,7 @@ def _several(
     exclude: Sequence[int],
     temperature: float,
     seed: int = 1,
+    first: int = 0,
 ) -> list[tuple[int, ...]]:
     return samples(
         model.decoder,
@@ -97,6 +100,7 @@ def _several(
         stop=model.end,
         temperature=temperature,
         seed=seed,
+        first=first,
         exclude=exclude,
         state=begun.state,
         constants=begun.constants,

@@ -16,7 +16,7 @@ import numpy as np
 
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.runs.files import held, write_atomically, write_error
-from unrolled.tasks.caption.features.grids import Grids, flaw
+from unrolled.tasks.caption.features.grids import Grids, flaw, no_grids
 from unrolled.tasks.caption.features.networks import Network
 from unrolled.tasks.caption.pictures import fitted, opened
 
@@ -35,7 +35,7 @@ def cached(
     folder: Path | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> tuple[Grids, list[tuple[int, str]]]:
-    """Features of pictures, computed for those that the cache lacks; and numbers of unusable ones, and why.
+    """Features of pictures, computed for those that the cache lacks; numbers of those that cannot be used, and why.
 
     The latter are not among the former. The features are in half precision, in a file that the system pages in. A
     process that is killed loses at most one batch, and one process at a time computes with a network.
@@ -45,7 +45,7 @@ def cached(
         tell: is called with the number of pictures that have been computed, and of all that have to be.
 
     Raises:
-        DataError: no picture can be used. RunError: the cache cannot be written.
+        RunError: the cache cannot be written.
     """
     bad: dict[int, str] = {}
     digests: dict[int, bytes] = {}
@@ -68,10 +68,7 @@ def cached(
             if tell is not None:
                 tell(at + len(chunk), len(missing))
         store.sync()
-    usable = [k for k in range(len(paths)) if k not in bad]
-    if not usable:
-        raise DataError(f"no picture can be used: {bad[0]}" if bad else "there are no pictures")
-    return store.grids([digests[k] for k in usable]), sorted(bad.items())
+    return store.grids([digests[k] for k in range(len(paths)) if k not in bad]), sorted(bad.items())
 
 
 def _computed(network: Network, paths: Mapping[int, Path]) -> Iterator[tuple[int, np.ndarray | str]]:
@@ -79,13 +76,13 @@ def _computed(network: Network, paths: Mapping[int, Path]) -> Iterator[tuple[int
     pictures: dict[int, np.ndarray] = {}
     for k, path in paths.items():
         try:
-            pictures[k] = fitted(opened(path), network.size)
+            pictures[k] = fitted(opened(path, "it"), network.size)
         except DataError as error:
             yield k, str(error)
     if pictures:
         for k, grid in zip(pictures, network(np.stack(list(pictures.values()))), strict=True):
             why = flaw(grid)
-            yield k, grid if why is None else f"{paths[k]}: {why}"
+            yield k, grid if why is None else why
 
 
 class _Store:
@@ -153,6 +150,8 @@ class _Store:
 
     def grids(self, digests: list[bytes]) -> Grids:
         """The features of pictures that are there."""
+        if not digests:
+            return no_grids()
         assert self._record is not None
         kept = self._all()
         places, count = self._record["grid"].shape
@@ -203,4 +202,4 @@ def _digest(path: Path) -> bytes:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"it cannot be read: {error.strerror or error}") from error

@@ -28,6 +28,11 @@ class Grids(Sequence[np.ndarray]):
         return self._read(self._which[int(k)])
 
 
+def no_grids() -> Grids:
+    """Features of no picture, of no shape."""
+    return Grids(lambda _: np.empty((0, 0)), [], (0, 0))
+
+
 def flaw(grid: np.ndarray) -> str | None:
     """Why features cannot be used."""
     if not np.isfinite(grid).all():

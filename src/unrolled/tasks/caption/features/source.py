@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from unrolled.errors import DataError
 from unrolled.tasks.caption.features.cache import cached
@@ -23,11 +23,19 @@ class Source(Protocol):
     key: str
 
     def seen(self, paths: Sequence[Path]) -> tuple[Grids, list[tuple[int, str]]]:
-        """Features of pictures, and the numbers of those that cannot be used, and why; the latter are left out.
+        """Features of pictures, and the numbers of those that cannot be used, and why; the latter are left out."""
+        ...
 
-        Raises:
-            DataError: no picture can be used.
-        """
+    def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        """The numbers of pictures whose features cannot be told from those of others of them, and why."""
+        ...
+
+    def samples(self, paths: Sequence[Path]) -> Mapping[str, Any]:
+        """What a run keeps of the features of a few of these pictures, where the key does not say which they are."""
+        ...
+
+    def check(self, paths: Sequence[Path], samples: Mapping[str, Any]) -> None:
+        """DataError where one of these pictures had other features when it was sampled."""
         ...
 
 
@@ -42,6 +50,15 @@ class Computed:
 
     def seen(self, paths: Sequence[Path]) -> tuple[Grids, list[tuple[int, str]]]:
         return cached(self._network, paths, self._folder, self._tell)
+
+    def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        return []
+
+    def samples(self, paths: Sequence[Path]) -> Mapping[str, Any]:
+        return {}
+
+    def check(self, paths: Sequence[Path], samples: Mapping[str, Any]) -> None:
+        return None
 
 
 def source(
