@@ -164,6 +164,14 @@ def test_more_text_than_frames_is_left_out_of_every_part(tmp_path):
         task.read_all(str(tmp_path))
 
 
+def test_data_that_are_all_for_training_are_split(tmp_path):
+    for k in range(10):
+        write(tmp_path / "train-clean-100" / f"{k}_a.wav", tones("a"))
+    task = TranscribeTask(TranscribeOptions(pattern="_(.)"))
+    task.read(str(tmp_path))
+    assert [len(task.parts[part]) for part in ("training", "validation", "test")] == [8, 1, 1]
+
+
 def test_a_test_part_without_recordings_is_an_error(tmp_path):
     for k in range(4):
         write(tmp_path / f"{k}_a.wav", tones("a"))
