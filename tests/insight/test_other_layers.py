@@ -66,20 +66,33 @@ def test_the_dynamics_above_a_layer_without_a_state():
     np.testing.assert_array_equal(of_stack.values, of_layer.values)
 
 
-def test_a_report_of_a_window_says_what_a_network_in_both_directions_has_not():
-    letters = np.arange(60) % 4
-    for cells, note in (
-        ([unrolled.GRUCell(12, H)], False),
-        ([unrolled.GRUCell(12, H), unrolled.GRUCell(12, H)], True),
-    ):
-        layer = unrolled.Bidirectional(*cells) if note else unrolled.Recurrent(*cells)
-        stack = unrolled.Stack([TimeWindow(4, 1), layer])
-        model = unrolled.Model(unrolled.OneHot(4), stack, unrolled.Softmax(stack.output_size, 4))
-        found = examine(model.eval(), letters, "ACGT" * 15)
-        assert (found.exponent is None) == note
-        assert [one for one in found.notes if "Lyapunov" in one] == note * [
-            "No Lyapunov exponent was computed: it is not defined for a network that reads in both directions."
-        ]
+NO_EXPONENT = "No Lyapunov exponent was computed: "
+
+
+@pytest.mark.parametrize(
+    ("layers", "note"),
+    [
+        (lambda: [unrolled.Recurrent(unrolled.GRUCell(12, H))], None),
+        (
+            lambda: [unrolled.Bidirectional(unrolled.GRUCell(12, H), unrolled.GRUCell(12, H))],
+            "it is not defined for a network that reads backward, too.",
+        ),
+        (
+            lambda: [unrolled.Recurrent(unrolled.GRUCell(12, H), reverse=True), unrolled.GRUCell(H, H)],
+            "it is not defined for a network that reads backward, too.",
+        ),
+        (
+            lambda: [TimeReduction(12, 2), unrolled.GRUCell(24, H)],
+            "not all layers of the network have the same steps.",
+        ),
+    ],
+)
+def test_a_report_says_why_a_network_has_no_exponent(layers, note):
+    stack = unrolled.Stack([TimeWindow(4, 1), *layers()])
+    model = unrolled.Model(unrolled.OneHot(4), stack, unrolled.Softmax(stack.output_size, 4))
+    found = examine(model.eval(), np.arange(60) % 4, "ACGT" * 15)
+    assert (found.exponent is None) == (note is not None)
+    assert [one for one in found.notes if "Lyapunov" in one] == ([NO_EXPONENT + note] if note else [])
 
 
 def test_what_would_be_wrong_is_refused():

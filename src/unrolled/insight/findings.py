@@ -17,8 +17,7 @@ from unrolled.insight.gradient import Advise, GradientThroughTime, gradient_thro
 from unrolled.insight.names import layer_of, own_name
 from unrolled.insight.saturation import Saturation, saturation
 from unrolled.insight.units import Unit, units
-from unrolled.layers.bidirectional import Bidirectional
-from unrolled.layers.directions import recurrent_layers
+from unrolled.layers.directions import read_ahead, recurrent_layers
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
 from unrolled.wording import counted
@@ -219,10 +218,12 @@ def _exponent(model: Model, inputs: np.ndarray, notes: list[str]) -> Lyapunov | 
     """How fast the network forgets a small difference while it reads."""
     if len(inputs) < 2 * FEWEST_LAGS:
         return None
-    if any(isinstance(layer, Bidirectional) for layer in model.stack.layers):
-        notes.append(
-            "No Lyapunov exponent was computed: it is not defined for a network that reads in both directions."
-        )
+    layers = model.stack.layers
+    if read_ahead(layers):
+        notes.append("No Lyapunov exponent was computed: it is not defined for a network that reads backward, too.")
+        return None
+    if not all(layer.keeps_steps for layer in layers):
+        notes.append("No Lyapunov exponent was computed: not all layers of the network have the same steps.")
         return None
     stream = torch.from_numpy(inputs[:DRIVEN])[:, None]
     try:
