@@ -92,7 +92,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(cli, text, tmp_path, numbe
     process.send_signal(number)
     out, err = (printed.decode() for printed in process.communicate(timeout=PATIENCE))
     assert process.returncode == 130, err
-    assert f"Stopped; everything is saved. Resume with: unrolled train --run {run} --resume" in out
+    assert f"Stopped; everything is saved. Resume with:\n  unrolled train --run {run} --resume" in out
     assert "Traceback" not in err
     status, out, err = cli("train", "--run", run, "--resume")
     assert status == 0, err

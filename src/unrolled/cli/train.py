@@ -108,7 +108,7 @@ def _say_how_to_go_on(run: str, own: str, as_json: bool) -> None:
 
     command = f"unrolled train --run {shlex.quote(run)} --resume{own}"
     if RunFolder(run).has_checkpoint or (Path(run) / "folds.jsonl").is_file():
-        message = f"Stopped; everything is saved. Resume with: {command}"
+        message = f"Stopped; everything is saved. Resume with:\n  {command}"
     else:
         message = "Stopped before the first update; nothing was saved."
     print(message, file=sys.stderr if as_json else sys.stdout)

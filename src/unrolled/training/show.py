@@ -317,7 +317,7 @@ def _first_lines(text: str) -> list[str]:
     """What of a sample fits the terminal; Chinese takes two columns a character."""
     shown = []
     for line in map(Text, text.splitlines()[:6]):
-        line.truncate(min(78, columns()) - 4)
+        line.truncate(min(78, columns()) - 4, overflow="ellipsis")
         shown.append(line.plain)
     return shown
 

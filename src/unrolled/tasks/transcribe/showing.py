@@ -23,7 +23,7 @@ def about(
     length = f"{found.seconds / 60:.1f} minutes" if found.seconds < 7200 else f"{found.seconds / 3600:.1f} hours"
     rows = [("sound", f"{counted(len(seconds), 'recordings')}, {length}, {span}, {found.rate:,} Hz")]
     rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
-    shown = "".join(symbols[:_SYMBOLS])
+    shown = "".join(symbols[:_SYMBOLS]).replace(" ", "␣")
     more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
     rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
     changes = [f"joined up to {options.join}"] * (options.join > 1)
