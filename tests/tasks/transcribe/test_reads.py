@@ -103,6 +103,70 @@ def test_reads_without_bases_or_with_others_are_left_out(tmp_path):
     assert found.sounds[0].tolist() == Currents(4000).normed(read.current).tolist()
 
 
+def test_a_name_with_different_bases_is_an_error(tmp_path):
+    write_fast5(tmp_path / "a.fast5", [Signal(name, np.arange(50.0), 4000.0) for name in ("one", "two")])
+    (tmp_path / "a.fasta").write_text(">one\nACG\n>two\nCCC\n>chr\nACG\n")
+    (tmp_path / "b.fastq").write_text("@one\nacg\n+\nIII\n@chr\nT\n+\nI\n")
+    assert read_reads(str(tmp_path)).texts == ["ACG", "CCC"]  # the same bases, and different ones of no read
+    (tmp_path / "c.fastq").write_text("@two\nCCT\n+\nIII\n")
+    with pytest.raises(DataError, match=r"bases of read two differ in .*a\.fasta and .*c\.fastq"):
+        read_reads(str(tmp_path))
+    (tmp_path / "c.fastq").unlink()
+    (tmp_path / "a.fasta").write_text(">one\nACG\n>one\nCCC\n")
+    with pytest.raises(DataError, match=r"bases of read one differ in two records of .*a\.fasta"):
+        read_reads(str(tmp_path))
+
+
+def test_a_copy_of_a_file_gives_no_second_reads(tmp_path):
+    write_fast5(tmp_path / "a.fast5", [Signal(name, np.arange(50.0), 4000.0) for name in ("one", "two")])
+    (tmp_path / "copy.fast5").write_bytes((tmp_path / "a.fast5").read_bytes())
+    (tmp_path / "a.fasta").write_text(">one\nACG\n>two\nCCC\n")
+    found = read_reads(str(tmp_path))
+    assert found.names == ["one", "two"] and len(found.bad) == 2
+    assert "copy.fast5: read one is in " in found.bad[0] and "a.fast5 already" in found.bad[0]
+
+
+def test_a_read_of_an_impossible_rate_does_not_take_the_others_away(tmp_path):
+    rates = {"one": 4000.0, "two": float("inf"), "three": float("nan"), "four": 0.0}
+    write_fast5(tmp_path / "a.fast5", [Signal(name, np.arange(50.0), rate) for name, rate in rates.items()])
+    (tmp_path / "a.fasta").write_text("".join(f">{name}\nACG\n" for name in rates))
+    found = read_reads(str(tmp_path))
+    assert found.names == ["one"] and found.rate == 4000 and len(found.bad) == 3
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A run that has learnt nothing."""
+    data = tmp_path_factory.mktemp("tiny")
+    write_fast5(data / "a.fast5", [Signal(f"r{k}", np.arange(50.0), 4000.0) for k in range(4)])
+    (data / "bases.fasta").write_text("".join(f">r{k}\nACG\n" for k in range(4)))
+    unrolled.fit(data, data / "run", epochs=1.0, hidden=4, layers=1, split="50/25/25", threads=1, quiet=True)
+    return data / "run"
+
+
+def test_reads_that_can_be_used_are_called_whatever_lies_beside(tiny, tmp_path, cli):
+    names = ["a b", "Zoë", "new\nline"]
+    write_fast5(tmp_path / "a.fast5", [Signal(name, np.arange(50.0), 4000.0) for name in names])
+    write_fast5(tmp_path / "b.fast5", [Signal("r", np.arange(50.0), 5000.0)])
+    (tmp_path / "c.fast5").write_text("no")
+    out = tmp_path / "o.fastq"
+    status, said, wrong = cli("basecall", str(tiny), str(tmp_path), "-o", str(out))
+    assert status == 0 and "1 read, 4 left out" in said
+    assert out.read_text(encoding="utf-8").startswith("@Zoë\n")
+    assert "read_id is 'a b'" in " ".join(wrong.split()) and "r has 5000 samples a second" in wrong
+
+
+def test_no_read_at_all_is_an_error(tiny, tmp_path, cli):
+    write_fast5(tmp_path / "a.fast5", [Signal(f"r{n}", np.arange(50.0), 5000.0) for n in range(2)])
+    out = tmp_path / "o.fastq"
+    status, said, wrong = cli("basecall", str(tiny), str(tmp_path), "-o", str(out))
+    assert (status, said) == (1, "") and not out.exists()
+    assert "none of the reads can be used; the first: r0 has 5000 samples a second" in " ".join(wrong.split())
+    (tmp_path / "a.fast5").write_text("no")
+    status, *_ = cli("basecall", str(tiny), str(tmp_path / "a.fast5"), "-o", str(out))
+    assert status == 1 and list(tmp_path.iterdir()) == [tmp_path / "a.fast5"]
+
+
 @pytest.mark.parametrize(
     "broken", ["kmer\tlevel_mean\n", "kmer\tlevel_mean\tlevel_stdv\nA\t1\t1\n", "a,b\n1,2\n", ""]
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.models.ctc_search import Language, ctc_search
 from unrolled.models.language import SymbolLanguage
 from unrolled.tasks.folders import files_in
@@ -126,21 +126,28 @@ class TrainedTranscriber(Trained):
             beam: the width of a prefix beam search; 1 for the most likely path.
 
         Raises:
-            UsageError: there is no such file or folder. DataError: none of the reads can be used.
+            UsageError: there is no such file or folder. DataError, at the end: none of the reads can be used.
         """
         self._check_kind("reads")
         front = self.task.front
+        first, any_good = "", False
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
-                yield read, True
+                why = read
             elif round(read.rate) != front.rate:
-                yield f"{read.name} has {read.rate:g} samples a second, and the model {front.rate:,}", True
+                why = f"{read.name} has {read.rate:g} samples a second, and the model {front.rate:,}"
             elif len(read.current) < _FEWEST:
-                yield f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}", True
+                why = f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}"
             else:
+                any_good = True
                 outputs, _ = outputs_of(self.model, [front.normed(read.current)], front)
                 labels, quality = greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
                 yield fastq(read.name, self.task.text_of(labels), quality), False
+                continue
+            first = first or why
+            yield why, True
+        if not any_good:
+            raise DataError(f"{reads}: none of the reads can be used; the first: {first}")
 
     def _check_kind(self, kind: str) -> None:
         own, path = self.task.kind.name, self.run.path
