@@ -18,8 +18,9 @@ from unrolled.tasks.text.trained import TrainedText
 from unrolled.tasks.trained import Trained
 from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.listener import Listener
-from unrolled.tasks.transcribe.reads.calling import WIDTH, beam_call, fastq, greedy_call
+from unrolled.tasks.transcribe.reads.calling import WIDTH, Call, beam_call, fastq, greedy_call
 from unrolled.tasks.transcribe.reads.files import every_signal
+from unrolled.tasks.transcribe.reads.pieces import in_pieces
 from unrolled.tasks.transcribe.sound import SUFFIXES, pieces_of, read_sound
 
 _FEWEST = 10
@@ -130,6 +131,11 @@ class TrainedTranscriber(Trained):
         """
         self._check_kind("reads")
         front = self.task.front
+
+        def call(samples: np.ndarray) -> Call:
+            outputs, _ = outputs_of(self.model, [samples], front)
+            return greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
+
         first, any_good = "", False
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
@@ -140,9 +146,8 @@ class TrainedTranscriber(Trained):
                 why = f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}"
             else:
                 any_good = True
-                outputs, _ = outputs_of(self.model, [front.normed(read.current)], front)
-                labels, quality = greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
-                yield fastq(read.name, self.task.text_of(labels), quality), False
+                found = in_pieces(front.normed(read.current), self.options.reduction, call)
+                yield fastq(read.name, self.task.text_of(found.labels), found.qualities), False
                 continue
             first = first or why
             yield why, True
