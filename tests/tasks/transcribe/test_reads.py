@@ -19,6 +19,7 @@ from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call, qualities
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
 from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
+from unrolled.tasks.transcribe.reads.options import BOUNDS
 from unrolled.tasks.transcribe.reads.pieces import in_pieces
 from unrolled.tasks.transcribe.reads.reading import read_reads
 from unrolled.tasks.transcribe.reads.simulated import Pore, simulated
@@ -78,9 +79,8 @@ def test_reads_come_from_both_strands_at_the_places_that_they_name(levels, genom
     strands = set()
     for read in simulated([("g", bases)], Pore(levels), 60, 50, seed=4):
         start, strand = read.name.split("_")[-2:]
-        place = bases[int(start) : int(start) + 51]
-        seen = place if strand == "+" else place[::-1].translate(COMPLEMENT)
-        assert read.bases == seen[:50]
+        place = bases[int(start) : int(start) + 50]
+        assert read.bases == (place if strand == "+" else place[::-1].translate(COMPLEMENT))
         strands.add(strand)
     assert strands == {"+", "-"}
     again, third = (list(simulated([("g", bases)], Pore(levels), 3, 50, seed=4)) for _ in range(2))
@@ -89,15 +89,15 @@ def test_reads_come_from_both_strands_at_the_places_that_they_name(levels, genom
 
 def test_unknown_bases_are_never_read(levels):
     reads = simulated([("g", "N" * 30 + "ACGTACGTAC" + "n" * 30)], Pore(levels), 20, 8)
-    assert {read.name.split("_")[-2] for read in reads} <= {"30", "31"}
+    assert {read.name.split("_")[-2] for read in reads} <= {"30", "31", "32"}
     with pytest.raises(DataError, match="no stretch of 12 known bases"):
         list(simulated([("g", "ACGTACGT")], Pore(levels), 1, 11))
 
 
 def test_reads_without_bases_or_with_others_are_left_out(tmp_path):
-    signal = np.arange(50.0)
+    current = np.arange(50.0)
     names = ["good", "none", "odd"]
-    write_fast5(tmp_path / "a.fast5", [Signal(name, signal, 4000.0) for name in names])
+    write_fast5(tmp_path / "a.fast5", [Signal(name, current, 4000.0) for name in names])
     (tmp_path / "bases.fasta").write_text(">good\nACG\n>odd\nACNT\n")
     found = read_reads(str(tmp_path))
     assert found.texts == ["ACG"] and found.rate == 4000
@@ -283,6 +283,60 @@ def test_reads_by_the_command_line(genome, tmp_path, cli):
     assert status == 0 and "reads.fast5" in out and recognised(tmp_path / "reads") == "transcribe"
 
 
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e12"])
+def test_numbers_that_make_no_reads(name, value, genome, tmp_path, cli):
+    given = ["--genome", str(genome[0]), "--levels", str(table(tmp_path / "levels.tsv")), "-n", "2"]
+    out = tmp_path / "reads"
+    status, _, wrong = cli("simulate", "reads", *given, "--out", str(out), f"--{name}", value)
+    assert status == 2 and f"--{name}" in wrong and not out.exists()
+    with pytest.raises(UsageError, match=f"--{name}: must be from"):
+        Pore(Levels(1, np.zeros(4), np.zeros(4)), **{name: float(value)})
+
+
+@pytest.mark.parametrize("rate", BOUNDS["rate"])
+def test_training_takes_every_rate_that_is_simulated(rate, genome, tmp_path):
+    levels = str(table(tmp_path / "levels.tsv"))
+    simulated_reads(str(genome[0]), levels, 3, tmp_path / "reads", length=20, seed=1, rate=rate)
+    TranscribeTask().read(str(tmp_path / "reads"))
+
+
+def test_a_read_with_too_many_samples_is_refused(levels):
+    with pytest.raises(UsageError, match="--length: 1,000,000 bases of 100 samples are too many: at most 20,000,000"):
+        next(simulated([("g", "ACGT")], Pore(levels, dwell=100), 1, 1_000_000))
+
+
+def test_any_name_of_a_sequence_makes_reads_that_can_be_used(genome, tmp_path):
+    (tmp_path / "genome.fa").write_text(f">a/b c\n{genome[1]}\n")
+    levels = str(table(tmp_path / "levels.tsv"))
+    simulated_reads(str(tmp_path / "genome.fa"), levels, 3, tmp_path / "reads", length=20, seed=1)
+    found = read_reads(str(tmp_path / "reads"))
+    assert len(found.names) == 3 and not found.bad and "_a/b_" in found.names[0]
+
+
+@pytest.mark.parametrize("there", ["reads.fast5", "reads.fasta"])
+def test_older_reads_are_kept(there, genome, tmp_path, cli):
+    (tmp_path / there).write_text("precious")
+    given = ["--genome", str(genome[0]), "--levels", str(table(tmp_path / "levels.tsv")), "-n", "2"]
+    status, _, wrong = cli("simulate", "reads", *given, "--out", str(tmp_path))
+    assert status == 2 and f"{there} already" in " ".join(wrong.split())
+    assert (tmp_path / there).read_text() == "precious"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    random = np.random.default_rng(0)
+    reads = (Signal(f"r{k}", random.normal(90, 20, 20_000), 4000.0) for k in range(20))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*reads\.fast5: File too large"):
+            write_fast5(tmp_path / "reads.fast5", reads)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir()) and len(list(reads)) > 10  # it stopped at once
+
+
 def test_from_a_genome_to_bases(pore, tmp_path, cli):
     run, reads = pore
     trained = unrolled.load(run)
@@ -324,8 +378,8 @@ def test_a_run_with_other_waves_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 11), (1_000, 4), (4_000, 2)])
 def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
-    signal = np.random.default_rng(0).normal(size=9 * bases)
-    write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", signal, 4000.0) for k in range(3)])
+    current = np.random.default_rng(0).normal(size=9 * bases)
+    write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", current, 4000.0) for k in range(3)])
     (tmp_path / "bases.fasta").write_text("".join(f">r{k}\n{'ACGT' * (bases // 4)}\n" for k in range(3)))
     task = TranscribeTask()
     steps = task.read(str(tmp_path))

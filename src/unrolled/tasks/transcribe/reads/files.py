@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,19 +173,50 @@ def _checked(path: Path, name: str, current: np.ndarray, rate: float) -> Signal 
 
 
 def write_fast5(path: Path, reads: Iterable[Signal]) -> None:
-    """A fast5 file with many reads, in steps of 0.18 pA."""
+    """A fast5 file with many reads, in steps of 0.18 pA.
+
+    Raises:
+        RunError: the disk is full, or the file cannot be written.
+    """
     h5py = needed("h5py", "fast5 files")
-    with replacing(path) as beside, h5py.File(beside, "w") as file:
-        file.attrs["file_version"] = "2.2"
-        for read in reads:
-            group = file.create_group(f"read_{read.name}")
-            steps = np.clip(np.rint(read.current * (_DIGITS / _RANGE)), -32768, 32767).astype(np.int16)
-            raw = group.create_group("Raw")
-            raw.create_dataset("Signal", data=steps, compression="gzip", compression_opts=1)
-            raw.attrs["read_id"] = read.name
-            channel = group.create_group("channel_id").attrs
-            channel["digitisation"], channel["range"], channel["offset"] = _DIGITS, _RANGE, 0.0
-            channel["sampling_rate"] = read.rate
+    with replacing(path) as beside, _Patient(beside, "r+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                file.attrs["file_version"] = "2.2"
+                for read in reads:
+                    if disk.error is not None:
+                        break
+                    _write(file.create_group(f"read_{read.name.replace('/', '_')}"), read)
+        except (OSError, RuntimeError):
+            if disk.error is None:
+                raise
+        if disk.error is not None:
+            raise disk.error
+
+
+class _Patient(FileIO):
+    """A file that keeps its first error, for HDF5, which cannot close a file that it cannot write."""
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        left = memoryview(content).cast("B")
+        try:
+            while left:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = self.error or error
+        return len(content)
+
+
+def _write(group: Any, read: Signal) -> None:
+    steps = np.clip(np.rint(read.current * (_DIGITS / _RANGE)), -32768, 32767).astype(np.int16)
+    raw = group.create_group("Raw")
+    raw.create_dataset("Signal", data=steps, compression="gzip", compression_opts=1)
+    raw.attrs["read_id"] = read.name
+    channel = group.create_group("channel_id").attrs
+    channel["digitisation"], channel["range"], channel["offset"] = _DIGITS, _RANGE, 0.0
+    channel["sampling_rate"] = read.rate
 
 
 def _first_line(error: Exception) -> str:
