@@ -15,6 +15,7 @@ from unrolled.tasks.simulating import simulated_reads
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call, qualities
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
@@ -188,6 +189,29 @@ def test_identity_is_by_the_alignment():
     scores.add("nothing", "ACGT", "", 1.0)
     assert scores.means()["identity"] == pytest.approx((1 + 3 / 4 + 4 / 5 + 0) / 4)
     assert scores.means()["cer"] == pytest.approx((0 + 1 + 1 + 4) / 16)
+    scores.add("long", "ACGT" * 9, "ACGT" * 7, 1.0)
+    said = TranscribeTask().rows(scores.figures() | {"on": "test"})
+    assert [(label, text) for label, text in said if ": identity" in text] == [
+        ("worst", "nothing: identity 0.00%, 4 bases, 0 called"),
+        ("", "one changed: identity 75.00%, 4 bases, 4 called"),
+        ("", "long: identity 77.78%, 36 bases, 28 called"),
+        ("", "one more: identity 80.00%, 4 bases, 5 called"),
+    ]
+
+
+def test_a_picture_shows_the_current_itself(pore, monkeypatch):
+    run, reads = pore
+    trained = unrolled.load(run)
+    trained.task.read_all(str(reads))
+    drawn = []
+    monkeypatch.setattr("unrolled.tasks.transcribe.task.draw_heard", lambda *given: drawn.append(given) or "figure")
+    trained.task._drawn(trained.model, 0)
+    ((frames, *_, seen),) = drawn
+    samples = trained.task.found.sounds[0][: len(frames)]
+    assert frames.shape[1] == 1 and np.allclose(frames[:, 0], samples / 4096) and seen == "current"
+    assert draw_heard(*drawn[0]).axes[0].get_ylabel() == "current / its spread"
+    evidence = trained.task.evidence(trained.model, "all")
+    assert np.array_equal(evidence.features["current"], evidence.inputs[:, 0])
 
 
 def test_a_beam_and_the_greedy_path_agree_where_all_is_clear():
@@ -424,4 +448,5 @@ def test_reads_are_not_varied(tmp_path):
     task.settle(ModelOptions(), TrainingOptions(), task.read(str(tmp_path)))
     one, other = (task.batches().batch_at(k).inputs for k in range(2))
     assert torch.equal(one, other)
-    assert ("training", "recordings as they are") in task.about()
+    about = dict(task.about())
+    assert about["training"] == "reads as they are" and about["signal"].startswith("1 read, ")
