@@ -9,6 +9,7 @@ import click
 
 from unrolled.cli.shared import NAME, complaint, trained_run
 from unrolled.cli.threads import threaded, work_of_run
+from unrolled.wording import counted
 
 
 @click.command(epilog="Example: unrolled basecall runs/pore reads -o reads.fastq")
@@ -35,7 +36,7 @@ def basecall(run: str, reads: str, cell: str | None, task: str | None, allow_cod
     if not hasattr(model, "basecall"):
         raise model.cannot("does not read nanopore signals")
     count, bad = 0, 0
-    with replacing(Path(out)) as beside, open(beside, "w", encoding="ascii") as file:
+    with replacing(Path(out)) as beside, open(beside, "w", encoding="utf-8") as file:
         for made, is_bad in model.basecall(reads, beam):
             if is_bad:
                 bad += 1
@@ -43,4 +44,4 @@ def basecall(run: str, reads: str, cell: str | None, task: str | None, allow_cod
             else:
                 count += 1
                 file.write(made)
-    print(f"wrote {out}: {count:,} reads" + (f", {bad:,} left out" if bad else ""))
+    print(f"wrote {out}: {counted(count, 'reads')}" + (f", {bad:,} left out" if bad else ""))

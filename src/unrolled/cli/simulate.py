@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from unrolled.cli.shared import NAME
+from unrolled.tasks.simulating import BOUNDS, RATES
 from unrolled.wording import counted
 
 
@@ -23,11 +24,25 @@ def simulate() -> None:
 @click.option("-n", "count", type=click.IntRange(1), required=True, metavar="N", help="Reads.")
 @click.option("--out", type=NAME, required=True, metavar="DIR", help="Folder for reads.fast5 and reads.fasta.")
 @click.option("--length", type=click.IntRange(1), default=400, help="Bases of a read (400).")
-@click.option("--dwell", type=click.FloatRange(1), default=9.0, help="Samples of a base, in the mean (9).")
-@click.option("--shape", type=click.FloatRange(0.01), default=2.0, help="Of the dwell times' gamma distribution (2).")
-@click.option("--noise", type=click.FloatRange(0), default=1.0, help="Times the deviations of the table (1).")
-@click.option("--drift", type=click.FloatRange(0), default=1.0, help="pA of standard deviation after a second (1).")
-@click.option("--rate", type=click.IntRange(1), default=4000, help="Samples a second (4000).")
+@click.option(
+    "--dwell", type=click.FloatRange(*BOUNDS["dwell"]), default=9.0, help="Samples of a base, in the mean (9)."
+)
+@click.option(
+    "--shape",
+    type=click.FloatRange(*BOUNDS["shape"]),
+    default=2.0,
+    help="Of the dwell times' gamma distribution (2).",
+)
+@click.option(
+    "--noise", type=click.FloatRange(*BOUNDS["noise"]), default=1.0, help="Times the deviations of the table (1)."
+)
+@click.option(
+    "--drift",
+    type=click.FloatRange(*BOUNDS["drift"]),
+    default=1.0,
+    help="pA of standard deviation after a second (1).",
+)
+@click.option("--rate", type=click.IntRange(RATES[0], RATES[-1]), default=4000, help="Samples a second (4000).")
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed gives the same reads (1).")
 def reads(genome: str, levels: str, count: int, out: str, length: int, seed: int, **pore: float) -> None:
     """Draw reads through a simulated nanopore, from both strands of a genome."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unrolled.tasks.transcribe.options import RATES
+from unrolled.tasks.transcribe.reads.options import BOUNDS
+
+__all__ = ["BOUNDS", "RATES", "simulated_reads", "simulated_scenes"]
+
 
 def simulated_reads(
     genome: str, levels: str, count: int, folder: Path, length: int, seed: int, **pore: float
@@ -16,7 +21,8 @@ def simulated_reads(
         pore: as in `Pore`: dwell, shape, noise, drift, rate.
 
     Raises:
-        UsageError: a file is missing. DataError: one cannot be used.
+        UsageError: a file is missing, a number is out of its bounds, or the folder has reads already.
+        DataError: a file cannot be used.
     """
     from unrolled.tasks.transcribe.reads.simulated import write_simulated
 

@@ -126,7 +126,141 @@ def test_of_a_damaged_pod5_file_the_other_reads_are_read(whole, tmp_path):
 def test_pod5_without_a_rate_or_with_no_numbers(tmp_path):
     for name, changes in (("rate", {"rate": 0}), ("scale", {"scale": float("nan")})):
         (sentence,) = read_signals(write_pod5(tmp_path / f"{name}.pod5", [[400] * 50], **changes))
-        assert sentence.endswith("is not a list of finite numbers, or its rate not above 0")
+        expected = {"rate": "has 0 samples a second, expected 2,000 to 200,000"}
+        assert sentence.endswith(expected.get(name, "is not a list of finite numbers of pA"))
+
+
+def test_pod5_without_reads(tmp_path):
+    with pytest.raises(DataError, match="none.pod5 has no reads"):
+        list(read_signals(write_pod5(tmp_path / "none.pod5", [])))
+
+
+CHANNEL = {"digitisation": 4.0, "range": 2.0, "offset": 1.0, "sampling_rate": 4000.0}
+STEPS = np.arange(100, dtype=np.int16)
+
+
+def write_one(file, group="read_x"):
+    """A read that can be used."""
+    file[f"{group}/Raw/Signal"] = STEPS
+    file[f"{group}/Raw"].attrs["read_id"] = "x"
+    file.create_group(f"{group}/channel_id").attrs.update(CHANNEL)
+
+
+def put(file, place, value):
+    """Replace a group, a dataset or, behind a colon, an attribute; `GONE` takes it away."""
+    where, _, attribute = place.partition(":")
+    within, name = (file[where].attrs, attribute) if attribute else (file, where)
+    del within[name]
+    if value is not GONE:
+        within[name] = value
+
+
+GONE = object()
+CHANNEL_PLACES = [f"read_x/channel_id:{name}" for name in CHANNEL]
+PLACES = ["read_x", "read_x/Raw", "read_x/Raw/Signal", "read_x/channel_id", "read_x/Raw:read_id", *CHANNEL_PLACES]
+VALUES = [
+    float("inf"),
+    -float("inf"),
+    float("nan"),
+    1e300,
+    -1e300,
+    0.0,
+    -1.0,
+    5,
+    True,
+    1j,
+    "four",
+    b"\xff",
+    "",
+    "a b",
+]
+VALUES += [
+    "a\nb",
+    np.array([1.0, 2.0]),
+    np.array([1.0, np.nan]),
+    np.ones((3, 3)),
+    np.array([b"a", b"b"]),
+    np.zeros(0),
+]
+VALUES += [np.zeros((), [("a", "i4")]), h5py.Empty("f8"), h5py.Empty("S1")]
+LINKS = [h5py.SoftLink("/nowhere"), h5py.SoftLink("/read_x"), h5py.ExternalLink("none.h5", "/a"), GONE]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_damaged_read_does_not_take_the_others_away(place, tmp_path):
+    write_fast5(tmp_path / "b.fast5", [Signal("good", np.arange(50.0), 4000.0)])
+    for value in [*VALUES, *([GONE] if ":" in place else LINKS)]:
+        with h5py.File(tmp_path / "a.fast5", "w") as file:
+            write_one(file)
+            put(file, place, value)
+        other, good = every_signal(tmp_path)
+        assert good.name == "good"
+        if isinstance(other, str):
+            assert other.startswith(f"{tmp_path / 'a.fast5'}") and len(other.splitlines()) == 1
+        else:
+            assert other.name.split() == [other.name] and 2_000 <= other.rate <= 200_000
+            assert other.current.ndim == 1 and np.isfinite(other.current).all()
+
+
+def not_utf8(file):
+    file["read_x/Raw"].attrs.create("read_id", b"\xff\xfe", dtype=h5py.string_dtype("utf-8"))
+
+
+def huge(file):
+    del file["read_x/Raw/Signal"]
+    file["read_x/Raw"].create_dataset("Signal", (10**12,), np.int16, chunks=(1 << 16,))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("read_x/channel_id:sampling_rate", float("inf"), "has inf samples a second, expected 2,000 to 200,000"),
+        ("read_x/channel_id:sampling_rate", float("nan"), "has nan samples a second"),
+        ("read_x/channel_id:offset", float("nan"), "is not a list of finite numbers of pA"),
+        ("read_x/channel_id:digitisation", 0.0, "has a range of 2 in 0 steps, expected numbers above 0"),
+        ("read_x/Raw/Signal", np.ones((3, 3)), "the signal of read x is not a list of numbers"),
+        ("read_x/Raw:read_id", "a\nb", r"its read_id is 'a\nb', expected a word"),
+        ("read_x/Raw:read_id", np.arange(3), "expected a word"),
+    ],
+)
+def test_what_is_said_of_a_damaged_read(place, value, said, tmp_path):
+    with h5py.File(tmp_path / "a.fast5", "w") as file:
+        write_one(file)
+        put(file, place, value)
+    (sentence,) = every_signal(tmp_path)
+    assert sentence.startswith(f"{tmp_path / 'a.fast5'}: ") and said in sentence
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"), [(not_utf8, "expected a word"), (huge, "has 1,000,000,000,000 samples, expected at most")]
+)
+def test_a_name_that_is_no_text_and_a_signal_without_end(damage, said, tmp_path):
+    with h5py.File(tmp_path / "a.fast5", "w") as file:
+        write_one(file)
+        damage(file)
+    (sentence,) = every_signal(tmp_path)
+    assert said in sentence
+
+
+def test_groups_that_are_none(tmp_path):
+    with h5py.File(tmp_path / "a.fast5", "w") as file:
+        file["read_z"] = np.zeros(3)
+        file.create_group(b"read_\xff")
+        write_one(file)
+    with h5py.File(tmp_path / "b.fast5", "w") as file:
+        file["Raw/Reads"] = np.zeros(3)
+    made = list(every_signal(tmp_path))
+    assert [one.name for one in made if isinstance(one, Signal)] == ["x"]
+    assert len(made) == 4 and "b.fast5 has no reads" in made[3]
+
+
+def test_a_name_is_read_once(tmp_path):
+    signal = np.arange(50.0)
+    write_fast5(tmp_path / "a.fast5", [Signal("one", signal, 4000.0), Signal("two", signal, 4000.0)])
+    write_fast5(tmp_path / "b.fast5", [Signal("two", signal + 9, 4000.0), Signal("six", signal, 4000.0)])
+    one, two, six, again = every_signal(tmp_path)
+    assert [one.name, two.name, six.name] == ["one", "two", "six"] and two.current[0] < 1
+    assert again == f"{tmp_path / 'b.fast5'}: read two is in {tmp_path / 'a.fast5'} already, so this one is left out"
 
 
 def test_fast5_compressed_as_a_device_does(tmp_path):

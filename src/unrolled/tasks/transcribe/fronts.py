@@ -35,6 +35,10 @@ class Front(Protocol):
         """The frames (T, N, width) of samples (S, N) in their units."""
         ...
 
+    def shown(self, frames: Tensor) -> Tensor:
+        """What of frames (..., width) people are to see."""
+        ...
+
 
 PRIOR = 20
 """Frames that the mean of the training part counts for, in the mean of a recording so far."""
@@ -77,6 +81,9 @@ class Spectra:
     def __call__(self, samples: Tensor) -> Tensor:
         return self.after(samples, None)[0]
 
+    def shown(self, frames: Tensor) -> Tensor:
+        return frames
+
     def after(self, samples: Tensor, past: Past | None) -> tuple[Tensor, Past]:
         """The frames (T, N, width) of samples (S, N) that go on behind what was heard, and what was heard then."""
         mean, scale = (torch.from_numpy(one).to(samples) for one in (self.mean, self.scale))
@@ -118,6 +125,10 @@ class Currents:
         z = samples[..., None]
         phase = z * (math.tau / 8 * 2.0 ** torch.arange(WAVES, device=z.device))
         return torch.cat([z, phase.sin(), phase.cos()], -1)
+
+    def shown(self, frames: Tensor) -> Tensor:
+        """The current itself (..., 1)."""
+        return frames[..., :1]
 
     def normed(self, current: np.ndarray) -> np.ndarray:
         """Samples of 16 bits for currents in any unit.

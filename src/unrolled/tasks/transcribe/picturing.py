@@ -13,14 +13,14 @@ _WIDE = 11.0
 
 
 def draw_heard(
-    frames: np.ndarray, seconds: float, posterior: np.ndarray, symbols: Sequence[str], title: str, unit: str
+    frames: np.ndarray, seconds: float, posterior: np.ndarray, symbols: Sequence[str], title: str, seen: str
 ) -> Any:
     """The frames, and below them the probability of each symbol over time.
 
     Arguments:
         frames: (T, D): a spectrum for D above 1, else a curve; seconds: how long they last.
         posterior: (T', V), the blank first; symbols: those behind the blank.
-        unit: of the frames.
+        seen: what a curve is, in words; its numbers are in units of its spread.
     """
     figure = new_figure(_WIDE, 4.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.1))
@@ -29,7 +29,7 @@ def draw_heard(
         above.set_ylabel("mel band")
     else:
         above.plot(np.linspace(0, seconds, len(frames)), frames[:, 0], color="0.25", linewidth=0.7)
-        above.set_ylabel(unit)
+        above.set_ylabel(f"{seen} / its spread")
         bare(above)
     above.set_title(title, loc="left", fontsize=10)
     times = (np.arange(len(posterior)) + 0.5) * seconds / len(posterior)

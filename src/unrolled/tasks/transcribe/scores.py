@@ -31,6 +31,13 @@ class Transcript:
     symbols: int
 
 
+@dataclass(frozen=True)
+class Read(Transcript):
+    """A read of bases; ``identity`` is the share of the columns of its alignment that are equal."""
+
+    identity: float
+
+
 class Transcripts:
     """Transcripts of recordings, and their scores.
 
@@ -77,12 +84,15 @@ class Transcripts:
 
     def figures(self) -> dict[str, Any]:
         """The same, with the speed and the worst transcripts."""
-        worst = sorted(self.found, key=lambda one: (-one.wrong, one.name))[:_WORST]
+        worst = sorted(self.found, key=lambda one: (-self._badness(one), one.name))[:_WORST]
         return self.means() | {
             "real_time_factor": self.work / self.sound if self.sound else math.nan,
             "seconds": self.sound,
             "worst": [asdict(one) for one in worst if one.wrong],
         }
+
+    def _badness(self, one: Any) -> float:
+        return float(one.wrong)
 
 
 class Reads(Transcripts):
@@ -102,20 +112,22 @@ class Reads(Transcripts):
     def __init__(self) -> None:
         super().__init__()
         self._edlib = needed("edlib", "Scores of reads")
-        self._identities: list[float] = []
 
     def add(self, name: str, text: str, heard: str, loss: float, symbols: int | None = None) -> None:
         wrong, columns = len(text), len(text)
         if heard:
             found = self._edlib.align(heard, text, task="path")
             wrong, columns = int(found["editDistance"]), sum(map(int, re.findall(r"\d+", found["cigar"])))
-        self._identities.append(1 - wrong / columns)
-        self.found.append(Transcript(name, text, heard, wrong, loss, len(text) if symbols is None else symbols))
+        symbols = len(text) if symbols is None else symbols
+        self.found.append(Read(name, text, heard, wrong, loss, symbols, identity=1 - wrong / columns))
 
     def means(self) -> dict[str, Any]:
         found = super().means()
         del found["wer"], found["exact"]
-        return found | {"identity": sum(self._identities) / len(self._identities)}
+        return found | {"identity": -sum(map(self._badness, self.found)) / len(self.found)}
+
+    def _badness(self, one: Any) -> float:
+        return -float(one.identity)
 
 
 def _changes(found: Any) -> int:

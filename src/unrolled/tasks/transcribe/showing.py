@@ -15,20 +15,21 @@ _SYMBOLS, _BAD, _WORST = 60, 8, 8
 
 
 def about(
-    found: Collection, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
+    found: Collection, unit: str, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
 ) -> list[tuple[str, str]]:
-    """The data in a few lines."""
+    """The data in a few lines; ``unit`` is what the recordings are called."""
     seconds = found.sounds.lengths / found.rate
     span = f"{seconds.min():.1f} to {seconds.max():.1f} s each" if len(seconds) > 1 else f"{seconds[0]:.1f} s"
     length = f"{found.seconds / 60:.1f} minutes" if found.seconds < 7200 else f"{found.seconds / 3600:.1f} hours"
-    rows = [("sound", f"{counted(len(seconds), 'recordings')}, {length}, {span}, {found.rate:,} Hz")]
+    what = "signal" if unit == "reads" else "sound"
+    rows = [(what, f"{counted(len(seconds), unit)}, {length}, {span}, {found.rate:,} Hz")]
     rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
     shown = "".join(symbols[:_SYMBOLS]).replace(" ", "␣")
     more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
     rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
     changes = [f"joined up to {options.join}"] * (options.join > 1)
     changes += ["varied, noise, bands stretched and masked"] * options.augment
-    rows.append(("training", "; ".join(changes) or "recordings as they are"))
+    rows.append(("training", "; ".join(changes) or f"{unit} as they are"))
     rows += bad(found.bad)
     return rows
 
@@ -52,5 +53,9 @@ def rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _worst(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for k, one in enumerate(found[:_WORST]):
-        text, heard = shortened(one["text"]), shortened(one["heard"]) or "nothing"
-        yield ("worst" if k == 0 else "", f"{one['name']}: {text} heard as {heard}")
+        text, heard = one["text"], one["heard"]
+        if "identity" in one:
+            said = f"identity {one['identity']:.2%}, {counted(len(text), 'bases')}, {len(heard):,} called"
+        else:
+            said = f"{shortened(text)} heard as {shortened(heard) or 'nothing'}"
+        yield ("worst" if k == 0 else "", f"{one['name']}: {said}")

@@ -244,7 +244,7 @@ class TranscribeTask(Task):
 
     def about(self) -> list[tuple[str, str]]:
         sizes = {part: len(self.parts[part]) for part in PARTS}
-        return showing.about(self.found, self.symbols, self.options, sizes)
+        return showing.about(self.found, self.unit, self.symbols, self.options, sizes)
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(figures) + showing.rows(figures)
@@ -264,7 +264,8 @@ class TranscribeTask(Task):
         assert self.kind is not None
         samples = self.found.sounds[k][: round(self.kind.shown * self.found.rate)]
         outputs, _ = outputs_of(model, [samples], self.front)
-        frames = self.front(torch.from_numpy(samples * np.float32(self.front.unit))[:, None])[:, 0].numpy()
+        inputs = self.front(torch.from_numpy(samples * np.float32(self.front.unit))[:, None])
+        frames = self.front.shown(inputs[:, 0]).numpy()
         said = self.text_of(self.kind.labels(model.head, outputs, torch.ones(outputs.shape[:2], dtype=torch.bool))[0])
         is_cut = len(samples) < len(self.found.sounds[k])
         title = f"{self.found.names[k]}: {shortened(self.found.texts[k])}, heard as {shortened(said) or 'nothing'}"
@@ -284,7 +285,7 @@ class TranscribeTask(Task):
         step = 1 / self.found.rate * len(samples) / len(inputs)
         decimals = max(2, math.ceil(-math.log10(step)))
         labels = [f"{t * step:.{decimals}f} s" for t in range(len(inputs))]
-        loud = inputs.mean(1)
+        loud = self.front.shown(torch.from_numpy(inputs)).mean(1).numpy()
         features = {self.kind.seen if self.kind else "level": loud, "time": np.arange(len(inputs)) * step}
         origin = f"{self.found.names[k]} of the run's {part} part" if part != ALL else self.found.names[k]
         return Evidence(origin, inputs, labels, features=features)

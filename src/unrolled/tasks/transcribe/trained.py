@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.errors import UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.models.ctc_search import Language, ctc_search
 from unrolled.models.language import SymbolLanguage
 from unrolled.tasks.folders import files_in
@@ -18,8 +18,9 @@ from unrolled.tasks.text.trained import TrainedText
 from unrolled.tasks.trained import Trained
 from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.listener import Listener
-from unrolled.tasks.transcribe.reads.calling import WIDTH, beam_call, fastq, greedy_call
+from unrolled.tasks.transcribe.reads.calling import WIDTH, Call, beam_call, fastq, greedy_call
 from unrolled.tasks.transcribe.reads.files import every_signal
+from unrolled.tasks.transcribe.reads.pieces import in_pieces
 from unrolled.tasks.transcribe.sound import SUFFIXES, pieces_of, read_sound
 
 _FEWEST = 10
@@ -126,21 +127,32 @@ class TrainedTranscriber(Trained):
             beam: the width of a prefix beam search; 1 for the most likely path.
 
         Raises:
-            UsageError: there is no such file or folder. DataError: none of the reads can be used.
+            UsageError: there is no such file or folder. DataError, at the end: none of the reads can be used.
         """
         self._check_kind("reads")
         front = self.task.front
+
+        def call(samples: np.ndarray) -> Call:
+            outputs, _ = outputs_of(self.model, [samples], front)
+            return greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
+
+        first, any_good = "", False
         for read in every_signal(Path(reads)):
             if isinstance(read, str):
-                yield read, True
+                why = read
             elif round(read.rate) != front.rate:
-                yield f"{read.name} has {read.rate:g} samples a second, and the model {front.rate:,}", True
+                why = f"{read.name} has {read.rate:g} samples a second, and the model {front.rate:,}"
             elif len(read.current) < _FEWEST:
-                yield f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}", True
+                why = f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}"
             else:
-                outputs, _ = outputs_of(self.model, [front.normed(read.current)], front)
-                labels, quality = greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
-                yield fastq(read.name, self.task.text_of(labels), quality), False
+                any_good = True
+                found = in_pieces(front.normed(read.current), self.options.reduction, call)
+                yield fastq(read.name, self.task.text_of(found.labels), found.qualities), False
+                continue
+            first = first or why
+            yield why, True
+        if not any_good:
+            raise DataError(f"{reads}: none of the reads can be used; the first: {first}")
 
     def _check_kind(self, kind: str) -> None:
         own, path = self.task.kind.name, self.run.path

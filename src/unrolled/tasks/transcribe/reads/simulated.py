@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
+from unrolled.options import check
 from unrolled.runs.files import write_atomically
 from unrolled.tasks.fasta import fasta_records
 from unrolled.tasks.transcribe.reads.files import Signal, write_fast5
 from unrolled.tasks.transcribe.reads.levels import BASES, Levels, read_levels
+from unrolled.tasks.transcribe.reads.options import BOUNDS
 
 _COMPLEMENT = np.array([3, 2, 1, 0])
+_MOST = 20_000_000
+"""Samples of a read, in the mean."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Pore:
         dwell, shape: samples a base in the mean, and the gamma distribution's shape.
         noise: times the table's own. drift: pA of standard deviation after a second.
         rate: samples a second.
+
+    Raises:
+        UsageError: a number that is out of its bounds.
     """
 
     levels: Levels
@@ -41,6 +48,11 @@ class Pore:
     noise: float = 1.0
     drift: float = 1.0
     rate: int = 4_000
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            check(least <= value <= most, name, f"must be from {least:,} to {most:,}, got {value}")
 
     def current(self, bases: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Current in pA (samples,) for bases 0 to 3; the last k - 1 of them only as neighbours."""
@@ -57,7 +69,7 @@ class Simulated:
     """A read.
 
     Fields:
-        name: says where it comes from; bases: that the pore has seen; current: in pA.
+        name: number, sequence, place of the bases in it, and strand; bases: that the pore has seen; current: in pA.
     """
 
     name: str
@@ -75,8 +87,10 @@ def simulated(
         length: bases of a read.
 
     Raises:
-        DataError: no stretch of the genome is long enough.
+        UsageError: a read would have too many samples. DataError: no stretch of the genome is long enough.
     """
+    samples = length * pore.dwell
+    check(samples <= _MOST, "length", f"{length:,} bases of {pore.dwell:g} samples are too many: at most {_MOST:,}")
     k = pore.levels.k
     numbers = {base: n for n, base in enumerate(BASES)}
     whole = length + k - 1
@@ -95,6 +109,7 @@ def simulated(
         bases, strand = coded[n][1][start : start + whole], "+-"[random.integers(2)]
         if strand == "-":
             bases = _COMPLEMENT[bases[::-1]]
+            start += k - 1  # the neighbours of the last base stand before it
         current = pore.current(bases, random)
         seen = "".join(BASES[b] for b in bases[:length])
         yield Simulated(f"read{number:06d}_{coded[n][0]}_{start}_{strand}", seen, current)
@@ -104,10 +119,15 @@ def write_simulated(genome: str, levels: str, count: int, folder: Path, length: 
     """Reads in ``reads.fast5`` and their bases in ``reads.fasta`` of a folder; the path of the former.
 
     Raises:
-        UsageError: a file is missing. DataError: one cannot be used.
+        UsageError: a file is missing, a number is out of its bounds, or the folder has reads already.
+        DataError: a file cannot be used.
     """
     if not Path(genome).is_file():
         raise UsageError(f"there is no file {genome}")
+    file, truth = folder / "reads.fast5", folder / "reads.fasta"
+    for there in (file, truth):
+        if there.exists():
+            raise UsageError(f"--out: there is {there} already: choose another folder")
     sequences = [(one.name, one.sequence) for one in fasta_records(Path(genome))]
     made = simulated(sequences, Pore(read_levels(levels), **pore), count, length, seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +138,6 @@ def write_simulated(genome: str, levels: str, count: int, folder: Path, length: 
             lines.append(f">{read.name}\n{read.bases}\n")
             yield Signal(read.name, read.current, float(pore.get("rate", Pore.rate)))
 
-    write_fast5(folder / "reads.fast5", signals())
-    write_atomically(folder / "reads.fasta", "".join(lines).encode())
-    return folder / "reads.fast5"
+    write_fast5(file, signals())
+    write_atomically(truth, "".join(lines).encode())
+    return file
