@@ -1,6 +1,6 @@
 """How fast a stream of sound is written down, and in how much memory: `unrolled transcribe RUN FILE --stream`.
 
-    python benchmarks/listening.py FOLDER [--minutes 6 60] [--epochs 30]
+    python benchmarks/listening.py FOLDER [--minutes 6 60] [--epochs 150]
 
 FOLDER has the Free Spoken Digit Dataset. A model that reads forward alone is trained on it, and then hears its test
 part, recording after recording with pauses of 0.1 to 0.5 seconds, for so many minutes, on one thread. Each row has
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("digits", type=Path)
     parser.add_argument("--minutes", type=float, nargs="+", default=[6.0, 60.0])
-    parser.add_argument("--epochs", type=float, default=30.0)
+    parser.add_argument("--epochs", type=float, default=150.0)
     told = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -23,7 +23,7 @@ def simulate() -> None:
 @click.option("--levels", type=NAME, required=True, metavar="TSV", help="Current of each word of bases.")
 @click.option("-n", "count", type=click.IntRange(1), required=True, metavar="N", help="Reads.")
 @click.option("--out", type=NAME, required=True, metavar="DIR", help="Folder for reads.fast5 and reads.fasta.")
-@click.option("--length", type=click.IntRange(1), default=400, help="Bases of a read (400).")
+@click.option("--length", type=click.IntRange(1), default=1000, help="Bases of a read (1000).")
 @click.option(
     "--dwell", type=click.FloatRange(*BOUNDS["dwell"]), default=9.0, help="Samples of a base, in the mean (9)."
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.fasta import fasta_records, is_fasta
-from unrolled.tasks.folders import PART_NAMES, files_in
+from unrolled.tasks.folders import files_in, part_of_folder
 from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.reads.files import SUFFIXES, reads_of
@@ -45,7 +45,7 @@ def read_reads(data: str) -> Collection:
             found.bad.append(f"{path}: read {read.name} {why}")
         else:
             rates[read.rate] += 1
-            part = PART_NAMES.get(path.relative_to(folder).parts[0].lower())
+            part = part_of_folder(path.relative_to(folder))
             found.add(Currents(0).normed(read.current), bases[read.name], part, read.name)
     found.check_any()
     if len(rates) > 1:
