@@ -16,6 +16,7 @@ from unrolled.errors import UsageError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe import task as transcribing
 from unrolled.tasks.transcribe.options import TranscribeOptions
+from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import read_speech
 from unrolled.tasks.transcribe.scores import Transcripts
 from unrolled.tasks.transcribe.sound import read_sound
@@ -224,3 +225,13 @@ def test_other_commands_name_the_one_that_it_is_for(trained, cli):
     assert status == 2 and f"is a model of speech, not of reads: see unrolled transcribe {run}" in errors.replace(
         "\n  ", " "
     )
+
+
+def test_every_curve_of_a_picture_is_named():
+    posterior = np.full((20, 4), 0.01)
+    posterior[:, 0] = 0.9
+    posterior[5], posterior[12] = [0.1, 0.8, 0.05, 0.05], [0.5, 0.1, 0.35, 0.05]  # a wins, b does not, c is not drawn
+    figure = draw_heard(np.zeros((20, 3)), 2.0, posterior, "ab ", "two", "loudness")
+    named = {text.get_text(): text.xy for text in figure.axes[1].texts}
+    assert named == {"a": (0.55, 0.8), "b": (1.25, 0.35)}
+    assert len(figure.axes[1].lines) == 3

@@ -10,6 +10,8 @@ import numpy as np
 from unrolled.drawing import COLOURS, bare, new_figure
 
 _WIDE = 11.0
+_LIKELY = 0.1
+"""From this probability on, a symbol is drawn."""
 
 
 def draw_heard(
@@ -34,10 +36,12 @@ def draw_heard(
     above.set_title(title, loc="left", fontsize=10)
     times = (np.arange(len(posterior)) + 0.5) * seconds / len(posterior)
     below.plot(times, posterior[:, 0], color="0.75", linewidth=1, label="blank")
-    for k in np.flatnonzero(posterior[:, 1:].max(0) > 0.1).tolist():
-        colour = COLOURS[k % len(COLOURS)]
-        below.plot(times, posterior[:, k + 1], color=colour, linewidth=1.3)
-    for t, k in _spikes(posterior):
+    likely = (1 + np.flatnonzero(posterior[:, 1:].max(0) > _LIKELY)).tolist()
+    for k in likely:
+        below.plot(times, posterior[:, k], color=COLOURS[(k - 1) % len(COLOURS)], linewidth=1.3)
+    spikes = _spikes(posterior)
+    spikes += [(int(posterior[:, k].argmax()), k) for k in sorted(set(likely) - {k for _, k in spikes})]
+    for t, k in spikes:
         below.annotate(
             {" ": "␣"}.get(symbols[k - 1], symbols[k - 1]),
             (times[t], posterior[t, k]),
