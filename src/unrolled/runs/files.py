@@ -120,8 +120,8 @@ def write_error(path: Path, error: OSError) -> RunError:
     """What went wrong with writing ``path``, in one sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
-            f"no space left on the disk for {path}; everything saved earlier is intact: "
-            "free some space and continue with --resume"
+            f"no space left on the disk for {path}: free some space and try again; a training goes on with --resume "
+            "from what it has saved"
         )
     return RunError(f"cannot write {path}: {error.strerror or error}")
 
