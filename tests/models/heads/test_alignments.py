@@ -37,12 +37,12 @@ def drawn(T, N, S, V, seed, spread=2.0):
     return outputs, labels, steps, counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    S=st.integers(1, 9),
-    extra=st.integers(0, 12),
+    S=st.integers(1, 9) | st.integers(10, 70),
+    extra=st.integers(0, 12) | st.integers(13, 200),
     N=st.integers(1, 6),
-    V=st.integers(2, 5),
+    V=st.integers(2, 5) | st.integers(60, 70),
     seed=st.integers(0, 2**32),
     spread=st.sampled_from([0.1, 2.0, 20.0]),
 )

@@ -1,5 +1,7 @@
 // What a path is given: a plan, the arrays of one call, and what each thread may write to.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace unrolled {
@@ -126,10 +128,18 @@ struct Alignments {
   double* gradient;       // (T, N, V), from which the shares of the paths are taken away; or null
 };
 
-// The numbers that one sequence needs to work in.
+// Of no more symbols, each has four sums.
+constexpr int64_t FEW_SYMBOLS = 64;
+
+// Steps whose rows are kept.
+inline int64_t align_block(int64_t steps) {
+  return std::max<int64_t>(2, static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(steps)))));
+}
+
+// The numbers that one sequence needs to work in, however many of the steps and labels are its own.
 inline int64_t align_size(int64_t lanes, int64_t steps, int64_t S) {
-  const int64_t width = (S + lanes) / lanes * lanes;
-  return steps * (lanes + 2 * width) + 6 * width + 2 * lanes;
+  const int64_t width = (S + lanes) / lanes * lanes, rows = 2 * align_block(steps) + 1;
+  return rows * (lanes + 2 * width) + steps + 6 * width + 3 * lanes + 4 * FEW_SYMBOLS + S / 2 + 1;
 }
 
 // One instruction set and number type.
