@@ -6,6 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import unrolled
 from unrolled.errors import DataError, RunError, UsageError
@@ -400,8 +402,20 @@ def test_a_run_with_other_waves_is_refused(tmp_path):
     unrolled.fit(tmp_path, run, epochs=1.0, hidden=4, layers=1, split="50/25/25", threads=1, quiet=True)
     side = run / "transcribe.json"
     side.write_text(side.read_text().replace('"waves": 5', '"waves": 4'))
-    with pytest.raises(RunError, match="4 waves, expected 5"):
+    with pytest.raises(RunError, match="4 waves in units of deviation, expected 5"):
         unrolled.load(run)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), unit=st.floats(0.01, 100), middle=st.floats(-1000, 1000))
+def test_units_of_a_read_are_its_own(seed, unit, middle):
+    x = np.random.default_rng(seed).normal(size=500)
+    z = Currents(4000).normed(x) * Currents(4000).unit
+    np.testing.assert_allclose(z, (x - x.mean()) / x.std(), atol=1e-3)
+    np.testing.assert_allclose(Currents(4000).normed(middle + unit * x) * Currents(4000).unit, z, atol=1e-3)
+    x[100] = 1e9  # what is no current of bases does not count for more than any other sample
+    assert np.abs(np.delete(Currents(4000).normed(x) * Currents(4000).unit - z, 100)).max() < 0.35
+    assert not Currents(4000).normed(np.full(9, middle)).any()
 
 
 @pytest.mark.parametrize(("bases", "batch"), [(20, 32), (400, 11), (1_000, 4), (4_000, 2)])

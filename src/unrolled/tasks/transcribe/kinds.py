@@ -25,6 +25,8 @@ from unrolled.training.metric import Metric
 
 _CHANNELS = (48, 96)
 _KERNEL = 9
+_UNITS = "deviation"
+"""Of a read's current; see `Currents.normed`."""
 
 
 class Kind:
@@ -169,13 +171,14 @@ class Nanopore(Kind):
         return Currents(options.rate)
 
     def kept(self, front: Any) -> dict[str, Any]:
-        return {"waves": WAVES}
+        return {"waves": WAVES, "units": _UNITS}
 
     def restored(self, options: TranscribeOptions, kept: Mapping[str, Any]) -> Front:
         if options.rate is None:
             raise ValueError("its rate is missing")
-        if kept["waves"] != WAVES:
-            raise ValueError(f"its currents are those of another version: {kept['waves']} waves, expected {WAVES}")
+        if (kept["waves"], kept["units"]) != (WAVES, _UNITS):
+            own = f"{kept['waves']} waves in units of {kept['units']}"
+            raise ValueError(f"its currents are those of another version: {own}, expected {WAVES} of {_UNITS}")
         return Currents(options.rate)
 
     def below(self, options: TranscribeOptions) -> list[Layer]:
