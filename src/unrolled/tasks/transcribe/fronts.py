@@ -139,7 +139,7 @@ class Currents:
             z_t = (v_t - mean(v)) / deviation(v)                            cut as well
 
         The first finds the unit, and takes away what is no current of bases. The second is steadier: over simulated
-        reads of 1,000 bases of one genome, the median varies by 1.9 pA and the spread by 6.6 %, but the mean by 1.2 pA
+        reads of 1,000 bases of one genome, the median varies by 1.9 pA and the spread by 6.6 %, the mean by 1.2 pA
         and the deviation by 2.4 %.
 
         >>> Currents(4000).normed(np.array([1.0, 2.0, 3.0, 4.0, 90.0])).tolist()
