@@ -46,7 +46,7 @@ def test_reports_with_another_score_fit(capsys, monkeypatch):
 
 def test_samples_in_wide_letters_fit(capsys):
     PlainLines()({"event": "sample", "update": 1, "text": "天" * 200})
-    assert capsys.readouterr().out == "  | " + "天" * 37 + "\n"
+    assert capsys.readouterr().out == "  | " + "天" * 36 + " …\n"
 
 
 def test_errors_fit_the_terminal_and_names_stay_whole(capsys, monkeypatch, tmp_path):

@@ -111,6 +111,7 @@ COMPOSED += (
 
 @settings(max_examples=300, deadline=None)
 @example(parts=["\u202f", "\u0301" * 70, "a", "'", "a"], block=1)  # the marks belong to the space, and join it to a
+@example(parts=["a", "'", "\u0301" * 70, "\u0301" * 70, "a"], block=1)  # the last one joins the first to the second
 @given(parts=st.lists(st.sampled_from(COMPOSED), min_size=1, max_size=40), block=st.integers(1, 9))
 def test_words_do_not_depend_on_the_blocks(parts, block):
     text = "".join(parts)

@@ -138,10 +138,15 @@ def split(text: str, units: str) -> list[str]:
     return _WORD.findall(text) if units == "words" else list(text)
 
 
+def combines(word: str) -> bool:
+    """Whether it begins with a mark that combines with what stands before it."""
+    return _COMBINING.match(word) is not None
+
+
 def is_joined(words: list[str], k: int) -> bool:
     """Whether where word ``k`` ends may depend on the words before it.
 
     They may be the same word, which `split` cut for its length; or it begins with a mark that combines with them.
     """
     was_cut = len(words[k - 1].removeprefix(" ")) == _LONGEST
-    return was_cut or (k < len(words) and _COMBINING.match(words[k]) is not None)
+    return was_cut or (k < len(words) and combines(words[k]))

@@ -13,7 +13,7 @@ from unrolled.tasks.symbols.counting import count, stretches
 from unrolled.tasks.symbols.numbers import Numbers
 from unrolled.tasks.symbols.part import Part
 from unrolled.tasks.symbols.transfer import Choice
-from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary, byte_symbols, is_joined, split
+from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary, byte_symbols, combines, is_joined, split
 from unrolled.tasks.text.options import TextOptions
 from unrolled.wording import singular
 
@@ -171,7 +171,10 @@ def _words(texts: Iterable[str]) -> Iterator[list[str]]:
     rest: list[str] = []
     for text in texts:
         words = split("".join(rest) + text, "words")
-        settled = max(0, len(words) - _UNSETTLED)
+        settled, waiting = len(words), 0
+        while waiting < _UNSETTLED and settled > max(0, len(words) - _LONGEST):
+            settled -= 1
+            waiting += not combines(words[settled])
         while settled > max(0, len(words) - _LONGEST) and is_joined(words, settled):
             settled -= 1
         rest = words[settled:]
