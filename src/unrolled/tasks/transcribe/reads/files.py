@@ -208,6 +208,13 @@ class _Patient(FileIO):
             self.error = self.error or error
         return len(content)
 
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return self.tell() if size is None else size
+
 
 def _write(group: Any, read: Signal) -> None:
     steps = np.clip(np.rint(read.current * (_DIGITS / _RANGE)), -32768, 32767).astype(np.int16)
