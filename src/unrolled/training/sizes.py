@@ -39,8 +39,10 @@ def choose_sizes(
     hidden = model.hidden or _hidden(training, symbols)
     layers = model.layers or 1
     seen = symbols_in_budget(training, symbols, hidden, layers)
-    chunk = training.update_every or training.bptt or 100 if sequences is None else symbols // max(sequences, 1)
-    batch = training.batch or _batch(max(1, chunk), symbols, seen, 1 if sequences is not None else 8)
+    chunk = training.update_every or training.bptt or 100
+    if sequences is not None:
+        chunk = max(1, symbols // max(sequences, 1))
+    batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
     epochs = seen / max(symbols, 1)
     dropout = model.dropout if model.dropout is not None else _dropout(epochs)
     lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
