@@ -3,7 +3,8 @@
     python benchmarks/threads.py [--cell lstm] [--hidden 64 128] [--batch 1 16] [--busy] [--json]
 
 For each shape the least time of many turns of a forward call and of a train step (forward and backward), with one
-thread and with all; ``chosen`` is the number that `unrolled.engine.team` picks for the forward and the backward scan.
+thread and with all; ``chosen`` is the number that `unrolled.engine.team` picks for the forward and the backward scan,
+and what the threads share, rows or units; on all threads they share the same.
 Both results are compared before anything is timed. With ``--busy`` a loop keeps every core busy meanwhile, and the
 figure is the mean, since the least would be the turn that was not disturbed.
 """
@@ -29,13 +30,15 @@ from unrolled.engine import team
 from unrolled.threads import cores
 
 CELLS = {"lstm": unrolled.LSTMCell, "gru": unrolled.GRUCell, "elman": unrolled.ElmanCell}
-CHOSEN = team.chosen
+SPLIT = team.split
 
 
 def main() -> None:
     options = _options()
     torch.manual_seed(0)
     most = cores()
+    if most < 2:
+        raise SystemExit("This process may use one core only: there is nothing to compare.")
     if not options.json:
         print(f"{most} cores, {options.steps} steps{', all cores busy' if options.busy else ''}; microseconds")
         columns = [f"{what:>9} {f'on {most}':>8} ratio" for what in ("forward", "train")]
@@ -60,17 +63,18 @@ def _measure(name: str, T: int, N: int, H: int, most: int, seconds: float, mean:
     def train() -> None:
         layer(x)[0].backward(d)
 
-    counts: list[int] = []
+    chosen: list[tuple[int, bool]] = []
 
-    def note(*call: Any, **more: Any) -> int:
-        counts.append(CHOSEN(*call, **more))
-        return counts[-1]
+    def note(*call: Any, **more: Any) -> tuple[int, bool]:
+        chosen.append(SPLIT(*call, **more))
+        return chosen[-1]
 
-    with mock.patch.object(team, "chosen", note):
+    with mock.patch.object(team, "split", note):
         torch.set_num_threads(most)
         train()
     _check(layer, x, d, most)
-    row: dict = {"cell": name, "T": T, "N": N, "H": H, "chosen": counts}
+    names = [f"{count} by {'rows' if by_rows else 'units'}" for count, by_rows in chosen]
+    row: dict = {"cell": name, "T": T, "N": N, "H": H, "chosen": names}
     for what, call in (("forward", forward), ("train", train)):
         row[what] = _turns(call, (1, most), seconds, mean)
     return row
@@ -108,7 +112,7 @@ def _check(layer: torch.nn.Module, x: torch.Tensor, d: torch.Tensor, most: int) 
 def _on(count: int) -> Iterator[None]:
     """So many threads, whatever the engine would choose."""
     torch.set_num_threads(count)
-    with mock.patch.object(team, "chosen", return_value=count):
+    with mock.patch.object(team, "split", lambda *call, **more: (count, SPLIT(*call, **more)[1])):
         yield
 
 
@@ -133,7 +137,7 @@ def _loop() -> None:
 def _line(row: dict) -> str:
     parts = [f"{row['cell']:6} {row['H']:4} {row['N']:3}"]
     parts += [f" {one:8.0f} {all_:8.0f} {all_ / one:5.2f}" for one, all_ in (row["forward"], row["train"])]
-    return " ".join(parts) + f"   {', '.join(map(str, row['chosen']))}"
+    return " ".join(parts) + f"   {', '.join(row['chosen'])}"
 
 
 def _options() -> argparse.Namespace:

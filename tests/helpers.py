@@ -179,9 +179,11 @@ def history(run: Path) -> list[dict]:
 
 
 @contextmanager
-def engine_on(threads: int) -> Iterator[None]:
-    """The engine on so many threads, whatever the work and the cores."""
-    with mock.patch.object(team, "chosen", return_value=threads):
+def engine_on(threads: int, by_rows: bool | None = None) -> Iterator[None]:
+    """The engine on so many threads, whatever the work and the cores; each with rows of its own, or not."""
+    chosen = mock.patch.object(team, "chosen", return_value=threads)
+    split = mock.patch.object(team, "split", return_value=(threads, by_rows))
+    with chosen if by_rows is None else split:
         yield
 
 

@@ -78,6 +78,7 @@ class Memory:
         self.plan.run(
             False,
             1,
+            False,
             arrays,
             list(states),
             shape,
@@ -234,7 +235,7 @@ def test_a_matrix_is_read_as_it_lies_where_it_is_given():
     turned = native.module.Plan([GEMM, W, 0, 1, 1, 0, 1, 0, 0, *[0] * 9], [0, 1, W, 1], [W, W, 1, W], [1, 0], [], 0,
                                 False, [], [], [])  # fmt: skip
     with pytest.raises(ValueError, match="side by side"):
-        turned.run(False, 1, m.arrays, [], m.shape, 0, 0, 0, m.sources, [], 0, 0)
+        turned.run(False, 1, False, m.arrays, [], m.shape, 0, 0, 0, m.sources, [], 0, 0)
 
 
 def state(m, out=1, width=W, last=None):
@@ -261,7 +262,7 @@ def sum_of_a_number():
     rowsum = [GEMM + 1, 1, 2**23, 1, 0, 0, 3, 0, 0, *[0] * 9]
     plan = native.module.Plan(rowsum, [0, 1, 1, 0], [], [0], [1.0], 0, True, [], [], [])
     out = torch.zeros(T, N, 1)
-    plan.run(False, 1, [out.data_ptr(), T * N, N, 1, 0, 0, 0], [], [T, N, 0, T, 1, -1], 0, 8, 0, [], [], 0, 0)
+    plan.run(False, 1, False, [out.data_ptr(), T * N, N, 1, 0, 0, 0], [], [T, N, 0, T, 1, -1], 0, 8, 0, [], [], 0, 0)
     assert (out == 2**23).all()
 
 

@@ -26,8 +26,7 @@ def chosen(monkeypatch, name, T, N, H, most=2, D=None):
     monkeypatch.setattr(threads, "cores", lambda: most)
     found = []
     for site in sites(name, D or H, H):
-        by_rows = N >= team.BY_ROWS or site.plan.whole
-        found.append(team.chosen(most, site.work, site.barriers, T, N, by_rows))
+        found.append(team.split(most, site.work, site.barriers, T, N, site.plan.whole)[0])
     return found
 
 
@@ -54,6 +53,17 @@ def test_much_work_runs_on_all(monkeypatch, name, T, N, H):
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("N", [2, 4, 7])
+def test_few_rows_of_small_matrices_are_shared_out_and_of_large_ones_the_units(monkeypatch, name, N):
+    """A small matrix takes less time than threads that wait for each other; a large one is read by each in part."""
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    for H, by_rows in ((64, True), (1024, False)):
+        site = sites(name, H, H)[0]
+        assert team.split(2, site.work, site.barriers, 2000, N, whole=False) == (2, by_rows)
+        assert team.split(2, site.work, site.barriers, 2000, N, whole=True) == (2, True)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_more_work_is_never_given_to_fewer_threads(monkeypatch, name):
     for N in (1, 4, 8, 32):
         counts = [chosen(monkeypatch, name, T, N, H, most=16) for T, H in ((5, 32), (50, 64), (50, 256), (200, 512))]
@@ -74,8 +84,8 @@ def test_equal_results_on_one_two_and_three_threads(name, N, H, flags):
     c = case(name, T=6, N=N, H=H, flags=flags)
     with engine_on(1):
         one = results(c)
-    for count in (2, 3):
-        with engine_on(count):
+    for count, by_rows in ((2, False), (3, False), (2, True), (3, True)):
+        with engine_on(count, by_rows):
             assert_same(results(c), one)
 
 

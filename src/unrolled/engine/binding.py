@@ -69,8 +69,9 @@ class Binding:
         self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
         self.item = 8 if self.is_double else 4
-        by_rows = N >= team.BY_ROWS or site.plan.whole
-        self.threads = team.chosen(torch.get_num_threads(), site.work, site.barriers, T, N, by_rows)
+        self.threads, self.by_rows = team.split(
+            torch.get_num_threads(), site.work, site.barriers, T, N, site.plan.whole
+        )
         self.numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []
         self._flags = 0
@@ -137,6 +138,7 @@ class Binding:
         self.site.native.run(
             self.is_double,
             self.threads,
+            self.by_rows,
             self.numbers,
             self._states,
             [self.T, self.N, begin, end, direction, self._upstream],

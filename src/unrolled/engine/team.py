@@ -6,7 +6,7 @@ from unrolled import threads
 from unrolled.compiler.plan import Plan
 
 BY_ROWS = 8
-"""Sequences from which on each thread takes its own, and none waits for another from step to step; as in C++."""
+"""Sequences from which on each thread takes its own, and none waits for another from step to step."""
 BETWEEN = 0.5e6
 """Operations that each thread must have between two steps, where threads share the units and wait at each of them."""
 
@@ -25,6 +25,26 @@ def operations(plan: Plan) -> tuple[float, float]:
     around = sum(2.0 * _size(plan, p.pack) for p in (*plan.before, *plan.after))
     around += sum(2.0 * left * right for (_, left), (_, right) in (o.sides for o in plan.outers))
     return steps, around
+
+
+def split(most: int, work: tuple[float, float], barriers: int, T: int, N: int, whole: bool) -> tuple[int, bool]:
+    """The number of threads for a call, and whether each takes rows of its own.
+
+    Few rows are shared unit by unit where the matrices are large, since then each thread reads a part of them at
+    every step; where a step is too short for that, the threads still take a row or more each.
+
+    Arguments:
+        whole: whether units cannot be shared; the others as in `chosen`.
+
+    >>> small, large = (130e3, 130e3), (4e6, 4e6)
+    >>> [split(2, work, 1, T=500, N=4, whole=False) for work in (small, large)]
+    [(2, True), (2, False)]
+    """
+    if N < BY_ROWS and not whole:
+        threads = chosen(most, work, barriers, T, N, by_rows=False)
+        if threads > 1:
+            return threads, False
+    return min(chosen(most, work, barriers, T, N, by_rows=True), max(N, 1)), True
 
 
 def chosen(most: int, work: tuple[float, float], barriers: int, T: int, N: int, by_rows: bool) -> int:

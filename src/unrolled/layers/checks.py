@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells.cell import Cell
-from unrolled.engine.graphs import recorded
+from unrolled.engine.graphs import recorded, values_are_known
 
 
 def check_input(name: str, x: Any, input_size: int) -> None:
@@ -89,7 +89,15 @@ def inside(T: int, lengths: Tensor) -> Tensor:
 
 def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x (T, N, D) with zeros from each sequence's end on, whatever stands there."""
-    return x if lengths is None else torch.where(inside(x.shape[0], lengths)[..., None], x, 0)
+    if lengths is None:
+        return x
+    T = x.shape[0]
+    common = int(lengths.min()) if values_are_known() and lengths.numel() else 0  # steps of all sequences
+    if common and common == T:
+        return x
+    first, rest = x.split([common, T - common])
+    rest = torch.where(inside(T, lengths)[common:, :, None], rest, 0)
+    return torch.cat([first, rest]) if common else rest
 
 
 def _under_vmap(t: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ NB_MODULE(_native, m) {
       .def("packed_size", &Plan::packed_size, nb::arg("is_double"))
       .def("pack", &Plan::pack, nb::arg("is_double"), nb::arg("threads"), nb::arg("sources"), nb::arg("packed"),
            nb::arg("size"))
-      .def("run", &Plan::run, nb::arg("is_double"), nb::arg("threads"), nb::arg("arrays"), nb::arg("states"),
+      .def("run", &Plan::run, nb::arg("is_double"), nb::arg("threads"), nb::arg("by_rows"), nb::arg("arrays"), nb::arg("states"),
            nb::arg("shape"), nb::arg("flags"), nb::arg("packed"), nb::arg("size"), nb::arg("sources"),
            nb::arg("totals"), nb::arg("work"), nb::arg("work_size"));
   nb::class_<Stream>(m, "Stream")

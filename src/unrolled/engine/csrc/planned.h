@@ -68,7 +68,8 @@ class Plan : public Tables {
   // `sources` has for each matrix what `pack` is given, where the matrices are read as they lie; or nothing.
   // `totals` has 4 numbers an outer product: address of its sum, 0 where it is not wanted, elements, row
   // stride, and whether it is added to.
-  void run(bool is_double, int64_t threads, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
+  // With `by_rows` each thread takes rows of its own, and none waits between steps; units of all rows otherwise.
+  void run(bool is_double, int64_t threads, bool by_rows, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
            int64_t packed, int64_t packed_elements, const Ints& sources, const Ints& totals, int64_t work,
            int64_t work_elements) const {
     require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
@@ -85,7 +86,7 @@ class Plan : public Tables {
     if (begin == end) return;
     require(totals.size() == 4 * outers_.size(), "a total is missing");
     Bound bound;
-    bind(bound, is_double, count(threads), arrays, keep(states, arrays, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
+    bind(bound, is_double, count(threads), by_rows, arrays, keep(states, arrays, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
     Call& c = bound.call;
     for (size_t k = 0; k < sources.size() / 2; ++k) {
       require(packs_[k].depth_stride == 1, "the columns of a matrix do not lie side by side");
@@ -123,7 +124,7 @@ class Plan : public Tables {
 
  private:
   // The call of a stretch of steps, without memory to work in.
-  void bind(Bound& bound, bool is_double, int threads, const Ints& arrays, std::vector<State> states, const Ints& shape,
+  void bind(Bound& bound, bool is_double, int threads, bool by_rows, const Ints& arrays, std::vector<State> states, const Ints& shape,
             int64_t flags, int64_t packed) const {
     Call& c = bound.call;
     c.T = shape[0], c.N = shape[1], c.begin = shape[2], c.end = shape[3];
@@ -144,7 +145,7 @@ class Plan : public Tables {
     c.states = bound.states.data(), c.state_count = static_cast<int32_t>(bound.states.size());
     c.packed = reinterpret_cast<const char*>(packed);
     c.flags = reinterpret_cast<const uint8_t*>(flags);
-    split(c, is_double, threads);
+    split(c, is_double, threads, by_rows);
   }
 
   // Bytes for the numbers, and for each thread's scratch: where arrays stand, slots, patched rows.
@@ -194,10 +195,9 @@ class Plan : public Tables {
     return used;
   }
 
-  // Rows for the threads where there are enough: no thread ever waits. Units otherwise.
-  void split(Call& c, bool is_double, int threads) const {
+  void split(Call& c, bool is_double, int threads, bool by_rows) const {
     const int64_t panel = 2 * chosen[is_double]->lanes;
-    c.by_rows = threads == 1 || c.N >= 8 || c.flags || whole_;
+    c.by_rows = by_rows || threads == 1 || c.flags || whole_;
     const int64_t width = round_up(widest_, panel);
     if (whole_)
       c.tile = static_cast<int32_t>(width);

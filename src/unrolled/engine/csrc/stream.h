@@ -21,7 +21,7 @@ class Stream {
     require(inputs.size() % 3 == 0 && arrays.size() == 7 * plan.modes_.size(), "a table is cut off");
     layers_.push_back(std::make_unique<Held>());
     Held& held = *layers_.back();
-    plan.bind(held.bound, is_double_, threads_, arrays, {}, {1, 1, 0, 1, 1, -1}, 0, packed);
+    plan.bind(held.bound, is_double_, threads_, threads_ == 1, arrays, {}, {1, 1, 0, 1, 1, -1}, 0, packed);
     Call& c = held.bound.call;
     c.by_rows = threads_ == 1;
     for (Array& a : held.bound.arrays)
