@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import unrolled
+from grids import PICTURES
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 170, 60), "blue": (40, 70, 220), "yellow": (240, 210, 20)}
 SMALL = {"size": 16, "hidden": 24, "batch": 8, "dropout": 0.0, "threads": 1, "quiet": True, "augment": False}
@@ -41,3 +42,13 @@ def trained(colours, tmp_path_factory):
     """A model with attention that has learnt them."""
     run = tmp_path_factory.mktemp("runs") / "colours"
     return unrolled.fit(colours, run, lr=0.003, epochs=30, **SMALL)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Files of the pictures."""
+    made = [tmp_path / "pictures" / f"{k}.png" for k in range(len(PICTURES))]
+    made[0].parent.mkdir()
+    for path, picture in zip(made, PICTURES, strict=True):
+        Image.fromarray(picture).save(path)
+    return made

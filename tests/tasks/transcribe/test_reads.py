@@ -1,8 +1,5 @@
 """Nanopore reads: simulated, kept in files, learnt, and written as bases."""
 
-import itertools
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -12,20 +9,12 @@ from hypothesis import strategies as st
 import unrolled
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
-from unrolled.tasks.registry import recognised
-from unrolled.tasks.simulating import simulated_reads
 from unrolled.tasks.transcribe.fronts import Currents
-from unrolled.tasks.transcribe.hearing import outputs_of
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
-from unrolled.tasks.transcribe.reads.calling import beam_call, greedy_call, qualities
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
-from unrolled.tasks.transcribe.reads.levels import Levels, read_levels
-from unrolled.tasks.transcribe.reads.options import BOUNDS
-from unrolled.tasks.transcribe.reads.pieces import in_pieces
 from unrolled.tasks.transcribe.reads.reading import read_reads
-from unrolled.tasks.transcribe.reads.simulated import Pore, simulated
 from unrolled.tasks.transcribe.scores import Reads
 from unrolled.tasks.transcribe.task import TranscribeTask
 from unrolled.training.options import TrainingOptions
@@ -33,68 +22,6 @@ from unrolled.training.options import TrainingOptions
 h5py = pytest.importorskip("h5py")
 pytest.importorskip("pyfastx")
 pytest.importorskip("edlib")
-
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
-
-
-def table(path, k=2):
-    """Levels that are far apart, in the form of nanopore's tables."""
-    words = ["".join(word) for word in itertools.product("ACGT", repeat=k)]
-    order = np.random.default_rng(0).permutation(len(words))
-    lines = ["kmer\tlevel_mean\tlevel_stdv", *(f"{w}\t{60 + 4 * n}\t0.5" for w, n in zip(words, order, strict=True))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def levels(tmp_path_factory):
-    return read_levels(str(table(tmp_path_factory.mktemp("levels") / "levels.tsv")))
-
-
-@pytest.fixture(scope="module")
-def genome(tmp_path_factory):
-    path = tmp_path_factory.mktemp("genome") / "genome.fa"
-    steps = np.random.default_rng(1).integers(1, 4, 5000)  # no base twice in a row: its length could not be heard
-    bases = "".join("ACGT"[base] for base in np.cumsum(steps) % 4)
-    path.write_text(f">chromosome\n{bases}\n")
-    return path, bases
-
-
-def test_without_noise_the_current_is_that_of_the_words(levels):
-    pore = Pore(levels, dwell=5, noise=0, drift=0)
-    current = pore.current(np.array([0, 3, 3, 1]), np.random.default_rng(0))
-    steps = [levels.mean[word] for word in (0 * 4 + 3, 3 * 4 + 3, 3 * 4 + 1)]
-    assert [value for value, _ in itertools.groupby(current)] == steps
-
-
-def test_dwell_noise_and_drift_are_as_large_as_they_say():
-    levels = Levels(1, np.zeros(4), np.full(4, 2.0))
-    random = np.random.default_rng(0)
-    bases = random.integers(0, 4, 40_000)
-    still = Pore(levels, drift=0).current(bases, random)
-    assert len(still) / len(bases) == pytest.approx(9, rel=0.02) and still.std() == pytest.approx(2, rel=0.02)
-    ends = [Pore(levels, noise=0, drift=3).current(np.zeros(1000, int), random)[4000] for _ in range(300)]
-    assert np.std(ends) == pytest.approx(3, rel=0.15)
-
-
-def test_reads_come_from_both_strands_at_the_places_that_they_name(levels, genome):
-    _, bases = genome
-    strands = set()
-    for read in simulated([("g", bases)], Pore(levels), 60, 50, seed=4):
-        start, strand = read.name.split("_")[-2:]
-        place = bases[int(start) : int(start) + 50]
-        assert read.bases == (place if strand == "+" else place[::-1].translate(COMPLEMENT))
-        strands.add(strand)
-    assert strands == {"+", "-"}
-    again, third = (list(simulated([("g", bases)], Pore(levels), 3, 50, seed=4)) for _ in range(2))
-    assert all((a.current == b.current).all() for a, b in zip(again, third, strict=True))
-
-
-def test_unknown_bases_are_never_read(levels):
-    reads = simulated([("g", "N" * 30 + "ACGTACGTAC" + "n" * 30)], Pore(levels), 20, 8)
-    assert {read.name.split("_")[-2] for read in reads} <= {"30", "31", "32"}
-    with pytest.raises(DataError, match="no stretch of 12 known bases"):
-        list(simulated([("g", "ACGTACGT")], Pore(levels), 1, 11))
 
 
 def test_reads_without_bases_or_with_others_are_left_out(tmp_path):
@@ -174,15 +101,6 @@ def test_no_read_at_all_is_an_error(tiny, tmp_path, cli):
     assert status == 1 and list(tmp_path.iterdir()) == [tmp_path / "a.fast5"]
 
 
-@pytest.mark.parametrize(
-    "broken", ["kmer\tlevel_mean\n", "kmer\tlevel_mean\tlevel_stdv\nA\t1\t1\n", "a,b\n1,2\n", ""]
-)
-def test_tables_that_are_not_of_levels(tmp_path, broken):
-    (tmp_path / "t.tsv").write_text(broken)
-    with pytest.raises(DataError):
-        read_levels(str(tmp_path / "t.tsv"))
-
-
 def test_identity_is_by_the_alignment():
     scores = Reads()
     scores.add("same", "ACGT", "ACGT", 1.0)
@@ -214,143 +132,6 @@ def test_a_picture_shows_the_current_itself(pore, monkeypatch):
     assert draw_heard(*drawn[0]).axes[0].get_ylabel() == "current / its spread"
     evidence = trained.task.evidence(trained.model, "all")
     assert np.array_equal(evidence.features["current"], evidence.inputs[:, 0])
-
-
-def test_a_beam_and_the_greedy_path_agree_where_all_is_clear():
-    pytest.importorskip("fast_ctc_decode")
-    import torch
-
-    path = [0, 1, 1, 0, 1, 3, 3, 2, 0, 4, 0]
-    outputs = 8 * torch.nn.functional.one_hot(torch.tensor(path), 5).float()
-    labels, quality, steps = greedy_call(outputs)
-    assert labels == [1, 1, 3, 2, 4] and len(quality) == 5 and min(quality) >= 20 and steps == [1, 4, 5, 7, 9]
-    assert beam_call(outputs, 5).labels == labels and beam_call(outputs, 5).steps == steps
-
-
-def read_of(posterior, call):
-    """A call that looks at samples which are the numbers of steps."""
-    return lambda samples: call(posterior[torch.from_numpy(samples[::3] // 3)])
-
-
-@pytest.mark.parametrize("call", [greedy_call, lambda outputs: beam_call(outputs, 5)])
-@pytest.mark.parametrize("samples", [1, 700, 701, 899, 900, 901, 5000])
-def test_pieces_make_the_whole(call, samples):
-    pytest.importorskip("fast_ctc_decode")
-    random = np.random.default_rng(0)
-    path = np.eye(5)[random.integers(5, size=1700)]
-    posterior = torch.from_numpy(9 * path + random.normal(size=(1700, 5))).float()
-    looking = read_of(posterior, call)
-    read = np.arange(samples)
-    whole = in_pieces(read, 3, looking)
-    assert in_pieces(read, 3, looking, piece=701, overlap=100) == whole == looking(read)
-
-
-def test_pieces_without_a_base_that_both_have_are_joined_in_the_middle():
-    posterior = torch.full((400, 3), -9.0)
-    posterior[:, 0] = 0
-    posterior[100, 1] = posterior[300, 2] = 9
-    assert in_pieces(np.arange(1200), 3, read_of(posterior, greedy_call), piece=700, overlap=100).steps == [100, 300]
-
-
-@pytest.mark.parametrize("beam", [1, 5])
-def test_a_long_read_is_called_in_pieces_as_it_is_whole(beam, pore, genome, levels, tmp_path, monkeypatch):
-    run, _ = pore
-    (read,) = simulated([("g", genome[1])], Pore(levels, shape=20), 1, 4000)
-    write_fast5(tmp_path / "a.fast5", [Signal("r", read.current, 4000.0)])
-    trained = unrolled.load(run)
-    ((whole, _),) = trained.basecall(tmp_path, beam)
-    sizes = []
-
-    def seen(model, sounds, front):
-        sizes.extend(map(len, sounds))
-        return outputs_of(model, sounds, front)
-
-    monkeypatch.setattr("unrolled.tasks.transcribe.trained.in_pieces", partial(in_pieces, piece=2000, overlap=500))
-    monkeypatch.setattr("unrolled.tasks.transcribe.trained.outputs_of", seen)
-    ((joined, _),) = trained.basecall(tmp_path, beam)
-    assert len(sizes) > 20 and max(sizes) == 2000
-    _, bases, _, quality = whole.splitlines()
-    _, same, _, about = joined.splitlines()
-    assert len(bases) > 3000
-    if beam == 1:
-        assert bases == same
-        assert max(abs(ord(a) - ord(b)) for a, b in zip(quality, about, strict=True)) <= 1  # as they are rounded
-    else:  # of several thousand bases, those that a beam full of doubts of long ago decides may differ
-        assert pytest.importorskip("edlib").align(bases, same)["editDistance"] <= 5
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_steps_and_qualities_are_those_of_the_likeliest_path(seed):
-    pytest.importorskip("fast_ctc_decode")
-    outputs = torch.from_numpy(np.random.default_rng(seed).normal(size=(7, 3)) * 2).float()
-    found, p = beam_call(outputs, 5), torch.softmax(outputs, 1).double().numpy()
-
-    def runs(path):
-        steps = np.flatnonzero(np.diff(path, prepend=-1))
-        return [(path[t], t, n) for t, n in zip(steps, [*steps[1:], 7], strict=True) if path[t]]
-
-    paths = [path for path in itertools.product(range(3), repeat=7) if [r[0] for r in runs(path)] == found.labels]
-    best = runs(max(paths, key=lambda path: np.log(p[np.arange(7), path]).sum()))
-    assert found.steps == [start for _, start, _ in best]
-    assert found.qualities == qualities(np.array([p[start:end, label].max() for label, start, end in best]))
-
-
-@pytest.fixture(scope="module")
-def pore(genome, tmp_path_factory):
-    """A run that has learnt to read, and its data."""
-    place = tmp_path_factory.mktemp("pore")
-    levels = str(table(place / "levels.tsv"))
-    simulated_reads(str(genome[0]), levels, 300, place / "reads", length=40, seed=1, shape=20)
-    settings = {"hidden": 24, "layers": 1, "batch": 5, "epochs": 7, "dropout": 0.0, "lr": 0.01, "threads": 1}
-    unrolled.fit(place / "reads", place / "run", quiet=True, **settings)
-    return place / "run", place / "reads"
-
-
-def test_reads_by_the_command_line(genome, tmp_path, cli):
-    given = {"--genome": genome[0], "--levels": table(tmp_path / "levels.tsv"), "--length": 40, "--shape": 20}
-    given |= {"-n": 3, "--out": tmp_path / "reads"}
-    status, out, _ = cli("simulate", "reads", *map(str, itertools.chain(*given.items())))
-    assert status == 0 and "reads.fast5" in out and recognised(tmp_path / "reads") == "transcribe"
-
-
-@pytest.mark.parametrize("name", BOUNDS)
-@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e12"])
-def test_numbers_that_make_no_reads(name, value, genome, tmp_path, cli):
-    given = ["--genome", str(genome[0]), "--levels", str(table(tmp_path / "levels.tsv")), "-n", "2"]
-    out = tmp_path / "reads"
-    status, _, wrong = cli("simulate", "reads", *given, "--out", str(out), f"--{name}", value)
-    assert status == 2 and f"--{name}" in wrong and not out.exists()
-    with pytest.raises(UsageError, match=f"--{name}: must be from"):
-        Pore(Levels(1, np.zeros(4), np.zeros(4)), **{name: float(value)})
-
-
-@pytest.mark.parametrize("rate", BOUNDS["rate"])
-def test_training_takes_every_rate_that_is_simulated(rate, genome, tmp_path):
-    levels = str(table(tmp_path / "levels.tsv"))
-    simulated_reads(str(genome[0]), levels, 3, tmp_path / "reads", length=20, seed=1, rate=rate)
-    TranscribeTask().read(str(tmp_path / "reads"))
-
-
-def test_a_read_with_too_many_samples_is_refused(levels):
-    with pytest.raises(UsageError, match="--length: 1,000,000 bases of 100 samples are too many: at most 20,000,000"):
-        next(simulated([("g", "ACGT")], Pore(levels, dwell=100), 1, 1_000_000))
-
-
-def test_any_name_of_a_sequence_makes_reads_that_can_be_used(genome, tmp_path):
-    (tmp_path / "genome.fa").write_text(f">a/b c\n{genome[1]}\n")
-    levels = str(table(tmp_path / "levels.tsv"))
-    simulated_reads(str(tmp_path / "genome.fa"), levels, 3, tmp_path / "reads", length=20, seed=1)
-    found = read_reads(str(tmp_path / "reads"))
-    assert len(found.names) == 3 and not found.bad and "_a/b_" in found.names[0]
-
-
-@pytest.mark.parametrize("there", ["reads.fast5", "reads.fasta"])
-def test_older_reads_are_kept(there, genome, tmp_path, cli):
-    (tmp_path / there).write_text("precious")
-    given = ["--genome", str(genome[0]), "--levels", str(table(tmp_path / "levels.tsv")), "-n", "2"]
-    status, _, wrong = cli("simulate", "reads", *given, "--out", str(tmp_path))
-    assert status == 2 and f"{there} already" in " ".join(wrong.split())
-    assert (tmp_path / there).read_text() == "precious"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path):
