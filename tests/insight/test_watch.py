@@ -19,7 +19,7 @@ from unrolled.training.options import TrainingOptions
 
 ADVICE = Advice(TrainingOptions(epochs=2, lr=0.01, bptt=60), {"hidden": 8, "layers": 1, "dropout": 0.0})
 SGD = Advice(TrainingOptions(epochs=2, lr=0.01, optimizer="sgd"), {})
-GOOD = {"clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "advice": ADVICE}
+GOOD = {"norm": 20.0, "clipped": 0.0, "share": 0.5, "lr": 0.01, "peak": 0.01, "advice": ADVICE}
 
 
 def causes(warned: list[dict]) -> list[str]:
@@ -47,6 +47,23 @@ def test_most_steps_clipped_is_said_once_and_after_three_reports():
     watch = Watch()
     assert reports(watch, [3.0, 2.9], clipped=0.9) == []
     assert reports(watch, [2.8, 2.7, 2.6, 2.5], clipped=0.9) == ["most steps clipped"]
+
+
+@pytest.mark.parametrize(
+    ("options", "norm", "said"),
+    [
+        ({}, 9.0, False),
+        ({}, 11.0, True),
+        ({"clip": "3"}, 20.0, False),
+        ({"optimizer": "rmsprop"}, 2.0, False),
+        ({"optimizer": "sgd"}, 2.0, True),
+        ({"clip": "value:1"}, 2.0, True),
+    ],
+)
+def test_clipping_is_a_fault_where_it_changes_the_steps_or_gradients_explode(options, norm, said):
+    advice = Advice(TrainingOptions(lr=0.01, epochs=2, **options), {})
+    found = reports(Watch(), [3.0] * 4, clipped=1.0, norm=norm, advice=advice)
+    assert found == ["most steps clipped"] * said
 
 
 def test_clipping_at_the_start_is_usual():

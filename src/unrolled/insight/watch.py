@@ -32,6 +32,9 @@ STUCK, DEAD = 0.01, 1e-4
 FEWEST = 20
 """Over fewer steps and sequences together, any unit may stand still."""
 
+FAR_ABOVE = 10
+"""So many times the limit, gradients explode, whatever the optimizer."""
+
 LEAST_UPDATE = 3e-5
 """Smaller changes of the weights, relative to the weights, take ten thousands of updates to do anything."""
 
@@ -77,14 +80,19 @@ class Watch:
     train_at_best: float | None = None
 
     def report(
-        self, loss: float, clipped: float, share: float, lr: float, peak: float, advice: Advice
+        self, loss: float, norm: float, clipped: float, share: float, lr: float, peak: float, advice: Advice
     ) -> list[Warned]:
-        """A report of training: mean loss, share of steps clipped, learning rate and its peak."""
+        """A report of training: means of loss and gradient norm, share of steps clipped, learning rate and its peak.
+
+        Steps of an optimizer that divides by the gradient's own size are as large with clipping as without it.
+        """
         warned, change, kind = [], self.change, advice.options.optimizer
         self.highest = max(self.highest, lr)
         small = change is not None and change < LEAST_UPDATE and lr > peak / 2
         cut_short = small and kind == "sgd" and clipped > 0.5  # the limit makes it small, not the rate
-        self.clipped = self.clipped + 1 if clipped > 0.5 and share > WARMED_UP else 0
+        rule, limit = advice.options.clipping()
+        harmful = kind == "sgd" or rule == "value" or norm > FAR_ABOVE * limit
+        self.clipped = self.clipped + 1 if clipped > 0.5 and harmful and share > WARMED_UP else 0
         self.low = self.low + 1 if small and not cut_short else 0
         above = self._take(loss, share)
         self.high = self.high + 1 if above and self.highest and not small else 0

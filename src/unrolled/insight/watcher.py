@@ -70,8 +70,8 @@ class GradientWatcher(Watcher):
         return _dated(self.watch.skipped(moment.lr, self.advice), moment)
 
     def reported(self, moment: Moment, report: Mapping[str, Any]) -> Iterable[Event]:
-        clipped, share = report["clipped"], moment.share
-        warned = self.watch.report(report["loss"], clipped, share, moment.lr, moment.peak, self.advice)
+        means = report["loss"], report["gradient_norm"], report["clipped"]
+        warned = self.watch.report(*means, moment.share, moment.lr, moment.peak, self.advice)
         return _dated(warned, moment)
 
     def validated(self, moment: Moment, scores: Mapping[str, Any]) -> Iterable[Event]:
