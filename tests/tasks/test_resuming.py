@@ -30,6 +30,7 @@ def comparable(run):
         {"cell": "gru", "optimizer": "rmsprop", "ema": 0.0},
         {"update_every": 7, "optimizer": "sgd", "lr": 0.3},
         {"carry": False, "optimizer": "adamw", "weight_decay": 0.1},
+        {"cell": "lstm", "optimizer": "muon", "weight_decay": 0.1},
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(text, tmp_path, options):

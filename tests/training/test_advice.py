@@ -58,11 +58,11 @@ def cure(cause, advice, gated):
     warned = []
     if cause == "too high":
         for loss in (3.0, 5.0, 5.0, 5.0):  # near the end of the schedule, where the rate is small
-            warned += watch.report(loss, 0.0, 0.5, lr / (1 if loss == 3 else 100), lr, advice)
+            warned += watch.report(loss, 1.0, 0.0, 0.5, lr / (1 if loss == 3 else 100), lr, advice)
     elif cause in ("too low", "clipped"):
         watch.change = 1e-7 if cause == "too low" else 1e-3
         for loss in (3.0, 2.9, 2.8):
-            warned += watch.report(loss, float(cause == "clipped"), 0.5, lr, lr, advice)
+            warned += watch.report(loss, 1e3, float(cause == "clipped"), 0.5, lr, lr, advice)
     elif cause == "not finite":
         warned = watch.skipped(lr, advice)
     elif cause in ("vanishing", "short"):

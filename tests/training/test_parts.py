@@ -109,7 +109,7 @@ def test_gradient_descent_by_hand(momentum):
         ({"bptt": -1}, "--bptt"),
         ({"update_every": 200}, "--update-every: must be at most --bptt 100"),
         ({"update_every": 50, "carry": False}, "--update-every: a sliding window"),
-        ({"optimizer": "lion"}, "--optimizer: must be one of adam, adamw, rmsprop, sgd"),
+        ({"optimizer": "lion"}, "--optimizer: must be one of adam, adamw, muon, rmsprop, sgd"),
         ({"warmup": 1}, "--warmup"),
         ({"schedule": "steps"}, "--schedule: must be one of cosine, linear, constant"),
         ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum: must lie in \[0, 1\)"),

@@ -183,7 +183,7 @@ class Rare(FirstSymbol):
         return Loss(*model.head.loss(outputs, batch.targets, counted))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "muon", "sgd"])
 def test_an_update_without_a_loss_moves_nothing(optimizer):
     """Neither momentum nor weight decay, and the average of the weights takes nothing in."""
     task = Rare()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unrolled.options import check, check_one_of, check_share, check_types, option
 
-OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+OPTIMIZERS = ("adam", "adamw", "muon", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "linear", "constant")
 
 
@@ -25,7 +25,7 @@ class TrainingOptions:
     bptt: int = option(100, "Steps of truncated BPTT (100); 0 for all.")
     update_every: int | None = option(None, "New steps per update; below --bptt the window slides.")
     carry: bool = option(True, "Carry the hidden state from chunk to chunk.")
-    optimizer: str = option("adam", "adam (default), adamw, rmsprop or sgd.")
+    optimizer: str | None = option(None, "adam (of most tasks), adamw, muon, rmsprop or sgd.")
     momentum: float | None = option(None, "Nesterov momentum of sgd (0.9); 0 for none.")
     lr: float | None = option(None, "Peak learning rate.")
     schedule: str = option("cosine", "Learning rate: cosine (default), linear or constant.")
@@ -61,10 +61,12 @@ class TrainingOptions:
                 "update_every",
                 "a sliding window carries the state: leave out --update-every or --no-carry",
             )
-        check_one_of(self, "optimizer", OPTIMIZERS)
+        if self.optimizer is not None:
+            check_one_of(self, "optimizer", OPTIMIZERS)
         check_share(self, "momentum")
-        needless = self.momentum is not None and self.optimizer != "sgd"
-        check(not needless, "momentum", f"applies to --optimizer sgd only, and the optimizer is {self.optimizer}")
+        has_momentum = self.momentum is None or self.optimizer == "sgd"
+        other = f"applies to --optimizer sgd only, and the optimizer is {self.optimizer or 'adam'}"
+        check(has_momentum, "momentum", other)
         check_one_of(self, "schedule", SCHEDULES)
         check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
         small = 0 <= self.weight_decay < math.inf
@@ -74,6 +76,11 @@ class TrainingOptions:
         check(0 <= self.seed < 2**63, "seed", f"must lie in [0, 2^63), got {self.seed}")
         check(self.save_every >= 0, "save_every", f"must be 0 or more seconds, got {self.save_every}")
         self.clipping()
+
+    @property
+    def is_adam(self) -> bool:
+        """Whether the optimizer is Adam, or left open."""
+        return self.optimizer in (None, "adam", "adamw")
 
     def clipping(self) -> tuple[str, float]:
         """``("norm", 1.0)``, ``("value", 5.0)`` or ``("off", 0.0)`` from ``"1"``, ``"value:5"``, ``"off"``."""

@@ -45,10 +45,11 @@ def choose_sizes(
     batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
     epochs = seen / max(symbols, 1)
     dropout = model.dropout if model.dropout is not None else _dropout(epochs)
-    lr = training.lr if training.lr is not None else _learning_rate(training.optimizer, hidden)
+    optimizer = training.optimizer or "adam"
+    lr = training.lr if training.lr is not None else _learning_rate(optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
     model = replace(model, hidden=hidden, layers=layers, dropout=dropout, direction=model.direction or "forward")
-    return model, replace(training, batch=batch, lr=lr, ema=ema)
+    return model, replace(training, batch=batch, optimizer=optimizer, lr=lr, ema=ema)
 
 
 def _unrolled_whole(training: TrainingOptions) -> TrainingOptions:
@@ -95,5 +96,5 @@ def _dropout(epochs: float) -> float:
 
 def _learning_rate(optimizer: str, hidden: int) -> float:
     """Peak learning rates that were measured to work, smaller for wider networks."""
-    peak = {"adam": 1e-2, "adamw": 1e-2, "rmsprop": 3e-3, "sgd": 1.0}[optimizer]
+    peak = {"adam": 1e-2, "adamw": 1e-2, "muon": 5e-3, "rmsprop": 3e-3, "sgd": 1.0}[optimizer]
     return float(f"{peak * (256 / max(hidden, 128)) ** 0.5:.2g}")

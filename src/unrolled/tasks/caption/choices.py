@@ -82,6 +82,6 @@ def sizes(model: ModelOptions, training: TrainingOptions) -> tuple[ModelOptions,
     training = replace(training, batch=training.batch or 32)
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=_MINUTES)
-    if training.lr is None and training.optimizer.startswith("adam"):
+    if training.lr is None and training.is_adam:
         training = replace(training, lr=0.002)
     return model, training

@@ -100,7 +100,7 @@ def sizes(
             training = replace(training, minutes=_MOST_MINUTES)
         else:
             training = replace(training, epochs=float(epochs))
-    if training.lr is None and training.optimizer.startswith("adam"):
+    if training.lr is None and training.is_adam:
         training = replace(training, lr=0.02 if tiny else 0.01 if few else 0.005)
     return model, replace(training, batch=batch)
 

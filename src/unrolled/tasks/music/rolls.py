@@ -91,7 +91,7 @@ class Rolls:
         assert model.hidden is not None
         if training.minutes is None and training.epochs is None and steps <= _SMALL:
             training = replace(training, epochs=_EPOCHS)
-        if training.lr is None and training.optimizer in ("adam", "adamw"):
+        if training.lr is None and training.is_adam:
             lr = _LR[self.options.head] * min(1.0, _HIDDEN / model.hidden) ** 0.5
             training = replace(training, lr=float(f"{lr:.2g}"))
         batch = training.batch or (8 if steps <= _SMALL else None)

@@ -51,6 +51,6 @@ def sizes(
     training = replace(training, batch=training.batch or max(_FEWEST, min(_MOST, fitting)))
     if training.minutes is None and training.epochs is None:
         training = replace(training, minutes=_MINUTES)
-    if training.lr is None and training.optimizer.startswith("adam"):
-        training = replace(training, lr=usual["lr"])
-    return model, training
+    optimizer = training.optimizer or next(iter(usual["lr"]))
+    lr = training.lr if training.lr is not None else usual["lr"].get(optimizer)
+    return model, replace(training, optimizer=optimizer, lr=lr)

@@ -35,7 +35,8 @@ class Kind:
     Attributes:
         name: in the side file. unit, step_unit, metrics: see `training.Task`.
         scores: what collects its transcripts.
-        model: the direction, sizes, learning rate and dropout that are chosen, and the samples of a batch.
+        model: the direction, sizes and dropout that are chosen, the samples of a batch, and learning rates of
+            optimizers, of which the first is chosen.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
         cure: what helps against a rate that is too low or too high.
     """
@@ -96,7 +97,7 @@ class Speech(Kind):
         "direction": "both",
         "hidden": 128,
         "layers": 2,
-        "lr": 0.002,
+        "lr": {"adam": 0.002, "adamw": 0.002},
         "dropout": 0.2,
         "samples": 4_000_000,
     }
@@ -150,7 +151,7 @@ class Nanopore(Kind):
         "direction": "alternating",
         "hidden": 128,
         "layers": 5,
-        "lr": 0.003,
+        "lr": {"muon": 0.005, "adam": 0.003, "adamw": 0.003},
         "dropout": 0.0,
         "samples": 40_000,
     }
