@@ -42,7 +42,8 @@ class Advice:
     def rate_too_low(self, peak: float) -> str:
         if not peak:
             return "a new run without --lr; at a rate of 0 nothing is learnt"
-        usual = f"with {self.options.optimizer}, an update usually changes the weights by about 1e-3 of their size"
+        optimizer = self.options.optimizer or "adam"
+        usual = f"with {optimizer}, an update usually changes the weights by about 1e-3 of their size"
         return f"a new run with a larger rate, such as --lr {peak * 10:.1g} ({usual}){self._whose_rate()}"
 
     def clipped(self, change: float | None) -> str:
