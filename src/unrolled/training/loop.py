@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from unrolled import memory
 from unrolled.errors import RunError
 from unrolled.layers.modes import evaluating
 from unrolled.layers.state import is_finite, nesting
@@ -101,7 +102,7 @@ class Trainer:
             RunError: the gradient was not finite several times in a row, or a file cannot be written.
         """
         self._start_clock()
-        with StopRequest() as stop:
+        with memory.kept(), StopRequest() as stop:
             while self.progress.share < 1 and not self.progress.stopped:
                 if not self.model.training:
                     self.model.train()
