@@ -78,7 +78,7 @@ def measure(cell: str, turns: int) -> dict:
     probe, task, watch = GradientProbe(model), Text(), Watch()
     advice = Advice(TrainingOptions(), {})
     parameters = list(model.parameters())
-    optimizer, average = make_optimizer("adam", parameters, 1e-4, 0.0), Average(model, 0.99)
+    optimizer, average = make_optimizer("adam", model, 1e-4, 0.0), Average(model, 0.99)
     window = streams.batch_at(1)
 
     def gradients(wanted: bool) -> list[torch.Tensor]:

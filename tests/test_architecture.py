@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},
     "series": set(),
-    "training": {"cells", "engine", "layers", "models", "runs", "errors", "options", "wording"},
+    "training": {"cells", "engine", "layers", "models", "runs", "errors", "memory", "options", "wording"},
     "tasks": {"cells", "compiler", "engine", "layers", "models", "runs", "training", "insight", "series"}
     | {"drawing", "errors", "options", "threads", "wording", "workers"},
     "hopfield": {"cells", "runs", "drawing", "errors", "wording"},

@@ -75,7 +75,7 @@ def test_no_average_is_the_weights():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_goes_down(name):
     w = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
-    optimizer = make_optimizer(name, [w], lr=0.05, weight_decay=0.0)
+    optimizer = make_optimizer(name, torch.nn.ParameterList([w]), lr=0.05, weight_decay=0.0)
     for _ in range(100):
         w.grad = 2 * w.detach()
         optimizer.step()
@@ -86,7 +86,7 @@ def test_every_optimizer_goes_down(name):
 def test_gradient_descent_by_hand(momentum):
     """Nesterov's: v <- m v + g, w <- w - lr (g + m v); plain gradient descent where m is 0."""
     w = torch.nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.double))
-    optimizer = make_optimizer("sgd", [w], lr=0.05, weight_decay=0.0, momentum=momentum)
+    optimizer = make_optimizer("sgd", torch.nn.ParameterList([w]), lr=0.05, weight_decay=0.0, momentum=momentum)
     m = 0.9 if momentum is None else momentum
     expected, v = w.detach().clone(), torch.zeros(2).double()
     for _ in range(5):

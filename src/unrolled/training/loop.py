@@ -21,7 +21,6 @@ from unrolled.training.advice import Advice
 from unrolled.training.averaging import Average
 from unrolled.training.gradient import Gradient, backward
 from unrolled.training.losses import Loss, mean
-from unrolled.training.muon import matrices
 from unrolled.training.optimizers import make_optimizer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.progress import Progress, Since
@@ -78,16 +77,9 @@ class Trainer:
         assert options.lr is not None and options.ema is not None
         self.lr, self.clip = options.lr, options.clipping()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(
-            options.optimizer or "adam",
-            self.parameters,
-            self.lr,
-            options.weight_decay,
-            options.momentum,
-            matrices(model),
-        )
-        self.average = Average(model, options.ema)
-        self.budget = self._budget(0, 0.0)
+        optimizer = options.optimizer or "adam"
+        self.optimizer = make_optimizer(optimizer, model, self.lr, options.weight_decay, options.momentum)
+        self.average, self.budget = Average(model, options.ema), self._budget(0, 0.0)
         self.watchers = watchers
         for watcher in watchers:
             watcher.begin(task, model, self.advice, fresh)

@@ -1,36 +1,28 @@
-"""torch.optim's optimizers by name."""
+"""Optimizers by name: torch's, and Muon."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 
-from unrolled.training.muon import Muon
+from unrolled.training.muon import Muon, matrices
 
 
 def make_optimizer(
-    name: str,
-    parameters: Iterable[nn.Parameter],
-    lr: float,
-    weight_decay: float,
-    momentum: float | None = None,
-    matrices: Mapping[nn.Parameter, int] | None = None,
+    name: str, model: nn.Module, lr: float, weight_decay: float, momentum: float | None = None
 ) -> torch.optim.Optimizer:
-    """Adam, AdamW, Muon, RMSprop or SGD, fused where torch has it.
+    """Adam, AdamW, Muon, RMSprop or SGD of a model's parameters, fused where torch has it.
 
     Arguments:
         momentum: Nesterov's, of SGD; None for 0.9, 0 for plain gradient descent.
-        matrices: those of Muon; see there.
     """
-    parameters = list(parameters)
+    parameters = [p for p in model.parameters() if p.requires_grad]
     if name == "adam":
         return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
     if name == "muon":
-        return Muon(parameters, lr, matrices or {}, weight_decay)
+        return Muon(parameters, lr, matrices(model), weight_decay)
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay, alpha=0.95, foreach=True)
     if name == "sgd":
