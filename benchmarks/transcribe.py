@@ -216,10 +216,11 @@ def measure_reads(
     began = time.monotonic()
     line(f"the likeliest path, {PATHS} reads", by_the_pore(folder / "test", levels), time.monotonic() - began)
     how = ("--cell", "gru", "--split", "97/2/1", "--minutes", minutes, "--threads", threads)
-    for seed in seeds:
-        run = folder / f"pore-{seed}"
+    runs = {seed: folder / f"pore-{seed}" for seed in seeds}
+    for seed, run in runs.items():
         seconds = ours(folder / "training", run, seed, *how)
         line(f"unrolled, seed {seed}", unrolled("evaluate", run, folder / "test")[0], seconds)
+    for seed, run in runs.items():
         task = task_of(run, "training")
         frames, texts = part_of(task, "training")
         labels = [task.labels(t) for t in texts]

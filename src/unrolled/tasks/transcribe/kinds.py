@@ -151,7 +151,7 @@ class Nanopore(Kind):
         "direction": "alternating",
         "hidden": 128,
         "layers": 5,
-        "lr": {"muon": 0.005, "adam": 0.003, "adamw": 0.003},
+        "lr": {"muon": 0.004, "adam": 0.003, "adamw": 0.003},
         "dropout": 0.0,
         "samples": 40_000,
     }
