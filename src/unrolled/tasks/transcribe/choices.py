@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,8 @@ _LOOKED_AT = 2_000
 _MINUTES = 15.0
 _FEWEST, _MOST = 2, 32
 """Recordings of a batch."""
+_HIGHEST = 0.01
+"""Of Muon's rates."""
 
 
 def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
@@ -37,6 +40,9 @@ def sizes(
 ) -> tuple[ModelOptions, TrainingOptions]:
     """Fill in sizes and the budget; ``usual`` says what depends on the kind of data.
 
+    The rate of Muon falls with the square root of the budget: of nanopore reads, 665 updates learnt more at 0.008 than
+    at 0.005, 1,900 more at 0.006 than at 0.008, and about 4,000 more at 0.004 than at 0.005.
+
     Arguments:
         samples: of a recording, in the mean. Long ones are fewer in a batch.
     """
@@ -53,4 +59,6 @@ def sizes(
         training = replace(training, minutes=_MINUTES)
     optimizer = training.optimizer or next(iter(usual["lr"]))
     lr = training.lr if training.lr is not None else usual["lr"].get(optimizer)
+    if training.lr is None and optimizer == "muon" and lr is not None and training.minutes is not None:
+        lr = float(f"{min(_HIGHEST, lr * math.sqrt(_MINUTES / training.minutes)):.2g}")
     return model, replace(training, optimizer=optimizer, lr=lr)
