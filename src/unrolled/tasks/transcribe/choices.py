@@ -40,8 +40,8 @@ def sizes(
 ) -> tuple[ModelOptions, TrainingOptions]:
     """Fill in sizes and the budget; ``usual`` says what depends on the kind of data.
 
-    The rate of Muon falls with the square root of the budget: of nanopore reads, 665 updates learnt more at 0.008 than
-    at 0.005, 1,900 more at 0.006 than at 0.008, and about 4,000 more at 0.004 than at 0.005.
+    The rate of Muon falls with the square root of the budget: of nanopore reads, 665 updates learnt more at 0.008
+    than at 0.005, 1,900 more at 0.006 than at 0.008, and about 4,000 more at 0.004 than at 0.005.
 
     Arguments:
         samples: of a recording, in the mean. Long ones are fewer in a batch.
