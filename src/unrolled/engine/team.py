@@ -44,7 +44,8 @@ def split(most: int, work: tuple[float, float], barriers: int, T: int, N: int, w
         threads = chosen(most, work, barriers, T, N, by_rows=False)
         if threads > 1:
             return threads, False
-    return min(chosen(most, work, barriers, T, N, by_rows=True), max(N, 1)), True
+        most = min(most, max(N, 1))  # with more, some would have none
+    return chosen(most, work, barriers, T, N, by_rows=True), True
 
 
 def chosen(most: int, work: tuple[float, float], barriers: int, T: int, N: int, by_rows: bool) -> int:

@@ -25,7 +25,7 @@ class TrainingOptions:
     bptt: int = option(100, "Steps of truncated BPTT (100); 0 for all.")
     update_every: int | None = option(None, "New steps per update; below --bptt the window slides.")
     carry: bool = option(True, "Carry the hidden state from chunk to chunk.")
-    optimizer: str | None = option(None, "adam (of most tasks), adamw, muon, rmsprop or sgd.")
+    optimizer: str | None = option(None, "adam (default of most tasks), adamw, muon, rmsprop or sgd.")
     momentum: float | None = option(None, "Nesterov momentum of sgd (0.9); 0 for none.")
     lr: float | None = option(None, "Peak learning rate.")
     schedule: str = option("cosine", "Learning rate: cosine (default), linear or constant.")
