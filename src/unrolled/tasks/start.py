@@ -29,6 +29,9 @@ from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Task
 
+_CHOSEN = ("hidden", "layers", "dropout", "batch", "lr", "weight_decay", "ema")
+"""Settings that the program chooses where a person leaves them open."""
+
 
 def start(
     folder: RunFolder,
@@ -76,7 +79,7 @@ def start(
             torch.manual_seed(training.seed)
             model = built(task, cell)
         task.training = replace(task.training, threads=use_threads(task.training, model))
-        chosen = [name for name in ("hidden", "layers", "dropout", "batch", "lr", "ema") if name not in given]
+        chosen = [name for name in _CHOSEN if name not in given]
         config = configuration(task, task_name(kind, named), data) | {"chosen": chosen}
         if source is not None:
             file = str(source.folder.path / "model.safetensors")

@@ -78,7 +78,7 @@ class Trainer:
         self.lr, self.clip = options.lr, options.clipping()
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = options.optimizer or "adam"
-        self.optimizer = make_optimizer(optimizer, model, self.lr, options.weight_decay, options.momentum)
+        self.optimizer = make_optimizer(optimizer, model, self.lr, options.weight_decay or 0.0, options.momentum)
         self.average, self.budget = Average(model, options.ema), self._budget(0, 0.0)
         self.watchers = watchers
         for watcher in watchers:

@@ -29,7 +29,7 @@ class TrainingOptions:
     momentum: float | None = option(None, "Nesterov momentum of sgd (0.9); 0 for none.")
     lr: float | None = option(None, "Peak learning rate.")
     schedule: str = option("cosine", "Learning rate: cosine (default), linear or constant.")
-    weight_decay: float = option(0.0, "Weight decay (0).")
+    weight_decay: float | None = option(None, "Weight decay (0; of nanopore reads 0.1 with muon).")
     warmup: float = option(0.02, "Share of the budget for warm-up (0.02).")
     clip: str | float = option("1", "Limit of the gradient norm (1), value:5, or off.")
     patience: int | None = option(None, "Stop after so many validations without a better one.")
@@ -69,7 +69,7 @@ class TrainingOptions:
         check(has_momentum, "momentum", other)
         check_one_of(self, "schedule", SCHEDULES)
         check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")
-        small = 0 <= self.weight_decay < math.inf
+        small = self.weight_decay is None or 0 <= self.weight_decay < math.inf
         check(small, "weight_decay", f"must be a number from 0, got {self.weight_decay}")
         decays = self.ema is None or 0 <= self.ema < 1
         check(decays, "ema", f"must lie in [0, 1), got {self.ema}")

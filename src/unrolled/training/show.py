@@ -340,6 +340,7 @@ def _introduction(e: Event) -> list[tuple[str, str]]:
         window += f", update every {s['update_every']}"
     if not s["carry"]:
         window += ", state not carried"
+    decay = f", weight decay {s['weight_decay']:g}{star('weight_decay')}" if s.get("weight_decay") else ""
     rows = [(label, sentence) for label, sentence in e["about"]]
     if (source := e.get("from")) is not None:
         rows.append(("weights", f"from {source['run']} (update {source['update']:,})"))
@@ -349,7 +350,7 @@ def _introduction(e: Event) -> list[tuple[str, str]]:
             "model",
             f"{s['cell']}, {layers} of {s['hidden']}{star('hidden')}, {counted(e['parameters'], 'parameters')}",
         ),
-        ("", f"dropout {s['dropout']:g}{star('dropout')}, averaging {s['ema']:g}{star('ema')}"),
+        ("", f"dropout {s['dropout']:g}{star('dropout')}, averaging {s['ema']:g}{star('ema')}{decay}"),
         *_slow(e),
         ("training", f"{s['optimizer']}, learning rate {s['lr']:g}{star('lr')}, clip {s['clip']}"),
         ("", f"batch {s['batch']}{star('batch')}, {window}, seed {s['seed']}, {counted(s['threads'], 'threads')}"),

@@ -214,23 +214,25 @@ def test_long_reads_are_fewer_in_a_batch(bases, batch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "optimizer", "lr"),
+    ("options", "optimizer", "lr", "decay"),
     [
-        ({}, "muon", 0.004),
-        ({"minutes": 60.0}, "muon", 0.002),
-        ({"minutes": 3.0}, "muon", 0.0089),
-        ({"minutes": 0.1}, "muon", 0.01),
-        ({"epochs": 2.0}, "muon", 0.004),
-        ({"minutes": 3.0, "optimizer": "adam"}, "adam", 0.003),
-        ({"minutes": 3.0, "lr": 0.5}, "muon", 0.5),
+        ({}, "muon", 0.004, 0.1),
+        ({"minutes": 60.0}, "muon", 0.002, 0.1),
+        ({"minutes": 3.0}, "muon", 0.0089, 0.1),
+        ({"minutes": 0.1}, "muon", 0.01, 0.1),
+        ({"epochs": 2.0}, "muon", 0.004, 0.1),
+        ({"minutes": 3.0, "optimizer": "adam"}, "adam", 0.003, 0.0),
+        ({"minutes": 3.0, "lr": 0.5}, "muon", 0.5, 0.1),
+        ({"weight_decay": 0.0}, "muon", 0.004, 0.0),
+        ({"optimizer": "adamw", "weight_decay": 0.3}, "adamw", 0.003, 0.3),
     ],
 )
-def test_the_rate_of_muon_falls_with_the_budget(options, optimizer, lr, tmp_path):
+def test_the_rate_of_muon_falls_with_the_budget(options, optimizer, lr, decay, tmp_path):
     write_fast5(tmp_path / "a.fast5", [Signal(f"r{k}", np.arange(50.0), 4000.0) for k in range(3)])
     (tmp_path / "bases.fasta").write_text("".join(f">r{k}\nACG\n" for k in range(3)))
     task = TranscribeTask()
     task.settle(ModelOptions(), TrainingOptions(**options), task.read(str(tmp_path)))
-    assert (task.training.optimizer, task.training.lr) == (optimizer, lr)
+    assert (task.training.optimizer, task.training.lr, task.training.weight_decay) == (optimizer, lr, decay)
 
 
 @pytest.mark.parametrize(("samples", "scored"), [(100, 300), (5_000, 100), (600_000, 1)])

@@ -35,8 +35,8 @@ class Kind:
     Attributes:
         name: in the side file. unit, step_unit, metrics: see `training.Task`.
         scores: what collects its transcripts.
-        model: the direction, sizes and dropout that are chosen, the samples of a batch, and learning rates of
-            optimizers, of which the first is chosen.
+        model: the direction, sizes and dropout that are chosen, the samples of a batch, and learning rates and
+            weight decay of optimizers, of which the first is chosen.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
         cure: what helps against a rate that is too low or too high.
     """
@@ -98,6 +98,7 @@ class Speech(Kind):
         "hidden": 128,
         "layers": 2,
         "lr": {"adam": 0.002, "adamw": 0.002},
+        "weight_decay": {},
         "dropout": 0.2,
         "samples": 4_000_000,
     }
@@ -152,6 +153,7 @@ class Nanopore(Kind):
         "hidden": 128,
         "layers": 5,
         "lr": {"muon": 0.004, "adam": 0.003, "adamw": 0.003},
+        "weight_decay": {"muon": 0.1},
         "dropout": 0.0,
         "samples": 40_000,
     }
