@@ -38,7 +38,7 @@ def row(name: str, figures: list[dict[str, Any]], seconds: list[float]) -> str:
         values = np.array([one[column] for one in figures])
         share = column in COLUMNS[:2] or column == "distinct"
         cell = f"{values.mean():.1%}" if share else f"{values.mean():.3f}"
-        cells.append(cell + (f" ± {values.std():.1%}" if column in COLUMNS[:2] and len(values) > 1 else ""))
+        cells.append(cell + (f" ± {values.std(ddof=1):.1%}" if column in COLUMNS[:2] and len(values) > 1 else ""))
     bleu = np.mean(np.array([one["bleu"][3] for one in figures], float))  # not a number where captions are short
     took = f"{np.mean(seconds):.0f} s of processor" if seconds else ""
     return f"| {name} | {' | '.join(cells)} | {bleu:.1f} | {took} |"

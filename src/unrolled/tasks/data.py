@@ -93,10 +93,19 @@ def fingerprint(data: str) -> dict[str, str]:
 
 
 def same_data(kept: Mapping[str, object], found: Mapping[str, str]) -> bool:
-    """Whether data are those whose fingerprint a run keeps.
+    """Whether data are those whose fingerprint a run keeps; whether the same of them can be used says `same_parts`.
 
     >>> same_data({"path": "/old/a.txt", "sha256": "12"}, {"sha256": "12"})
     True
     """
     same_names = "names" not in kept or kept["names"] == found.get("names")
     return kept.get("sha256") == found["sha256"] and same_names
+
+
+def same_parts(kept: Mapping[str, object], found: Mapping[str, str]) -> bool:
+    """Whether the same of the data belongs to the same parts, as far as a run keeps that.
+
+    >>> same_parts({"parts": "12"}, {"parts": "34"}), same_parts({}, {"parts": "34"})
+    (False, True)
+    """
+    return "parts" not in kept or kept["parts"] == found.get("parts")

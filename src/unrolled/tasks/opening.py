@@ -13,7 +13,7 @@ import numpy as np
 from unrolled.errors import DataError, RunError, UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
-from unrolled.tasks.data import fingerprint, opened, same_data
+from unrolled.tasks.data import fingerprint, opened, same_data, same_parts
 from unrolled.tasks.piped import KEPT, is_piped, own_data
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Task
@@ -46,6 +46,8 @@ def with_data(task: T, data: str, model: ModelOptions, training: TrainingOptions
     steps = _steps(task, "read", data)
     if task.fingerprint is None:
         task.fingerprint = fingerprint(data)
+    if task.parts_digest is not None:
+        task.fingerprint = {**task.fingerprint, "parts": task.parts_digest}
     task.settle(model, training, steps)
     return task
 
@@ -112,6 +114,7 @@ def check_data(run: RunFolder, task: Task, data: str) -> None:
     """
     kept = run.config()["data"]
     if same_data(kept, task.fingerprint or {}):
+        check_parts(run, task, data)
         return
     if str(Path(data).resolve()) == kept["path"]:
         raise RunError(f"{data} has changed since {run.path} was started: the run cannot be resumed")
@@ -119,6 +122,16 @@ def check_data(run: RunFolder, task: Task, data: str) -> None:
         f"{run.path} was started on {kept['path']}, and {data} is not the same {task.noun}: leave it out to resume "
         f"on the run's own {task.noun}, or start a new run on it with --from {run.path}"
     )
+
+
+def check_parts(run: RunFolder, task: Task, data: str) -> None:
+    """RunError if other parts of the data can be used now than when the run was begun: training may be tested on."""
+    if not same_parts(run.config()["data"], task.fingerprint or {}):
+        raise RunError(
+            f"{data} is what {run.path} was started on, but not the same of it can be used now: files that it names "
+            "are missing, damaged or back, or their parts are others, so that what was trained on may be in the test "
+            "part"
+        )
 
 
 def data_of(run: RunFolder, kind: type[Task], data: str | None) -> str:

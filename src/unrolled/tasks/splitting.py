@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
@@ -33,6 +36,16 @@ def split(labels: np.ndarray, shares: tuple[int, int, int], parts: np.ndarray) -
         made[order[few[0] : sum(few)]] = PARTS.index("test")
         made[order[sum(few) :]] = PARTS.index("training")
     return made
+
+
+def digest(names: Sequence[str], made: np.ndarray) -> str:
+    """What tells one splitting from another: a digest of which sequences there are, and of their parts.
+
+    Arguments:
+        names: of the sequences. made: what `split` made of them.
+    """
+    lines = (f"{name}\0{part}\n" for name, part in zip(names, made.tolist(), strict=True))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _count(n: int, share: int) -> int:

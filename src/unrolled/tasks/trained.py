@@ -14,7 +14,7 @@ from unrolled.options import option_names
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.data import file_name, same_data
 from unrolled.tasks.folds import FOLDS
-from unrolled.tasks.opening import restored, with_all, with_data
+from unrolled.tasks.opening import check_parts, restored, with_all, with_data
 from unrolled.tasks.piped import own_data
 from unrolled.training.checkpoints import load_weights
 from unrolled.training.kept import model_options
@@ -67,9 +67,15 @@ class Trained:
             UsageError: no such file or part, or a part of data that are not the run's.
             DataError: nothing to score, or the run's data have moved or changed.
         """
-        path = None if data is None else file_name(data)
-        if path is None and on in (None, "folds") and (self.run.path / FOLDS).is_file():
+        if data is None and on in (None, "folds") and (self.run.path / FOLDS).is_file():
             return {"on": "folds", **self.run.read_json(FOLDS)}
+        return self._scored(data, on, tell)[2]
+
+    def _scored(
+        self, data: str | os.PathLike | None, on: str | None, tell: Callable[[float], None] | None
+    ) -> tuple[Task, str, dict[str, Any]]:
+        """The task with the data, the part of them, and what `evaluate` gives."""
+        path = None if data is None else file_name(data)
         if path is not None and on is None:
             part, name = ALL, path
             task = with_all(restored(type(self.task), self.run), path, self.model_options, self._training)
@@ -79,7 +85,7 @@ class Trained:
         figures: dict[str, Any] | None = task.score(self.model, part, tell)
         if figures is None:
             raise DataError(f"{name if part == ALL else f'the {name} part'} has nothing to score")
-        return {"on": name, **figures}
+        return task, part, {"on": name, **figures}
 
     @property
     def generates(self) -> bool:
@@ -226,6 +232,7 @@ class Trained:
                 f"--on {on}: {moved} is not the {noun} that this run was trained on ({own}): leave out --on "
                 "to score all of it"
             )
+        check_parts(self.run, task, moved or own)
         return task
 
     @property

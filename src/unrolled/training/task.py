@@ -133,6 +133,8 @@ class Task(CrossValidation):
             copied to a file before.
         sequences: how many separate sequences the training part has, as `read` found it; None for one stream.
         fingerprint: what tells its data from others, where `read` has found it; else the program does it.
+        parts_digest: what tells its parts from others, where it depends on more than the data which of them can be
+            used: on files elsewhere, or on what libraries can read.
 
     >>> class Parity(unrolled.Task):
     ...     name, unit = "parity", "sequences"
@@ -153,6 +155,7 @@ class Task(CrossValidation):
     reads_pipes: ClassVar[bool] = False
     sequences: int | None = None
     fingerprint: Mapping[str, str] | None = None
+    parts_digest: str | None = None
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.options_class() if options is None else options

@@ -132,11 +132,22 @@ def test_exchanged_words_stand_in_the_same_place_of_other_captions():
     model = captioner("state").train()
     model.noise = 0.4
     previous = torch.stack([torch.full((500,), model.end), *(torch.arange(500) % 6 for _ in range(3))])
-    made = model._noised(previous)
+    made = model._noised(previous, None)
     assert made[0].eq(model.end).all()
     share = (made[1:] != previous[1:]).double().mean()
     assert 0.25 < share < 0.4  # some are exchanged for the same word
     assert sorted(made[1].unique().tolist()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_word_is_exchanged_for_what_stands_behind_a_caption():
+    torch.manual_seed(0)
+    model = captioner("state").train()
+    model.noise = 0.5
+    lengths = torch.tensor([2, 9] * 200)
+    previous = torch.where(torch.arange(9)[:, None] < lengths, torch.arange(400) % 5 + 1, 0)
+    made = model._noised(previous, lengths)
+    assert (made[2:, 1::2] > 0).all() and (made[:2, 1::2] != previous[:2, 1::2]).any()
+    assert (made[2:, 1::2] != previous[2:, 1::2]).any()
 
 
 def test_words_are_named_by_any_place():

@@ -55,6 +55,7 @@ def test_pictures_of_their_own(trained, tmp_path):
     [
         ({"beam": 0}, "--beam: must be a whole number from 1"),
         ({"count": 0}, "--count: must be a whole number from 1"),
+        ({"beam": 2, "count": 3}, "--count: a beam of 2 has no more captions than that, got 3"),
         ({"temperature": -1.0}, "--temperature: must be a number from 0"),
         ({"temperature": 1.0, "beam": 2}, "give one of the two"),
         ({"temperature": 1.0, "length_penalty": 2.0}, "--length-penalty is of the search"),
@@ -137,6 +138,41 @@ def test_a_run_that_begins_with_the_weights_of_another(trained, colours, tmp_pat
     unrolled.fit(colours, tmp_path / "run", from_run=trained.run.path, epochs=0.3, threads=1, listen=told.append)
     losses = [e["validation"]["loss"] for e in told if e["event"] == "finished"]
     assert losses[0] < 0.5
+
+
+def test_such_a_run_has_the_captions_of_its_own_data(trained, tmp_path):
+    folder = write_colours(tmp_path / "some", count=4)
+    text = "all that can be seen of this one is red or green or blue or yellow"
+    rows = [f"{k:02d}.png,{text}" for k in range(4)]
+    (folder / "captions.csv").write_text("\n".join(["path,caption", *rows]))
+    settings = {"epochs": 1.0, "split": "100/0/0", "threads": 1, "quiet": True}
+    model = unrolled.fit(folder, tmp_path / "run", from_run=trained.run.path, **settings)
+    assert model.task.frequent == text and model.task.longest == len(text.split()) + 1
+    assert model.task.sight == trained.task.sight
+
+
+@pytest.mark.parametrize(
+    "given", [{"size": 32}, {"image": "first"}, {"features": "efficientnet"}, {"units": "subwords"}, {"rare": 9}]
+)
+def test_settings_that_the_weights_of_another_run_do_not_fit(trained, colours, tmp_path, given):
+    with pytest.raises(UsageError, match=f"^--{next(iter(given))}: .* must have the same value"):
+        unrolled.fit(colours, tmp_path / "run", from_run=trained.run.path, quiet=True, **given)
+
+
+def test_what_was_trained_on_is_never_in_the_test_part(tmp_path):
+    """A table of pictures that lie elsewhere, of which one cannot be used any more."""
+    colours = write_colours(tmp_path / "colours", count=20)
+    table = tmp_path / "captions.csv"
+    rows = (colours / "captions.csv").read_text().splitlines()
+    table.write_text("\n".join([rows[0], *(f"colours/{row}" for row in rows[1:])]))
+    unrolled.fit(table, tmp_path / "run", epochs=1.0, **SMALL)
+    assert unrolled.load(tmp_path / "run").evaluate(on="test")["scored"] == 2
+    (colours / "03.png").write_bytes(b"damaged")
+    with pytest.raises(RunError, match="not the same of it can be used now"):
+        unrolled.load(tmp_path / "run").evaluate(on="test")
+    with pytest.raises(RunError, match="not the same of it can be used now"):
+        unrolled.fit(None, tmp_path / "run", resume=True, epochs=2.0, quiet=True)
+    assert unrolled.load(tmp_path / "run").evaluate(table)["scored"] == 19
 
 
 def test_a_caption_that_is_longer_than_any_is_cut(tmp_path):

@@ -80,10 +80,20 @@ def test_the_key_of_an_onnx_model_is_its_content(onnx, tmp_path):
     assert not (changed(PICTURES) == first(PICTURES)).all()
 
 
-def test_weights_in_files_of_other_names_are_refused(onnx, tmp_path):
-    (tmp_path / "weights.bin").write_bytes(WEIGHT.astype("<f4").tobytes())
-    with pytest.raises(DataError, match="cannot be used as an ONNX model"):  # they would not be in the key
-        onnx(patches(WEIGHT, file="weights.bin"))
+@pytest.mark.parametrize("name", ["weights.bin", f"{'w' * 200}.bin"])
+def test_weights_in_files_of_any_name_are_in_the_key(onnx, tmp_path, monkeypatch, name):
+    """Wherever the program was started: onnxruntime would look for them there, too."""
+    (tmp_path / name).write_bytes(WEIGHT.astype("<f4").tobytes())
+    first = onnx(patches(WEIGHT, file=name))
+    (tmp_path / "m.onnx.data").write_bytes(b"of nothing")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    (tmp_path / "cwd" / name).write_bytes((3 * WEIGHT).astype("<f4").tobytes())
+    again = onnx(patches(WEIGHT, file=name))
+    assert again.key == first.key and (again(PICTURES) == first(PICTURES)).all()
+    (tmp_path / name).write_bytes((2 * WEIGHT).astype("<f4").tobytes())
+    changed = onnx(patches(WEIGHT, file=name))
+    assert changed.key != first.key and not (changed(PICTURES) == first(PICTURES)).all()
 
 
 X = value("x", ("n", 3, 32, 32))
@@ -95,8 +105,9 @@ Y = value("y", ("n", 3, 32, 32))
     [
         *((content, "") for content in (b"", b"not a model")),
         (patches(WEIGHT)[:-700], ""),
-        (patches(WEIGHT, file="elsewhere.bin"), ""),
-        (patches(WEIGHT, file="../../etc/passwd"), ""),
+        (patches(WEIGHT, file="elsewhere.bin"), "there is no file elsewhere.bin beside it"),
+        (patches(WEIGHT, file="../../etc/passwd"), "its weights lie outside its folder"),
+        (patches(WEIGHT, file="/etc/passwd"), "its weights lie outside its folder"),
         (model([node("Add", ["x", "z"], ["y"])], [X, value("z", ("n", 3, 32, 32))], [Y]), "it has 2 inputs"),
         (model([node("Relu", ["x"], ["y"])], [value("x", ("n", 3))], [value("y", ("n", 3))]), "expected floats"),
         (patches(WEIGHT, ("n", 3, 32, 40)), "expected a square"),

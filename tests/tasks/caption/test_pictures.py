@@ -50,6 +50,9 @@ def test_gray_of_1_8_16_and_32_bits():
     assert (opened(encoded(Image.fromarray(gray), "PNG")) == gray[..., None]).all()
     assert (opened(encoded(Image.fromarray(gray.astype(np.uint16) * 257), "PNG")) == gray[..., None]).all()
     assert (opened(encoded(Image.fromarray(gray > 100), "PNG")) == 255 * (gray > 100)[..., None]).all()
+    for kind in (np.int32, np.uint16):
+        assert (opened(encoded(Image.fromarray(gray.astype(kind) * 257), "TIFF")) == gray[..., None]).all()
+    assert (opened(encoded(Image.fromarray(gray.astype(np.int32)), "TIFF")) == gray[..., None]).all()
     stretched = opened(encoded(Image.fromarray(gray.astype(np.float32) * 1e6), "TIFF")).astype(int)
     assert np.abs(stretched - np.rint(gray[..., None] * (255 / 240))).max() <= 1
     holes = np.where(gray > 100, np.nan, gray).astype(np.float32)

@@ -143,6 +143,7 @@ def test_flickr8k(tmp_path):
         tmp_path,
         text__Flickr8k_dot_token_dot_txt=TOKENS,
         text__Flickr8k_dot_lemma_dot_token_dot_txt="a.jpg#0\tdog\n",
+        text__CrowdFlowerAnnotations_dot_txt="a.jpg\tb.jpg#1\t0.0\t0\t3\n",
         text__Flickr_8k_dot_trainImages_dot_txt="a.jpg\n",
         text__Flickr_8k_dot_devImages_dot_txt="b.jpg\nd.jpg.1\n",
     )
@@ -222,6 +223,12 @@ def test_tables(tmp_path, table, parts):
         Picture(tmp_path / "in" / "a.png", ("one, two", "three"), parts[0]),
         Picture(tmp_path / "in" / "b.png", ("four",), parts[1]),
     ]
+
+
+def test_blanks_before_quotes_and_no_names_of_columns(tmp_path):
+    write(touch(tmp_path, "a.jpg", "b.jpg"), c_dot_csv='a.jpg, "a dog, a cat"\nb.jpg, a bird, in flight\n')
+    found = read_collection(tmp_path)
+    assert [p.captions for p in found.pictures] == [("a dog, a cat",), ("a bird, in flight",)]
 
 
 def test_bad_lines_of_a_table_are_listed(tmp_path):
@@ -316,6 +323,10 @@ def test_data_without_captions(tmp_path):
         ("c.txt", TOKENS, True),
         ("c.txt", "Chapter #1\tIt was a dark night.", False),
         ("c.csv", "path,caption\na.jpg,x\n", True),
+        ("c.csv", "a.jpg,x\n", True),
+        ("c.csv", "a.jpg,a dog runs,train\nb.jpg,a cat,test\n", False),
+        ("c.csv", "a.jpg|0|a dog\n", False),
+        ("c.txt", "a.jpg\ta.jpg#2\t0.33\t1\t2\n", False),
         ("c.csv", "path,text\na.wav,x\n", False),
         ("c.csv", "label,text\na.jpg,x\n", False),
         ("c.csv", "time,value\n1,2\n", False),

@@ -104,14 +104,30 @@ def test_ready_features_of_any_floats(paths, tmp_path, kind):
 def test_ready_features_of_other_shapes(paths, tmp_path):
     vectors, _ = Ready(write_npy(tmp_path / "v", GRIDS[:, 0])).seen(paths)
     assert (stacked(vectors) == GRIDS[:, :1]).all()
-    maps = GRIDS.reshape(4, 2, 3, 3).transpose(0, 3, 1, 2).copy()  # (C, h, w)
+    maps = GRIDS[:, :4].reshape(4, 2, 2, 3).transpose(0, 3, 1, 2).copy()  # (C, s, s)
     grids, _ = Ready(write_safetensors(tmp_path / "m.safetensors", maps)).seen(paths)
-    assert (stacked(grids) == GRIDS).all()
-    mixed = [GRIDS[0], GRIDS[1][:, :2], np.where(GRIDS[2] > 0, np.nan, 0), GRIDS[3].astype(int)]
+    assert (stacked(grids) == GRIDS[:, :4]).all()
+    mixed = [GRIDS[0], GRIDS[1], np.where(GRIDS[2] > 0, np.nan, 0), GRIDS[3].astype(int)]
     grids, bad = Ready(write_npy(tmp_path / "x", mixed)).seen(paths)
-    assert len(grids) == 1
+    assert len(grids) == 2
     said = " / ".join(why for _, why in bad)
-    assert "(6, 2), those of the others (6, 3)" in said and "not all finite" in said and "int64 (6, 3)" in said
+    assert "not all finite" in said and "int64 (6, 3)" in said
+
+
+def test_most_features_have_the_shape_of_all(paths, tmp_path):
+    odd = Ready(write_npy(tmp_path / "f", [GRIDS[0][:, :2], *GRIDS[1:]]))
+    grids, bad = odd.seen(paths)
+    assert (stacked(grids) == GRIDS[1:]).all()
+    assert bad == [(0, "its features are (6, 2), expected (6, 3)")]
+    grids, bad = odd.seen(paths[:1], (6, 3))
+    assert not len(grids) and bad == [(0, "its features are (6, 2), expected (6, 3)")]
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 3), (7, 7, 128)])
+def test_maps_are_squares_with_channels_first(paths, tmp_path, shape):
+    """So that the places of (h, w, C) are not taken for channels, and no oblong for a square."""
+    _, bad = Ready(write_npy(tmp_path / "f", [np.zeros(shape, np.float32)])).seen(paths[:1])
+    assert f"its features are float32 {shape}, expected floats" in bad[0][1]
 
 
 class Trap:

@@ -1,6 +1,7 @@
 """Scores of captions: by hand where that is short, and by what they must be."""
 
 import math
+import unicodedata
 
 import pytest
 
@@ -16,6 +17,20 @@ KNOWN = [["A dog runs.", "a dog is running"], ["two cats"], ["a red car", "the c
 
 def test_tokens():
     assert tokens("A man's best-loved friend, sitting: “Größe” 3!") == "a man's best-loved friend sitting größe 3"
+
+
+def test_scripts_without_blanks_have_a_word_for_each_letter():
+    assert tokens("一只狗，两只猫。") == "一 只 狗 两 只 猫"
+    assert tokens("3 ขน犬とcats") == "3 ข น 犬 と cats"
+    made = scores(["一只黑狗在跑", "两只猫"], [["一只白狗在跑"], ["三只猫"]])
+    assert made.bleu[0] == pytest.approx(100 * 7 / 9)
+
+
+def test_captions_are_compared_by_their_letters_and_not_by_how_these_are_encoded():
+    said = ["un chat à côté d'un vélo", "une télé éteinte"]
+    apart = [[unicodedata.normalize("NFD", one)] for one in said]
+    made = scores(said, apart)
+    assert made.bleu[0] == pytest.approx(100) and made.rouge_l == pytest.approx(1)
 
 
 def test_captions_that_people_gave_are_perfect():

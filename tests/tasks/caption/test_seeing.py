@@ -46,6 +46,18 @@ def test_ready_features(colours, tmp_path, places):
     assert "red" in said[0] and "has no features in" in str(bad)
 
 
+def test_a_page_without_pictures_that_cannot_be_opened(tmp_path):
+    """Ready features are enough to describe them, and the scores are not lost."""
+    folder = write_colours(tmp_path / "colours", count=8)
+    features = ready(folder, tmp_path / "features.npy", places=9)
+    for path in folder.glob("*.png"):
+        path.write_bytes(b"not a picture")
+    model = unrolled.fit(folder, tmp_path / "run", features=str(features), split="50/0/50", epochs=1.0, **SMALL)
+    figures = model.evaluate(on="test")
+    assert figures["scored"] == len(figures["best"] + figures["worst"]) == 2
+    assert (tmp_path / "run" / "captions.html").read_text(encoding="utf-8").count("<img") == 2
+
+
 def test_features_of_a_network_and_not_those_of_another(colours, tmp_path):
     pytest.importorskip("onnxruntime")
     random, network = np.random.default_rng(0), tmp_path / "network.onnx"
@@ -62,7 +74,7 @@ def test_ready_features_of_another_shape(colours, tmp_path):
     file = ready(colours, tmp_path / "features.npy")
     unrolled.fit(colours, tmp_path / "run", features=str(file), **SMALL | {"epochs": 0.3})
     ready(colours, file, places=4)
-    with pytest.raises(DataError, match=r"the features are \(4, 3\), those that the run was trained with \(1, 3\)"):
+    with pytest.raises(DataError, match=r"its features are \(4, 3\), expected \(1, 3\)"):
         unrolled.load(tmp_path / "run").evaluate(on="test")
 
 
@@ -113,6 +125,7 @@ def test_what_is_chosen(tmp_path, monkeypatch, side, installed, many, kind):
     paths = [tmp_path / "b.png", tmp_path / "a.png"] * many
     assert isinstance(choices.sight(CaptionOptions(), paths), kind)
     assert isinstance(choices.sight(CaptionOptions(features="pixels"), paths), Pixels)
+    assert choices.sight(CaptionOptions(size=32), paths) == Pixels(32)
 
 
 def test_pixels_are_in_the_units_of_training(colours):

@@ -130,18 +130,20 @@ class Captioner(nn.Module):
 
     def _scores(self, grid: Tensor, of: Tensor, previous: Tensor, lengths: Tensor | None) -> Tensor:
         begun = self._begun(grid, of)
-        previous = self._noised(previous) if self.training and self.noise else previous
+        previous = self._noised(previous, lengths) if self.training and self.noise else previous
         if self.image == "first":
             scores, _ = self.decoder(begun.start, previous=previous[1:], lengths=lengths)
         else:
             scores, _ = self.decoder(previous, begun.state, lengths, constants=begun.constants)
         return scores
 
-    def _noised(self, previous: Tensor) -> Tensor:
-        """Some of the words exchanged for those that stand in the same place of other captions."""
-        other = previous[:, torch.randperm(previous.shape[1], device=previous.device)]
+    def _noised(self, previous: Tensor, lengths: Tensor | None) -> Tensor:
+        """Some of the words exchanged for those that stand in the same place of other captions, if one does."""
+        order = torch.randperm(previous.shape[1], device=previous.device)
         exchanged = torch.rand(previous.shape, device=previous.device) < self.noise
-        return torch.where(exchanged, other, previous)
+        if lengths is not None:
+            exchanged &= torch.arange(len(previous), device=previous.device)[:, None] < lengths[order]
+        return torch.where(exchanged, previous[:, order], previous)
 
     def begun(self, pictures: Tensor, of: Tensor | None = None) -> Start:
         """What sentences of these pictures begin with; ``of`` as in `forward`, by default one for each."""

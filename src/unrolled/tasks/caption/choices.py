@@ -17,6 +17,8 @@ from unrolled.tasks.caption.seeing import Features, Pixels, Sight
 from unrolled.training.options import TrainingOptions
 
 _MINUTES = 15.0
+_SIDE = 64
+"""Pixels."""
 _LARGE = 96
 """Pixels of a side from which on pictures are taken for photographs."""
 _LOOKED_AT = 5
@@ -28,11 +30,11 @@ _MANY = 50_000
 
 def sight(options: CaptionOptions, paths: Sequence[Path]) -> Sight:
     """How pictures are seen: photographs by features of a network that knows many, if it is there."""
-    named = options.features
+    named = PIXELS if options.features is None and options.size is not None else options.features
     if named is None:
         named = EFFICIENTNET if _are_large(paths) and len(paths) <= _MANY and _has_efficientnet() else PIXELS
     if named == PIXELS:
-        return Pixels(options.size)
+        return Pixels(options.size or _SIDE)
     return Features(named if named == EFFICIENTNET else str(Path(named).resolve()))
 
 
@@ -59,7 +61,7 @@ def restored(options: CaptionOptions, kept: Mapping[str, Any]) -> Sight:
         mean, scale = (tuple(float(value) for value in kept[name]) for name in ("mean", "scale"))
         if len(mean) != 3 or len(scale) != 3 or min(scale) <= 0:
             raise ValueError("it does not have the mean and scale of three colours")
-        return Pixels(options.size, mean, scale)
+        return Pixels(options.size or _SIDE, mean, scale)
     places, channels = (int(size) for size in kept["shape"])
     if kept["kind"] != "features" or not 1 <= places * channels <= _LARGEST:
         raise ValueError(f"it has no such pictures: {kept['kind']!r} {places} x {channels}")

@@ -27,7 +27,7 @@ class CaptionOptions:
     features: str | None = option(
         None, "pixels, efficientnet, an ONNX file, or ready .npy or .safetensors.", metavar="KIND", is_name=True
     )
-    size: int = option(64, "Side of the pictures in pixels, for --features pixels (64).")
+    size: int | None = option(None, "Side of the pictures in pixels, for --features pixels (64).")
     augment: bool = option(True, "Shift pictures a little in training, for pixels.")
     word_noise: float = option(0.1, "Share of the words before that are exchanged in training (0.1).")
     units: str = option("words", "words (default) or subwords.", metavar="KIND")
@@ -44,7 +44,7 @@ class CaptionOptions:
         check_one_of(self, "image", IMAGES)
         check_one_of(self, "units", UNITS)
         check_share(self, "word_noise")
-        fits = 16 <= self.size <= 512 and self.size % 8 == 0
+        fits = self.size is None or (16 <= self.size <= 512 and self.size % 8 == 0)
         check(fits, "size", f"must be a multiple of 8 from 16 to 512, got {self.size}")
         check(self.rare is None or self.rare >= 1, "rare", f"must be a whole number from 1, got {self.rare}")
         many = self.vocabulary_size is None or 2 <= self.vocabulary_size <= 200_000

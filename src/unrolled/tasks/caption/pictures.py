@@ -67,18 +67,22 @@ def _read(file: io.BytesIO | Path, name: str) -> np.ndarray:
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith(("I", "F")):
-            return np.repeat(_eight_bits(np.asarray(upright))[:, :, None], 3, axis=2)
+            values = _eight_bits(np.asarray(upright), upright.mode.startswith("I;16"))
+            return np.repeat(values[:, :, None], 3, axis=2)
         if not upright.has_transparency_data:
             return np.asarray(upright.convert("RGB"))
         whole = upright.convert("RGBA")
         return np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))
 
 
-def _eight_bits(deep: np.ndarray) -> np.ndarray:
-    """Gray values of 16 bits as 8; other numbers from the darkest, black, to the lightest, white."""
+def _eight_bits(deep: np.ndarray, has_16: bool) -> np.ndarray:
+    """Gray values of 16 bits as 8; other whole numbers, if they are those of 8 or 16 bits, as these are.
+
+    All others go from the darkest, black, to the lightest, white.
+    """
     values = np.nan_to_num(deep.astype(np.float64), posinf=0.0, neginf=0.0)
     if deep.dtype.kind in "iu" and values.min() >= 0 and values.max() < 1 << 16:
-        return np.rint(values / 257).astype(np.uint8)
+        return np.rint(values / (257 if has_16 or values.max() > 255 else 1)).astype(np.uint8)
     span = float(np.ptp(values)) or 1.0
     return np.rint(255 * (values - values.min()) / span).astype(np.uint8)
 

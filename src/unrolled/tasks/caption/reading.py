@@ -27,6 +27,8 @@ from unrolled.wording import counted
 
 _PARTS = PART_NAMES | {"restval": "training"}
 _IN_NAME = re.compile(r"(?<![a-z])(training|train|test|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
+_QUOTED = re.compile(r'\s+"([^"]*)"\s*')
+"""A quoted text behind a blank, with which it is none for a reader of tables."""
 _LONGEST = 10_000
 """Characters of a caption."""
 _LONGEST_LINE = 1 << 17
@@ -238,6 +240,8 @@ def _table(file: Path, finder: Finder, gathered: _Gathered) -> None:
             gathered.bad.append((where, f"it has {len(row)} cells, expected {columns.size}{hint}"))
             continue
         caption = columns.delimiter.join(row[last:]) if columns.is_last else row[columns.caption]
+        if match := _QUOTED.fullmatch(caption):
+            caption = match[1]
         name = row[columns.path].strip()
         part = row[columns.part].strip() if columns.part is not None else ""
         gathered.add(name, finder.find(name), caption, [part] if part else said, where)

@@ -10,13 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unrolled.tasks.folders import PART_NAMES
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".tga")
 """Of pictures."""
 KINDS = ("karpathy", "coco", "tokens", "table")
 """Forms of captions; in a folder that has several, the first of them counts."""
 
 _TABLES = (".csv", ".tsv", ".txt")
-_LINE = re.compile(r"\S.*#\d+\t\s*\S")
+_LINE = re.compile(r"\S[^\t]*#\d+\t\s*\S")
 _FILE = ("path", "image", "image_path", "image_name", "file", "filename", "file_name", "picture", "img", "name")
 _CAPTION = ("caption", "captions", "comment", "sentence", "description", "text")
 _PART = ("part", "split", "set", "subset")
@@ -115,7 +117,8 @@ def columns_of(first: list[str]) -> Columns | None:
             found = Columns(path, caption, part, delimiter, True, caption == count - 1, count)
             return found if _is_picture(example) else None
         if _is_picture(rows[0][0]):
-            return Columns(0, 1, None, delimiter, False, True, 2)
+            named = not any(_is_no_caption(cell) for row in rows for cell in row[1:])
+            return Columns(0, 1, None, delimiter, False, True, 2) if named else None
     return None
 
 
@@ -177,6 +180,11 @@ def _kind_of_json(ends: str) -> str | None:
     if re.search(r'"sent(ences|ids)"\s*:\s*\[', ends):
         return "karpathy"
     return "coco" if re.search(r'"caption"\s*:', ends) else None
+
+
+def _is_no_caption(cell: str) -> bool:
+    """Whether a cell is a number or a part, so that a table without names of columns has more than two."""
+    return cell.strip().isdigit() or cell.strip().lower() in PART_NAMES
 
 
 def _is_picture(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,12 @@ import regex
 
 from unrolled.tasks.extras import needed
 
-_TOKEN = regex.compile(r"\w+(?:['’-]\w+)*")
+_ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+"""Letters of scripts without blanks between words."""
+_WORD = rf"[\w--{_ALONE}]"
+_TOKEN = regex.compile(rf"(?V1){_ALONE}\p{{M}}*|{_WORD}+(?:['’-]{_WORD}+)*")
+_BLEU, _CIDER, _ROUGE = "sacrebleu", "pycocoevalcap.cider.cider", "pycocoevalcap.rouge.rouge"
+_WHAT = "Scores of captions"
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,20 @@ class Scores:
 def tokens(caption: str) -> str:
     """A caption as it is scored: words in lower case with one blank between them, and no punctuation.
 
+    In scripts without blanks, as Chinese, each letter is a word.
+
     >>> tokens("A man's best friend, sitting.")
     "a man's best friend sitting"
+    >>> tokens("一只狗。")
+    '一 只 狗'
     """
-    return " ".join(_TOKEN.findall(caption.lower()))
+    return " ".join(_TOKEN.findall(unicodedata.normalize("NFC", caption).lower()))
+
+
+def check_scorers() -> None:
+    """UsageError where a library is missing that scores are made with."""
+    for name in (_BLEU, _CIDER, _ROUGE):
+        needed(name, _WHAT)
 
 
 def scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
@@ -77,7 +93,7 @@ def scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Scor
 
 
 def _bleu(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float | None, ...]:
-    metrics = needed("sacrebleu", "Scores of captions").metrics
+    metrics = needed(_BLEU, _WHAT).metrics
     most = max(map(len, known))
     streams = [[several[k] if k < len(several) else None for several in known] for k in range(most)]
     made: list[float | None] = []
@@ -89,7 +105,7 @@ def _bleu(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float | 
 
 
 def _cider(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float, list[float]]:
-    cider = needed("pycocoevalcap.cider.cider", "Scores of captions").Cider()
+    cider = needed(_CIDER, _WHAT).Cider()
     if len(said) < 2:
         return math.nan, [math.nan] * len(said)
     if not any(one for several in known for one in several):
@@ -99,7 +115,7 @@ def _cider(said: Sequence[str], known: Sequence[Sequence[str]]) -> tuple[float, 
 
 
 def _rouge_l(said: Sequence[str], known: Sequence[Sequence[str]]) -> list[float]:
-    rouge = needed("pycocoevalcap.rouge.rouge", "Scores of captions").Rouge()
+    rouge = needed(_ROUGE, _WHAT).Rouge()
     return [
         float(rouge.calc_score([one], list(several))) if one and any(several) else 0.0
         for one, several in zip(said, known, strict=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from unrolled.errors import DataError
@@ -142,10 +143,10 @@ class Features:
 
     @cached_property
     def _source(self) -> Source:
-        return source(self.named, tell=_tell)
+        return source(self.named, threads=torch.get_num_threads(), tell=_tell)
 
     def seen(self, paths: Sequence[Path]) -> tuple[Sequence[np.ndarray], list[tuple[int, str]]]:
-        grids, bad = self._source.seen(paths)
+        grids, bad = self._source.seen(paths, self.shape if self.key else None)
         if self.key and len(grids):
             check_same(self.key, self.shape, self._source, grids)
             unusable = {k for k, _ in bad}

@@ -24,14 +24,15 @@ from unrolled.tasks.caption.pictures import opened
 from unrolled.tasks.caption.reading import Collection, read_collection
 from unrolled.tasks.caption.scenes.scene import Scene
 from unrolled.tasks.caption.scenes.writing import read_truth
-from unrolled.tasks.caption.scores import scores
+from unrolled.tasks.caption.scores import check_scorers, scores
 from unrolled.tasks.caption.scoring import Written, baseline, judged
 from unrolled.tasks.caption.seeing import Sight
 from unrolled.tasks.caption.words import Symbols, symbols_from_json, symbols_of
 from unrolled.tasks.caption.writing import Search, written
 from unrolled.tasks.sequences import Chosen
-from unrolled.tasks.splitting import split
+from unrolled.tasks.splitting import digest, split
 from unrolled.training.batches import Batch
+from unrolled.training.kept import check_same
 from unrolled.training.losses import Loss, mean
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
@@ -46,6 +47,7 @@ _PAIRS = 128
 """Captions side by side where their loss is measured."""
 _LOOKED_AT = 500
 """Pictures that are looked at to say why all captions are alike."""
+_NO_PICTURE = np.full((64, 64, 3), 224, np.uint8)
 _LONGEST = 200
 """Symbols of a caption; longer ones are cut there, without an end."""
 
@@ -70,7 +72,7 @@ class CaptionTask(Task):
     )
     symbols: Symbols
     sight: Sight
-    longest: int
+    longest: int = 0
     frequent: str
     frequent_share: float
     found: Collection
@@ -87,6 +89,7 @@ class CaptionTask(Task):
         if self.is_all_training:  # as COCO's, where somebody has the larger file alone
             given[:] = -1
         made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
+        self.parts_digest = digest([self.name_of(k) for k in range(len(given))], made)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
         captions = self._captions("training")
         if not captions:
@@ -97,9 +100,10 @@ class CaptionTask(Task):
             self.symbols = symbols_of(captions, self.options)
             which = self.parts["training"]
             self.sight = self.sight.fitted(Chosen(self.seen, which), [self.found.pictures[k].path for k in which])
+        if not hasattr(self, "frequent"):
             self.frequent, self.frequent_share = most_frequent(captions)
-            sizes = np.array([len(self.symbols.encode(one)) for one in captions])
-            self.longest = int(min(sizes.max(), _LONGEST))
+            longest = max(len(self.symbols.encode(one)) for one in captions)
+            self.longest = max(min(longest, _LONGEST), self.longest)
         self.sequences = len(captions)
         return self._steps(captions)
 
@@ -113,6 +117,7 @@ class CaptionTask(Task):
 
     def _read(self, data: str) -> None:
         """The pictures that can be used, and what is seen of them."""
+        check_scorers()
         found = read_collection(Path(data))
         self.folder = Path(data) if Path(data).is_dir() else Path(data).parent
         if not hasattr(self, "sight"):
@@ -148,7 +153,12 @@ class CaptionTask(Task):
     def begin_from(self, source: Task, where: str) -> None:
         assert isinstance(source, CaptionTask)
         self.symbols, self.sight, self.longest = source.symbols, source.sight, source.longest
-        self.frequent, self.frequent_share = source.frequent, source.frequent_share
+
+    @classmethod
+    def take_over(cls, source: CaptionOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        for name in ("image", "features", "size", "units", "rare", "vocabulary_size"):
+            check_same(name, getattr(source, name), given, where)
+        return super().take_over(source, given, where)
 
     # -- what is trained
 
@@ -193,7 +203,8 @@ class CaptionTask(Task):
         """Captions of what is seen of pictures, the best first."""
         made = []
         for several in written(model, pictures, search, self.symbols.unknown):
-            made.append([self.symbols.decode(one) for one in several])
+            texts = [self.symbols.decode(one) for one in several]
+            made.append(texts if search.beam is None else [*dict.fromkeys(texts)])
             if tell is not None:
                 tell(len(made) / len(pictures))
         return made
@@ -212,7 +223,7 @@ class CaptionTask(Task):
         which = self.parts["validation"]
         if not len(which):
             return None
-        few = which if whole else which[:_FEW]
+        few = which if whole else np.sort(np.random.default_rng(0).permutation(which)[:_FEW])
         made = self._scored(model, few, self.search() if whole else self.search(beam=1), tell).means()
         made = showing.defined(made)
         return made | ({"estimate": True} if len(few) < len(which) else {})
@@ -321,4 +332,8 @@ class CaptionTask(Task):
         with evaluating(model):
             alpha = model.looks(as_pictures([self.seen[k]]), torch.from_numpy(symbols)[:, None])
         maps = None if alpha is None else alpha[: len(symbols) - 1, 0].numpy(force=True)
-        return gallery.Entry(opened(self.found.pictures[k].path), one, self.symbols.pieces(symbols), maps)
+        try:
+            picture = opened(self.found.pictures[k].path)
+        except DataError:  # ready features are enough to describe it
+            return gallery.Entry(_NO_PICTURE, one, self.symbols.pieces(symbols), None)
+        return gallery.Entry(picture, one, self.symbols.pieces(symbols), maps)

@@ -53,8 +53,8 @@ class TrainedCaptioner(Trained):
 
         Arguments:
             images: files.
-            beam: width of the search; 1 is greedy; None for that of training.
-            count: captions a picture: the best of the search, or as many draws.
+            beam: width of the search; 1 is greedy; None for that of training, or ``count`` if that is more.
+            count: captions a picture: the best of the search, fewer where subwords spell some alike; or draws.
             temperature: draw each word, instead of a search; less than 1 prefers what is likely.
             length_penalty: of the search, see `beam_search`; None for that of training.
             seed: of the draws; each picture of a call has draws of its own.
@@ -65,6 +65,8 @@ class TrainedCaptioner(Trained):
         for name, value in (("beam", beam), ("count", count)):
             if value is not None and not 1 <= value <= 1_000:
                 raise UsageError(f"--{name}: must be a whole number from 1 to 1,000, got {value}")
+        if beam is not None and count > beam:
+            raise UsageError(f"--count: a beam of {beam} has no more captions than that, got {count}")
         if temperature is not None and not 0 <= temperature < float("inf"):
             raise UsageError(f"--temperature: must be a number from 0, got {temperature}")
         if beam is not None and temperature is not None:
@@ -98,10 +100,10 @@ class TrainedCaptioner(Trained):
         tell: Callable[[float], None] | None = None,
     ) -> dict[str, Any]:
         """As `Trained.evaluate`; the best and worst captions are in ``captions.html`` of the run, too: ``page``."""
-        figures = super().evaluate(data, on, tell)
+        task, part, figures = self._scored(data, on, tell)
         page = self.run.path / PAGE
         try:
-            write_atomically(page, self.pictures(figures, data)[PAGE])
+            write_atomically(page, task.pictures(self.model, part, figures)[PAGE])
         except RunError:  # a run that may only be read
             return figures
         return figures | {"page": str(page)}

@@ -16,8 +16,8 @@ from unrolled.models.device import device_of
 from unrolled.tasks.caption.captioner import Captioner, Start
 from unrolled.tasks.caption.pairs import as_pictures
 
-_AT_ONCE = 64
-"""Pictures side by side."""
+_AT_ONCE, _NUMBERS = 64, 1 << 24
+"""Pictures side by side, and scores of symbols of all of their hypotheses."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ def written(
         exclude: symbols that are never written.
     """
     device = device_of(model)
-    for first in range(0, len(pictures), _AT_ONCE):
-        some = [pictures[k] for k in range(first, min(first + _AT_ONCE, len(pictures)))]
+    width = max(search.beam or 1, search.count)
+    at_once = max(1, min(_AT_ONCE, _NUMBERS // (width * (model.end + 1))))
+    for first in range(0, len(pictures), at_once):
+        some = [pictures[k] for k in range(first, min(first + at_once, len(pictures)))]
         with evaluating(model):
             begun = model.begun(as_pictures(some).to(device))
         if search.beam is None:
@@ -63,7 +65,7 @@ def written(
                 model.decoder,
                 begun.start,
                 search.longest,
-                width=max(search.beam, search.count),
+                width=width,
                 stop=model.end,
                 exclude=exclude,
                 length_penalty=search.length_penalty,

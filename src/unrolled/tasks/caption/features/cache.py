@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +23,8 @@ from unrolled.tasks.caption.features.networks import Network
 from unrolled.tasks.caption.pictures import fitted, opened
 
 _VERSION = 1
+_NAP, _PATIENCE = 0.2, 5
+"""Seconds between two looks whether another process is done, and after how many that is said."""
 
 
 def cache_folder() -> Path:
@@ -185,12 +189,14 @@ def _alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"the cache of features {folder} cannot be made: {error.strerror or error}") from error
     with contextlib.ExitStack() as stack:
-        while True:
+        for tries in itertools.count(1):
             try:
                 stack.enter_context(held(folder, "another process computes features"))
                 break
             except RunError:
-                time.sleep(0.2)
+                if tries == _PATIENCE:
+                    print("waiting for another process that computes features", file=sys.stderr, flush=True)
+                time.sleep(_NAP)
         yield
 
 

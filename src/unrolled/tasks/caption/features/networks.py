@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,8 @@ _LARGEST = 1 << 22
 """Numbers of one picture's features."""
 _LARGEST_FILE = 2 << 30
 _BATCH = 8
+_LOCATION = b"\n\x08location\x12"
+"""What stands before the name of a file with a tensor, in the encoding of protobuf: the key, and the value's tag."""
 
 
 class Network(Protocol):
@@ -48,7 +52,7 @@ class Onnx:
     input, (N, K, C) or (N, C).
 
     Arguments:
-        path: the model; its weights may lie beside it, in NAME.onnx.data or NAME.onnx_data.
+        path: the model; its weights may lie in other files of its folder, which it names.
         threads: of the processor; 0 for as many as there are cores.
 
     Raises:
@@ -63,18 +67,31 @@ class Onnx:
             raise UsageError(f"there is no file {file}")
         if file.stat().st_size > _LARGEST_FILE:
             raise DataError(f"{file} is larger than an ONNX model can be: {_LARGEST_FILE >> 30} GiB")
-        weights = sorted(p for end in (".data*", "_data*") for p in file.parent.glob(_escaped(file.name) + end))
+        content = file.read_bytes()
+        self._path = file
+        weights = self._weights(content)
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads, settings.inter_op_num_threads, settings.log_severity_level = threads, 1, 4
-        self._path = file
-        try:  # from memory it finds no other files, so that all that it is made of is in the key
-            model = str(file) if weights else file.read_bytes()
+        try:
+            model = str(file) if weights else content
             self._session = runtime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class for each way to fail, without a common one
             raise self._unusable(_first_line(error)) from error
         self._look_at_input()
         self._look_at_outputs()
         self.key = _digest(f"onnx {self.size} {self._output}", file, *weights)
+
+    def _weights(self, content: bytes) -> list[Path]:
+        """The files that a model names as those of its weights."""
+        folder, found = self._path.parent.resolve(), []
+        for name in sorted(set(_locations(content))):
+            path = (folder / name).resolve()
+            if folder not in path.parents:
+                raise self._unusable(f"its weights lie outside its folder, in {name[:60]}")
+            if not path.is_file():
+                raise self._unusable(f"there is no file {name[:60]} beside it, which has its weights")
+            found.append(path)
+        return found
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         if self._fixed is None:
@@ -187,9 +204,15 @@ def _digest(about: str, *files: Path) -> str:
     return found.hexdigest()
 
 
-def _escaped(name: str) -> str:
-    """A name that is no pattern."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+def _locations(content: bytes) -> Iterator[str]:
+    """The names of files in a model; the encoding is looked through for them, since its weights may be large."""
+    for match in re.finditer(re.escape(_LOCATION), content):
+        size, shift, at = 0, 0, match.end()
+        while at < len(content) and shift < 28:
+            size, shift, at = size | (content[at] & 127) << shift, shift + 7, at + 1
+            if content[at - 1] < 128:
+                break
+        yield content[at : at + size].decode("utf-8", "replace")
 
 
 def _first_line(error: Exception) -> str:

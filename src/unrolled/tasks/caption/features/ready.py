@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _ROUNDING = 0.01
 
 
 class Ready:
-    """Features by the names of pictures, (C,), (K, C) or (C, h, w), all of one shape, of floats.
+    """Features by the names of pictures, (C,), (K, C) or (C, s, s), all of one shape, of floats.
 
     ================  ============================================================================================
     a safetensors     a tensor for each picture
@@ -68,26 +69,33 @@ class Ready:
         if not self._names:
             raise DataError(f"{self.path} has no features")
 
-    def seen(self, paths: Sequence[Path]) -> tuple[Grids, list[tuple[int, str]]]:
-        """Features of pictures, and the numbers of those that have none that can be used, and why."""
-        which, bad = [], dict(self.unclear(paths))
-        shape: tuple[int, ...] | None = None
+    def seen(
+        self, paths: Sequence[Path], shape: tuple[int, int] | None = None
+    ) -> tuple[Grids, list[tuple[int, str]]]:
+        """Features of pictures, and the numbers of those that have none that can be used, and why.
+
+        Arguments:
+            shape: of the features; None for that of most of them.
+        """
+        bad = dict(self.unclear(paths))
+        shapes: dict[int, tuple[int, int]] = {}
         for k, path in enumerate(paths):
             if k in bad:
                 continue
             try:
-                grid = self._grid(name := self._found(path))
-                if shape is not None and grid.shape != shape:
-                    raise DataError(f"its features are {grid.shape}, those of the others {shape}")
+                grid = self._grid(self._found(path))
                 if why := flaw(grid):
                     raise DataError(why)
             except DataError as error:
                 bad[k] = str(error)
                 continue
-            shape = grid.shape
-            which.append(name)
-        grids = no_grids() if shape is None else Grids(self._grid, which, (shape[0], shape[1]))
-        return grids, sorted(bad.items())
+            shapes[k] = (grid.shape[0], grid.shape[1])
+        if shape is None and shapes:
+            shape = Counter(shapes.values()).most_common(1)[0][0]
+        others = {k: f"its features are {own}, expected {shape}" for k, own in shapes.items() if own != shape}
+        which = [self._found(paths[k]) for k in shapes if k not in others]
+        grids = no_grids() if shape is None or not which else Grids(self._grid, which, shape)
+        return grids, sorted((bad | others).items())
 
     def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
         """The numbers of pictures without features, or with a name that several different ones share, and why."""
@@ -138,9 +146,10 @@ class Ready:
 
     def _grid(self, name: Any) -> np.ndarray:
         array = self._read(self._names[name])
-        if array.dtype.kind != "f" or array.ndim not in (1, 2, 3) or not 1 <= array.size <= _LARGEST:
+        is_square = array.ndim in (1, 2) or (array.ndim == 3 and array.shape[1] == array.shape[2])
+        if array.dtype.kind != "f" or not is_square or not 1 <= array.size <= _LARGEST:
             raise DataError(
-                f"its features are {array.dtype} {array.shape}, expected floats (C,), (K, C) or (C, h, w)"
+                f"its features are {array.dtype} {array.shape}, expected floats (C,), (K, C) or (C, s, s)"
             )
         if array.ndim == 3:
             array = array.reshape(len(array), -1).T

@@ -22,8 +22,14 @@ class Source(Protocol):
 
     key: str
 
-    def seen(self, paths: Sequence[Path]) -> tuple[Grids, list[tuple[int, str]]]:
-        """Features of pictures, and the numbers of those that cannot be used, and why; the latter are left out."""
+    def seen(
+        self, paths: Sequence[Path], shape: tuple[int, int] | None = None
+    ) -> tuple[Grids, list[tuple[int, str]]]:
+        """Features of pictures, and the numbers of those that cannot be used, and why; the latter are left out.
+
+        Arguments:
+            shape: of ready features; None for that of most of them.
+        """
         ...
 
     def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
@@ -48,7 +54,9 @@ class Computed:
         self.key = network.key
         self._network, self._folder, self._tell = network, folder, tell
 
-    def seen(self, paths: Sequence[Path]) -> tuple[Grids, list[tuple[int, str]]]:
+    def seen(
+        self, paths: Sequence[Path], shape: tuple[int, int] | None = None
+    ) -> tuple[Grids, list[tuple[int, str]]]:
         return cached(self._network, paths, self._folder, self._tell)
 
     def unclear(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
