@@ -113,7 +113,7 @@ def test_gradient_descent_by_hand(momentum):
         ({"warmup": 1}, "--warmup"),
         ({"schedule": "steps"}, "--schedule: must be one of cosine, linear, constant"),
         ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum: must lie in \[0, 1\)"),
-        ({"momentum": 0.5}, "--momentum: applies to --optimizer sgd only, and the optimizer is adam"),
+        ({"momentum": 0.5}, "--momentum: applies to --optimizer sgd only"),
         ({"ema": 1}, "--ema"),
         ({"clip": "hard"}, "--clip: expected a norm such as 1"),
         ({"clip": "-1"}, "--clip"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -9,6 +10,13 @@ import click
 from unrolled.cli.shared import NAME
 from unrolled.tasks.simulating import BOUNDS, RATES
 from unrolled.wording import counted
+
+
+def _of_the_pore(name: str, default: float, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option for a number that the simulated pore has."""
+    return click.option(
+        f"--{name}", type=click.FloatRange(*BOUNDS[name]), default=default, help=f"{text} ({default:g})."
+    )
 
 
 @click.group(epilog="Example: unrolled simulate reads --genome lambda.fa --levels levels.tsv -n 2000 --out reads")
@@ -24,24 +32,10 @@ def simulate() -> None:
 @click.option("-n", "count", type=click.IntRange(1), required=True, metavar="N", help="Reads.")
 @click.option("--out", type=NAME, required=True, metavar="DIR", help="Folder for reads.fast5 and reads.fasta.")
 @click.option("--length", type=click.IntRange(1), default=1000, help="Bases of a read (1000).")
-@click.option(
-    "--dwell", type=click.FloatRange(*BOUNDS["dwell"]), default=9.0, help="Samples of a base, in the mean (9)."
-)
-@click.option(
-    "--shape",
-    type=click.FloatRange(*BOUNDS["shape"]),
-    default=2.0,
-    help="Of the dwell times' gamma distribution (2).",
-)
-@click.option(
-    "--noise", type=click.FloatRange(*BOUNDS["noise"]), default=1.0, help="Times the deviations of the table (1)."
-)
-@click.option(
-    "--drift",
-    type=click.FloatRange(*BOUNDS["drift"]),
-    default=1.0,
-    help="pA of standard deviation after a second (1).",
-)
+@_of_the_pore("dwell", 9.0, "Samples of a base, in the mean")
+@_of_the_pore("shape", 2.0, "Of the dwell times' gamma distribution")
+@_of_the_pore("noise", 1.0, "Times the deviations of the table")
+@_of_the_pore("drift", 1.0, "pA of standard deviation after a second")
 @click.option("--rate", type=click.IntRange(RATES[0], RATES[-1]), default=4000, help="Samples a second (4000).")
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed gives the same reads (1).")
 def reads(genome: str, levels: str, count: int, out: str, length: int, seed: int, **pore: float) -> None:

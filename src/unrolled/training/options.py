@@ -65,7 +65,7 @@ class TrainingOptions:
             check_one_of(self, "optimizer", OPTIMIZERS)
         check_share(self, "momentum")
         has_momentum = self.momentum is None or self.optimizer == "sgd"
-        other = f"applies to --optimizer sgd only, and the optimizer is {self.optimizer or 'adam'}"
+        other = "applies to --optimizer sgd only" + (f", got --optimizer {self.optimizer}" if self.optimizer else "")
         check(has_momentum, "momentum", other)
         check_one_of(self, "schedule", SCHEDULES)
         check(0 <= self.warmup < 1, "warmup", f"must lie in [0, 1), got {self.warmup}")

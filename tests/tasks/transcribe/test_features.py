@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from unrolled.tasks.transcribe import choices
 from unrolled.tasks.transcribe.features import LogMel
 from unrolled.tasks.transcribe.fronts import PRIOR, Spectra
 
@@ -39,6 +40,31 @@ def test_frames_are_those_of_the_formula(rate, bands):
     expected = by_formula(x, rate, bands)
     assert made.shape == expected.shape == (int(LogMel(rate, bands).frames(torch.tensor(len(x)))), bands)
     assert np.abs(made.numpy() - expected).max() < 1e-8
+
+
+def test_spectra_in_pieces_are_those_of_the_whole(monkeypatch):
+    x = torch.randn(40_000, 3, dtype=torch.double)
+    whole = LogMel(2000, 8)(x)
+    monkeypatch.setattr("unrolled.tasks.transcribe.features._AT_ONCE", 50)
+    assert (LogMel(2000, 8)(x) - whole).abs().max() < 1e-12
+
+
+def test_a_band_that_is_empty_in_training_does_not_drown_the_others():
+    """As above 3.5 kHz, where all recordings are those of a telephone."""
+    random, t = np.random.default_rng(0), np.arange(16_000) / 16_000
+    loudness = np.exp(-4 * np.sin(2 * np.pi * 3 * t) ** 2)
+
+    def sound(highest):
+        spectrum = np.fft.rfft(random.standard_normal(len(t)))
+        spectrum[np.fft.rfftfreq(len(t), 1 / 16_000) > highest] = 0
+        return (4000 * loudness * np.fft.irfft(spectrum)).astype(np.int16)
+
+    spectra = choices.fitted(LogMel(16_000, 40), [sound(3500) for _ in range(5)])
+    low, wide = (
+        spectra(torch.from_numpy(sound(highest) / 32768).float()[:, None])[50:, 0] for highest in (3500, 8000)
+    )
+    assert 0.5 < low[:, 5:25].std() < 1.5
+    assert wide[:, 5:25].std() / wide[:, 36:].abs().max() > 0.1  # it was 0.01
 
 
 def test_a_tone_is_loudest_in_its_band():

@@ -1,5 +1,7 @@
 """Nanopore reads: simulated, kept in files, learnt, and written as bases."""
 
+import gzip
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from unrolled.tasks.transcribe.fronts import Currents
 from unrolled.tasks.transcribe.options import TranscribeOptions
 from unrolled.tasks.transcribe.picturing import draw_heard
 from unrolled.tasks.transcribe.reading import Collection
+from unrolled.tasks.transcribe.reads.calling import Call
 from unrolled.tasks.transcribe.reads.files import Signal, read_signals, write_fast5
 from unrolled.tasks.transcribe.reads.reading import read_reads
 from unrolled.tasks.transcribe.scores import Reads
@@ -88,6 +91,22 @@ def test_reads_that_can_be_used_are_called_whatever_lies_beside(tiny, tmp_path, 
     assert status == 0 and "1 read, 4 left out" in said
     assert out.read_text(encoding="utf-8").startswith("@Zoë\n")
     assert "read_id is 'a b'" in " ".join(wrong.split()) and "r has 5000 samples a second" in wrong
+
+
+def test_reads_without_bases_are_left_out_and_not_written(tiny, tmp_path, cli, monkeypatch):
+    write_fast5(tmp_path / "a.fast5", [Signal("r", np.arange(50.0), 4000.0), Signal("s", np.ones(50), 4000.0)])
+    calls = iter([Call([], [], []), Call([1], [9], [0])])
+    monkeypatch.setattr("unrolled.tasks.transcribe.trained.in_pieces", lambda *_: next(calls))
+    status, said, wrong = cli("basecall", str(tiny), str(tmp_path), "-o", str(tmp_path / "o.fastq.gz"))
+    assert status == 0 and "1 read, 1 left out" in said and "r has no bases" in wrong
+    with gzip.open(tmp_path / "o.fastq.gz", "rt") as file:
+        assert file.read() == "@s\nA\n+\n*\n"
+
+
+def test_bases_on_standard_output(tiny, tmp_path, cli):
+    write_fast5(tmp_path / "a.fast5", [Signal("Zoe", np.arange(50.0), 4000.0)])
+    status, said, wrong = cli("basecall", str(tiny), str(tmp_path), "-o", "-")
+    assert status == 0 and said.startswith("@Zoe\n") and said.count("\n") == 4 and "wrote -: 1 read" in wrong
 
 
 def test_no_read_at_all_is_an_error(tiny, tmp_path, cli):
@@ -244,10 +263,11 @@ def test_a_validation_while_training_takes_a_part_of_long_reads(samples, scored,
     monkeypatch.setattr(type(task.found.sounds), "lengths", np.full(400, samples))
     task.parts = {"validation": np.arange(400)}
     seen = []
-    monkeypatch.setattr(task, "_transcripts", lambda model, which, tell: seen.append(len(which)))
-    task.validate(None, whole=False)
-    task.validate(None, whole=True)
-    assert seen == [scored, 400]
+    monkeypatch.setattr(task, "_transcripts", lambda model, which, tell: seen.append(which.tolist()))
+    for whole in (False, False, True):
+        task.validate(None, whole=whole)
+    assert [len(which) for which in seen] == [scored, scored, 400] and seen[0] == seen[1]
+    assert seen[0] == sorted(set(seen[0])) != [*range(scored)]  # some from all of it, and always the same
 
 
 OF_SOUND = {"transcripts": "a.csv", "pattern": "(.)", "test": "a", "mels": 20, "join": 2}

@@ -145,6 +145,68 @@ def test_bad_recordings_are_left_out_and_named(tmp_path):
         read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc]+)"))
 
 
+def test_a_pattern_that_matches_no_name_is_an_error_in_training_alone(tmp_path):
+    sounds(tmp_path, "one.wav", "two.wav")
+    (tmp_path / "table.csv").write_text("path,sentence\none.wav,Good day\n")
+    with pytest.raises(DataError, match="--pattern x\\(y\\) matches no name, such as one.wav"):
+        found(tmp_path, pattern="x(y)")
+    recordings, _ = recordings_of(str(tmp_path), TranscribeOptions(pattern="x(y)"), is_own=False)
+    assert [one.text for one in recordings] == ["Good day"]
+
+
+def test_other_data_are_not_scored_by_the_table_of_training(tmp_path):
+    (tmp_path / "texts.csv").write_text("path,text\n0.wav,ab\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "texts.csv").write_text("path,text\n0.wav,c\n")
+    write(tmp_path / "other" / "0.wav", tones("c"))
+    options = TranscribeOptions(transcripts=str(tmp_path / "texts.csv"))
+    assert read_speech(str(tmp_path / "other"), options).texts == ["ab"]
+    assert read_speech(str(tmp_path / "other"), options, is_own=False).texts == ["c"]
+
+
+def test_a_header_may_be_a_little_wrong(tmp_path):
+    """Some writers count the header with the samples."""
+    write(tmp_path / "a.wav", tones("abc"))
+    whole = read_sound(tmp_path / "a.wav", 8000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = (int.from_bytes(content[at : at + 4], "little") + 44).to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    assert read_sound(tmp_path / "a.wav", 8000).tolist() == whole.tolist()
+
+
+def test_recordings_are_not_read_to_an_end_that_is_too_far(tmp_path):
+    write(tmp_path / "a.wav", tones("abc" * 200))
+    with pytest.raises(DataError, match="a.wav is longer than 0.1 minutes: cut it at pauses"):
+        read_sound(tmp_path / "a.wav", 8000, longest=6)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAV FLOAT", "AIFF", "AU", "RF64", "W64", "FLAC", "OGG"])
+def test_recordings_that_end_before_their_end_are_left_out(kind, tmp_path):
+    container, subtype = (*kind.split(), None)[:2]
+    path = tmp_path / f"cut_a.{'wav' if '64' in container else container.lower()}"
+    soundfile.write(path, tones("abcabc"), 8000, format=container, subtype=subtype)
+    read_sound(path, 8000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"cut_a.* (is damaged|cannot be read)"):
+        read_sound(path, 8000)
+    write(tmp_path / "whole_b.wav", tones("b"))
+    speech = read_speech(str(tmp_path), TranscribeOptions(pattern="_([abc])"))
+    assert speech.texts == ["b"] and "cut_a" in speech.bad[0]
+
+
+@pytest.mark.parametrize("size", [0x7FFFFFFF - 36, 0xFFFFFFFF])
+def test_recordings_that_do_not_know_their_length_are_read_whole(size, tmp_path):
+    """Programs that write to a pipe leave the sizes of a header at a placeholder."""
+    write(tmp_path / "a.wav", tones("abc"))
+    sounds = read_sound(tmp_path / "a.wav", 8000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    start = content.index(b"data") + 4
+    content[start : start + 4] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    assert read_sound(tmp_path / "a.wav", 8000).tolist() == sounds.tolist()
+
+
 def test_more_text_than_frames_is_left_out_of_every_part(tmp_path):
     for part in ("train", "dev", "test"):
         for k in range(4):

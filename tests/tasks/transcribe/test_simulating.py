@@ -1,9 +1,12 @@
 """Reads of a simulated pore."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pores import table
 from unrolled.errors import DataError, UsageError
@@ -95,7 +98,37 @@ def test_training_takes_every_rate_that_is_simulated(rate, genome, tmp_path):
 
 def test_a_read_with_too_many_samples_is_refused(levels):
     with pytest.raises(UsageError, match="--length: 1,000,000 bases of 100 samples are too many: at most 20,000,000"):
-        next(simulated([("g", "ACGT")], Pore(levels, dwell=100), 1, 1_000_000))
+        simulated([("g", "ACGT")], Pore(levels, dwell=100), 1, 1_000_000)
+
+
+def test_a_length_that_no_stretch_has_leaves_no_folder(genome, tmp_path):
+    levels = str(table(tmp_path / "levels.tsv"))
+    with pytest.raises(DataError, match="no stretch of 6,001 known bases"):
+        simulated_reads(str(genome[0]), levels, 3, tmp_path / "reads", length=6_000, seed=1)
+    assert not (tmp_path / "reads").exists()
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.text("ACGTacgtN", max_size=30), min_size=1, max_size=4), length=st.integers(1, 6))
+def test_every_place_of_known_bases_is_read_as_often(texts, length):
+    levels = Levels(2, np.arange(16.0), np.zeros(16))
+    whole = length + 1
+    places = {
+        (n, start) for n, text in enumerate(texts) for start in range(len(text) - length)
+        if "N" not in text[start : start + whole]
+    }  # fmt: skip
+    genome = [(str(n), text) for n, text in enumerate(texts)]
+    if not places:
+        with pytest.raises(DataError, match="no stretch"):
+            simulated(genome, Pore(levels, drift=0), 1, length)
+        return
+    seen = Counter()
+    for read in simulated(genome, Pore(levels, noise=0, drift=0), 40 * len(places), length):
+        _, n, start, strand = read.name.split("_")
+        place = int(start) - (strand == "-")
+        assert (int(n), place) in places
+        seen[int(n), place] += 1
+    assert seen.keys() == places and max(seen.values()) < 100
 
 
 def test_any_name_of_a_sequence_makes_reads_that_can_be_used(genome, tmp_path):

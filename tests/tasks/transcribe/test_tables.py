@@ -76,3 +76,25 @@ def test_bars_with_and_without_a_heading(tmp_path):
 def test_a_cell_that_is_too_long_is_an_error_with_its_place(tmp_path):
     with pytest.raises(DataError, match=r"t\.csv, line 3: field larger"):
         found(tmp_path, f"file,text\n0.wav,a\n1.wav,{'x' * 200_000}\n", "0.wav", "1.wav")
+
+
+def test_quotes_between_tabs_are_those_of_a_cell_only_around_all_of_it(tmp_path):
+    """As in Common Voice's tables, where a text may begin with a quote that has no end."""
+    texts = ['"go on', "no", '"go" on', 'say "go"', '"say ""go"", no"', '"']
+    rows = "".join(f"{k}.wav\t{text}\n" for k, text in enumerate(texts))
+    names = [f"{k}.wav" for k in range(len(texts))]
+    known, bad = found(tmp_path, f"path\tsentence\r\n{rows}", *names)
+    assert [known[name][0] for name in names] == [
+        '"go on',
+        "no",
+        '"go" on',
+        'say "go"',
+        'say "go", no',
+        '"',
+    ] and not bad
+
+
+@pytest.mark.parametrize("table", ["path,text\n0.wav,caf{}\n", "path\ttext\n0.wav\tcaf{}\n", "0.wav|caf{}\n"])
+def test_letters_are_composed_whoever_wrote_them(tmp_path, table):
+    texts = [found(tmp_path, table.format(letter), "0.wav")[0] for letter in ("\u00e9", "e\u0301")]
+    assert texts[0] == texts[1] == {"0.wav": ("caf\u00e9", None)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import unrolled
 from tones import PITCH, tones, write
-from unrolled.errors import UsageError
+from unrolled.errors import RunError, UsageError
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe import task as transcribing
 from unrolled.tasks.transcribe.options import TranscribeOptions
@@ -30,6 +30,23 @@ def long(tmp_path_factory):
     path = tmp_path_factory.mktemp("long") / "long.wav"
     write(path, tones(text, seed=99))
     return path, text
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """A model of single letters, of which no recording has a pause."""
+    folder = tmp_path_factory.mktemp("single")
+    random = np.random.default_rng(3)
+    for k in range(60):
+        letter = "abc"[k % 3]
+        tone = random.uniform(0.1, 0.5) * np.sin(
+            2 * np.pi * PITCH[letter] * np.arange(random.integers(600, 1000)) / 8000
+        )
+        write(folder / f"{letter}_{k}.wav", tone + 1e-3 * random.standard_normal(len(tone)))
+    settings = {"hidden": 16, "layers": 1, "batch": 16, "lr": 0.02, "epochs": 30, "dropout": 0.0, "augment": False}
+    made = unrolled.fit(folder, folder / "run", pattern="^(.)", threads=1, quiet=True, **settings)
+    assert made.evaluate(on="test")["exact"] == 1
+    return made
 
 
 def test_a_folder_of_sounds_is_recognised_and_learnt(recordings, trained):
@@ -67,6 +84,12 @@ def test_the_memory_of_a_stream_does_not_grow(trained):
     for _ in range(50):
         listener.hear(np.zeros(997, np.int16))
         assert len(listener._rest) < 200 + 2 * 80
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-4])
+def test_nothing_is_heard_in_silence(single, tmp_path, level):
+    write(tmp_path / "silence.wav", level * np.random.default_rng(1).standard_normal(4000))
+    assert single.transcribe(tmp_path / "silence.wav") == ""
 
 
 @pytest.mark.parametrize("direction", ["both", "alternating"])
@@ -195,6 +218,51 @@ def test_utterances_without_room_for_their_labels_do_not_count(trained):
     none = task.loss(trained.model, Batch(x[:, :1], targets[:, :1], torch.tensor([12])), None)
     assert both.count == one.count == 3 and both.total.item() == pytest.approx(one.total.item(), rel=1e-5)
     assert none.count == 0 and none.total.item() == 0
+
+
+def test_pauses_are_learnt_from_and_are_in_no_figure(trained):
+    task, model = trained.task, trained.model
+    x, lengths = torch.randn(12, 2, task.front.width), torch.tensor([12, 12])
+    targets = torch.tensor([[1, -100], [2, -100]])
+    both = task.loss(model, Batch(x, targets, lengths), None)
+    said = task.loss(model, Batch(x[:, :1], targets[:, :1], lengths[:1]), None)
+    assert both.count == said.count == 2 and both.total.item() == pytest.approx(said.total.item(), rel=1e-5)
+    weight = model.head.map.weight
+    with_pause, without = (torch.autograd.grad(one.total, weight)[0] for one in (both, said))
+    pause = -model.head.log_prob(model(x[:, 1:])[0], targets[:0, 1:]).sum()
+    torch.testing.assert_close(with_pause, without + torch.autograd.grad(pause, weight)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_from_the_weights_of_another_has_its_symbols(trained, tmp_path):
+    for k, text in enumerate(("ab", "ba", "cé", "b")):
+        write(tmp_path / "data" / f"{k}.wav", tones(text.replace("é", "a")))
+        (tmp_path / "data" / f"{k}.txt").write_text(text, encoding="utf-8")
+    told = []
+    settings = {"from_run": trained.run.path, "epochs": 1.0, "split": "100/0/0", "threads": 1}
+    made = unrolled.fit(tmp_path / "data", tmp_path / "run", listen=told.append, **settings)
+    assert made.task.symbols == trained.task.symbols
+    np.testing.assert_array_equal(made.task.front.mean, trained.task.front.mean)
+    assert ("", "é is not among them: never written") in [tuple(row) for row in told[0]["about"]]
+    with pytest.raises(UsageError, match="^--mels: .* must have the same value"):
+        unrolled.fit(tmp_path / "data", tmp_path / "more", mels=80, quiet=True, **settings)
+
+
+def test_damaged_weights_are_not_silence(trained, long, monkeypatch):
+    monkeypatch.setattr(trained.model.head.map, "bias", torch.nn.Parameter(torch.full((4,), torch.nan)))
+    for heard in (trained.transcribe, lambda path: list(trained.stream(path))):
+        with pytest.raises(RunError, match="outputs are not finite"):
+            heard(long[0])
+
+
+@pytest.mark.parametrize("seconds", [1, 15])
+def test_evidence_has_the_times_of_the_recording(trained, tmp_path, seconds):
+    write(tmp_path / "a.wav", tones("abc" * 60)[: 8000 * seconds])
+    (tmp_path / "a.txt").write_text("abc")
+    task = type(trained.task)(trained.task.options)
+    task.restore(trained.run)
+    task.read_all(str(tmp_path))
+    times = task.evidence(trained.model, "all").features["time"]
+    assert np.diff(times) == pytest.approx(0.01, rel=0.03) and len(times) == min(1000, round(seconds * 100 - 2))
 
 
 class StoppedError(Exception):

@@ -68,6 +68,21 @@ def test_a_batch_follows_from_its_number_alone(varied):
     assert (first[0].inputs == first[3].inputs).all()
 
 
+@pytest.mark.parametrize("batch", [2, 16])
+def test_one_of_33_utterances_is_a_pause(batch):
+    made, _, _ = utterances(100, batch=batch, pauses=True)
+    without, _, _ = utterances(100, batch=batch)
+    rows = pauses = 0
+    for k in range(1500 // batch):
+        one, plain = made.batch_at(k), without.batch_at(k)
+        own, said = plain.inputs.shape[1], (one.targets > 0).any(0)
+        assert (one.inputs[:, :own] == plain.inputs).all() and (one.targets[:, :own] == plain.targets).all()
+        assert said[:own].all() and not said[own:].any()
+        assert int(one.lengths.min()) > 0 and one.inputs.shape[0] == int(plain.lengths.max())
+        rows, pauses = rows + own, pauses + one.inputs.shape[1] - own
+    assert pauses / rows == pytest.approx(1 / 32, abs=0.015)  # three standard deviations
+
+
 def test_variation_changes_sounds_but_not_texts():
     plain, _, _ = utterances(6, batch=6)
     varied, _, _ = utterances(6, batch=6, varied=True)

@@ -17,6 +17,9 @@ from unrolled.training.options import TrainingOptions
 
 _LOOKED_AT = 2_000
 """Recordings from which mean and scale of the bands are taken."""
+_LEAST = 1 / 3
+"""Of the largest scale: a band that is empty in training, as above the range of a telephone, would drown all
+others where it is not."""
 _MINUTES = 15.0
 _FEWEST, _MOST = 2, 32
 """Recordings of a batch."""
@@ -32,6 +35,7 @@ def fitted(mel: LogMel, sounds: Sequence[np.ndarray]) -> Spectra:
         count, total, squares = count + len(y), total + y.sum(0), squares + np.square(y).sum(0)
     mean = total / count
     scale = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    scale = np.maximum(scale, _LEAST * scale.max())
     return Spectra(mel, mean.astype(np.float32), scale.astype(np.float32))
 
 

@@ -15,6 +15,8 @@ _LOWEST = 20.0
 """Hz, below which no band begins."""
 _FLOOR = 1e-6
 """Added to the energy, so that silence has a logarithm."""
+_AT_ONCE = 10_000
+"""Frames whose spectra, which are much larger than what becomes of them, are in memory."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,12 @@ class LogMel:
         pieces = x.unfold(0, self.window, self.hop)  # (T, N, window)
         size = 1 << math.ceil(math.log2(self.window))
         hann = torch.hann_window(self.window, periodic=False, dtype=x.dtype)
-        energy = torch.fft.rfft(pieces * hann, n=size).abs().square()
-        return (energy @ self._triangles(size).to(x.dtype) + _FLOOR).log()
+        triangles = self._triangles(size).to(x.dtype)
+        made = []
+        for some in pieces.split(max(1, _AT_ONCE // max(1, x.shape[1]))):
+            energy = torch.fft.rfft(some * hann, n=size).abs().square()
+            made.append((energy @ triangles + _FLOOR).log())
+        return torch.cat(made)
 
     def _triangles(self, size: int) -> Tensor:
         """M of the equation, (size / 2 + 1, bands)."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.errors import RunError
 from unrolled.models.decode import evaluating
 from unrolled.models.device import device_of
 from unrolled.models.model import Model
@@ -67,6 +68,13 @@ def outputs_of(model: Model, sounds: Sequence[np.ndarray], front: Front) -> tupl
     with evaluating(model):
         outputs, _ = model(inputs, lengths=lengths.to(device))
     return outputs, inside(model, outputs, lengths.to(device))
+
+
+def finite(outputs: Tensor) -> Tensor:
+    """The same outputs; RunError if they are not all finite."""
+    if not torch.isfinite(outputs).all():
+        raise RunError("the model's outputs are not finite: its weights are damaged")
+    return outputs
 
 
 def steps_needed(labels: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class Kind:
             weight decay of optimizers, of which the first is chosen.
         seen: what frames are, in words; shown: seconds of a recording in a picture.
         cure: what helps against a rate that is too low or too high.
+        pauses: whether there are times in which nothing is said, which are learnt as well.
     """
 
     name: ClassVar[str]
@@ -50,9 +51,10 @@ class Kind:
     seen: ClassVar[str]
     shown: ClassVar[float]
     cure: ClassVar[str] = ""
+    pauses: ClassVar[bool] = False
 
-    def read(self, data: str, options: TranscribeOptions) -> Collection:
-        """The data."""
+    def read(self, data: str, options: TranscribeOptions, is_own: bool) -> Collection:
+        """The data; ``is_own``: those that the settings were given for."""
         raise NotImplementedError
 
     def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
@@ -104,9 +106,10 @@ class Speech(Kind):
     }
     seen, shown = "loudness", 12.0
     cure = ": have them resampled with --rate"
+    pauses = True
 
-    def read(self, data: str, options: TranscribeOptions) -> Collection:
-        return read_speech(data, options)
+    def read(self, data: str, options: TranscribeOptions, is_own: bool) -> Collection:
+        return read_speech(data, options, is_own)
 
     def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:
         return replace(options, rate=rate, reduction=options.reduction or 2)
@@ -159,7 +162,7 @@ class Nanopore(Kind):
     }
     seen, shown = "current", 0.25
 
-    def read(self, data: str, options: TranscribeOptions) -> Collection:
+    def read(self, data: str, options: TranscribeOptions, is_own: bool) -> Collection:
         return read_reads(data)
 
     def settled(self, options: TranscribeOptions, rate: int) -> TranscribeOptions:

@@ -14,6 +14,7 @@ from unrolled.models.device import device_of
 from unrolled.models.heads.ctc import BLANK
 from unrolled.models.model import Model
 from unrolled.tasks.transcribe.fronts import Past, Spectra
+from unrolled.tasks.transcribe.hearing import finite
 
 
 class Listener:
@@ -67,7 +68,7 @@ class Listener:
         with evaluating(self._model):
             outputs, self._state = self._model(inputs, self._state)
         made = []
-        for label in outputs[:, 0].argmax(-1).tolist():
+        for label in finite(outputs)[:, 0].argmax(-1).tolist():
             if label not in (self._last, BLANK):
                 made.append(label)
             self._last = label

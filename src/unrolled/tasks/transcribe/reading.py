@@ -54,19 +54,20 @@ class Collection:
             raise DataError(self.bad[0] + others)
 
 
-def read_speech(data: str, options: TranscribeOptions) -> Collection:
+def read_speech(data: str, options: TranscribeOptions, is_own: bool = True) -> Collection:
     """All recordings of a folder.
+
+    Arguments:
+        is_own: see `recordings_of`.
 
     Raises:
         UsageError: there is no such folder. DataError: none of its recordings can be used.
     """
-    named, bad = recordings_of(data, options)
+    named, bad = recordings_of(data, options, is_own)
     found = Collection(options.rate or _usual_rate(named), bad=bad)
     for one in named:
         try:
-            sound = read_sound(one.path, found.rate)
-            if len(sound) > LONGEST * found.rate:
-                raise DataError(f"{one.path} is longer than an hour: cut it at pauses")
+            sound = read_sound(one.path, found.rate, LONGEST)
             if not sound.any():
                 raise DataError(f"{one.path} is silent")
         except DataError as error:

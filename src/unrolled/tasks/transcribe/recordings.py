@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,16 @@ class Recording:
     part: str | None
 
 
-def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording], list[str]]:
+def recordings_of(data: str, options: TranscribeOptions, is_own: bool = True) -> tuple[list[Recording], list[str]]:
     """The recordings of a folder, and a sentence for each that has no text.
 
-    Texts come from ``--pattern``, if it matches any name; or from a table, ``--transcripts`` or the only CSV or TSV
-    file in the folder; or from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt``
-    or ``.lab``. A table has a heading, or it is that of LJ Speech: name, ``|``, text.
+    Texts come from ``--pattern``; or from a table, ``--transcripts`` or the only CSV or TSV file in the folder; or
+    from LibriSpeech's ``*.trans.txt``, or from a file of the same name that ends in ``.txt`` or ``.lab``. A table has
+    a heading, or it is that of LJ Speech: name, ``|``, text. Letters are composed (NFC), whoever wrote them.
+
+    Arguments:
+        is_own: the folder is that for which the settings were given. Of another one, ``--pattern`` counts if it
+            matches any name, and ``--transcripts`` does not.
 
     Raises:
         UsageError: there is no such folder, or no such table. DataError: no recording in it has a text.
@@ -41,10 +46,10 @@ def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording
     sounds = [p for p in files if p.suffix.lower() in SUFFIXES]
     if not sounds:
         raise DataError(f"{data} has no recordings (names that end in {', '.join(SUFFIXES)})")
-    said = _said(folder, files, sounds, options)
+    said = _said(folder, files, sounds, options, is_own)
     found, bad = [], list(said.about)
     for path in sounds:
-        text = " ".join(said.texts.get(path, "").split())
+        text = " ".join(unicodedata.normalize("NFC", said.texts.get(path, "")).split())
         if path in said.bad:
             bad.append(said.bad[path])
         elif text:
@@ -62,15 +67,15 @@ def recordings_of(data: str, options: TranscribeOptions) -> tuple[list[Recording
     return found, bad
 
 
-def _said(folder: Path, files: list[Path], sounds: list[Path], options: TranscribeOptions) -> Said:
+def _said(folder: Path, files: list[Path], sounds: list[Path], options: TranscribeOptions, is_own: bool) -> Said:
     """What the data say of each recording."""
     if options.pattern is not None:
         wanted = re.compile(options.pattern)
         matches = {p: wanted.search(p.relative_to(folder).as_posix()) for p in sounds}
-        if any(matches.values()):
+        if is_own or any(matches.values()):
             return Said({p: match.group(1) or "" for p, match in matches.items() if match})
     tables = [p for p in files if p.suffix.lower() in TABLES]
-    if options.transcripts is not None:
+    if options.transcripts is not None and is_own:
         table = Path(options.transcripts)
         if not table.is_file():
             raise UsageError(f"--transcripts: there is no file {table}")

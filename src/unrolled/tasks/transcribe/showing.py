@@ -15,23 +15,40 @@ _SYMBOLS, _BAD, _WORST = 60, 8, 8
 
 
 def about(
-    found: Collection, unit: str, symbols: Sequence[str], options: TranscribeOptions, sizes: Mapping[str, int]
+    found: Collection,
+    unit: str,
+    symbols: tuple[Sequence[str], str],
+    options: TranscribeOptions,
+    sizes: Mapping[str, int],
+    pauses: bool,
 ) -> list[tuple[str, str]]:
-    """The data in a few lines; ``unit`` is what the recordings are called."""
+    """The data in a few lines.
+
+    Arguments:
+        unit: what the recordings are called. symbols: those that there are, and the characters that are none.
+        sizes: of the parts. pauses: whether there are some in training.
+    """
     seconds = found.sounds.lengths / found.rate
     span = f"{seconds.min():.1f} to {seconds.max():.1f} s each" if len(seconds) > 1 else f"{seconds[0]:.1f} s"
     length = f"{found.seconds / 60:.1f} minutes" if found.seconds < 7200 else f"{found.seconds / 3600:.1f} hours"
     what = "signal" if unit == "reads" else "sound"
     rows = [(what, f"{counted(len(seconds), unit)}, {length}, {span}, {found.rate:,} Hz")]
     rows.append(("", ", ".join(f"{part} {size:,}" for part, size in sizes.items())))
-    shown = "".join(symbols[:_SYMBOLS]).replace(" ", "␣")
-    more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
-    rows.append(("symbols", f"{shown}{more} ({len(symbols)} and the blank)"))
+    known, unknown = symbols
+    rows.append(("symbols", f"{_some(known)} ({len(known)} and the blank)"))
+    if unknown:
+        rows.append(("", f"{_some(unknown)} {'is' if len(unknown) == 1 else 'are'} not among them: never written"))
     changes = [f"joined up to {options.join}"] * (options.join > 1)
     changes += ["varied, noise, bands stretched and masked"] * options.augment
-    rows.append(("training", "; ".join(changes) or f"{unit} as they are"))
+    how = "; ".join(changes) or f"{unit} as they are"
+    rows.append(("training", f"{how}; and pauses" if pauses else how))
     rows += bad(found.bad)
     return rows
+
+
+def _some(symbols: Sequence[str]) -> str:
+    more = f", and {len(symbols) - _SYMBOLS} more" if len(symbols) > _SYMBOLS else ""
+    return "".join(symbols[:_SYMBOLS]).replace(" ", "␣") + more
 
 
 def bad(sentences: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,12 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 LONGEST = 3600
 """Seconds of one recording that training can use."""
 _BLOCK = 1 << 16
+_CUT = re.compile(r"(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)")
+"""In libsndfile's remarks on a file: how many bytes of samples its header says it has, and how many it has."""
+_SLACK = 128
+"""Bytes by which a header may be wrong, as those are whose writer counts them differently."""
+_UNKNOWN = 0x7F000000
+"""From so many bytes on, a header stands for a recording whose length was not known when it was begun."""
 _WHAT = "Sound files"
 
 
@@ -25,13 +33,22 @@ def rate_of(path: Path) -> int:
         return int(file.samplerate)
 
 
-def read_sound(path: Path, rate: int) -> np.ndarray:
+def read_sound(path: Path, rate: int, longest: float = math.inf) -> np.ndarray:
     """The mean of the channels (samples,), 16 bits.
+
+    Arguments:
+        longest: seconds that it may have.
 
     Raises:
         DataError: the file cannot be used.
     """
-    return np.concatenate(list(pieces_of(path, rate)))
+    pieces, samples = [], 0
+    for piece in pieces_of(path, rate):
+        pieces.append(piece)
+        samples += len(piece)
+        if samples > longest * rate:
+            raise DataError(f"{path} is longer than {longest / 60:g} minutes: cut it at pauses")
+    return np.concatenate(pieces)
 
 
 def pieces_of(path: Path, rate: int) -> Iterator[np.ndarray]:
@@ -82,6 +99,9 @@ def _opened(path: Path) -> Iterator[Any]:
         except soundfile.SoundFileError as error:
             raise DataError(f"{path} cannot be read as sound: {_reason(error)}") from error
         with file:
+            said, there = map(int, found.groups()) if (found := _CUT.search(file.extra_info)) else (0, 0)
+            if there + _SLACK < said < _UNKNOWN:
+                raise DataError(f"{path} is damaged: it ends after {there:,} of its {said:,} bytes of samples")
             yield file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,40 +100,59 @@ def _rows(table: Path) -> Iterator[tuple[str, str, str]]:
     first = text.partition("\n")[0]
     has_bars = "|" in first and "," not in first.partition("|")[0] and "\t" not in first
     delimiter = "|" if has_bars else "\t" if "\t" in first else ","
+    rows = _cells(table, text, delimiter)
+    _, heading = next(rows, (1, []))
+    names = [name.strip().lower() for name in heading]
+    file, spoken, part = (next((names.index(n) for n in some if n in names), None) for some in (_FILE, _TEXT, _PART))
+    if has_bars and (file is None or spoken is None):  # LJ Speech has no heading: name, text, text in words
+        for row in (heading, *(row for _, row in rows)):
+            yield row[0].strip(), row[-1] if len(row) > 1 else "", ""
+        return
+    if file is None or spoken is None:
+        raise DataError(
+            f"{table}: expected a column with the file ({', '.join(_FILE[:3])}) and one with the text "
+            f"({', '.join(_TEXT[:3])}), got {', '.join(filter(None, names)) or 'none'}"
+        )
+    for number, row in rows:
+        if len(row) < len(heading) or any(cell.strip() for cell in row[len(heading) :]):
+            raise DataError(
+                f"{table}, line {number}: has more or fewer cells than the {len(heading)} in the first row: a text "
+                "with a separator in it needs quotes"
+            )
+        yield row[file].strip(), row[spoken], "" if part is None else row[part].strip()
+
+
+def _cells(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row that has any, with the number of its last line.
+
+    Between commas, quotes may hold a text of several lines; between tabs, a row is a line, and quotes are those of a
+    cell only if they stand around all of it; between bars they mean nothing.
+    """
+    if delimiter == "\t":
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip("\r"):
+                yield number, [_unquoted(cell) for cell in line.strip("\r").split("\t")]
+        return
     lines = io.StringIO(text, newline="")
-    if has_bars:
+    if delimiter == "|":
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
         reader = csv.reader(lines, delimiter=delimiter)
     try:
-        heading = next(reader, [])
-        names = [name.strip().lower() for name in heading]
-        file, spoken, part = (
-            next((names.index(n) for n in some if n in names), None) for some in (_FILE, _TEXT, _PART)
-        )
-        if has_bars and (file is None or spoken is None):  # LJ Speech has no heading: name, text, text in words
-            for row in [heading, *filter(None, reader)]:
-                yield row[0].strip(), row[-1] if len(row) > 1 else "", ""
-            return
-        if file is None or spoken is None:
-            raise DataError(
-                f"{table}: expected a column with the file ({', '.join(_FILE[:3])}) and one with the text "
-                f"({', '.join(_TEXT[:3])}), got {', '.join(filter(None, names)) or 'none'}"
-            )
         for row in filter(None, reader):
-            if len(row) < len(heading) or any(cell.strip() for cell in row[len(heading) :]):
-                raise DataError(
-                    f"{table}, line {reader.line_num}: has more or fewer cells than the {len(heading)} in the first "
-                    "row: a text with a separator in it needs quotes"
-                )
-            yield row[file].strip(), row[spoken], "" if part is None else row[part].strip()
+            yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}") from error
 
 
-def _first_of(some: Sequence[str], names: list[str]) -> int | None:
-    """Where the first of some names stands that is there."""
-    return next((names.index(name) for name in some if name in names), None)
+def _unquoted(cell: str) -> str:
+    """A cell without the quotes around it, those in it being doubled.
+
+    >>> _unquoted('"say ""go"" now"'), _unquoted('"go" he said "on"')
+    ('say "go" now', '"go" he said "on"')
+    """
+    inside = cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if re.fullmatch('"(.*)"', cell) and '"' not in inside else cell
 
 
 def read_text(path: Path) -> str:

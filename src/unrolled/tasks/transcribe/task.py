@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.sequences import Chosen
-from unrolled.tasks.splitting import split
+from unrolled.tasks.splitting import digest, split
 from unrolled.tasks.transcribe import choices, showing
 from unrolled.tasks.transcribe.fronts import Front
 from unrolled.tasks.transcribe.hearing import heard, inside, outputs_of, steps_needed
@@ -33,6 +34,7 @@ from unrolled.tasks.transcribe.reading import Collection
 from unrolled.tasks.transcribe.recognising import is_reads
 from unrolled.tasks.transcribe.utterances import Utterances, stacked_labels
 from unrolled.training.batches import Batch
+from unrolled.training.kept import check_same
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
@@ -53,6 +55,7 @@ class TranscribeTask(Task):
     Attributes:
         symbols: the characters of the texts, by their labels from 1 on; 0 is the blank.
         between: what stands between the texts of joined recordings.
+        unknown: characters of the data that are none of the symbols.
     """
 
     name, noun = "transcribe", "recordings"
@@ -62,6 +65,7 @@ class TranscribeTask(Task):
     kind: Kind | None = None
     symbols: Sequence[str] = ()
     between: str = ""
+    unknown: str = ""
     front: Front
     found: Collection
     parts: Mapping[str, np.ndarray]
@@ -69,11 +73,16 @@ class TranscribeTask(Task):
     # -- data and side files
 
     def read(self, data: str) -> int:
-        found = self._read(data)
+        if self.options.transcripts is not None:  # the run may be used from elsewhere
+            self.options = replace(self.options, transcripts=str(Path(self.options.transcripts).resolve()))
+        found = self._read(data, is_own=True)
         given = np.array([-1 if part is None else PARTS.index(part) for part in found.parts])
         if (given == PARTS.index("training")).all():  # somebody has that folder of a corpus alone
             given[:] = -1
         made = split(np.zeros(len(given), np.int64), self.options.shares(), given)
+        self.parts_digest = digest(
+            [f"{one}\0{text}" for one, text in zip(found.names, found.texts, strict=True)], made
+        )
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
         if (test := self.options.test) is not None and "test" not in found.parts:
             raise UsageError(f"--test {test} matches none of the recordings, such as {found.names[0]}")
@@ -88,25 +97,25 @@ class TranscribeTask(Task):
                 self.symbols = sorted([*self.symbols, self.between])
             assert self.kind is not None
             self.front = self.kind.front(self.options, Chosen(found.sounds, which))
+        self.unknown = "".join(sorted(set("".join(found.texts)) - {*self.symbols}))
         self._leave_out_long_texts()
         self.sequences = len(self.parts["training"])
         return self._frames(self.parts["training"])
 
     def read_all(self, data: str) -> int:
-        found = self._read(data)
+        found = self._read(data, is_own=False)
         self.parts = {ALL: np.arange(len(found.texts))}
         self._leave_out_long_texts()
         return self._frames(self.parts[ALL])
 
-    def _read(self, data: str) -> Collection:
+    def _read(self, data: str, is_own: bool) -> Collection:
         if self.kind is None:
             self._use(KINDS["reads" if is_reads(Path(data)) else "speech"])
         assert self.kind is not None
-        self.found = self.kind.read(data, self.options)
+        self.found = self.kind.read(data, self.options, is_own)
         if self.options.rate not in (None, self.found.rate):
-            raise DataError(
-                f"{data} has {self.found.rate:,} samples a second, and the model was trained on {self.options.rate:,}"
-            )
+            rates = f"{self.found.rate:,} samples a second, expected {self.options.rate:,}"
+            raise DataError(f"{data} has {rates}, as the model was trained on, or as --rate says")
         if self.found.rate not in RATES:
             rate = counted(self.found.rate, "samples")
             raise DataError(f"{data} has {rate} a second, expected {RATES[0]:,} to {RATES[-1]:,}{self.kind.cure}")
@@ -182,9 +191,10 @@ class TranscribeTask(Task):
         assert t.batch is not None
         which = self.parts.get(part, np.empty(0, dtype=np.int64))
         labels = [self.labels(self.found.texts[k]) for k in which]
-        join, varied = (o.join, o.augment) if part == "training" else (1, False)
+        assert self.kind is not None
+        join, varied, pauses = (o.join, o.augment, self.kind.pauses) if part == "training" else (1, False, False)
         sounds, between = Chosen(self.found.sounds, which), self.labels(self.between)
-        return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, t.device)
+        return Utterances(sounds, labels, self.front, t.batch, t.seed, join, between, varied, pauses, t.device)
 
     def loss(self, model: Model, batch: Batch, state: Any) -> Loss:
         """Per label, of the utterances that have room for theirs: speaking faster may take it away."""
@@ -192,8 +202,24 @@ class TranscribeTask(Task):
         assert batch.lengths is not None
         counted = inside(model, outputs, batch.lengths)
         fits = steps_needed(batch.targets) <= counted.sum(0)
-        total, _ = model.head.loss(outputs, batch.targets, counted & fits)
-        return Loss(total, int((batch.targets[:, fits] > 0).sum()))
+        losses = -model.head.log_prob(outputs, batch.targets, counted & fits)
+        labels = (batch.targets > 0).sum(0)
+        pauses = losses[labels == 0].sum()  # they are learnt from, but have no label to share their loss
+        return Loss(losses.sum() - pauses.detach(), int(labels[fits].sum()))
+
+    # -- from the weights of another run
+
+    def begin_from(self, source: Task, where: str) -> None:
+        assert isinstance(source, TranscribeTask) and source.kind is not None
+        self._use(source.kind)
+        self.symbols, self.between, self.front = source.symbols, source.between, source.front
+
+    @classmethod
+    def take_over(cls, source: TranscribeOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        for name in ("rate", "mels", "reduction"):
+            check_same(name, getattr(source, name), given, where)
+        own = asdict(source) | {"transcripts": None}  # which is of the other data
+        return own | ({"pattern": None} if "transcripts" in given else {}) | dict(given)
 
     # -- scores
 
@@ -203,10 +229,10 @@ class TranscribeTask(Task):
         return None if found is None else found.figures()
 
     def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
-        every = self.parts["validation"]
+        every = np.random.default_rng(0).permutation(self.parts["validation"])
         frames = self.front.frames(torch.from_numpy(self.found.sounds.lengths[every])).cumsum(0)
         few = max(1, min(_FEW, int((frames <= _FEW_FRAMES).sum())))
-        which = every if whole else every[:few]
+        which = self.parts["validation"] if whole else np.sort(every[:few])
         found = self._transcripts(model, which, tell)
         if found is None:
             return None
@@ -244,7 +270,9 @@ class TranscribeTask(Task):
 
     def about(self) -> list[tuple[str, str]]:
         sizes = {part: len(self.parts[part]) for part in PARTS}
-        return showing.about(self.found, self.unit, self.symbols, self.options, sizes)
+        assert self.kind is not None
+        symbols = (self.symbols, self.unknown)
+        return showing.about(self.found, self.unit, symbols, self.options, sizes, self.kind.pauses)
 
     def rows(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         return super().rows(figures) + showing.rows(figures)
@@ -282,7 +310,7 @@ class TranscribeTask(Task):
         k = int(which[np.where(frames <= _LOOKED_AT, frames, -frames).argmax()])
         samples = torch.from_numpy(self.found.sounds[k] * np.float32(self.front.unit))
         inputs = self.front(samples[:, None])[:_LOOKED_AT, 0].numpy()
-        step = 1 / self.found.rate * len(samples) / len(inputs)
+        step = len(samples) / self.found.rate / frames[which == k].item()
         decimals = max(2, math.ceil(-math.log10(step)))
         labels = [f"{t * step:.{decimals}f} s" for t in range(len(inputs))]
         loud = self.front.shown(torch.from_numpy(inputs)).mean(1).numpy()

@@ -16,7 +16,7 @@ from unrolled.tasks.folders import files_in
 from unrolled.tasks.symbols.vocabulary import UNKNOWN
 from unrolled.tasks.text.trained import TrainedText
 from unrolled.tasks.trained import Trained
-from unrolled.tasks.transcribe.hearing import outputs_of
+from unrolled.tasks.transcribe.hearing import finite, outputs_of
 from unrolled.tasks.transcribe.listener import Listener
 from unrolled.tasks.transcribe.reads.calling import WIDTH, Call, beam_call, fastq, greedy_call
 from unrolled.tasks.transcribe.reads.files import every_signal
@@ -83,6 +83,7 @@ class TrainedTranscriber(Trained):
                 raise UsageError(f"--{name}: must be a number from -{_STRONGEST:g} to {_STRONGEST:g}, got {value}")
         samples = read_sound(Path(file), self.task.front.rate)
         outputs, inside = outputs_of(self.model, [samples], self.task.front)
+        finite(outputs)
         if beam is None and language_model is None:
             labels: Sequence[int] = self.model.head.greedy(outputs, inside)[:, 0].tolist()
             return str(self.task.text_of(labels))
@@ -134,6 +135,7 @@ class TrainedTranscriber(Trained):
 
         def call(samples: np.ndarray) -> Call:
             outputs, _ = outputs_of(self.model, [samples], front)
+            finite(outputs)
             return greedy_call(outputs[:, 0]) if beam == 1 else beam_call(outputs[:, 0], beam)
 
         first, any_good = "", False
@@ -145,10 +147,12 @@ class TrainedTranscriber(Trained):
             elif len(read.current) < _FEWEST:
                 why = f"{read.name} has {len(read.current)} samples, expected at least {_FEWEST}"
             else:
-                any_good = True
                 found = in_pieces(front.normed(read.current), self.options.reduction, call)
-                yield fastq(read.name, self.task.text_of(found.labels), found.qualities), False
-                continue
+                if found.labels:
+                    any_good = True
+                    yield fastq(read.name, self.task.text_of(found.labels), found.qualities), False
+                    continue
+                why = f"{read.name} has no bases that the model would know"
             first = first or why
             yield why, True
         if not any_good:

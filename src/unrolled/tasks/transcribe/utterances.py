@@ -20,6 +20,8 @@ NOISE = (15.0, 60.0)
 """Decibels of a recording above the noise that every second one gets."""
 PAUSE = (0.05, 0.5)
 """Seconds between joined recordings, and at every second end of an utterance of them."""
+SILENT = 32
+"""One of so many utterances more is a pause without a text, where pauses are asked for."""
 TRACT, BANDS = 0.2, 0.15
 """The largest share by which bands are stretched, and that is masked of them."""
 
@@ -38,6 +40,8 @@ class Utterances:
         between: the symbols between two joined texts.
         join: the most recordings in an utterance; how many it has is drawn once, from the seed.
         varied: vary speed and loudness, add noise, stretch and mask bands.
+        pauses: have some utterances more in a batch, in which nothing is said, so that silence is not heard as the
+            likeliest word.
     """
 
     def __init__(
@@ -50,13 +54,14 @@ class Utterances:
         join: int = 1,
         between: Sequence[int] | np.ndarray = (),
         varied: bool = False,
+        pauses: bool = False,
         device: str = "cpu",
     ) -> None:
         if not len(sounds):
             raise EmptyPartError("there are no recordings, expected at least one")
         self._sounds, self._labels, self._front = sounds, labels, front
         self._seed, self._join, self._between = seed, join, np.asarray(between, dtype=np.int64)
-        self._varied, self._device = varied, device
+        self._varied, self._pauses, self._device = varied, pauses, device
         self._ends = _groups(len(sounds), join, seed)
         self._samples = np.array([len(x) for x in sounds])
         self._utterances: list[np.ndarray] = []
@@ -68,6 +73,10 @@ class Utterances:
         chosen = self._epochs.batch_at(update)
         random = np.random.Generator(np.random.Philox(key=[self._seed, 2 * update]))
         made = [self._made(self._utterances[k], random) for k in chosen]
+        longest = max(len(sound) for sound, _ in made) / self._front.rate
+        for _ in range(int(len(made) / SILENT + random.random()) if self._pauses else 0):
+            pause = _silence(self._front.rate, (min(PAUSE[0], longest), longest), random)
+            made.append((pause, self._between[:0]))
         samples = [sound for sound, _ in made]
         lengths = self._front.frames(torch.tensor([len(x) for x in samples]))
         inputs = self._front(stacked(samples))
@@ -88,13 +97,13 @@ class Utterances:
         rate = self._front.rate
         at_the_ends = (random.random(2) < 0.5) & (self._join > 1)
         if at_the_ends[0]:
-            sounds.append(_silence(rate, random))
+            sounds.append(_silence(rate, PAUSE, random))
         for n, k in enumerate(which):
             sound = self._sounds[int(k)].astype(np.float32) * np.float32(self._front.unit)
             sounds.append(_varied(sound, random) if self._varied else sound)
             labels.append(self._labels[int(k)])
             if n + 1 < len(which) or at_the_ends[1]:
-                sounds.append(_silence(rate, random))
+                sounds.append(_silence(rate, PAUSE, random))
             labels.append(self._between)
         sound = np.concatenate(sounds)
         if self._varied and random.random() < 0.5:
@@ -134,9 +143,9 @@ def _varied(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return (gain * np.interp(places, np.arange(len(sound)), sound)).astype(np.float32)
 
 
-def _silence(rate: int, random: np.random.Generator) -> np.ndarray:
-    """A pause, of nothing or of very soft noise."""
-    size = round(rate * random.uniform(*PAUSE))
+def _silence(rate: int, seconds: tuple[float, float], random: np.random.Generator) -> np.ndarray:
+    """A pause of some length between two, of nothing or of very soft noise."""
+    size = round(rate * random.uniform(*seconds))
     level = 10 ** -random.uniform(2.5, 4.5) if random.random() < 0.5 else 0.0
     return (level * random.standard_normal(size)).astype(np.float32)
 

@@ -118,5 +118,5 @@ def qualities(p: np.ndarray) -> list[int]:
 
 
 def fastq(name: str, bases: str, quality: list[int]) -> str:
-    """One record; a read without bases has none of either."""
+    """One record."""
     return f"@{name}\n{bases}\n+\n{''.join(chr(33 + q) for q in quality)}\n"

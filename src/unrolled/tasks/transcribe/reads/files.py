@@ -96,6 +96,8 @@ def _of_pod5(path: Path) -> Iterator[Signal | str]:
 
 def _pod5_signal(path: Path, read: Any) -> Signal | str:
     try:
+        if read.num_samples > LONGEST:
+            return f"{path}: read {read.read_id} has {read.num_samples:,} samples, expected at most {LONGEST:,}"
         name, current, rate = str(read.read_id), read.signal_pa, float(read.run_info.sample_rate)
     except (RuntimeError, OSError, ValueError) as error:
         return f"{path}: read {read.read_id} is damaged: {_first_line(error)}"

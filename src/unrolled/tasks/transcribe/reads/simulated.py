@@ -92,27 +92,39 @@ def simulated(
     samples = length * pore.dwell
     check(samples <= _MOST, "length", f"{length:,} bases of {pore.dwell:g} samples are too many: at most {_MOST:,}")
     k = pore.levels.k
-    numbers = {base: n for n, base in enumerate(BASES)}
+    number_of = np.full(256, -1, np.int8)
+    number_of[np.frombuffer(f"{BASES}{BASES.lower()}".encode(), np.uint8)] = [*range(len(BASES))] * 2
     whole = length + k - 1
-    coded = [(name, np.array([numbers.get(base, -1) for base in bases.upper()], np.int64)) for name, bases in genome]
-    starts = []
-    for n, (_, bases) in enumerate(coded):
-        known = np.cumsum(np.concatenate([[0], bases >= 0]))
-        ok = np.flatnonzero(known[whole:] - known[:-whole] == whole) if len(bases) >= whole else np.empty(0, int)
-        starts.append(np.stack([np.full(len(ok), n), ok], 1))
-    every = np.concatenate(starts) if starts else np.empty((0, 2), int)
-    if not len(every):
+    coded = [(name, number_of[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]) for name, text in genome]
+    stretches = [(n, *one) for n, (_, bases) in enumerate(coded) for one in _stretches(bases >= 0, whole)]
+    places = np.cumsum([size for *_, size in stretches])  # at which a read may begin, up to the end of each stretch
+    if not len(places):
         raise DataError(f"the genome has no stretch of {whole:,} known bases: choose a smaller --length")
-    random = np.random.default_rng(seed)
-    for number in range(count):
-        n, start = every[random.integers(len(every))]
-        bases, strand = coded[n][1][start : start + whole], "+-"[random.integers(2)]
-        if strand == "-":
-            bases = _COMPLEMENT[bases[::-1]]
-            start += k - 1  # the neighbours of the last base stand before it
-        current = pore.current(bases, random)
-        seen = "".join(BASES[b] for b in bases[:length])
-        yield Simulated(f"read{number:06d}_{coded[n][0]}_{start}_{strand}", seen, current)
+
+    def reads() -> Iterator[Simulated]:
+        random = np.random.default_rng(seed)
+        for number in range(count):
+            place = int(random.integers(places[-1]))
+            at = int(np.searchsorted(places, place, side="right"))
+            n, start, size = stretches[at]
+            start += place - int(places[at]) + size
+            bases, strand = coded[n][1][start : start + whole].astype(np.int64), "+-"[random.integers(2)]
+            if strand == "-":
+                bases = _COMPLEMENT[bases[::-1]]
+                start += k - 1  # the neighbours of the last base stand before it
+            current = pore.current(bases, random)
+            seen = "".join(BASES[b] for b in bases[:length])
+            yield Simulated(f"read{number:06d}_{coded[n][0]}_{start}_{strand}", seen, current)
+
+    return reads()
+
+
+def _stretches(known: np.ndarray, whole: int) -> Iterator[tuple[int, int]]:
+    """Where stretches of known bases begin, and at how many places of each a read of ``whole`` of them may begin."""
+    edges = np.flatnonzero(np.diff(known, prepend=False, append=False))
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if end - begin >= whole:
+            yield begin, end - begin - whole + 1
 
 
 def write_simulated(genome: str, levels: str, count: int, folder: Path, length: int, seed: int, **pore: Any) -> Path:
