@@ -42,12 +42,12 @@ class Muon(torch.optim.Optimizer):
     Equation::
 
         m <- 0.95 m + 0.05 g        u = 0.05 g + 0.95 m
-        W <- W - lr 0.2 sqrt(max(rows, columns)) (u u^T)^(-1/2) u
+        W <- (1 - lr decay) W - lr 0.2 sqrt(max(rows, columns)) (u u^T)^(-1/2) u
 
     Every direction of a matrix moves as far, also those along which the gradient is small; the inverse root is that
     of five Newton-Schulz iterations, whose singular values lie between 0.7 and 1.2. Gates that are stored under one
     another are matrices of their own. The factor makes the numbers of an update about as large as those of Adam, so
-    that their rates can be compared.
+    that their rates can be compared. All parameters decay, as with AdamW.
 
     Arguments:
         parameters: all of them.
