@@ -18,8 +18,6 @@ _NEAR = 60_000_000
 """Microseconds from one time to the next below which a fraction of a second matters."""
 LARGEST = 1e100
 """Of a number; squares of larger ones are not finite."""
-
-
 _MARKS = {",": r"\d,\d", ".": r"\d\.|\.\d"}
 """How a decimal mark is told from a comma or a point that stands for something else."""
 _GROUPED, _SHORT = r"^[-+]?[1-9]\d{0,2}[.,]\d{3}$", r"^[-+]?\d{1,3}$"
@@ -96,7 +94,8 @@ class NumberColumn:
         if not self._marked or not self._grouped:
             return
         ((mark, (row, cell)),) = self._marked.items()
-        if mark == "," if self._separator == "," else self._short:
+        is_doubtful = mark == "," if self._separator == "," else self._short
+        if is_doubtful:
             small, large = cell.replace(",", "."), re.sub("[.,]", "", cell)
             raise DataError(
                 f"{self._where(row)} is {cell!r}, which may be {float(small):g} or {large}: write numbers without "
