@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from unrolled.errors import UsageError
+from unrolled.errors import RunError, UsageError
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe & Ito's, which people with any colour vision tell apart; those that differ most come first."""
+
+_SAYS = "Glyph .* missing|Matplotlib currently does not support|constrained_layout not applied"
+
+
+class DrawingError(RunError):
+    """A picture cannot be drawn: nothing else is lost."""
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """While a figure becomes a file.
+
+    A text may have letters that the font lacks, and a history absurd numbers: that is to be seen, not said.
+
+    Raises:
+        DrawingError: matplotlib fails, whatever the reason.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f"({_SAYS})", category=UserWarning)
+        try:
+            yield
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise DrawingError(f"a picture cannot be drawn: {reason}") from error
 
 
 def new_figure(width: float, height: float, dpi: int = 150) -> Any:

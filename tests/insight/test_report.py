@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import unrolled
-from unrolled.drawing import COLOURS
+from unrolled.drawing import COLOURS, DrawingError
 from unrolled.insight import gradient_through_time
 from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
@@ -19,6 +19,7 @@ from unrolled.insight.page import by_unit, chooser, page, reader, shades, table,
 from unrolled.insight.record import Curves, furthest, reach, record
 from unrolled.insight.report import About, report
 from unrolled.insight.saturation import saturation
+from unrolled.insight.sections import Sections
 from unrolled.insight.words import findings_in_words
 from unrolled.runs.numbers import finite
 
@@ -150,6 +151,29 @@ def test_a_picture_takes_the_colours_of_its_page():
     assert not re.search(r"<svg[^>]* (width|height)=", svg)
     assert "<text" in svg and "DejaVu" not in svg
     assert svg == as_svg(draw.learning_curves(record(EVENTS)), 'a "label"')
+
+
+def test_names_that_look_like_mathematics():
+    name = r"$\frac{$ a_b"
+    events = [{"event": "lags", "update": k, "by_lag": {f"1.{name}": [1.0, 0.5]}} for k in (1, 2)]
+    kept = record(events)
+    for figure in (
+        draw.lag_curves(kept.by_lag),
+        draw.gradient_maps(kept.by_lag, "lag"),
+        draw.gate_map({f"1.{name}": np.linspace(0, 1, 4)}, ["a", "b", "c", "d"], name),
+        draw.context_curve({1: 2.0, 5: 1.5}, 1.0, name),
+        draw.cause_bars([Cause(name, 1, 2.0, 0.5)]),
+    ):
+        assert "frac{$ a_b" in as_svg(figure, "names")
+
+
+def test_a_report_goes_on_without_a_picture():
+    figure = draw.cause_bars([Cause("a", 1, 2.0, 0.5)])
+    figure.axes[0].set_title(r"$\frac{$")
+    with pytest.raises(DrawingError, match="a picture cannot be drawn"):
+        as_png(figure)
+    made = Sections("step", {})
+    assert "causes: a picture cannot be drawn" in made._picture(figure, "causes", "Causes.") and not made.pictures
 
 
 def test_symbols_that_the_font_lacks_or_that_look_like_mathematics():

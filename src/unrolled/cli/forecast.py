@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
-from unrolled.wording import harmless
+from unrolled.wording import harmless, wrapped
 
 
 @click.command(epilog="Example: unrolled forecast runs/sunspots --out next.csv")
@@ -43,12 +44,16 @@ def forecast(
     model = load(run, cell, allow_code, task)
     with waiting("forecasting"):
         table, *others = model.forecast(data, horizon, seed)
+    if table.note:
+        print(wrapped(harmless(table.note)), file=sys.stderr)
     if out is None:
         print(harmless(table.text or ""), end="")
         return
     from unrolled.runs.files import write_atomically
 
-    for k, shown in enumerate((table, *others)):
-        file = Path(out) if k == 0 else Path(out).with_suffix(shown.suffix)
-        write_atomically(file, shown.content)
-        print(f"wrote {file}")
+    file = Path(out)
+    if file.suffix.lower() in {shown.suffix for shown in others}:  # the name of the picture
+        file = file.with_suffix(table.suffix)
+    for name, shown in ((file, table), *((file.with_suffix(shown.suffix), shown) for shown in others)):
+        write_atomically(name, shown.content)
+        print(f"wrote {name}")

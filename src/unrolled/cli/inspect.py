@@ -104,7 +104,7 @@ def _contents(
     folder: Any, cell: str | None, task: str | None, allow_code: bool, data: str | None
 ) -> tuple[Any, Any, Any]:
     """What the run says of itself, what training kept, and what was found."""
-    from unrolled.errors import EmptyPartError, RunError
+    from unrolled.errors import DataError, EmptyPartError, RunError
     from unrolled.insight.findings import examine
     from unrolled.insight.record import record
     from unrolled.insight.report import About
@@ -136,7 +136,9 @@ def _contents(
         trained = load(folder.path, cell, allow_code, task)
         try:
             evidence = trained.evidence(data)
-        except (RunError, EmptyPartError, NotImplementedError) as error:
+        except (RunError, DataError, NotImplementedError) as error:
+            if data is not None and isinstance(error, DataError) and not isinstance(error, EmptyPartError):
+                raise
             notes.append(f"There is nothing to analyse: {error}.")
         else:
             notes += evidence.notes

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -40,13 +38,13 @@ def new_figure(rows: int = 1, columns: int = 1, height: float = 2.9, **settings:
 
 def legend(axes: Any, **settings: Any) -> None:
     """A legend in the figure's ink."""
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8, **settings)
+    _literal(axes.legend(frameon=False, labelcolor=INK, fontsize=8, **settings))
 
 
 def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str], size: int = 8) -> None:
     """A legend over the axes, where it hides no line, in as many columns as the figure has room for."""
     wide = size * (0.6 * max(map(len, labels), default=0) + 5)  # points of a column, handle and spaces included
-    figure.legend(
+    made = figure.legend(
         handles,
         labels,
         loc="outside upper center",
@@ -55,6 +53,13 @@ def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str], siz
         fontsize=size,
         ncols=min(len(labels), max(1, int(72 * WIDTH / wide))) or 1,
     )
+    _literal(made)
+
+
+def _literal(made: Any) -> None:
+    """The texts of a legend are no mathematics, whatever dollars they have."""
+    for text in made.get_texts():
+        text.set_parse_math(False)
 
 
 def colour_bar(figure: Any, image: Any, axes: Any, label: str) -> None:
@@ -68,6 +73,9 @@ def colour_bar(figure: Any, image: Any, axes: Any, label: str) -> None:
 def as_svg(figure: Any, label: str) -> str:
     """A figure as inline SVG, in the colours and with the fonts of the page around it.
 
+    Raises:
+        DrawingError: matplotlib cannot draw it.
+
     >>> svg = as_svg(new_figure()[0], "<nothing>")
     >>> svg[:44]
     '<svg role="img" aria-label="&lt;nothing&gt;"'
@@ -75,7 +83,7 @@ def as_svg(figure: Any, label: str) -> str:
     import matplotlib
 
     file = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _quietly():
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), drawing.written():
         figure.savefig(file, format="svg", transparent=True, dpi=150, metadata={"Date": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
@@ -91,19 +99,12 @@ def as_svg(figure: Any, label: str) -> str:
 
 
 def as_png(figure: Any) -> bytes:
-    """A figure as a PNG file on white."""
+    """A figure as a PNG file on white.
+
+    Raises:
+        DrawingError: matplotlib cannot draw it.
+    """
     file = io.BytesIO()
-    with _quietly():
+    with drawing.written():
         figure.savefig(file, format="png", dpi=180, facecolor="white")
     return file.getvalue()
-
-
-_SAYS = "Glyph .* missing|Matplotlib currently does not support|constrained_layout not applied"
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """A text may have letters that the font lacks, and a history absurd numbers: that is to be seen, not said."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=f"({_SAYS})", category=UserWarning)
-        yield

@@ -126,7 +126,7 @@ def gradient_maps(curves: Mapping[str, Curves], across: str) -> Any:
             vmax=high,
             rasterized=True,
         )
-        axes.set_title(label_of(name), fontsize=9, color=INK)
+        axes.set_title(label_of(name), fontsize=9, color=INK, parse_math=False)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel(across, fontsize=9, color=INK)
@@ -184,7 +184,7 @@ def gate_map(means: Mapping[str, np.ndarray], symbols: Sequence[str], unit: str)
     look = {"fontsize": 8, "rotation": 90} if words else {"fontsize": 6, "family": "monospace"}
     axes.set_xticks(range(steps), labels, parse_math=False, **look)
     axes.tick_params(length=0)
-    axes.set_xlabel(f"{unit} read")
+    axes.set_xlabel(f"{unit} read", parse_math=False)
     colour_bar(figure, image, axes, "mean")
     return figure
 
@@ -196,7 +196,9 @@ def cause_bars(causes: Sequence[Cause]) -> Any:
     figure, axes = new_figure(height=0.3 * len(causes) + 0.8)
     names = [c.name for c in causes][::-1]
     shares = [100 * c.share for c in causes][::-1]
-    bars = axes.barh(names, shares, color=[COLOURS[5] if n == "no error" else COLOURS[0] for n in names])
+    colours = [COLOURS[5] if name == "no error" else COLOURS[0] for name in names]
+    bars = axes.barh(range(len(names)), shares, color=colours)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=9, color=INK)
     axes.set_xlabel("share of the total loss (%)")
     axes.margins(x=0.14)
@@ -218,8 +220,8 @@ def context_curve(means: Mapping[int, float], whole: float, unit: str) -> Any:
     axes.set_xticks(lengths, [str(k) for k in lengths])
     axes.minorticks_off()
     axes.margins(y=0.15)
-    axes.set_xlabel(f"{unit}s of context")
-    axes.set_ylabel(f"mean loss (nats per {unit})")
+    axes.set_xlabel(f"{unit}s of context", parse_math=False)
+    axes.set_ylabel(f"mean loss (nats per {unit})", parse_math=False)
     legend(axes)
     return figure
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.drawing import DrawingError
 from unrolled.insight import report_figures as draw
 from unrolled.insight.canvas import as_png, as_svg
 from unrolled.insight.errors import Losses
@@ -235,11 +236,15 @@ class Sections:
         return "".join(f'<p class="note">{text(line)}</p>' for line in lines)
 
     def _picture(self, figure: Any, name: str, caption: str) -> str:
-        """The figure with its caption; it is kept as a file, too."""
+        """The figure with its caption; it is kept as a file, too. A note where it cannot be drawn."""
         if figure is None:
             return ""
-        self.pictures[f"{name}.png"] = as_png(figure)
-        return picture(as_svg(figure, name), caption)
+        try:
+            content, svg = as_png(figure), as_svg(figure, name)
+        except DrawingError as error:
+            return f'<p class="note">{text(f"{name}: {error}.")}</p>'
+        self.pictures[f"{name}.png"] = content
+        return picture(svg, caption)
 
     def _excerpts(self, findings: Findings, best: Sequence[Unit]) -> str:
         """The text in the colours of the first of these units."""

@@ -93,12 +93,21 @@ def fit_scaling(y: np.ndarray, kind: str) -> Scaling | None:
         raise ValueError(f"fit_scaling: kind must be one of {', '.join(TRANSFORMS)}, got {kind!r}")
     count = len(y) - int(np.isnan(y).sum())
     lowest, highest = (float(np.fmin.reduce(y)), float(np.fmax.reduce(y))) if count else (0.0, 0.0)
-    if count < 3 or (kind == "returns" and lowest <= 0) or (kind == "sqrt" and lowest < 0):
+    if count < 3 or not suits(kind, lowest):
         return None
     mean, spread = mean_and_spread(partial(in_pieces, y, kind))
     if not spread > 1e-12 * max(1.0, abs(lowest), abs(highest)):
         return None
     return Scaling(kind, mean, spread, 0.0 if lowest >= 0 else None)
+
+
+def suits(kind: str, lowest: float) -> bool:
+    """Whether a transform has a value for all numbers from ``lowest`` on; NaN for none.
+
+    >>> suits("returns", 0.0), suits("sqrt", 0.0), suits("sqrt", -1.0), suits("level", -1.0)
+    (False, True, False, True)
+    """
+    return not ((kind == "returns" and lowest <= 0) or (kind == "sqrt" and lowest < 0))
 
 
 def mean_and_spread(pieces: Callable[[], Iterable[np.ndarray]]) -> tuple[float, float]:

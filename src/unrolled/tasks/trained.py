@@ -56,8 +56,9 @@ class Trained:
             data: a file or folder, ``-`` for standard input; None for the run's own data, where they lay when the
                 run was trained.
             on: ``"validation"`` (the default without ``data``), ``"test"`` or ``"training"``, of the run's own
-                data, which ``data`` may name at a new path; None with ``data`` for the whole of them. A run with
-                cross-validation has ``"folds"`` besides, which is then the default.
+                data, which ``data`` may name at a new path; None with ``data`` for the whole of them, or for series
+                their second half, since forecasts need a past. A run with cross-validation has ``"folds"`` besides,
+                which is then the default.
             tell: called with the share that is scored, now and then.
 
         Returns:

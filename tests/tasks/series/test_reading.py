@@ -5,6 +5,7 @@ import pytest
 
 from unrolled.errors import DataError, UsageError
 from unrolled.tasks.registry import recognised
+from unrolled.tasks.series import blocks
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.reading import looks_like_series, read_series
 from unrolled.tasks.series.times import date_format
@@ -37,7 +38,7 @@ def test_semicolons_decimal_commas_and_missing_values(tmp_path):
     assert source.clock.name == "daily"
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("separator", [",", ";", "|"])
 @pytest.mark.parametrize("lines", [2, 9, 30])
 def test_cells_of_several_lines_do_not_hide_what_separates_them(tmp_path, separator, lines):
     note = '"' + "\n".join(["a, b; c"] * lines) + '"'
@@ -47,6 +48,77 @@ def test_cells_of_several_lines_do_not_hide_what_separates_them(tmp_path, separa
     assert looks_like_series(file)
     source = read_series(str(file), SeriesOptions())
     assert source.clock.name == "daily" and source.series[0].y[:, 0].tolist() == [k + 0.5 for k in range(1, 10)]
+
+
+@pytest.mark.parametrize("block", [16, 1 << 20])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("note", ['"a{}', '{}" pipe', '{} "quoted" word', '"a, b; c{}', '{}"'])
+def test_between_tabs_a_quote_is_a_letter(tmp_path, monkeypatch, note, end, block):
+    monkeypatch.setattr(blocks, "_BLOCK", block)
+    lines = ["day\tnote\tv"]
+    notes = [(note if k in (2, 5, 8) else "x{}").format(k) for k in range(1, 11)]
+    lines += [f"2020-01-{k:02d}\t{some}\t{k}" for k, some in enumerate(notes, 1)]
+    (tmp_path / "t.tsv").write_bytes((end.join(lines) + end).encode())
+    assert looks_like_series(tmp_path / "t.tsv")
+    source = read_series(str(tmp_path / "t.tsv"), SeriesOptions())
+    assert source.series[0].y[:, 0].tolist() == list(range(1, 11))
+    named = read_series(str(tmp_path / "t.tsv"), SeriesOptions(id="note"))
+    assert [one.name for one in named.series] == notes
+
+
+def test_between_tabs_quotes_around_a_cell_are_not_part_of_it(tmp_path):
+    lines = ['"day"\t"the ""v"""\t"id"', *(f'"2020-01-0{k}"\t"{k}.5"\t"a ""b"""' for k in range(1, 9))]
+    source = read(tmp_path / "t.tsv", "\n".join(lines) + "\n")
+    (one,) = source.series
+    assert source.columns.targets == ('the "v"',) and one.name == 'a "b"'
+    assert one.y[:, 0].tolist() == [k + 0.5 for k in range(1, 9)]
+
+
+def test_between_tabs_a_row_is_a_line(tmp_path):
+    rows = "".join(f'2020-01-0{k}\t{k}\t"two\nlines"\n' for k in range(1, 9))
+    with pytest.raises(DataError, match="row 2 has 1 cell, expected 3"):
+        read(tmp_path / "t.tsv", "day\tv\tnote\n" + rows)
+
+
+def column(path, separator, cells):
+    lines = [f"2020-01-{k:02d}{separator}{cell}" for k, cell in enumerate(cells, 1)]
+    return read(path, f"day{separator}v\n" + "\n".join(lines) + "\n").series[0].y[:, 0].tolist()
+
+
+@pytest.mark.parametrize("block", [16, 1 << 20])
+@pytest.mark.parametrize(
+    ("separator", "cells", "message"),
+    [
+        (",", ["950", '"1,020"', "7"], "row 2, column 'v' is '1,020', which may be 1.02 or 1020: write numbers"),
+        (",", ['"2,500"', '"1,020"'], "row 1, column 'v' is '2,500', which may be 2.5 or 2500"),
+        (";", ["950", "1.020", "980,5"], "row 3, column 'v' is '980,5', and another row has '1.020': write all"),
+        (";", ["980,5", "7", "7.25"], "row 3, column 'v' is '7.25', and another row has '980,5'"),
+        (";", ["950", "NA", "1.020"], "row 3, column 'v' is '1.020', which may be 1.02 or 1020"),
+        ("\t", ["1,020", "-950", "-"], "row 1, column 'v' is '1,020', which may be 1.02 or 1020"),
+        (",", ["1.5", '"2,5"'], "row 2, column 'v' is '2,5', and another row has '1.5'"),
+    ],
+)
+def test_numbers_that_may_have_separators_of_thousands(tmp_path, monkeypatch, separator, cells, message, block):
+    monkeypatch.setattr(blocks, "_BLOCK", block)
+    with pytest.raises(DataError, match=message):
+        column(tmp_path / "t.csv", separator, cells)
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "values"),
+    [
+        (",", ["950", "1.020", "7"], [950, 1.02, 7]),
+        (",", ["950", '"1,5"', "7"], [950, 1.5, 7]),
+        (";", ["1.020", "2.500", "3.125"], [1.02, 2.5, 3.125]),
+        (";", ["1,020", "2,500", "3,125"], [1.02, 2.5, 3.125]),
+        (";", ["1,020", "0,500", "3"], [1.02, 0.5, 3]),
+        ("\t", ["1.020", "3", "1024"], [1.02, 3, 1024]),
+        ("\t", ["1.020", "3", "2.5e3"], [1.02, 3, 2500]),
+        ("|", ["1", "3", "1024"], [1, 3, 1024]),
+    ],
+)
+def test_decimal_marks(tmp_path, separator, cells, values):
+    assert column(tmp_path / "t.csv", separator, cells) == values
 
 
 def test_numbers_alone(tmp_path):

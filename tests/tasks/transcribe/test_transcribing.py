@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import unrolled
 from tones import PITCH, tones, write
 from unrolled.errors import RunError, UsageError
+from unrolled.insight.canvas import as_png
 from unrolled.tasks.registry import recognised
 from unrolled.tasks.transcribe import task as transcribing
 from unrolled.tasks.transcribe.options import TranscribeOptions
@@ -303,3 +304,5 @@ def test_every_curve_of_a_picture_is_named():
     named = {text.get_text(): text.xy for text in figure.axes[1].texts}
     assert named == {"a": (0.55, 0.8), "b": (1.25, 0.35)}
     assert len(figure.axes[1].lines) == 3
+    money = [r"$\frac{$", "$$", " "]
+    assert as_png(draw_heard(np.zeros((20, 1)), 2.0, posterior, money, r"$\frac{$", "$x_$"))[:4] == b"\x89PNG"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from unrolled.drawing import COLOURS, bare, new_figure
+from unrolled.drawing import COLOURS, bare, new_figure, written
 from unrolled.tasks.music.notes import pitch_name
 
 
@@ -46,5 +46,6 @@ def piano_roll(score: Any, primed: float = 0.0) -> bytes:
     axes.set_xlabel("bar")
     bare(axes)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    with written():
+        figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -18,35 +18,92 @@ _NEAR = 60_000_000
 """Microseconds from one time to the next below which a fraction of a second matters."""
 LARGEST = 1e100
 """Of a number; squares of larger ones are not finite."""
+_MARKS = {",": r"\d,\d", ".": r"\d\.|\.\d"}
+"""How a decimal mark is told from a comma or a point that stands for something else."""
+_GROUPED, _SHORT = r"^[-+]?[1-9]\d{0,2}[.,]\d{3}$", r"^[-+]?\d{1,3}$"
+"""Numbers as they are where thousands are separated."""
 
 
-def numbers(data: str, frame: Any, name: str, row: int) -> np.ndarray:
-    """A column of some rows, NaN where a number is missing.
+class NumberColumn:
+    """A column of numbers, with a decimal point or a decimal comma, but not with both.
 
-    Arguments:
-        row: the number of the first row, from 0.
-
-    Raises:
-        DataError: a cell is not a number, or one too large to reckon with.
+    Whether ``1,020`` is 1.02 or 1020, the other cells say. In text, it is refused where every number may have its
+    thousands separated, and some have fewer than four digits; a comma in a file of commas is refused even without
+    them.
     """
-    pl = polars()
-    found = frame[name].cast(pl.Float64, strict=False)
-    is_text = frame[name].dtype == pl.String
-    largest = found.abs().max()
-    if is_text and (found.null_count() or not largest <= LARGEST):
-        found = frame.select(_number(pl, name)).to_series()
-    large = found.is_not_nan() & (found.abs() > LARGEST)
-    if is_text:
-        missing = frame[name].str.strip_chars().str.to_lowercase().is_in(MISSING)
-        large = ~missing & (found.is_null() | found.is_nan() | large)
-    if large.any():
-        k = int(large.fill_null(False).arg_max())
-        cell = str(frame[name][k]).strip()
-        expected = f"a number from {-LARGEST:g} to {LARGEST:g}" if is_number(cell) else "a number"
-        cell = cell if len(cell) <= 40 else cell[:40] + "..."
-        raise DataError(f"{data}: row {row + k + 1:,}, column {name!r} is {cell!r}, expected {expected}")
-    values: np.ndarray = found.to_numpy()
-    return values
+
+    def __init__(self, table: Table, name: str) -> None:
+        self._data, self._name, self._separator = table.data, name, table.separator
+        self._marked: dict[str, tuple[int, str]] = {}  # the row and the cell that has it first
+        self._grouped, self._short = True, False
+
+    def read(self, frame: Any, row: int) -> np.ndarray:
+        """The numbers of some rows, NaN where one is missing; all rows are read in their order, then `check`.
+
+        Arguments:
+            row: the number of the first row, from 0.
+
+        Raises:
+            DataError: a cell is not a number, or one too large to reckon with, or has the other decimal mark.
+        """
+        pl = polars()
+        cells = frame[self._name]
+        found = cells.cast(pl.Float64, strict=False)
+        is_text = cells.dtype == pl.String
+        largest = found.abs().max()
+        has_others = bool(is_text and (found.null_count() or not largest <= LARGEST))
+        if has_others:
+            found = frame.select(_number(pl, self._name)).to_series()
+        large = found.is_not_nan() & (found.abs() > LARGEST)
+        if is_text:
+            missing = cells.str.strip_chars().str.to_lowercase().is_in(MISSING)
+            large = ~missing & (found.is_null() | found.is_nan() | large)
+        if large.any():
+            k = int(large.fill_null(False).arg_max())
+            cell = str(cells[k]).strip()
+            expected = f"a number from {-LARGEST:g} to {LARGEST:g}" if is_number(cell) else "a number"
+            cell = cell if len(cell) <= 40 else cell[:40] + "..."
+            raise DataError(f"{self._where(row + k)} is {cell!r}, expected {expected}")
+        if is_text:
+            self._look(cells.str.strip_chars(), row, has_others)
+        values: np.ndarray = found.to_numpy()
+        return values
+
+    def _look(self, cells: Any, row: int, has_commas: bool) -> None:
+        """See which decimal mark the cells have, and whether their thousands may be separated."""
+        for mark, pattern in _MARKS.items():
+            if mark in self._marked or (mark == "," and not has_commas):
+                continue
+            if (some := cells.str.contains(pattern)).any():
+                k = int(some.fill_null(False).arg_max())
+                self._marked[mark] = row + k, cells[k]
+        if len(self._marked) > 1:
+            (_, first), (at, second) = sorted(self._marked.values())
+            raise DataError(
+                f"{self._where(at)} is {second!r}, and another row has {first!r}: write all numbers with the same "
+                "decimal mark, and without separators of thousands"
+            )
+        if self._grouped and (has_commas or self._separator != ","):
+            short = cells.str.contains(_SHORT)
+            others = cells.str.to_lowercase().is_in(MISSING)
+            self._short = self._short or bool(short.any())
+            self._grouped = bool((short | others | cells.str.contains(_GROUPED)).all())
+
+    def check(self) -> None:
+        """DataError where the numbers may have separators of thousands."""
+        if not self._marked or not self._grouped:
+            return
+        ((mark, (row, cell)),) = self._marked.items()
+        is_doubtful = mark == "," if self._separator == "," else self._short
+        if is_doubtful:
+            small, large = cell.replace(",", "."), re.sub("[.,]", "", cell)
+            raise DataError(
+                f"{self._where(row)} is {cell!r}, which may be {float(small):g} or {large}: write numbers without "
+                "separators of thousands"
+            )
+
+    def _where(self, row: int) -> str:
+        return f"{self._data}: row {row + 1:,}, column {self._name!r}"
 
 
 def _number(pl: Any, name: str) -> Any:

@@ -10,10 +10,10 @@ import numpy as np
 from unrolled.errors import UsageError
 from unrolled.models.options import ModelOptions
 from unrolled.series import season as seasons
-from unrolled.series.scaling import fit_scaling
+from unrolled.series.scaling import fit_scaling, in_pieces, suits
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.prepared import Layout
-from unrolled.tasks.series.reading import Source
+from unrolled.tasks.series.reading import Series, Source
 from unrolled.training.options import TrainingOptions
 from unrolled.training.sizes import choose_sizes
 
@@ -48,24 +48,30 @@ def chosen(options: SeriesOptions, source: Source) -> SeriesOptions:
     Series without a level are modelled by their changes, as logarithms where all values are above 0, and are
     teacher-forced, since a change or two ahead is what there is to say of them. Series with a level run freely, so
     that a forecast far ahead is learnt as such.
+
+    What is likely is judged by the training parts; what is possible, by all values: a head for counts, a logarithm
+    or a root has nothing to say of others.
     """
-    H = options.horizon or source.horizon or min(source.clock.horizon, max(1, len(_longest(source)[0]) // 8))
-    looked = [y[: max(cuts(len(y), H, options.shares())[0], 3)][-_STEPS:] for y in _longest(source)]
-    looked = [y for y in looked if np.nanstd(y) > 0] or looked
-    transform = options.transform or _transform(looked)
+    by_length = sorted(source.series, key=lambda one: -len(one.y))[:_LOOKED_AT]
+    longest = len(by_length[0].y)
+    H = options.horizon or source.horizon or min(source.clock.horizon, max(1, longest // 8))
+    training = [(one, one.y[: max(cuts(len(one.y), H, options.shares())[0], 3), 0][-_STEPS:]) for one in by_length]
+    training = [(one, y) for one, y in training if np.nanstd(y) > 0] or training
+    looked = [y for _, y in training]
+    transform = options.transform or _transform(looked, [_lowest(one) for one, _ in training])
     levels = [seasons.filled(y) for y in looked]
     flat = [_flat(y, transform) for y in levels]
     usual = source.clock.season
     found = [seasons.find_season(y, usual) for y in flat if len(y) > 8]
     S = options.season or (max(set(found), key=found.count) if found else 1)
-    head = options.head or _head(looked, transform)
-    if head == "negative-binomial" and (fault := _not_counts(looked)):
+    fault = next((fault for one in source.series if (fault := _not_counts(one.y))), 0.0)
+    head = options.head or ("student-t" if fault else _head(looked, transform))
+    if head == "negative-binomial" and fault:
         raise UsageError(f"--head negative-binomial: the values must be whole numbers from 0, got {fault:g}")
     forcing = options.forcing or ("teacher-forced" if transform in ("differences", "returns") else "free-running")
     free = forcing == "free-running"
     if options.patch is not None and options.patch > 1 and not free:
         raise UsageError("--patch: a teacher-forced network reads one step at a time: add --forcing free-running")
-    longest = len(_longest(source)[0])
     if options.context is not None and options.context > longest:
         raise UsageError(f"--context: the longest series has {longest:,} steps, got {options.context:,}")
     patch = options.patch or (max(1, H // _PATCHES) if free else 1)
@@ -75,6 +81,16 @@ def chosen(options: SeriesOptions, source: Source) -> SeriesOptions:
     return replace(
         options, horizon=H, season=S, transform=transform, head=head, forcing=forcing, context=context, patch=patch
     )
+
+
+def misfit(one: Series, options: SeriesOptions) -> str:
+    """What a series has that cannot be modelled as the options say; empty if nothing."""
+    kind, lowest = options.transform or "level", _lowest(one)
+    if not suits(kind, lowest):
+        return f"{lowest:g}, expected values {'above' if kind == 'returns' else 'from'} 0 for {kind}"
+    if options.head == "negative-binomial" and (fault := _not_counts(one.y)):
+        return f"{fault:g}, expected whole numbers from 0 for {options.head}"
+    return ""
 
 
 def check_training(model: ModelOptions, training: TrainingOptions, free: bool) -> None:
@@ -111,21 +127,21 @@ def sizes(
     return choose_sizes(model, replace(training, batch=batch, lr=lr, ema=ema, bptt=0), steps)
 
 
-def _longest(source: Source) -> list[np.ndarray]:
-    """The first target of the longest series."""
-    return [one.y[:, 0] for one in sorted(source.series, key=lambda one: -len(one.y))[:_LOOKED_AT]]
+def _lowest(one: Series) -> float:
+    """The lowest value of all targets; NaN if none was observed."""
+    return float(np.fmin.reduce(one.y, axis=None, initial=np.nan))
 
 
-def _transform(series: Sequence[np.ndarray]) -> str:
-    """The one that fits most of the training parts."""
+def _transform(series: Sequence[np.ndarray], lowest: Sequence[float]) -> str:
+    """The one that fits most of the training parts, and suits all values from the lowest ones on."""
     votes = []
-    for y in series:
-        positive = np.nanmin(y) > 0
+    for y, least in zip(series, lowest, strict=True):
+        positive = suits("returns", least)
         w = np.log(y) if positive else y
         if not seasons.has_level(w):
             votes.append("returns" if positive else "differences")
         else:
-            votes.append("sqrt" if np.nanmin(y) >= 0 and _skew(y) > 0.5 else "level")
+            votes.append("sqrt" if suits("sqrt", least) and _skew(y) > 0.5 else "level")
     return max(set(votes), key=lambda name: (votes.count(name), name))
 
 
@@ -144,15 +160,15 @@ def _flat(y: np.ndarray, transform: str) -> np.ndarray:
 
 
 def _head(series: Sequence[np.ndarray], transform: str) -> str:
-    counts = all(not _not_counts([y]) and np.nanmax(y) <= _LARGEST_COUNT for y in series)
-    return "negative-binomial" if counts and transform in ("level", "sqrt") else "student-t"
+    """The one for counts where the first targets are small ones, and are not modelled by their changes."""
+    small = all(np.nanmax(y) <= _LARGEST_COUNT for y in series)
+    return "negative-binomial" if small and transform in ("level", "sqrt") else "student-t"
 
 
-def _not_counts(series: Sequence[np.ndarray]) -> float:
-    """A value that is no count; 0 if all are."""
-    for y in series:
-        seen = y[~np.isnan(y)]
-        bad = seen[(seen < 0) | (seen != np.floor(seen))]
+def _not_counts(y: np.ndarray) -> float:
+    """A value of a series (T, K) that is no count; 0 if all are."""
+    for some in in_pieces(y):
+        bad = some[~np.isnan(some) & ((some < 0) | (some != np.floor(some)))]
         if len(bad):
             return float(bad[0])
     return 0.0

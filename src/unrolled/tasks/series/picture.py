@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled.drawing import COLOURS, bare, new_figure
+from unrolled.insight.canvas import as_png
 
 if TYPE_CHECKING:
     from unrolled.tasks.series.prepared import Prepared
@@ -23,7 +23,11 @@ _YEAR = 365.2425 * 86_400
 
 
 def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[str]) -> bytes:
-    """The first few forecasts (O, H, K, M), one below the other, as PNG."""
+    """The first few forecasts (O, H, K, M), one below the other, as PNG.
+
+    Raises:
+        DrawingError: they cannot be drawn.
+    """
     panels = [(n, j) for n in range(len(pairs)) for j in range(len(targets))][:MOST]
     figure = new_figure(7.2, 0.6 + 2.4 * len(panels))
     for row, (n, j) in enumerate(panels):
@@ -31,14 +35,12 @@ def draw(task: Any, pairs: Sequence[Pair], made: np.ndarray, targets: Sequence[s
         axes = figure.add_subplot(len(panels), 1, row + 1)
         name = task.series[k].series.name
         _panel(axes, task, task.series[k], origin, made[n, :, j], j)
-        axes.set_ylabel(targets[j])
+        axes.set_ylabel(targets[j], parse_math=False)
         if name:
-            axes.set_title(name, loc="left", fontsize="medium")
+            axes.set_title(name, loc="left", fontsize="medium", parse_math=False)
         if row == 0:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small", ncols=4)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return as_png(figure)
 
 
 def _panel(axes: Any, task: Any, one: Prepared, origin: int, draws: np.ndarray, j: int) -> None:

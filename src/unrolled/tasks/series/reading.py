@@ -12,7 +12,7 @@ from unrolled.errors import DataError, UsageError
 from unrolled.series.clock import Clock, Times, day_of_month, has_gaps, read_clock, steps_after
 from unrolled.series.moments import Even
 from unrolled.series.scaling import in_pieces
-from unrolled.tasks.series.blocks import separator_of
+from unrolled.tasks.series.blocks import cells_of, separator_of
 from unrolled.tasks.series.columns import Columns
 from unrolled.tasks.series.options import SeriesOptions
 from unrolled.tasks.series.table import Grid, SeriesTable
@@ -157,14 +157,12 @@ def looks_like_series(path: Path) -> bool:
 
 def _has_numbers(lines: list[str]) -> bool:
     """Whether most rows of one column, behind the titles, are numbers."""
-    import csv
-
     from unrolled.tasks.series.columns import is_number
 
     if len(lines) < 3:
         return False
     separator = separator_of("\n".join(lines))
-    rows = [row for row in csv.reader(lines, delimiter=separator) if row][1:]
+    rows = list(cells_of(lines, separator))[1:]
     width = len(rows[0]) if rows else 0
     even = sum(len(row) == width for row in rows)
     if not width or even < 0.9 * len(rows):

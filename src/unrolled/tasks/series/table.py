@@ -12,7 +12,7 @@ from unrolled.errors import DataError
 from unrolled.series.clock import Clock, Times, label, steps_after
 from unrolled.series.moments import Stamps
 from unrolled.tasks.series.blocks import open_table, polars
-from unrolled.tasks.series.cells import TimeColumn, numbers
+from unrolled.tasks.series.cells import NumberColumn, TimeColumn
 from unrolled.tasks.series.columns import choose
 
 
@@ -73,6 +73,7 @@ class SeriesTable:
         y = np.full((begin[-1], K), np.nan)
         known = np.full((begin[-1], len(columns) - K), np.nan)
         seen, gapped = False, np.array([grid.first is not None for grid in grids])
+        read = [NumberColumn(self._table, name) for name in columns]
         for found, frame in self._blocks(columns):
             at = begin[found.own] + found.rank
             for j in np.flatnonzero(gapped[found.heads]):
@@ -81,7 +82,7 @@ class SeriesTable:
                 times = self.times[n][found.rank[some][0] : found.rank[some][-1] + 1]
                 at[some] = begin[n] + steps_after(clock, grids[n].first, times)
             for k, name in enumerate(columns):
-                cells = numbers(self._table.data, frame, name, found.row)[found.rows]
+                cells = read[k].read(frame, found.row)[found.rows]
                 if k < K:
                     y[at, k], seen = cells, seen or not np.isnan(cells).all()
                     continue
@@ -92,6 +93,8 @@ class SeriesTable:
                         "each row"
                     )
                 known[at, k - K] = cells
+        for column in read:
+            column.check()
         if not seen:
             raise DataError(f"{self._table.data}: column {self.columns.targets[0]!r} has no number")
         made = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, UsageError
+from unrolled.drawing import DrawingError
+from unrolled.errors import DataError, EmptyPartError, UsageError
 from unrolled.layers import Stack, TimeExpansion
 from unrolled.models.build import build_stack
+from unrolled.models.decode import evaluating
 from unrolled.models.encoders import Vectors
 from unrolled.models.heads import Gaussian, Head, NegativeBinomial, Quantiles, StudentT
 from unrolled.models.model import Model
@@ -24,7 +26,8 @@ from unrolled.series.spread import distances, spread_of
 from unrolled.tasks.series import choices, picture, scoring, words
 from unrolled.tasks.series.data import SeriesData
 from unrolled.tasks.series.forecasting import forecast, forecasts, scaled
-from unrolled.tasks.series.prepared import window
+from unrolled.tasks.series.options import SeriesOptions
+from unrolled.tasks.series.prepared import Prepared, window
 from unrolled.tasks.series.windows import Pair, Windows, covered, rolling_origins
 from unrolled.training.batches import Batch
 from unrolled.training.losses import Loss
@@ -36,7 +39,7 @@ from unrolled.wording import counted
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _MOST_DRAWS, _DRAWS, _FEW_DRAWS = 4_000, 200, 100
 _ORIGINS, _FEW_ORIGINS = 400, 100
-"""Origins of all series together, when scored whole and while training."""
+"""Origins of all series together, when scored whole and while training; scored whole, each series has one or more."""
 _OF_ONE = 40
 """The most origins of one series."""
 
@@ -86,9 +89,12 @@ class SeriesTask(SeriesData):
         return made
 
     def batches(self, part: str = "training") -> Windows:
+        return self._windows(None if part == "training" else self._pairs(part))
+
+    def _windows(self, pairs: Sequence[Pair] | None) -> Windows:
+        """Those about some origins; None for random ones in the training parts."""
         t = self.training
         assert t.batch is not None
-        pairs = None if part == "training" else self._pairs(part, _FEW_ORIGINS)
         if pairs is not None and not self.layout.free:  # the window ends behind the horizon
             pairs = [(k, o + self.layout.horizon) for k, o in pairs]
         return Windows(self.series, self.layout, t.batch, t.seed, pairs, t.device)
@@ -107,7 +113,7 @@ class SeriesTask(SeriesData):
 
     def finish(self, model: Model) -> str | None:
         """Fit how wide the draws are to the validation part; counts stay as the head has them."""
-        pairs = self._pairs("validation", _ORIGINS)
+        pairs = self._pairs("validation")
         if self.layout.counts or not pairs:
             return None
         ratios: list[list[np.ndarray]] = [[] for _ in self.targets]
@@ -119,6 +125,11 @@ class SeriesTask(SeriesData):
         model.get_buffer("spread").copy_(torch.tensor(found))
         return words.widths(found, self.targets)
 
+    @classmethod
+    def take_over(cls, source: SeriesOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """All but the split, which is of the other data; columns have the names that they had."""
+        return super().take_over(replace(source, split=SeriesOptions().split), given, where)
+
     def carry_over(self, model: Model, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, int]:
         found = super().carry_over(model, arrays, where)
         model.get_buffer("spread").fill_(1)
@@ -126,24 +137,34 @@ class SeriesTask(SeriesData):
 
     # -- scores
 
-    def _pairs(self, part: str, most: int) -> list[Pair]:
-        """The origins of a part: their whole horizons lie in it."""
-        each = min(_OF_ONE, max(1, most // len(self.series)))
-        found = []
-        for k, one in enumerate(self.series):
-            low, high = {
-                "training": (min(self.layout.context, one.training // 2), one.training),
-                "validation": (one.training, one.validation),
-                "test": (one.validation, len(one)),
-                ALL: (one.validation, len(one)),
-            }[part]
-            low = max(low, 1)
-            found += [(k, int(o)) for o in rolling_origins(low, high, self.layout.horizon, each)]
-        return found
+    def _pairs(self, part: str, most: int | None = None) -> list[Pair]:
+        """The origins of a part: their whole horizons lie in it.
+
+        Arguments:
+            most: of all series together, of which some have none where they are more; None for about `_ORIGINS`.
+        """
+        count = len(self.series)
+        each = min(_OF_ONE, max(1, (most or _ORIGINS) // count))
+        some = np.linspace(0, count - 1, min(count, most or count)).round().astype(int)
+        return [
+            (k, int(o))
+            for k in some.tolist()
+            for o in rolling_origins(*self._bounds(self.series[k], part), self.layout.horizon, each)
+        ]
+
+    def _bounds(self, one: Prepared, part: str) -> tuple[int, int]:
+        """Where the first horizon of a part may begin, and where the last one ends."""
+        low, high = {
+            "training": (min(self.layout.context, one.training // 2), one.training),
+            "validation": (one.training, one.validation),
+            "test": (one.validation, len(one)),
+            ALL: (one.validation, len(one)),
+        }[part]
+        return max(low, 1), high
 
     def score(self, model: Model, part: str, tell: Tell | None = None) -> dict[str, Any] | None:
         """Rolling origins, beside baselines: see `scoring` and ``docs/series.md``."""
-        found = self._scores(model, part, _ORIGINS, _DRAWS, tell, compare=True)
+        found = self._scores(model, self._pairs(part), _DRAWS, tell, compare=True)
         if found is None:
             return None
         figures, scores, origins = found
@@ -156,35 +177,44 @@ class SeriesTask(SeriesData):
             "moves": scores.moves,
             "spread": model.get_buffer("spread").tolist(),
         }
-        return figures | {"notes": words.verdict(figures, part, self._averaged())}
+        notes = words.verdict(figures, part, self._averaged())
+        others = [words.which_steps(self), *words.of_others(self)] if part == ALL else []
+        return figures | {"notes": notes + others}
 
     def validate(self, model: Model, whole: bool, tell: Tell | None = None) -> dict[str, Any] | None:
         """The same without the baselines, on fewer origins while training, and before the spread is fitted there."""
         model.get_buffer("spread").fill_(1)
-        found = self._scores(
-            model, "validation", _ORIGINS if whole else _FEW_ORIGINS, _DRAWS if whole else _FEW_DRAWS, tell
-        )
+        pairs = self._pairs("validation", None if whole else _FEW_ORIGINS)
+        found = self._scores(model, pairs, _DRAWS if whole else _FEW_DRAWS, tell)
         if found is None:
             return None
         return found[0] if whole else found[0] | {"estimate": True}
 
     def _scores(
-        self, model: Model, part: str, most: int, draws: int, tell: Tell | None, compare: bool = False
+        self, model: Model, pairs: Sequence[Pair], draws: int, tell: Tell | None, compare: bool = False
     ) -> tuple[dict[str, Any], scoring.Scores, int] | None:
-        """The figures, where they come from, and the number of origins."""
-        pairs = self._pairs(part, most)
+        """The figures of some origins, where they come from, and the number of the origins."""
         if not pairs:
             return None
-        losses = super().score(model, part)
+        total, count = self._losses(model, pairs)
         found, done = scoring.Scores(self.layout, compare), 0
         for some, made in forecasts(model, self.series, pairs, self.layout, draws, seed=1):
             found.add(self.series, some, made)
             done += len(some)
             if tell is not None:
                 tell(done / len(pairs))
-        if losses is None or not len(found.own):
+        if not count or not len(found.own):
             return None
-        return {"loss": losses["loss"], **found.own.figures, "scored": found.own.scored}, found, len(pairs)
+        return {"loss": total / count, **found.own.figures, "scored": found.own.scored}, found, len(pairs)
+
+    def _losses(self, model: Model, pairs: Sequence[Pair]) -> tuple[float, int]:
+        """Their sum over the horizons behind some origins, and how many there are."""
+        windows, total, count = self._windows(pairs), 0.0, 0
+        with evaluating(model):
+            for k in range(windows.updates_per_epoch):
+                losses = self.loss(model, windows.batch_at(k), None)
+                total, count = total + float(losses.total), count + losses.count
+        return total, count
 
     def _averaged(self) -> float | None:
         """The autocorrelation of changes that look averaged, of the first target of most series."""
@@ -212,7 +242,7 @@ class SeriesTask(SeriesData):
 
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
         """Forecasts of the part, beside what came."""
-        pairs = self._pairs(part, _ORIGINS)
+        pairs = self._pairs(part)
         some = [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, picture.MOST).round().astype(int))]
         made = forecast(model, self.series, some, self.layout, _DRAWS, seed=1)
         return {"forecasts.png": picture.draw(self, some, made, self.targets)}
@@ -232,10 +262,12 @@ class SeriesTask(SeriesData):
         draws = int(np.clip(_MOST_DRAWS // len(series), _DRAWS, 1_000))
         made = forecast(model, series, pairs, self.layout, draws, seed)[:, :asked]
         table = words.table(series, self.clock, self.targets, made)
-        return [
-            Shown("table", table.encode("utf-8")),
-            Shown("picture", picture.draw(self, pairs, made, self.targets)),
-        ]
+        notes, pictures = list(words.of_others(self)), []
+        try:
+            pictures.append(Shown("picture", picture.draw(self, pairs, made, self.targets)))
+        except DrawingError as error:
+            notes.append(f"There is no picture: {error}.")
+        return [Shown("table", table.encode("utf-8"), note=" ".join(notes)), *pictures]
 
     def _check_known(self, horizon: int) -> None:
         """DataError unless the covariates are known so far behind the end of every series."""
@@ -252,11 +284,13 @@ class SeriesTask(SeriesData):
 
     def evidence(self, model: Model, part: str) -> Evidence:
         """A window about the last origin of a part, one row for each step of the network."""
-        pairs = self._pairs(part, 1)
-        if not pairs:
-            raise DataError(f"the {part} part has no origin with a whole horizon behind it")
-        k, origin = pairs[-1]
-        one, layout = self.series[k], self.layout
+        layout = self.layout
+        bounds = [self._bounds(one, part) for one in self.series]
+        last = [(k, high - layout.horizon) for k, (low, high) in enumerate(bounds) if high - layout.horizon >= low]
+        if not last:
+            raise EmptyPartError(f"the {part} part has no origin with a whole horizon behind it")
+        k, origin = last[-1]
+        one = self.series[k]
         begin = origin - min(layout.context, origin // layout.patch * layout.patch)
         end = origin + (layout.ahead if layout.free else 0)
         inputs = window(one, origin, layout, begin, end)

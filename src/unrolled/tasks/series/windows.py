@@ -117,12 +117,14 @@ def rolling_origins(low: int, high: int, horizon: int, most: int) -> np.ndarray:
 
     >>> rolling_origins(100, 120, 5, 4).tolist()
     [100, 105, 110, 115]
+    >>> rolling_origins(100, 120, 5, 1).tolist()
+    [100]
     """
     last = high - horizon
     if last < low:
         return np.zeros(0, dtype=int)
     step = max(1, -(-(last - low) // max(most - 1, 1)))
-    return np.arange(low, last + 1, step)
+    return np.arange(low, last + 1, step)[:most]
 
 
 def covered(pairs: Sequence[Pair], horizon: int) -> int:

@@ -45,17 +45,52 @@ def _about(task: Any) -> Iterator[tuple[str, str]]:
     if source.irregular:
         which = "its" if len(task.series) == 1 else f"of {len(source.irregular):,} of them the"
         yield "steps", f"{which} times are not evenly apart: each row is one step"
-    for reason, names in task.left_out.items():
-        if names:
-            why = "too short" if reason == "short" else "constant in training"
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            yield "left out", f"{len(names):,} {why}: {shown}"
+    for sentence in left_out(task):
+        yield "left out", sentence
     season = f"season of {o.season:,}" if o.season and o.season > 1 else "no season"
     yield "forecast", f"{counted(o.horizon or 0, 'steps')} ahead from {o.context:,} before, {season}"
     patch = f", {o.patch} steps at once" if (o.patch or 1) > 1 else ""
     yield "", f"{o.transform} scaled on the training part, {o.head}, {o.forcing}{patch}"
     if one.scalings[0].changes and (found := task._averaged()) is not None:
         yield "averages?", _averages(found)
+
+
+def left_out(task: Any) -> Iterator[str]:
+    """The series that are not used, by reason."""
+    why = {
+        "short": "too short",
+        "constant": "constant in training",
+        "still": "with too few values that vary",
+        "misfit": f"with values that {task.options.transform} with {task.options.head} cannot have",
+    }
+    for reason, names in task.left_out.items():
+        yield f"{len(names):,} {why[reason]}: {_listed(names)}"
+
+
+def of_others(task: Any) -> Iterator[str]:
+    """What a person should know of data that are not the run's own: how they are scaled, and what is left out."""
+    if task.unknown and len(task.series) == 1:
+        yield "The run has not learnt from this series: it is scaled by its own first half."
+    elif task.unknown:
+        names = [one.name for one in task.unknown]
+        yield (
+            f"The run has not learnt from {len(names):,} of the {len(task.series):,} series, which are scaled by "
+            f"their own first halves: {_listed(names)}."
+        )
+    yield from (f"Left out: {sentence}." for sentence in left_out(task))
+
+
+def which_steps(task: Any) -> str:
+    """Which part of other data is scored."""
+    if len(task.series) > 1:
+        return "Scored is the second half of each series; the baselines are fitted on the first."
+    one = task.series[0]
+    since = label(one.series.moments[one.validation])
+    return f"Scored are the steps from {since} on, the second half; the baselines are fitted on the first."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def rows(general: Sequence[tuple[str, str]], figures: Mapping[str, Any]) -> list[tuple[str, str]]:

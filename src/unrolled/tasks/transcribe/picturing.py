@@ -31,9 +31,9 @@ def draw_heard(
         above.set_ylabel("mel band")
     else:
         above.plot(np.linspace(0, seconds, len(frames)), frames[:, 0], color="0.25", linewidth=0.7)
-        above.set_ylabel(f"{seen} / its spread")
+        above.set_ylabel(f"{seen} / its spread", parse_math=False)
         bare(above)
-    above.set_title(title, loc="left", fontsize=10)
+    above.set_title(title, loc="left", fontsize=10, parse_math=False)
     times = (np.arange(len(posterior)) + 0.5) * seconds / len(posterior)
     below.plot(times, posterior[:, 0], color="0.75", linewidth=1, label="blank")
     likely = (1 + np.flatnonzero(posterior[:, 1:].max(0) > _LIKELY)).tolist()
@@ -50,6 +50,7 @@ def draw_heard(
             ha="center",
             color=COLOURS[(k - 1) % len(COLOURS)],
             annotation_clip=True,
+            parse_math=False,
         )
     below.set_ylim(0, 1.18)
     below.set_xlim(0, seconds)
