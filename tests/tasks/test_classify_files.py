@@ -88,7 +88,7 @@ def test_texts_and_labels_that_look_alike_are_alike(tmp_path):
     found = read(tmp_path / "texts")
     assert sorted(set(labels_of(found))) == ["café", "thé"] and "café" in found.symbols.names
     assert [len(x) for x in found.sequences] == [3, 3, 3] and two not in found.symbols.names
-    for name, options in (("a.csv", {"label": one, "sequence": "texte"}), ("a.ts", {}), ("fasta", {})):
+    for name, options in (("a.csv", {"label": two, "sequence": "texte"}), ("a.ts", {}), ("fasta", {})):
         assert read(tmp_path / name, **options).labels == ["café"], name
     assert read(tmp_path / "fasta", label=f"label=({two})").labels == ["café"]
     assert [len(x) for x in read(tmp_path / "t.csv").sequences] == [4, 4]
@@ -197,16 +197,16 @@ def test_proteins_beside_a_file_that_cannot_be_used_are_proteins(tmp_path):
 
 @pytest.mark.parametrize("units", ["words", "characters"])
 def test_of_a_long_text_only_what_is_used_is_read(tmp_path, units):
-    texts = {label: f"{label} films, and \n" * 20_000 for label in ("bad", "good")}
+    texts = {label: f"{label * 20} films\n" * 10_000 for label in ("bad", "good")}
     for label, text in texts.items():
         write(tmp_path / label / "0.txt", text)
         (tmp_path / label / "1.txt").write_bytes(text.encode() + b"\xff")  # not UTF-8, far behind
     whole = read(tmp_path, units=units, longest=10**9)
     assert len(whole.bad) == 2 and whole.cut == 0
-    found = read(tmp_path, units=units, longest=50)
+    found = read(tmp_path, units=units, longest=3_000)
     assert found.bad == [] and found.cut == 4
     shown = ["".join(found.symbols.shown(x)) for x in found.sequences]
-    assert shown[::2] == ["".join(whole.symbols.shown(x[:50])) for x in whole.sequences]
+    assert shown[::2] == ["".join(whole.symbols.shown(x[:3_000])) for x in whole.sequences]
 
 
 # -- settings
