@@ -144,7 +144,7 @@ def _contents(
             notes += evidence.notes
             facts |= {"origin": evidence.origin, "frequencies": evidence.baseline}
             found = examine(
-                trained.model,
+                trained.unchecked,
                 evidence.inputs,
                 evidence.labels,
                 evidence.names,

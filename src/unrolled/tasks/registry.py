@@ -27,7 +27,7 @@ class _Home(NamedTuple):
     recognises: str | None
 
 
-_HOMES = {
+_HOMES = {  # in the order of asking: a table with labels may have numbers that could be forecast
     "text": _Home(
         "unrolled.tasks.text.task:TextTask",
         "unrolled.tasks.text.trained:TrainedText",
@@ -56,19 +56,19 @@ _HOMES = {
         "unrolled.options:NoOptions",
         "unrolled.tasks.caption.recognising:is_captioned",
     ),
-    "series": _Home(
-        "unrolled.tasks.series.task:SeriesTask",
-        "unrolled.tasks.trained:Trained",
-        "unrolled.tasks.series.options:SeriesOptions",
-        "unrolled.options:NoOptions",
-        "unrolled.tasks.series.reading:looks_like_series",
-    ),
     "classify": _Home(
         "unrolled.tasks.classify.task:ClassifyTask",
         "unrolled.tasks.trained:Trained",
         "unrolled.tasks.classify.options:ClassifyOptions",
         "unrolled.options:NoOptions",
         "unrolled.tasks.classify.sources:is_labelled",
+    ),
+    "series": _Home(
+        "unrolled.tasks.series.task:SeriesTask",
+        "unrolled.tasks.trained:Trained",
+        "unrolled.tasks.series.options:SeriesOptions",
+        "unrolled.options:NoOptions",
+        "unrolled.tasks.series.reading:looks_like_series",
     ),
 }
 _TRAIN = {"data", "run", "task", "resume", "from_run", "allow_code", "as_json", "json", "help", "listen", "quiet"}

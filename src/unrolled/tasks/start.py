@@ -25,6 +25,7 @@ from unrolled.tasks.opening import check_data, configuration, with_data
 from unrolled.tasks.prepare import Listener, built, setting, started, use_threads
 from unrolled.tasks.registry import is_own, task_name
 from unrolled.tasks.source import Source, take_over
+from unrolled.training.checkpoints import check_finite
 from unrolled.training.loop import Trainer
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import Task
@@ -84,6 +85,7 @@ def start(
         if source is not None:
             file = str(source.folder.path / "model.safetensors")
             config["from"] = source.about() | task.carry_over(model, source.arrays, file)
+            check_finite(model, file)
         if folds and begun is None:
             begin(folder, task, recipe)
         folder.create(config)

@@ -16,7 +16,7 @@ from unrolled.tasks.data import file_name, same_data
 from unrolled.tasks.folds import FOLDS
 from unrolled.tasks.opening import check_parts, restored, with_all, with_data
 from unrolled.tasks.piped import own_data
-from unrolled.training.checkpoints import load_weights
+from unrolled.training.checkpoints import check_finite, load_weights
 from unrolled.training.kept import model_options
 from unrolled.training.options import TrainingOptions
 from unrolled.training.task import ALL, PARTS, Answers, Evidence, Shown, Task
@@ -29,7 +29,7 @@ class Trained:
         run: the folder.
         config: what ``config.toml`` says.
         task: its `Task`, with its side files, but without data.
-        model: the `Model`, with its best weights, in evaluation mode.
+        unchecked: its `model`, also where that is damaged, to look inside.
         options, model_options: the settings of the task and of the model.
     """
 
@@ -39,10 +39,29 @@ class Trained:
         self.model_options = model_options(run)
         self.task: Any = restored(kind, run)
         self.options = self.task.options
-        self.model: Model = self.task.build(cell, self.model_options, for_use=True)
+        self.unchecked: Model = self.task.build(cell, self.model_options, for_use=True)
         arrays, self.about = run.read_model()
-        load_weights(self.model, arrays, str(run.path / "model.safetensors"))
-        self.model.eval()
+        load_weights(self.unchecked, arrays, self._weights)
+        self.unchecked.eval()
+
+    @property
+    def model(self) -> Model:
+        """The `Model`, with its best weights, in evaluation mode.
+
+        Raises:
+            RunError: they are not finite.
+        """
+        if not self._is_checked:
+            check_finite(self.unchecked, self._weights)
+            self._is_checked = True
+        return self.unchecked
+
+    _is_checked = False
+
+    @property
+    def _weights(self) -> str:
+        """Their file."""
+        return str(self.run.path / "model.safetensors")
 
     def evaluate(
         self,
@@ -209,10 +228,10 @@ class Trained:
             UsageError: no such file. DataError: it cannot be used.
         """
         if data is None:
-            evidence: Evidence = self._with_own_data("validation", None).evidence(self.model, "validation")
+            evidence: Evidence = self._with_own_data("validation", None).evidence(self.unchecked, "validation")
             return evidence
         task = with_all(restored(type(self.task), self.run), file_name(data), self.model_options, self._training)
-        return task.evidence(self.model, ALL)
+        return task.evidence(self.unchecked, ALL)
 
     def _with_own_data(self, on: str, moved: str | None) -> Task:
         """The task with the run's own data, which may have moved."""

@@ -37,6 +37,13 @@ def load_weights(model: nn.Module, arrays: Mapping[str, np.ndarray], where: str)
         tensor.copy_(torch.from_numpy(arrays[name]))
 
 
+def check_finite(model: nn.Module, where: str) -> None:
+    """RunError where a weight is infinite or NaN, so that nothing the model says has a meaning."""
+    for name, tensor in model.named_parameters():
+        if not torch.isfinite(tensor).all():
+            raise RunError(f"{where} is damaged: {name} has values that are not finite: train the model again")
+
+
 def pack(model: nn.Module, average: Average, optimizer: torch.optim.Optimizer, state: Any) -> Arrays:
     """Weights, averaged weights, optimizer, hidden states and torch's random state, by name."""
     named: dict[str, Tensor] = {f"model.{k}": v for k, v in model.state_dict().items()}

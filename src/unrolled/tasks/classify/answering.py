@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, RunError
 from unrolled.models.model import Model
 from unrolled.tasks.classify.options import ClassifyOptions
 from unrolled.tasks.classify.predicting import probabilities
@@ -38,9 +39,9 @@ def answers(
         aligned: how long all sequences of the training part are, for a model that knows places; it warns of others.
 
     Raises:
-        UsageError: there are no such data. DataError: a record cannot be used.
+        UsageError: there are no such data. DataError: a record cannot be used. RunError: the model is damaged.
     """
-    records = (record for file in files_of(data) for record in records_of(file, options))
+    records = _records(data, options, labels)
     first = next(records, None)
     if first is None:
         raise DataError(f"{data} has no sequences")
@@ -49,6 +50,13 @@ def answers(
     if aligned is not None:
         every = _warned(every, aligned)
     return Answers(["name", "label", "true label", *some], _rows(model, every, options, symbols, labels))
+
+
+def _records(data: str, options: ClassifyOptions, labels: Sequence[str]) -> Iterator[Record]:
+    """All that the data have; the name of a file or folder is a label only if the model knows it."""
+    for file in files_of(data, in_parts=False):
+        known = file if file.label in labels else replace(file, label=None)
+        yield from records_of(known, options, is_own=False)
 
 
 def _warned(records: Iterator[Record], aligned: int) -> Iterator[Record]:
@@ -74,6 +82,8 @@ def _rows(
         found = dict(probabilities(model, inputs))
         for k, record in enumerate(block):
             p = found[k]
+            if not np.isfinite(p).all():
+                raise RunError(f"{record.where}: the model's outputs are not finite: its weights are damaged")
             if p.ndim == 2:
                 own = between.join(record.tags) if record.tags else ""
                 yield [record.name, between.join(labels[c] for c in p.argmax(1)), own, float(p.max(1).mean())]

@@ -48,7 +48,7 @@ def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_s
         lengths: of the training part.
     """
     aligned = len(lengths) > 1 and bool((lengths == lengths[0]).all())
-    pool = options.pool or _pool(symbols, aligned)
+    pool = None if by_step else options.pool or _pool(symbols, aligned)
     places = options.places if options.places is not None else aligned
     context, augment = 0, "none"
     if len(lengths) <= _FEW and not by_step:
@@ -57,7 +57,9 @@ def choose(options: ClassifyOptions, symbols: Symbols, lengths: np.ndarray, by_s
         elif symbols.units == "values":
             augment = "noise"
     context = options.context if options.context is not None else context
-    seeds = options.seeds or (5 if len(lengths) <= _TINY else 3 if len(lengths) <= _FEW else 1)
+    seeds = options.seeds
+    if options.folds is not None:
+        seeds = seeds or (5 if len(lengths) <= _TINY else 3 if len(lengths) <= _FEW else 1)
     augment = options.augment or augment
     return replace(options, pool=pool, places=places, context=context, augment=augment, seeds=seeds)
 

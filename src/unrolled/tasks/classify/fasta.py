@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unrolled.errors import UsageError
-from unrolled.tasks.classify.records import Record
+from unrolled.tasks.classify.records import Record, composed
 from unrolled.tasks.fasta import fasta_records
 
 _NAMED = re.compile(r"(?:^|[\s|;])(?:label|class)\s*[=:]\s*([^\s|;]+)", re.IGNORECASE)
@@ -25,8 +25,20 @@ def read_fasta(path: Path, pattern: str | None) -> Iterator[Record]:
     """
     wanted = _compiled(pattern)
     for one in fasta_records(path):
-        header = f"{one.name} {one.comment}".strip()
-        yield Record(one.name, one.sequence, _label(header, one.name, one.comment, wanted), one.where)
+        name, comment = composed(one.name), composed(one.comment)
+        yield Record(one.name, one.sequence, _label(f"{name} {comment}".strip(), name, comment, wanted), one.where)
+
+
+def is_pattern(label: str) -> bool:
+    r"""Whether a person's word for the label is a pattern for headers, rather than the name of a column.
+
+    >>> is_pattern(r"class=(\w+)"), is_pattern("class")
+    (True, False)
+    """
+    try:
+        return re.compile(label).groups > 0
+    except re.error:
+        return False
 
 
 def _label(header: str, name: str, comment: str, wanted: re.Pattern | None) -> str | None:
@@ -45,7 +57,7 @@ def _compiled(pattern: str | None) -> re.Pattern | None:
     if pattern is None:
         return None
     try:
-        made = re.compile(pattern)
+        made = re.compile(composed(pattern))
     except re.error as error:
         raise UsageError(f"--label {pattern!r}: not a regular expression: {error}") from error
     if not made.groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from unrolled.tasks.classify.symbols import Symbols
 from unrolled.training.padded import stacked
 
 _MOST = 500
-"""Sequences whose importance is averaged."""
+"""Sequences whose importance is found."""
 _SHOWN, _LABELS = 120, 10
 _WORDS = 12
 
@@ -50,15 +50,21 @@ def pictures(
     }
     if by_step:
         return made
-    by_label: dict[int, list[int]] = {}
-    for k in range(min(len(inputs), _MOST)):
-        by_label.setdefault(int(targets[k]), []).append(k)
-    for c in sorted(by_label)[:_LABELS]:
-        chosen = [np.asarray(inputs[k]) for k in by_label[c]]
+    for c, some in _some_of_each_label(np.array([int(label) for label in targets])):
+        chosen = [np.asarray(inputs[k]) for k in some]
         found = _importance(model, chosen, c)
         title = f"what speaks for {labels[c]}: mean of {len(chosen):,} sequences"
         made[f"importance-{c + 1}-{_for_a_name(labels[c])}.png"] = as_png(_drawn(found, chosen, symbols, title))
     return made
+
+
+def _some_of_each_label(targets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Labels by number, and which sequences stand for each: drawn, since those of a file may be in some order."""
+    labels = np.unique(targets)[:_LABELS]
+    random = np.random.default_rng(0)
+    for c in labels:
+        which = random.permutation(np.flatnonzero(targets == c))
+        yield int(c), np.sort(which[: max(1, _MOST // len(labels))])
 
 
 def _for_a_name(label: str) -> str:

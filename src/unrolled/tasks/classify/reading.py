@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from unrolled.tasks.sequences import Sequences
 from unrolled.training.task import PARTS
 from unrolled.wording import counted
 
-_LOOKED_AT = 1000
+_LOOKED_AT, _TELLING = 1_000, 10_000
+"""Sequences, and characters of each, that tell what they are made of."""
 _NAMED = 100_000
 """So many sequences are known by name."""
 
@@ -80,26 +81,15 @@ class Reader:
 
     Arguments:
         options: the task's.
-        symbols, labels: of a run; None to find them in the data.
+        symbols: what sequences are made of.
+        labels: of a run; None to find them in the data.
     """
 
-    def __init__(self, options: ClassifyOptions, symbols: Symbols | None, labels: Sequence[str] | None) -> None:
+    def __init__(self, options: ClassifyOptions, symbols: Symbols, labels: Sequence[str] | None) -> None:
         self.options, self.symbols = options, symbols
         self.labels = list(labels or [])
         self.is_known = labels is not None
         self._numbers = {label: k for k, label in enumerate(self.labels)}
-
-    def records(self, file: SourceFile) -> Iterator[Record]:
-        """The records of a file; what they are made of is found out from the first ones."""
-        records = records_of(file, self.options)
-        if self.symbols is None:
-            first = list(islice(records, _LOOKED_AT))
-            if not first:
-                raise DataError(f"{file.path} has no sequences")
-            units = self.options.units or units_of(first, is_fasta(file.path))
-            self.symbols = Symbols(units, by_blanks=first[0].tags is not None)
-            records = chain(first, records)
-        return records
 
     def number(self, label: str, where: str) -> int:
         """Of a label; DataError if the run does not know it."""
@@ -121,15 +111,23 @@ class Reader:
 
 
 def read_data(
-    data: str, options: ClassifyOptions, symbols: Symbols | None = None, labels: Sequence[str] | None = None
+    data: str,
+    options: ClassifyOptions,
+    symbols: Symbols | None = None,
+    labels: Sequence[str] | None = None,
+    is_own: bool = True,
 ) -> Data:
     """Read everything; a file of a folder that cannot be used is left out and listed.
+
+    Arguments:
+        is_own: the settings were given for these data, whose names say which parts they have; other data are read
+            whole.
 
     Raises:
         UsageError: there are no such data. DataError: nothing can be used, or a record has no label.
     """
-    files = files_of(data)
-    reader = Reader(options, symbols, labels)
+    files = files_of(data, in_parts=is_own)
+    reader = Reader(options, symbols or _symbols_of(data, files, options, is_own), labels)
     found: Data | None = None
     parts: list[int] = []
     bad: list[str] = []
@@ -138,7 +136,7 @@ def read_data(
         before = len(found.sequences) if found is not None else 0
         state = len(reader.labels), None if found is None else found.cut
         try:
-            for record in reader.records(file):
+            for record in records_of(file, options, is_own):
                 if found is None:
                     found = _empty(reader, record)
                 _take(found, reader, record)
@@ -149,20 +147,55 @@ def read_data(
             reader.forget(state[0])
             if found is not None:
                 _forget(found, before, state[1] or 0)
-            if not before:  # what it is made of tells nothing of the other files
-                found, reader.symbols = None, symbols
+            if not before:  # how wide it is tells nothing of the other files
+                found = None
             continue
         if found is not None:
             parts += [part] * (len(found.sequences) - before)
     if found is None or not len(found.sequences):
-        raise DataError(f"{data} has {counted(len(files), 'files')}, none of which can be used: {bad[0]}")
+        raise _unusable(data, files, bad)
     found.parts, found.bad = np.array(parts, dtype=np.int8), bad
     found.labels = reader.labels
     return found
 
 
+def _symbols_of(data: str, files: Sequence[SourceFile], options: ClassifyOptions, is_own: bool) -> Symbols:
+    """What sequences are made of, as some from all over the files tell: those with labels, if there are any.
+
+    Raises:
+        DataError: none can be read.
+    """
+    some = files[:: -(-len(files) // _LOOKED_AT)]
+    each = -(-_LOOKED_AT // len(some))
+    found: list[tuple[Record, bool]] = []
+    bad: list[str] = []
+    for file in some:
+        try:
+            records = islice(records_of(file, options, is_own), each)
+            found += [(_beginning(record), is_fasta(file.path)) for record in records]
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            bad.append(str(error))
+    if not found:
+        raise _unusable(data, files, bad)
+    found = [one for one in found if one[0].label is not None or one[0].tags is not None] or found
+    units = options.units or units_of([record for record, _ in found], all(is_letters for _, is_letters in found))
+    return Symbols(units, by_blanks=found[0][0].tags is not None)
+
+
+def _beginning(record: Record) -> Record:
+    """A record with so much of a long text as tells what it is made of."""
+    if isinstance(record.content, np.ndarray) or len(record.content) <= _TELLING:
+        return record
+    return replace(record, content=record.content[:_TELLING].rsplit(maxsplit=1)[0])
+
+
+def _unusable(data: str, files: Sequence[SourceFile], bad: Sequence[str]) -> DataError:
+    return DataError(f"{data} has {counted(len(files), 'files')}, none of which can be used: {bad[0]}")
+
+
 def _empty(reader: Reader, record: Record) -> Data:
-    assert reader.symbols is not None
     width = reader.symbols.encode(record).shape[1] if reader.symbols.units == "values" else None
     targets: list[int] | Sequences = [] if record.tags is None else Sequences(np.int64)
     return Data(reader.symbols, reader.labels, Sequences(reader.symbols.dtype, width), targets)
@@ -185,7 +218,8 @@ def _take(data: Data, reader: Reader, record: Record) -> None:
         tags = [reader.number(tag, record.where) for tag in record.tags[:longest]]
         data.targets.append(np.array(tags, dtype=np.int64))
     elif record.label is None:
-        raise DataError(f"{record.where}: has no label (see --label)")
+        given = reader.options.label
+        raise DataError(f"{record.where}: has no label ({'see --label' if given is None else f'--label {given}'})")
     else:
         data.targets.append(reader.number(record.label, record.where))
     data.cut += len(numbers) > longest

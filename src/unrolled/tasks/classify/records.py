@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,3 +25,12 @@ class Record:
     label: str | None
     where: str
     tags: tuple[str, ...] | None = None
+
+
+def composed(text: str) -> str:
+    r"""A text in Unicode's form NFC, in which é is one character, however a file spells it.
+
+    >>> len("e\u0301"), len(composed("e\u0301"))
+    (2, 1)
+    """
+    return unicodedata.normalize("NFC", text)

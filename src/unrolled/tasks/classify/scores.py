@@ -48,7 +48,7 @@ class Scores:
         np.add.at(self.confusion, (targets, answers), 1)
         right = np.maximum(probabilities[np.arange(len(targets)), targets], _LEAST)
         self.nats -= float(np.log(right).sum())
-        bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+        bins = np.minimum((np.nan_to_num(sure) * BINS).astype(int), BINS - 1)
         np.add.at(self._bins, bins, np.stack([np.ones_like(sure), answers == targets, sure], axis=1))
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.tasks.classify.records import Record
+from unrolled.tasks.classify.records import Record, composed
 
 SUFFIX = ".ts"
 LARGEST = 1e15
@@ -82,7 +82,7 @@ def _values(channels: list[str], where: str) -> np.ndarray:
 
 
 def _label(cell: str) -> str | None:
-    text = cell.strip()
+    text = composed(cell.strip())
     return None if text in ("", "?") else text
 
 

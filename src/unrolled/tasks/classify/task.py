@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unrolled.cells import Cell
-from unrolled.errors import DataError, EmptyPartError
+from unrolled.errors import DataError, EmptyPartError, UsageError
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
 from unrolled.runs.folder import RunFolder
@@ -24,13 +25,14 @@ from unrolled.tasks.classify.picturing import pictures
 from unrolled.tasks.classify.predicting import probabilities
 from unrolled.tasks.classify.reading import Data, read_data
 from unrolled.tasks.classify.scores import Scores, scored_folds
-from unrolled.tasks.classify.sources import files_of
+from unrolled.tasks.classify.sources import check_used, files_of
 from unrolled.tasks.classify.symbols import Symbols, mean_and_scale
 from unrolled.tasks.data import Fingerprint
 from unrolled.tasks.sequences import Chosen
-from unrolled.tasks.splitting import folds, split
+from unrolled.tasks.splitting import digest, folds, split
 from unrolled.training.augmented import Augmented
 from unrolled.training.batches import Batches
+from unrolled.training.kept import check_same
 from unrolled.training.losses import Loss
 from unrolled.training.metric import Metric
 from unrolled.training.options import TrainingOptions
@@ -38,6 +40,8 @@ from unrolled.training.padded import Padded
 from unrolled.training.task import ALL, PARTS, Answers, Evidence, Task, Tell
 
 SIDE_FILE, HELD_OUT = "classify.json", "held out"
+_OF_THE_WEIGHTS = ("units", "pool", "context", "places")
+"""Settings that a run has from the one whose weights it starts from."""
 
 
 class ClassifyTask(Task):
@@ -45,8 +49,9 @@ class ClassifyTask(Task):
 
     Attributes:
         symbols: how sequences become numbers. labels: by number.
-        steps: of the longest sequence of the training part; shortest: of the shortest. counts: of each label there.
         by_step: whether each step has a label.
+        steps: of the longest sequence that the model was made for.
+        counts: of each label in the training part; aligned: how long all sequences there are, None if they differ.
     """
 
     name, noun = "classify", "sequences"
@@ -60,7 +65,8 @@ class ClassifyTask(Task):
     symbols: Symbols | None = None
     labels: Sequence[str] | None = None
     by_step = False
-    steps = shortest = 1
+    steps = 0
+    aligned: int | None = None
     counts: np.ndarray
     parts: Mapping[str, np.ndarray]
     data: Data
@@ -68,11 +74,17 @@ class ClassifyTask(Task):
     # -- data and side files
 
     def read(self, data: str) -> int:
+        files = files_of(data)
+        check_used(files, self.options)
         found = self._read(data)
-        self._split(found)
+        if not hasattr(self, "counts"):
+            self._check_used(found)
+        made = self._split(found)
+        names = zip_longest(found.names, found.sequences.lengths.tolist(), fillvalue="")
+        self.parts_digest = digest([f"{name}\0{length}" for name, length in names], made)
         if not len(self.parts["training"]):
             raise DataError(f"{data}: the training part has no sequences (--split {self.options.split})")
-        if len(files := files_of(data)) > 1 and not Path(data).is_dir():
+        if len(files) > 1 and not Path(data).is_dir():
             whole = Fingerprint(is_folder=False)
             for file in files:
                 for _ in whole.read(file.path, ""):
@@ -80,19 +92,31 @@ class ClassifyTask(Task):
             self.fingerprint = whole.digests
         return self._learnt()
 
-    def _split(self, found: Data) -> None:
+    def _split(self, found: Data) -> np.ndarray:
+        """Which part each sequence belongs to."""
         targets = found.targets if isinstance(found.targets, list) else np.zeros(len(found.sequences), np.int64)
         made = split(np.asarray(targets), self.options.shares(), found.parts)
         self.parts = {part: np.flatnonzero(made == k) for k, part in enumerate(PARTS)}
+        return made
+
+    def _check_used(self, found: Data) -> None:
+        """UsageError where a setting has no effect on such data."""
+        o, parts = self.options, set(found.parts.tolist())
+        if o.seeds is not None and o.folds is None:
+            raise UsageError("--seeds: is the number of models of each fold: give --folds, or leave it out")
+        if o.pool is not None and self.by_step:
+            raise UsageError("--pool: is for labels of whole sequences, and these have one a step: leave it out")
+        if o.split != ClassifyOptions().split and -1 not in parts and PARTS.index("validation") in parts:
+            raise UsageError("--split: the data say which part each sequence belongs to: leave it out")
 
     def read_all(self, data: str) -> int:
-        found = self._read(data)
+        found = self._read(data, is_own=False)
         self.parts = {ALL: np.arange(len(found.sequences))}
         return int(found.sequences.lengths.sum())
 
-    def _read(self, data: str) -> Data:
+    def _read(self, data: str, is_own: bool = True) -> Data:
         is_new = self.labels is None
-        found = self.data = read_data(data, self.options, self.symbols, self.labels)
+        found = self.data = read_data(data, self.options, self.symbols, self.labels, is_own)
         if is_new:
             found.sort_labels()
             found.check_labels(data)
@@ -117,7 +141,8 @@ class ClassifyTask(Task):
         if self.symbols.units == "values" and not len(self.symbols.mean):
             self.symbols.mean, self.symbols.scale = mean_and_scale(Chosen(found.sequences, which))
         if not hasattr(self, "counts"):
-            self.steps, self.shortest = int(lengths.max()), int(lengths.min())
+            least, most = int(lengths.min()), int(lengths.max())
+            self.steps, self.aligned = self.steps or most, most if least == most else None
             targets = [found.targets[k] for k in which] if self.by_step else [np.asarray(found.targets)[which]]
             self.counts = np.sum([np.bincount(some, minlength=len(self.labels)) for some in targets], axis=0)
         self._is_open = self.options.places is None and not self.by_step
@@ -131,14 +156,15 @@ class ClassifyTask(Task):
     def save(self, run: RunFolder) -> None:
         assert self.symbols is not None and self.labels is not None
         content = {"symbols": self.symbols.as_json(), "labels": list(self.labels), "counts": self.counts.tolist()}
-        sizes = {"by_step": self.by_step, "steps": self.steps, "shortest": self.shortest}
+        sizes = {"by_step": self.by_step, "steps": self.steps, "aligned": self.aligned}
         run.write_json(SIDE_FILE, content | sizes)
 
     def restore(self, run: RunFolder) -> None:
         content = run.read_json(SIDE_FILE)
         self.symbols = Symbols.from_json(content["symbols"], str(run.path / SIDE_FILE))
         self.labels, self.by_step = list(content["labels"]), content["by_step"]
-        self.steps, self.shortest = int(content["steps"]), int(content["shortest"])
+        self.steps, aligned = int(content["steps"]), content.get("aligned")
+        self.aligned = None if aligned is None else int(aligned)
         self.counts = np.array(content["counts"], dtype=np.int64)
         if len(self.counts) != len(self.labels) or not self.labels or self.steps < 1:
             raise ValueError(f"{SIDE_FILE} has {len(self.labels)} labels and {len(self.counts)} counts")
@@ -226,7 +252,7 @@ class ClassifyTask(Task):
     def answers(self, model: Model, data: str) -> Answers:
         assert self.symbols is not None and self.labels is not None
         goes_by_places = self.options.places or "position" in self.options.pools()
-        aligned = self.steps if goes_by_places and self.shortest == self.steps else None
+        aligned = self.aligned if goes_by_places else None
         return answers(model, data, self.options, self.symbols, self.labels, self.by_step, aligned)
 
     def pictures(self, model: Model, part: str, figures: Mapping[str, Any]) -> Mapping[str, bytes]:
@@ -284,8 +310,13 @@ class ClassifyTask(Task):
     def begin_from(self, source: Task, where: str) -> None:
         assert isinstance(source, ClassifyTask)
         self.symbols, self.labels, self.by_step = source.symbols, source.labels, source.by_step
-        self.steps, self.shortest = source.steps, source.shortest
-        self.counts, self.unit = source.counts, source.unit
+        self.steps, self.unit = source.steps, source.unit
+
+    @classmethod
+    def take_over(cls, source: ClassifyOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        for name in _OF_THE_WEIGHTS:
+            check_same(name, getattr(source, name), given, where)
+        return {name: getattr(source, name) for name in (*_OF_THE_WEIGHTS, "longest")} | dict(given)
 
     # -- what a person sees
 

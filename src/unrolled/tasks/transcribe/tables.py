@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from unrolled.errors import DataError
 from unrolled.tasks.folders import PART_NAMES
+from unrolled.tasks.tabbed import tabbed
 from unrolled.wording import counted, shortened
 
 _FILE = ("path", "file", "filename", "file_name", "audio", "wav", "wav_filename", "audio_path", "name", "id")
@@ -129,9 +129,7 @@ def _cells(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[s
     cell only if they stand around all of it; between bars they mean nothing.
     """
     if delimiter == "\t":
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip("\r"):
-                yield number, [_unquoted(cell) for cell in line.strip("\r").split("\t")]
+        yield from tabbed(text.split("\n"))
         return
     lines = io.StringIO(text, newline="")
     if delimiter == "|":
@@ -143,16 +141,6 @@ def _cells(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[s
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}") from error
-
-
-def _unquoted(cell: str) -> str:
-    """A cell without the quotes around it, those in it being doubled.
-
-    >>> _unquoted('"say ""go"" now"'), _unquoted('"go" he said "on"')
-    ('say "go" now', '"go" he said "on"')
-    """
-    inside = cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if re.fullmatch('"(.*)"', cell) and '"' not in inside else cell
 
 
 def read_text(path: Path) -> str:
