@@ -138,3 +138,13 @@ def test_pictures_of_a_file_that_is_called_like_a_part(cli, waves, tmp_path, mon
     (tmp_path / "test").write_text((waves / "waves.csv").read_text().replace("1900", "1899"))
     status, _, err = cli("evaluate", waves / "run", "test", "--pictures", "pictures")
     assert (status, err) == (0, "") and (tmp_path / "pictures" / "forecasts.png").is_file()
+
+
+def test_a_forecast_is_printed_and_packed_with_a_picture_beside_it(cli, waves, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, printed, _ = cli("forecast", waves / "run")
+    assert status == 0 and printed.count("\n") == 4
+    assert cli("forecast", waves / "run", "--out", "-")[:2] == (0, printed)
+    assert cli("forecast", waves / "run", "--out", "next.csv.gz")[1] == "wrote next.csv.gz\nwrote next.png\n"
+    assert gzip.decompress((tmp_path / "next.csv.gz").read_bytes()).decode() == printed
+    assert {file.name for file in tmp_path.iterdir()} == {"next.csv.gz", "next.png"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from unrolled.cli.output import STDOUT, keep_forms
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
@@ -16,7 +15,12 @@ from unrolled.wording import harmless
 @trained_run
 @click.argument("data", required=False, type=NAME)
 @click.option("--horizon", type=int, metavar="H", help="Steps to forecast (default: as the model was trained).")
-@click.option("--out", type=NAME, metavar="FILE", help="Write the table here, and a picture beside it.")
+@click.option(
+    "--out",
+    type=NAME,
+    metavar="FILE",
+    help="Write the table here, and a picture beside it; NAME.gz packs the table, - prints it.",
+)
 @click.option("--seed", type=int, default=1, help="The same seed gives the same forecast (1).")
 @threaded(work_of_run)
 def forecast(
@@ -43,12 +47,7 @@ def forecast(
     model = load(run, cell, allow_code, task)
     with waiting("forecasting"):
         table, *others = model.forecast(data, horizon, seed)
-    if out is None:
+    if out is None or out == STDOUT:
         print(harmless(table.text or ""), end="")
         return
-    from unrolled.runs.files import write_atomically
-
-    for k, shown in enumerate((table, *others)):
-        file = Path(out) if k == 0 else Path(out).with_suffix(shown.suffix)
-        write_atomically(file, shown.content)
-        print(f"wrote {file}")
+    keep_forms(out, table, others)
