@@ -116,6 +116,10 @@ def test_mistakes(cli, shapes, tmp_path):
         (("capacity", "--loads", "a,b"), 2, "whole numbers"),
         (("maxcut", "none.txt"), 2, "there is no file none.txt"),
         (("maxcut", "none.txt", "--degree", 4), 2, "--degree: applies only to a random graph"),
+        (("store", "disc.png", "--gain", 2), 2, "--gain: applies only to --units graded and to --rule softmax"),
+        (("capacity", "--networks", 3), 2, "--networks: applies only to --critical"),
+        (("capacity", "--critical", "--rule", "hebb"), 2, "--rule: applies only to a measurement without --critical"),
+        (("capacity", "--critical", "-o", "c.png"), 2, "--output: applies only to a measurement without --critical"),
         (("maxcut", "."), 2, "is a folder, expected a file"),
         (("maxcut", "--vertices", 5, "--degree", 3), 2, "no graph"),
         (("store", "disc.png", "-o", "missing/memory"), 2, "there is no folder missing"),
@@ -130,6 +134,19 @@ def test_mistakes(cli, shapes, tmp_path):
     assert cli("recall", "memory", "disc.png", "-o", "missing/here")[0] == 2
     came, _, err = cli("recall", "memory", "disc.png", "--update", "continuous")
     assert came == 2 and "graded" in err
+    came, _, err = cli("recall", "memory", "disc.png", "--update", "synchronous", "--order", "fixed")
+    assert came == 2 and "--order: applies only to asynchronous updates; leave out --order" in err
+
+
+def test_pictures_of_one_name_are_told_apart(cli, shapes, tmp_path):
+    for folder, name in zip("ab", ("disc.png", "cross.jpg"), strict=True):
+        (tmp_path / folder).mkdir()
+        with Image.open(name) as picture:
+            picture.save(tmp_path / folder / "1.png")
+    assert cli("store", "a/1.png", "b/1.png", "bars.gif")[0] == 0
+    facts = json.loads(cli("recall", "memory", "b/1.png", "--json")[1])
+    assert facts["pattern"] == "b/1.png" and set(facts["overlaps"]) == {"a/1.png", "b/1.png", "bars.gif"}
+    assert facts["overlaps"]["b/1.png"] == pytest.approx(1)
 
 
 def test_warnings_are_plain_sentences(cli, shapes):

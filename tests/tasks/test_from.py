@@ -151,7 +151,8 @@ def test_the_new_run_begins_with_the_sources_weights(source, other, tmp_path, ho
 
 @pytest.mark.parametrize("units", ["bytes", "words"])
 def test_other_units_and_their_training(text, other, tmp_path, units):
-    unrolled.fit(text, tmp_path / "a", epochs=0.5, units=units, vocabulary_size=40, **TINY)
+    size = {"vocabulary_size": 40} if units == "words" else {}
+    unrolled.fit(text, tmp_path / "a", epochs=0.5, units=units, **size, **TINY)
     model = unrolled.fit(other, tmp_path / "b", epochs=0.5, from_run=tmp_path / "a", **SIZES)
     assert model.options.units == units
     assert model.evaluate(on="test")["scored"] > 0

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
 
 import click
 
+from unrolled.cli.output import tell, written
 from unrolled.cli.shared import NAME, complaint, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.wording import counted
@@ -46,26 +42,12 @@ def basecall(run: str, reads: str, cell: str | None, task: str | None, allow_cod
     if not hasattr(model, "basecall"):
         raise model.cannot("does not read nanopore signals")
     count, bad = 0, 0
-    with _written(out) as file:
+    with written(out) as write:
         for made, is_bad in model.basecall(reads, beam):
             if is_bad:
                 bad += 1
                 print(complaint(str(made), sys.argv[1:]), file=sys.stderr)
             else:
                 count += 1
-                file.write(made)
-    said = f"wrote {out}: {counted(count, 'reads')}" + (f", {bad:,} left out" if bad else "")
-    print(said, file=sys.stderr if out == "-" else sys.stdout)
-
-
-@contextmanager
-def _written(out: str) -> Iterator[IO[str]]:
-    """What is written becomes the file once it is whole."""
-    from unrolled.runs.files import replacing
-
-    if out == "-":
-        yield sys.stdout
-        return
-    opened: Any = gzip.open if out.lower().endswith(".gz") else open
-    with replacing(Path(out)) as beside, opened(beside, "wt", encoding="utf-8") as file:
-        yield file
+                write(made)
+    tell(out, f": {counted(count, 'reads')}" + (f", {bad:,} left out" if bad else ""))

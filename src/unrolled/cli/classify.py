@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from unrolled.cli.output import STDOUT, keep, put
 from unrolled.cli.shared import NAME, json_option, trained_run
 from unrolled.cli.threads import threaded, work_of_run
-from unrolled.wording import harmless
 
 
 @click.command(epilog="Example: unrolled classify runs/promoters new.fasta --out answers.csv")
 @trained_run
 @click.argument("data", type=NAME)
-@click.option("--out", type=NAME, metavar="FILE", help="Write here instead of to the terminal.")
+@click.option(
+    "--out",
+    type=NAME,
+    metavar="FILE",
+    help="Write here instead of to the terminal; NAME.gz packs it, - prints.",
+)
 @threaded(work_of_run)
 @json_option
 def classify(
@@ -34,16 +38,11 @@ def classify(
 
     answers = load(run, cell, allow_code, task).classify(data)
     lines = _as_json(answers) if as_json else _as_csv(answers)
-    if out is None:
+    if out is None or out == STDOUT:
         for line in lines:
-            sys.stdout.write(harmless(line) if sys.stdout.isatty() else line)
-        return
-    from pathlib import Path
-
-    from unrolled.runs.files import write_atomically
-
-    write_atomically(Path(out), *(line.encode("utf-8") for line in lines))
-    print(f"wrote {out}")
+            put(line)
+    else:
+        keep(out, lines)
 
 
 def _as_csv(answers: Any) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
+from unrolled.cli.output import STDOUT, keep_forms
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
 from unrolled.cli.waiting import waiting
@@ -17,7 +17,12 @@ from unrolled.wording import harmless, wrapped
 @trained_run
 @click.argument("data", required=False, type=NAME)
 @click.option("--horizon", type=int, metavar="H", help="Steps to forecast (default: as the model was trained).")
-@click.option("--out", type=NAME, metavar="FILE", help="Write the table here, and a picture beside it.")
+@click.option(
+    "--out",
+    type=NAME,
+    metavar="FILE",
+    help="Write the table here, and a picture beside it; NAME.gz packs the table, - prints it.",
+)
 @click.option("--seed", type=int, default=1, help="The same seed gives the same forecast (1).")
 @threaded(work_of_run)
 def forecast(
@@ -46,14 +51,7 @@ def forecast(
         table, *others = model.forecast(data, horizon, seed)
     if table.note:
         print(wrapped(harmless(table.note)), file=sys.stderr)
-    if out is None:
+    if out is None or out == STDOUT:
         print(harmless(table.text or ""), end="")
         return
-    from unrolled.runs.files import write_atomically
-
-    file = Path(out)
-    if file.suffix.lower() in {shown.suffix for shown in others}:  # the name of the picture
-        file = file.with_suffix(table.suffix)
-    for name, shown in ((file, table), *((file.with_suffix(shown.suffix), shown) for shown in others)):
-        write_atomically(name, shown.content)
-        print(f"wrote {name}")
+    keep_forms(out, table, others)

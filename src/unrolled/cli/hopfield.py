@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from unrolled.cli.hopfield_arguments import loads_of, not_an_input, only_of_a_random_graph, size_of
+from unrolled.cli.hopfield_arguments import Range, loads_of, names_of, not_an_input, size_of, unused
 from unrolled.cli.shared import NAME, json_option, plain_warnings
 from unrolled.cli.threads import no_work, threaded, work_of_capacity, work_of_maxcut, work_of_tsp
 from unrolled.cli.waiting import waiting
@@ -24,15 +24,7 @@ _seed = click.option(
 )
 
 
-class _Range(click.FloatRange):
-    """A range that refuses what is not a number, too."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        made = super().convert(value, param, ctx)
-        return self.fail(f"{value} is not a number.", param, ctx) if made != made else made
-
-
-_share = _Range(0, 1)
+_share = Range(0, 1)
 
 
 @click.group(
@@ -75,8 +67,6 @@ def store(
     Pictures may have any format and size. All are scaled to one size and
     converted to black and white, or to gray with --units graded.
     """
-    from pathlib import Path
-
     import numpy as np
 
     from unrolled.drawing import check_folder
@@ -84,6 +74,8 @@ def store(
     from unrolled.hopfield import Hopfield, memory
     from unrolled.hopfield.pictures import LARGEST, read
 
+    if units == "binary" and rule != "softmax":
+        unused("--units graded and to --rule softmax", "gain")
     not_an_input([output], *pictures)
     check_folder(output)
     wanted = size_of(size)
@@ -96,7 +88,7 @@ def store(
     rows = np.stack([first, *(read(p, (width, height), units) for p in pictures[1:])]).reshape(len(pictures), -1)
     with plain_warnings():
         net = Hopfield(rows, rule, units, gain, threshold)
-        names = [Path(p).name for p in pictures]
+        names = names_of(pictures)
         memory.save(net, output, {"width": width, "height": height, "names": names})
         from unrolled.hopfield.outcome import overlaps
 
@@ -179,6 +171,8 @@ def recall(
         start = pictures.damage(start, damage, cover, net.units, seed)
         softmax = net.rule == "softmax" and net.units == "graded"
         update = update or ("synchronous" if softmax else "asynchronous")
+        if update != "asynchronous":
+            unused("asynchronous updates", "order")
         frames = 6 if update == "asynchronous" else 1
         found = net.recall(start.reshape(-1), update=update, order=order, seed=seed, frames=frames, keep=True)
     unit = {"asynchronous": "sweeps", "continuous": "time in tau"}.get(update, "steps")
@@ -261,6 +255,7 @@ def capacity(
     from unrolled.hopfield.figures import draw_capacity
 
     if critical:
+        unused("a measurement without --critical", "rules", "loads", "flips", "trials", "self_connections", "output")
         with waiting("measuring"):
             found = critical_load(units, networks, seed)
         if as_json:
@@ -273,6 +268,7 @@ def capacity(
             f"(95 % interval {found.low:.4f} to {found.high:.4f}). Theory for large N: 0.138 N"
         )
         return
+    unused("--critical", "networks")
     check_picture(output)
     chosen = loads_of(loads) or sorted({max(1, round(units * k / 20)) for k in range(1, 11)})
     measured = []
@@ -301,7 +297,7 @@ def capacity(
 )
 @click.option("--starts", type=click.IntRange(1), default=100, show_default=True, help="Random starts.")
 @click.option(
-    "--distance", "D", type=_Range(0, 1e6), default=500.0, show_default=True, help="Weight D of the tour length."
+    "--distance", "D", type=Range(0, 1e6), default=500.0, show_default=True, help="Weight D of the tour length."
 )
 @click.option("-o", "--output", type=NAME, help="Draw the best tour to this file.")
 @_seed
@@ -364,7 +360,7 @@ def maxcut(graph: str | None, vertices: int, degree: int, starts: int, seed: int
     from unrolled.hopfield.maxcut import read_graph, regular, solve
 
     if graph:
-        only_of_a_random_graph("vertices", "degree")
+        unused("a random graph, and GRAPH is given", "vertices", "degree")
     weights = read_graph(graph) if graph else regular(vertices, degree, seed)
     with waiting(f"{starts} starts") as tell:
         found = solve(weights, starts, seed, tell=tell)

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+
+class Range(click.FloatRange):
+    """A range that refuses what is not a number, too."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        made = super().convert(value, param, ctx)
+        return self.fail(f"{value} is not a number.", param, ctx) if made != made else made
+
 
 def size_of(text: str | None) -> tuple[int, int] | None:
     import re
@@ -27,16 +41,26 @@ def loads_of(text: str | None) -> list[int]:
         ) from error
 
 
-def only_of_a_random_graph(*names: str) -> None:
-    """Options that a graph from a file has no use for."""
-    import click
-    from click.core import ParameterSource
-
+def unused(why: str, *names: str) -> None:
+    """UsageError for an option that is given where it changes nothing; ``why`` says where it would."""
     from unrolled.errors import UsageError
 
-    for name in names:
-        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UsageError(f"--{name}: applies only to a random graph; leave out --{name} or GRAPH")
+    context = click.get_current_context()
+    for one in context.command.params:
+        if one.name in names and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{one.opts[-1]}: applies only to {why}; leave out {one.opts[-1]}")
+
+
+def names_of(pictures: Sequence[str]) -> list[str]:
+    """What the pictures are called: by their files, or by their whole paths where two files have one name.
+
+    >>> names_of(["a/1.png", "a/2.png"]), names_of(["a/1.png", "b/1.png"])
+    (['1.png', '2.png'], ['a/1.png', 'b/1.png'])
+    """
+    from pathlib import Path
+
+    names = [Path(picture).name for picture in pictures]
+    return names if len(set(names)) == len(set(pictures)) else list(pictures)
 
 
 def not_an_input(written: list[str], *given: str) -> None:

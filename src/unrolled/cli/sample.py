@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
+from unrolled.cli.output import STDOUT, keep, keep_forms, put
 from unrolled.cli.settings import SettingsCommand, task_of_arguments
 from unrolled.cli.shared import NAME, trained_run
 from unrolled.cli.threads import threaded, work_of_run
-from unrolled.wording import harmless, wrapped
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from unrolled.wording import wrapped
 
 
 def _sections(args: list[str]) -> list[tuple[str, type]]:
@@ -32,7 +31,12 @@ def _sections(args: list[str]) -> list[tuple[str, type]]:
     epilog='Example: unrolled sample runs/shakespeare --prime "ROMEO:" --temperature 0.8',
 )
 @trained_run
-@click.option("--out", type=NAME, metavar="FILE", help="Write here instead of to the terminal.")
+@click.option(
+    "--out",
+    type=NAME,
+    metavar="FILE",
+    help="Write here instead of to the terminal; NAME.gz packs it, - prints.",
+)
 @threaded(work_of_run)
 def sample(run: str, cell: str | None, task: str | None, allow_code: bool, out: str | None, **settings: Any) -> None:
     """Generate with the model in RUN, one step at a time.
@@ -45,69 +49,46 @@ def sample(run: str, cell: str | None, task: str | None, allow_code: bool, out: 
     wanted = {name: value for name, value in settings.items() if value is not None}
     model = load(run, cell, allow_code, task)
     try:
-        written = model.generate(**wanted)
+        made = model.generate(**wanted)
     except UsageError:
         raise
     except ValueError as error:
         raise UsageError(_as_options(str(error), settings)) from error
-    if out is None and isinstance(written, Iterator):
-        _print(written)
+    if not isinstance(made, Iterator):
+        _keep(made, out)
+    elif out is None or out == STDOUT:
+        _print(made)
     else:
-        _keep(written, out)
+        keep(out, made)
 
 
 def _print(pieces: Iterator[str] | Iterator[bytes]) -> None:
     """Text or bytes on standard output as they come."""
-    from unrolled.errors import UsageError
-
-    to_terminal = sys.stdout.isatty()
     end = "\n"
     sys.stdout.flush()
     try:
         for piece in pieces:
-            if not isinstance(piece, bytes):
-                sys.stdout.write(harmless(piece) if to_terminal else piece)
-                sys.stdout.flush()
-            elif to_terminal:
-                raise UsageError("a terminal would act on some of the bytes; write them to a file with --out FILE")
-            else:
-                end = ""
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
+            put(piece)
+            sys.stdout.flush()
+            end = "" if isinstance(piece, bytes) else end
     except KeyboardInterrupt:
         pass
     sys.stdout.write(end)
 
 
-def _keep(written: Any, out: str | None) -> None:
-    """A file of what the model made; the name is chosen where none was given."""
-    from pathlib import Path
-
-    from unrolled.runs.files import write_atomically
-
-    if isinstance(written, Iterator):
-        pieces = [piece if isinstance(piece, bytes) else piece.encode("utf-8") for piece in written]
-        content, suffix = b"".join(pieces), ""
-    elif written.text is not None and out is None:
-        print(written.text)
+def _keep(made: Any, out: str | None) -> None:
+    """A file of what the model made, and of its other forms; the name is chosen where none was given."""
+    if out == STDOUT or (out is None and made.text is not None):
+        put(made.content if made.text is None else made.text + "\n")
         return
-    else:
-        content, suffix = written.content, written.suffix
-    beside = () if isinstance(written, Iterator) else written.beside
-    file = Path(out) if out else _free(f"sample{suffix}", [one.suffix for one in beside])
-    if file.suffix.lower() in {one.suffix for one in beside}:  # the name of another form
-        file = file.with_suffix(suffix)
-    for name, made in ((file, content), *((file.with_suffix(one.suffix), one.content) for one in beside)):
-        write_atomically(name, made)
-        print(f"wrote {name}")
-    if not isinstance(written, Iterator) and written.note:
-        print(wrapped(written.note))
+    keep_forms(out or str(_free(f"sample{made.suffix}", [one.suffix for one in made.beside])), made, made.beside)
+    if made.note:
+        print(wrapped(made.note))
 
 
 def _free(name: str, others: list[str]) -> Path:
     """The file of that name in this folder, with a number behind it where it, or one with another suffix, exists."""
     from itertools import chain, count
-    from pathlib import Path
 
     first = Path(name)
     names = chain([first], (first.with_stem(f"{first.stem}-{k}") for k in count(2)))

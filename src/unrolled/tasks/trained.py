@@ -105,6 +105,8 @@ class Trained:
         figures: dict[str, Any] | None = task.score(self.model, part, tell)
         if figures is None:
             raise DataError(f"{name if part == ALL else f'the {name} part'} has nothing to score")
+        if self.has_pictures:  # a pipe cannot be read for them again
+            self._last = path, name, part, task
         return task, part, {"on": name, **figures}
 
     @property
@@ -198,6 +200,9 @@ class Trained:
         path = self.run.path
         return UsageError(f"{path}: the task {self.config['task']} {what}: see unrolled {self.verb} {path}")
 
+    _last: tuple[str | None, str, str, Task] | None = None
+    """What `evaluate` read last, for its pictures: the data, ``on``, the part, and the task with them."""
+
     @property
     def has_pictures(self) -> bool:
         """Whether its task draws pictures of scores."""
@@ -207,15 +212,16 @@ class Trained:
         """Pictures of what `evaluate` gave, and of why the model answers as it does: PNG, or a page, by file name.
 
         Arguments:
-            figures: of `evaluate`; data: what was given to it.
+            figures: of `evaluate`; data: what was given to it. They are read again unless they came last.
         """
-        on = figures["on"]
-        if data is not None and on not in PARTS:
-            path = file_name(data)
+        on, path = figures["on"], None if data is None else file_name(data)
+        if self._last is not None and self._last[:2] == (path, on):
+            _, _, part, task = self._last
+        elif path is not None and on not in PARTS:
             task, part = with_all(restored(type(self.task), self.run), path, self.model_options, self._training), ALL
         else:
             part = on if on in PARTS else "training"
-            task = self._with_own_data(part, None if data is None else file_name(data))
+            task = self._with_own_data(part, path)
         return dict(task.pictures(self.model, part, figures))
 
     def evidence(self, data: str | os.PathLike | None = None) -> Evidence:

@@ -42,12 +42,12 @@ def test_a_bad_file_among_others_is_left_out_and_named(folder):
     (folder / ".hidden.mid").write_text("x")
     task, steps = read(folder)
     assert {part: len(pieces) for part, pieces in task.library.parts.items()} == {
-        "training": 16,
+        "training": 17,
         "validation": 2,
-        "test": 2,
+        "test": 1,
         "all": 20,
     }
-    assert steps == 16 * 80
+    assert steps == 17 * 80
     reasons = {name.rpartition("/")[2]: reason for name, reason in task.library.skipped}
     assert sorted(reasons) == ["broken.mid", "low.mid", "silent.MID", "text.mid"]
     assert "no notes" in reasons["silent.MID"] and "no note on a piano" in reasons["low.mid"]
@@ -142,8 +142,10 @@ def test_music_is_recognised_and_other_things_are_not(folder, tmp_path):
     (tmp_path / "c.json").write_text(' { "test" : [[[60, 64]]]}')
     (tmp_path / "d.json").write_text('{"train": "x"}')
     (tmp_path / "e.abc").write_text("X:1\nK:C\nC|\n")
-    names = ("00.mid", "a.txt", "c.json", "d.json", "e.abc")
-    assert [is_music(tmp_path / name) for name in names] == [True, False, True, False, True]
+    (tmp_path / "f.json").write_text('{"Train": [[[60, 64]]]}')
+    (tmp_path / "g.json").write_text('{"rows": [[[60, 64]]]}')
+    names = ("00.mid", "a.txt", "c.json", "d.json", "e.abc", "f.json", "g.json")
+    assert [is_music(tmp_path / name) for name in names] == [True, False, True, False, True, True, False]
     assert is_music(folder)
     for k in range(40):
         (folder / f"{k}.txt").write_text("words")

@@ -43,7 +43,8 @@ def runs(collection):
     made = {}
     for head in ("nade", "bernoulli"):
         made[head] = collection.parent / head
-        unrolled.fit(collection, made[head], head=head, units=8, epochs=12, transpose=0, **SIZES)
+        units = {"units": 8} if head == "nade" else {}
+        unrolled.fit(collection, made[head], head=head, epochs=12, transpose=0, **units, **SIZES)
     return made
 
 
@@ -206,4 +207,52 @@ def test_a_collection_that_is_none_is_one_sentence(tmp_path, content, message):
     (tmp_path / "it.json").write_text(content)
     with pytest.raises(DataError, match=message):
         unrolled.fit(tmp_path / "it.json", tmp_path / "run", **SIZES)
+    assert not (tmp_path / "run").exists()
+
+
+def lay_steps(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps({"train": [chords(k) for k in range(3)]}))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(("name", "steps"), [("a-16th.json", 4), ("b-8th.json", 2), ("eighths.json", 2)])
+def test_steps_of_another_length_are_refused(runs, tmp_path, name, steps):
+    """`runs` are of quarter notes, by the name of the collection."""
+    file, model = lay_steps(tmp_path, name), unrolled.load(runs["nade"])
+    message = rf"train 1 has {steps} steps a quarter note by the name of its file, expected 1, .*; and 2 more"
+    with pytest.raises(DataError, match=message):
+        model.evaluate(file)
+    with pytest.raises(DataError, match="a quarter note by the name of its file"):
+        model.generate(prime=str(file))
+    with pytest.raises(DataError, match="expected 8, as the model was trained on, or as --steps-per-quarter says"):
+        unrolled.fit(file, tmp_path / "run", steps_per_quarter=8, **SIZES)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["mine.json", "of-the-18th-century.json", "quarter.json"])
+def test_steps_of_unknown_or_the_same_length_are_scored(runs, tmp_path, name):
+    assert unrolled.load(runs["nade"]).evaluate(lay_steps(tmp_path, name))["scored"] == 72
+
+
+def test_a_collection_that_does_not_say_has_the_steps_of_the_option(tmp_path):
+    made = unrolled.fit(lay_steps(tmp_path, "mine.json"), tmp_path / "run", steps_per_quarter=4, epochs=1, **SIZES)
+    assert made.task.kind.steps_per_quarter == 4 == made.options.steps_per_quarter
+
+
+def test_what_a_run_takes_over_of_another(collection, runs, tmp_path):
+    """What its model is made for; how its data are split, cut and augmented is the new run's."""
+    few = {name: value for name, value in SIZES.items() if name not in ("hidden", "cell")}
+    loose = lay_steps(tmp_path, "loose.json")
+    unrolled.fit(loose, tmp_path / "a", from_run=runs["nade"], split="60/20/20", longest=16, epochs=1, **few)
+    made = unrolled.fit(loose, tmp_path / "b", from_run=tmp_path / "a", epochs=1, **few)
+    own = made.options
+    assert (own.head, own.units, own.steps_per_quarter) == ("nade", 8, 1)
+    assert (own.split, own.longest, own.transpose) == ("80/10/10", None, 5)
+    with pytest.raises(UsageError, match="--steps-per-quarter: .* has steps_per_quarter 1, got 8; .* leave out"):
+        unrolled.fit(loose, tmp_path / "c", from_run=runs["nade"], steps_per_quarter=8, **few)
+
+
+def test_units_are_of_the_nade_head(collection, tmp_path):
+    with pytest.raises(UsageError, match="--units is for --head nade: leave it out with bernoulli"):
+        unrolled.fit(collection, tmp_path / "run", head="bernoulli", units=8, **SIZES)
     assert not (tmp_path / "run").exists()

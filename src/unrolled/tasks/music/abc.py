@@ -52,11 +52,11 @@ class Abc(Tokens):
             raise DataError(f"{source.name} is no ABC: leave out --representation abc")
         return np.array([ord(c) for c in source.tune + "\n"], dtype=np.int32)
 
-    def settled(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The vocabulary is that of all tunes; each character by its number in it."""
+    def settled(self, pieces: Sequence[np.ndarray], training: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The vocabulary is that of the training part; each character by its number in it."""
         if self.vocabulary is None:
-            codes = np.concatenate(pieces)
-            known = np.unique(codes)
+            codes = np.concatenate(training)
+            known = np.union1d(codes, [ord("\n")])  # every tune starts from a new line
             counts = count(np.searchsorted(known, codes), len(known))
             self._use(Vocabulary("characters", ["", *map(chr, known)], [0, *counts]))
         return [self._encoded(piece) for piece in pieces]
@@ -67,6 +67,8 @@ class Abc(Tokens):
 
     def sample(self, model: Model, options: SampleOptions, primed: np.ndarray | None, font: Path | None) -> Shown:
         """A tune of at most so many bars as text, and as MIDI where it can be read as such."""
+        if options.tempo != SampleOptions.tempo:
+            raise UsageError("--tempo: a tune says how fast it is itself (Q:): leave it out with abc")
         assert self.vocabulary is not None
         given = None
         if primed is not None:  # without the empty line

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from unrolled.errors import DataError, UsageError
-from unrolled.tasks.folders import PART_NAMES, files_in
+from unrolled.tasks.folders import PART_NAMES, files_in, part_of_folder
 from unrolled.tasks.music.notes import KEYS, LOWEST, score_of_file, score_of_roll
 from unrolled.tasks.music.tunes import score_of_tune
 from unrolled.wording import shortened
 
 MIDI = (".mid", ".midi", ".kar")
 ABC = ".abc"
-_COLLECTION = re.compile(rb'\s*\{\s*"(train|training|valid|validation|val|test)"\s*:\s*\[\s*\[\s*\[')
+_COLLECTION = re.compile(rb'\s*\{\s*"(\w+)"\s*:\s*\[\s*\[\s*\[')
+_STEPS = {r"16th|sixteenth": 4, r"(?<!\d)8th|eighth": 2, r"quarter": 1}
+"""Per quarter note, by what the name of a collection says."""
 _LOOKED_AT = 1_000
 """Files of a folder, to tell whether it is one of music."""
-_ENOUGH = 10
-"""Pieces to split by the piece; fewer are cut in time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Source:
     Fields:
         name: of the file, and which of its pieces.
         part: which it belongs to, if the data say.
-        steps: of a roll, per quarter note.
+        steps: of a roll, per quarter note; None where its file does not say.
+        wrong: why it cannot be used, if it cannot.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Source:
     file: Path | None = None
     tune: str | None = None
     roll: np.ndarray | None = None
-    steps: int = 1
+    steps: int | None = None
+    wrong: str = ""
 
     def score(self) -> Any:
         """Its notes; DataError if there are none."""
@@ -51,19 +53,7 @@ class Source:
         if self.tune is not None:
             return score_of_tune(self.tune, self.name)[0]
         assert self.roll is not None
-        return score_of_roll(self.roll, self.steps, tempo=100)
-
-
-@dataclass
-class Library:
-    """Pieces by part, each an array with one entry a step, and what was left out.
-
-    Fields:
-        skipped: names, and why.
-    """
-
-    parts: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+        return score_of_roll(self.roll, self.steps or 1, tempo=100)
 
 
 def is_music(path: Path) -> bool:
@@ -74,9 +64,10 @@ def is_music(path: Path) -> bool:
     if path.suffix.lower() == ".json":
         try:
             with open(path, "rb") as stream:
-                return _COLLECTION.match(stream.read(4096)) is not None
+                begin = _COLLECTION.match(stream.read(4096))
         except OSError:
             return False
+        return begin is not None and begin[1].decode().lower() in PART_NAMES
     return path.suffix.lower() in (*MIDI, ABC)
 
 
@@ -97,29 +88,41 @@ def files_of(data: str) -> list[Path]:
     return files
 
 
-def sources(data: str, files: list[Path]) -> Iterator[Source | tuple[str, str]]:
-    """The pieces of all files, one at a time; a name and a reason for a file that cannot be used."""
+def sources(data: str, files: list[Path]) -> Iterator[Source]:
+    """The pieces of all files, one at a time; also those that cannot be used, each with what is wrong with it."""
     for file in files:
+        part = part_of_folder(file.relative_to(data)) or ""
         try:
-            yield from _sources(Path(data), file)
+            yield from _sources(file, part)
         except (DataError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            yield str(file), reason or str(error)
+            yield Source(str(file), part, wrong=reason or str(error))
 
 
-def _sources(root: Path, file: Path) -> Iterator[Source | tuple[str, str]]:
-    folder = file.relative_to(root).parts[0] if file != root else ""
-    part, suffix = PART_NAMES.get(folder, ""), file.suffix.lower()
+def _sources(file: Path, part: str) -> Iterator[Source]:
+    suffix = file.suffix.lower()
     if suffix == ".json":
         yield from _of_collection(file)
     elif suffix == ABC:
-        tunes = tunes_of(file.read_text(encoding="utf-8", errors="replace"))
+        tunes = tunes_of(_text_of(file.read_bytes()))
         if not tunes:
             raise DataError(f"{file} has no ABC tune: each begins with a line X: and its number")
         for number, tune in enumerate(tunes, 1):
             yield Source(f"{file}, tune {number}" if len(tunes) > 1 else str(file), part, tune=tune)
     else:
         yield Source(str(file), part, file=file)
+
+
+def _text_of(content: bytes) -> str:
+    """ABC as text: in UTF-8, else in Latin-1, which all tunes were in before version 2.1 of the standard.
+
+    >>> _text_of(b"T:Caf\\xe9"), _text_of(b"\\xef\\xbb\\xbfT:Caf\\xc3\\xa9")
+    ('T:Café', 'T:Café')
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def tunes_of(text: str) -> list[str]:
@@ -133,25 +136,26 @@ def tunes_of(text: str) -> list[str]:
     return [tune.rstrip() + "\n" for tune in found if "\nK:" in tune]
 
 
-def _of_collection(file: Path) -> Iterator[Source | tuple[str, str]]:
+def _of_collection(file: Path) -> Iterator[Source]:
     """The pieces of ``{"train": [[[pitch, ...], ...], ...], "valid": ..., "test": ...}``."""
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON: {error}") from error
-    if not isinstance(content, dict) or not content or not content.keys() <= PART_NAMES.keys():
+    if not isinstance(content, dict) or not content or not {key.lower() for key in content} <= PART_NAMES.keys():
         raise DataError(f"{file} is not a collection of piano rolls: an object of the lists train, valid and test")
-    name = file.stem.lower()
-    steps = 4 if re.search(r"16th|sixteenth", name) else 2 if re.search(r"8th|eighth", name) else 1
+    steps = next((count for said, count in _STEPS.items() if re.search(said, file.stem.lower())), None)
     for key, pieces in content.items():
         if not isinstance(pieces, list):
             raise DataError(f"{file}: {key} is not a list of pieces")
         for number, piece in enumerate(pieces, 1):
-            where = f"{file}, {key} {number}"
+            where, part = f"{file}, {key} {number}", PART_NAMES[key.lower()]
             try:
-                yield Source(where, PART_NAMES[key], roll=_roll(piece, where), steps=steps)
+                roll = _roll(piece, where)
             except DataError as error:
-                yield where, str(error)
+                yield Source(where, part, wrong=str(error))
+            else:
+                yield Source(where, part, roll=roll, steps=steps)
 
 
 def _roll(piece: Any, where: str) -> np.ndarray:
@@ -169,66 +173,3 @@ def _roll(piece: Any, where: str) -> np.ndarray:
     if not roll.any():
         raise DataError(f"{where} has no note on a piano ({LOWEST} to {LOWEST + KEYS - 1})")
     return roll
-
-
-def read_library(
-    data: str,
-    files: list[Path],
-    convert: Callable[[Source], np.ndarray],
-    settled: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
-    shares: tuple[int, int, int],
-) -> Library:
-    """All pieces, converted one after the other, in their parts.
-
-    Data that name their parts, in a collection or by folders ``train``, ``valid`` and ``test``, keep them. Else ten
-    pieces or more are drawn into parts, always in the same way; fewer are cut in time, each in all parts.
-
-    Arguments:
-        convert: from what was found to an array with one entry a step; DataError for a piece that cannot be used.
-        settled: what the arrays become once all are known.
-        shares: the parts in percent.
-
-    Raises:
-        DataError: none of the pieces can be used.
-    """
-    library, pieces = Library(), []
-    for source in sources(data, files):
-        if not isinstance(source, Source):
-            library.skipped.append(source)
-            continue
-        try:
-            pieces.append((source.part, convert(source)))
-        except DataError as error:
-            library.skipped.append((source.name, str(error)))
-    if not pieces:
-        count = len(library.skipped)
-        if not count:
-            raise DataError(f"{data} has no pieces")
-        others = f"; and {count - 1:,} more that cannot be used" if count > 1 else ""
-        raise DataError(library.skipped[0][1] + others)
-    every = settled([steps for _, steps in pieces])
-    library.parts = _parts([part for part, _ in pieces], every, shares)
-    return library
-
-
-def _parts(named: list[str], every: list[np.ndarray], shares: tuple[int, int, int]) -> dict[str, list[np.ndarray]]:
-    """The pieces by part.
-
-    Arguments:
-        named: the part of each, empty where the data do not say.
-    """
-    parts: dict[str, list[np.ndarray]] = {"training": [], "validation": [], "test": [], "all": every}
-    if any(named):
-        for part, steps in zip(named, every, strict=True):
-            parts[part or "training"].append(steps)
-    elif len(every) >= _ENOUGH:
-        held = [len(every) * share // 100 for share in shares[1:]]
-        order = np.random.default_rng(0).permutation(len(every))
-        cuts = {"validation": order[: held[0]], "test": order[held[0] : sum(held)], "training": order[sum(held) :]}
-        parts |= {part: [every[k] for k in chosen] for part, chosen in cuts.items()}
-    else:
-        for steps in every:
-            cuts_at = [len(steps) * shares[0] // 100, len(steps) * (shares[0] + shares[1]) // 100]
-            for part, stretch in zip(("training", "validation", "test"), np.split(steps, cuts_at), strict=True):
-                parts[part] += [stretch] if len(stretch) else []
-    return parts

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells import Cell
-from unrolled.errors import UsageError
+from unrolled.errors import DataError, UsageError
 from unrolled.models.build import build_stack
 from unrolled.models.decode import paths
 from unrolled.models.encoders import Keys
@@ -63,9 +63,14 @@ class Rolls:
         return {"steps_per_quarter": self.steps_per_quarter}
 
     def convert(self, source: Source) -> np.ndarray:
-        """The roll (T, 88) of a piece."""
+        """The roll (T, 88) of a piece; DataError for one of longer or shorter steps."""
         if source.roll is not None:
-            self.steps_per_quarter = self.steps_per_quarter or source.steps
+            self.steps_per_quarter = self.steps_per_quarter or source.steps or 1
+            if source.steps and source.steps != self.steps_per_quarter:
+                raise DataError(
+                    f"{source.name} has {counted(source.steps, 'steps')} a quarter note by the name of its file, "
+                    f"expected {self.steps_per_quarter}, as the model was trained on, or as --steps-per-quarter says"
+                )
             return source.roll
         self.steps_per_quarter = self.steps_per_quarter or 4
         roll, outside = roll_of(source.score(), self.steps_per_quarter, source.name)
@@ -73,8 +78,8 @@ class Rolls:
         return roll
 
     @staticmethod
-    def settled(pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The pieces, once all have been read."""
+    def settled(pieces: Sequence[np.ndarray], training: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The pieces, once all have been read; ``training`` are those of the training part."""
         return list(pieces)
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from unrolled.cells import Cell
 from unrolled.errors import DataError, EmptyPartError, RunError, UsageError
 from unrolled.models.model import Model
 from unrolled.models.options import ModelOptions
+from unrolled.options import flag
 from unrolled.runs.folder import RunFolder
 from unrolled.tasks.music.abc import Abc
 from unrolled.tasks.music.events import Events
+from unrolled.tasks.music.library import Library, read_library
 from unrolled.tasks.music.notes import symusic
 from unrolled.tasks.music.options import MusicOptions, SampleOptions
-from unrolled.tasks.music.reading import ABC, Library, Source, files_of, read_library, sources
+from unrolled.tasks.music.reading import ABC, files_of, sources
 from unrolled.tasks.music.rolls import Rolls
 from unrolled.tasks.music.sound import soundfont
 from unrolled.tasks.music.transposed import Transposed
@@ -27,7 +29,7 @@ from unrolled.training.kept import check_same
 from unrolled.training.losses import Loss
 from unrolled.training.options import TrainingOptions
 from unrolled.training.padded import Padded
-from unrolled.training.task import Evidence, Shown, Task
+from unrolled.training.task import ALL, Evidence, Shown, Task
 
 _KEPT = "music.json"
 _SCORED = 1 << 16
@@ -38,6 +40,8 @@ _NAMED = 5
 """Skipped files that are named."""
 _LOOKED_AT = 512
 _KINDS: dict[str, Any] = {"roll": Rolls, "events": Events, "abc": Abc}
+_OF_ROLLS = ("head", "units", "steps_per_quarter")
+"""Settings that other representations have no use for."""
 
 
 class MusicTask(Task):
@@ -60,25 +64,35 @@ class MusicTask(Task):
     # -- data and side files
 
     def read(self, data: str) -> int:
-        self._read(data)
-        training = self.library.parts["training"]
-        if not training:
-            raise EmptyPartError(f"{data} has no pieces for the training part (--split {self.options.split})")
+        self._read(data, self.options.shares())
+        if self.options.split != MusicOptions.split and not self.library.is_split:
+            raise UsageError(f"--split: {data} names the part of every piece: leave it out")
+        self.options = replace(self.options, steps_per_quarter=self.kind.steps_per_quarter)
+        self.parts_digest = self.library.digest
         self.sequences = len(self._sequences("training"))
-        return sum(map(len, training))
+        return sum(map(len, self.library.parts["training"]))
 
     def read_all(self, data: str) -> int:
-        self._read(data)
-        return sum(map(len, self.library.parts["all"]))
+        self._read(data, None)
+        return sum(map(len, self.library.parts[ALL]))
 
-    def _read(self, data: str) -> None:
+    def _read(self, data: str, shares: tuple[int, int, int] | None) -> None:
         symusic()
         files = files_of(data)
         if self.kind is None:
             is_abc = all(file.suffix.lower() == ABC for file in files)
             chosen = self.options.representation or ("abc" if is_abc else "roll")
+            self._check_used(chosen)
             self._use(chosen)
-        self.library = read_library(data, files, self.kind.convert, self.kind.settled, self.options.shares())
+        self.library = read_library(data, files, self.kind.convert, self.kind.settled, shares)
+
+    def _check_used(self, representation: str) -> None:
+        """UsageError for a setting that the representation, or the head, has no use for."""
+        given = [name for name in _OF_ROLLS if getattr(self.options, name) != getattr(MusicOptions, name)]
+        if given and representation != Rolls.name:
+            raise UsageError(f"{flag(given[0])} is for rolls: leave it out with {representation}")
+        if "units" in given and self.options.head != "nade":
+            raise UsageError(f"--units is for --head nade: leave it out with {self.options.head}")
 
     def _use(self, representation: str, kept: Mapping[str, Any] | None = None) -> None:
         kind, moved = _KINDS[representation], self.options.transpose
@@ -142,7 +156,7 @@ class MusicTask(Task):
         if figures is None:
             return None
         parts = self.library.parts
-        beside = {} if part == "all" else self.kind.baselines(parts["training"], parts[part])
+        beside = {} if part == ALL else self.kind.baselines(parts["training"], parts[part])
         return self.kind.figures(figures) | beside
 
     def facts(self) -> dict[str, Any]:
@@ -203,8 +217,8 @@ class MusicTask(Task):
         if not file.is_file():
             raise UsageError(f"--prime: there is no file {file}")
         found = next(sources(str(file), [file]))
-        if not isinstance(found, Source):
-            raise DataError(found[1])
+        if found.wrong:
+            raise DataError(found.wrong)
         if found.tune is None and self.kind.name == Abc.name:
             raise UsageError(f"--prime: {file} is not ABC, which this model writes")
         return self.kind.convert(found)
@@ -214,7 +228,7 @@ class MusicTask(Task):
         if not pieces:
             raise EmptyPartError(f"the {part} part has no pieces")
         piece = max(pieces, key=len)[:_LOOKED_AT]
-        baseline = None if part == "all" else self.kind.baselines(self.library.parts["training"], [piece])
+        baseline = None if part == ALL else self.kind.baselines(self.library.parts["training"], [piece])
         beside = None if baseline is None else next(iter(baseline.values()))
         return self.kind.evidence(piece, f"a piece of the {part} part", beside)
 
@@ -226,6 +240,7 @@ class MusicTask(Task):
 
     @classmethod
     def take_over(cls, source: MusicOptions, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        for name in ("representation", "head", "units"):
-            check_same(name, getattr(source, name), given, where)
-        return asdict(source) | dict(given)
+        own = {name: getattr(source, name) for name in ("representation", *_OF_ROLLS)}
+        for name, value in own.items():
+            check_same(name, value, given, where)
+        return own | dict(given)

@@ -35,11 +35,13 @@ class Tokens:
         names: of the symbols, by number; start: the number of the one before the first.
         never: numbers that no piece has.
         transpose: by so many semitones pieces are moved in training; symbols cannot be.
+        steps_per_quarter: of rolls alone.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str]
     longest, transpose = 512, 0
+    steps_per_quarter: int | None = None
     names: Sequence[str] = ()
     start = 0
     never: Sequence[int] = ()
@@ -51,8 +53,8 @@ class Tokens:
             Metric("accuracy", percent=True, digits=1, higher=True),
         )
 
-    def settled(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The pieces in numbers, once all have been read."""
+    def settled(self, pieces: Sequence[np.ndarray], training: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The pieces in numbers, once all have been read; ``training`` are those of the training part."""
         return list(pieces)
 
     def pair(self, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from unrolled.tasks.data import same_data
 from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary
 from unrolled.tasks.text.features import error_causes, text_features, word_counts
 from unrolled.tasks.text.options import TextOptions
-from unrolled.tasks.text.reading import number_text
+from unrolled.tasks.text.reading import number_text, options_for
 from unrolled.training.task import Evidence
 
 USUAL, LONGEST = 2_000, 10_000
@@ -33,6 +33,7 @@ def passage_of_file(
     Raises:
         UsageError: there is no such file. DataError: it is empty, or no text.
     """
+    options = options_for(path, options)
     numbers, names, fingerprint = number_text(path, options)
     if data is not None and same_data(data, fingerprint):
         return _passage_of_own(numbers, names, options, vocabulary)

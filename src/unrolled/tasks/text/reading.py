@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from unrolled.errors import DataError
+from unrolled.tasks.data import STDIN
 from unrolled.tasks.files import TextFiles
+from unrolled.tasks.folders import files_in
 from unrolled.tasks.symbols.counting import count, stretches
 from unrolled.tasks.symbols.numbers import Numbers
 from unrolled.tasks.symbols.part import Part
@@ -64,6 +67,24 @@ def read_text(path: str, options: TextOptions, choose: Choice | None = None) -> 
     parts = _parts(numbers, symbols, cuts, vocabulary)
     counted = len(files.skipped), files.marks, files.crlf
     return Text(vocabulary, parts[0], parts[1], parts[2], files.fingerprint, *counted)
+
+
+def options_for(path: str, options: TextOptions) -> TextOptions:
+    """Those of a run, for other data than its own: its pattern picks files of a folder, unless it would pick none."""
+    if not _is_folder(path) or files_in(Path(path), options.include):
+        return options
+    return replace(options, include=TextOptions.include)
+
+
+def left_out(path: str, options: TextOptions) -> int:
+    """How many files of a folder its pattern leaves out."""
+    if not _is_folder(path) or options.include == TextOptions.include:
+        return 0
+    return len(files_in(Path(path))) - len(files_in(Path(path), options.include))
+
+
+def _is_folder(path: str) -> bool:
+    return path != STDIN and Path(path).is_dir()
 
 
 def read_part(path: str, options: TextOptions, vocabulary: Vocabulary) -> Part:

@@ -26,7 +26,7 @@ from unrolled.tasks.symbols.scoring import estimate, score
 from unrolled.tasks.symbols.vocabulary import Vocabulary
 from unrolled.tasks.symbols.writing import write, write_bytes
 from unrolled.tasks.text.options import SampleOptions, TextOptions
-from unrolled.tasks.text.reading import Part, Text, read_part, read_text
+from unrolled.tasks.text.reading import Part, Text, left_out, options_for, read_part, read_text
 from unrolled.training.batches import Batch
 from unrolled.training.kept import check_same
 from unrolled.training.metric import Metric
@@ -52,6 +52,7 @@ class TextTask(Task):
     parts: Mapping[str, Part]
     _source: TextTask | None = None
     _source_run = _data = ""
+    _left_out = 0
     _rows: transfer.Rows | None = None
 
     def __init__(self, options: TextOptions | None = None) -> None:
@@ -77,6 +78,8 @@ class TextTask(Task):
         is_known = hasattr(self, "vocabulary")
         if o.vocabulary and not is_known and self._source is None:
             raise UsageError("--vocabulary: applies only to a run that starts --from another run")
+        if o.vocabulary_size != TextOptions.vocabulary_size and o.units != "words" and not is_known:
+            raise UsageError(f"--vocabulary-size: applies only to --units words: leave it out with {o.units}")
         choose: Callable[[list[str]], list[str]] | None = None
         if is_known:
             symbols = self.vocabulary.symbols
@@ -93,8 +96,9 @@ class TextTask(Task):
         return len(text.training.numbers)
 
     def read_all(self, data: str) -> int:
-        self._data = data
-        self.parts = {ALL: read_part(data, self.options, self.vocabulary)}
+        options = options_for(data, self.options)
+        self._data, self._left_out = data, left_out(data, options)
+        self.parts = {ALL: read_part(data, options, self.vocabulary)}
         return len(self.parts[ALL].numbers)
 
     def save(self, run: RunFolder) -> None:
@@ -131,7 +135,8 @@ class TextTask(Task):
         """One stream from the zero state; each symbol but the first is scored once.
 
         Besides the metrics: characters; ``unknown``, symbols that the model never saw, counted by symbol; and for
-        parts of the text that was trained on the losses of tables of frequencies, in nats a symbol.
+        parts of the text that was trained on the losses of tables of frequencies, in nats a symbol; for a folder
+        ``left_out``, how many of its files the run's pattern does not pick, if any.
         """
         scored = score(model, self.parts[part], tell)
         if scored is None:
@@ -139,7 +144,9 @@ class TextTask(Task):
             where = f"{self._data} {few}" if part == ALL else f"the {part} part {few} (--split {self.options.split})"
             raise DataError(where)
         figures = scored.figures() | {"unknown": self.parts[part].unknown}
-        return figures if part == ALL else figures | self._baselines(part)
+        if part == ALL:
+            return figures | ({"left_out": self._left_out} if self._left_out else {})
+        return figures | self._baselines(part)
 
     def validate(
         self, model: Model, whole: bool, tell: Callable[[float], None] | None = None
@@ -195,6 +202,9 @@ class TextTask(Task):
         for key, name in (("unigram_loss", "unigram"), ("bigram_loss", "bigram")):
             if key in figures:
                 rows.append((name, f"{figures[key]:.4f} {per}, counted on the training part"))
+        if files := figures.get("left_out"):
+            picked = f"not picked by the run's --include {self.options.include!r}"
+            rows.append(("left out", f"{counted(files, 'files')} of the folder, {picked}"))
         if unknown := figures["unknown"]:
             most = sorted(unknown.items(), key=lambda item: -item[1])
             shown = ", ".join(repr(symbol) for symbol, _ in most[:8]) + (", ..." if len(most) > 8 else "")

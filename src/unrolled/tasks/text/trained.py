@@ -18,6 +18,7 @@ from unrolled.tasks.symbols.scoring import log_probabilities
 from unrolled.tasks.symbols.vocabulary import UNKNOWN, Vocabulary, split
 from unrolled.tasks.symbols.writing import write, write_bytes
 from unrolled.tasks.text.passage import USUAL, passage_of_file, passage_of_run, passage_of_sample
+from unrolled.tasks.text.reading import options_for
 from unrolled.tasks.trained import Trained
 from unrolled.training.task import Evidence
 
@@ -106,7 +107,9 @@ class TrainedText(Trained):
 
     def read(self, data: str | os.PathLike) -> str:
         """The text of a file or folder, ``-`` for standard input, as `score` takes it."""
-        files = TextFiles(file_name(data), self.options.include, raw=self.vocabulary.units == "bytes")
+        path = file_name(data)
+        include = options_for(path, self.options).include
+        files = TextFiles(path, include, raw=self.vocabulary.units == "bytes")
         if files.raw:
             return b"".join(files.blocks()).decode("utf-8", "surrogateescape")
         return "".join(files.texts())
