@@ -19,24 +19,25 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
+def fitted(folder, name, rows, **settings):
+    """A folder with a table, and a small run on it."""
+    (folder / name).write_text("\n".join(rows) + "\n")
+    sizes = {"epochs": 1.0, "hidden": 4, "batch": 4, "threads": 1, "quiet": True}
+    unrolled.fit(folder / name, folder / "run", **sizes, **settings)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("labelled")
-    rows = "".join(f"{'ab' if k % 2 else 'ba'} {k},{'x' if k % 2 else 'y'}\n" for k in range(20))
-    (folder / "labels.csv").write_text(f"text,label\n{rows}")
-    sizes = {"epochs": 1.0, "hidden": 4, "batch": 4, "threads": 1, "quiet": True}
-    unrolled.fit(folder / "labels.csv", folder / "run", task="classify", **sizes)
-    return folder
+    rows = (f"{'ab' if k % 2 else 'ba'} {k},{'x' if k % 2 else 'y'}" for k in range(20))
+    return fitted(tmp_path_factory.mktemp("labelled"), "labels.csv", ["text,label", *rows], task="classify")
 
 
 @pytest.fixture(scope="module")
 def waves(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("waves")
-    rows = "".join(f"{1900 + k // 12}-{k % 12 + 1:02}-01,{50 + 9 * math.sin(k):.3f}\n" for k in range(150))
-    (folder / "waves.csv").write_text(f"month,wave\n{rows}")
-    sizes = {"epochs": 1.0, "hidden": 4, "batch": 4, "threads": 1, "quiet": True}
-    unrolled.fit(folder / "waves.csv", folder / "run", task="series", horizon=3, **sizes)
-    return folder
+    rows = (f"{1900 + k // 12}-{k % 12 + 1:02}-01,{50 + 9 * math.sin(k):.3f}" for k in range(150))
+    settings = {"task": "series", "horizon": 3}
+    return fitted(tmp_path_factory.mktemp("waves"), "waves.csv", ["month,wave", *rows], **settings)
 
 
 def test_a_file_is_whole_or_as_before(tmp_path):

@@ -48,7 +48,7 @@ def choose_sizes(
     optimizer = training.optimizer or "adam"
     lr = training.lr if training.lr is not None else _learning_rate(optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
-    decay = training.weight_decay if training.weight_decay is not None else 0.0
+    decay = training.weight_decay or 0.0
     model = replace(model, hidden=hidden, layers=layers, dropout=dropout, direction=model.direction or "forward")
     return model, replace(training, batch=batch, optimizer=optimizer, lr=lr, weight_decay=decay, ema=ema)
 
