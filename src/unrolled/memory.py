@@ -21,8 +21,8 @@ def kept() -> Iterator[None]:
 
     Otherwise an update of training gets the same memory again and again, each time with a page fault for every
     4 KiB: on two cores, updates of five GRU layers of 128 over 4 sequences of 3,000 steps took a fifth longer
-    (``python benchmarks/page_faults.py``). Blocks above 32 MiB are still mapped one by one. Does nothing where malloc
-    is not glibc's.
+    (``python benchmarks/page_faults.py``). Blocks above 32 MiB are still mapped one by one, but for those of the
+    engine, which has a pool of its own. Does nothing where malloc is not glibc's.
     """
     library = _library()
     if library is None:

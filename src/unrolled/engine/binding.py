@@ -53,7 +53,7 @@ class Binding:
 
     ``row`` arrays and matrices come from ``parameters``; the caller sets the others by name. ``extra`` parts
     of the work space, in elements, are for the caller. What runs ``once`` does without packed matrices where
-    it has few rows.
+    it has few rows. With flags (`mask`) it is ``masked``: no thread waits for another between steps then.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class Binding:
         N: int,
         extra: Sequence[int] = (),
         once: bool = True,
+        masked: bool = False,
     ) -> None:
         self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
         self.item = 8 if self.is_double else 4
         self.threads, self.by_rows = team.split(
-            torch.get_num_threads(), site.work, site.barriers, T, N, site.plan.whole
+            torch.get_num_threads(), site.work, site.barriers, T, N, site.plan.whole or masked
         )
         self.numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []

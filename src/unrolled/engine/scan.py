@@ -70,7 +70,8 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     steps = _block_steps(T, N, width * like.element_size())
     in_block = width and not (save and plan.in_place)
     site = program.saving_site if save else program.plain_site
-    b = Binding(site, given.parameters, like, T, N, [steps * N * width] if in_block else [])
+    extra = [steps * N * width] if in_block else []
+    b = Binding(site, given.parameters, like, T, N, extra, masked=given.flags is not None)
     _set_inputs(b, program, given)
     stored = [fresh.empty(like, T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
     first = 0 if given.direction > 0 else T - 1
@@ -165,7 +166,7 @@ class _Backward:
         self.steps = _block_steps(T, N, row * like.element_size())
         self.work_size = site.native.work_size(self.is_double, self.steps * N)
         extra = [*(self.steps * N * width for _, _, width in site.blocks), self.work_size]
-        b = self.b = Binding(site, given.parameters, like, T, N, extra)
+        b = self.b = Binding(site, given.parameters, like, T, N, extra, masked=given.flags is not None)
         self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra, strict=False))
         _set_inputs(b, program, given)
         count = len(program.states)

@@ -143,17 +143,35 @@ INLINE auto block_of(int64_t rows) {
   return block_of<T, TURNED>(rows, std::make_integer_sequence<int, MOST_ROWS>{});
 }
 
+// Rows that lie a multiple of some lines apart share few sets of a cache: those that are read together would drive
+// each other out.
+template <class T>
+INLINE bool crowded(int64_t stride, int64_t rows) {
+  return rows > 4 && stride * sizeof(T) % (16 * 64) == 0;
+}
+
+// The stride of a copy whose rows do not.
+template <class T>
+constexpr int64_t apart(int64_t depth) {
+  return (depth + LINE<T> - 1) / LINE<T> / 2 * 2 * LINE<T> + LINE<T>;  // an odd number of lines
+}
+
+template <class T>
+void copy_apart(const T* A, int64_t stride, T* to, int64_t rows, int64_t depth) {
+  for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * apart<T>(depth), A + r * stride, depth * sizeof(T));
+}
+
 // out (rows, units) = A (rows, depth) times the panels from unit `first` on; `first` is a multiple of PANEL.
 // `whole`: out has room for whole panels. `add`: out += instead. As much of a panel as stays in a cache is
-// taken at a time, while the rows pass.
+// taken at a time, while the rows pass; and as much of the rows, while the panels do.
 template <class T>
 void gemm(const T* A, int64_t stride, const T* packed, int64_t depth, int64_t first, T* out, int64_t out_stride,
           int64_t rows, int64_t units, bool whole, bool add) {
   const int64_t blocks = (rows + MOST_ROWS - 1) / MOST_ROWS, slices = blocks == 1 ? 1 : (depth + DEEP - 1) / DEEP;
-  for (int64_t u = 0; u < units; u += PANEL<T>) {
-    const T* P = packed + (first + u) / PANEL<T> * depth * PANEL<T>;
-    for (int64_t s = 0; s < slices; ++s) {
-      const int64_t k0 = depth * s / slices, n = depth * (s + 1) / slices - k0;
+  for (int64_t s = 0; s < slices; ++s) {
+    const int64_t k0 = depth * s / slices, n = depth * (s + 1) / slices - k0;
+    for (int64_t u = 0; u < units; u += PANEL<T>) {
+      const T* P = packed + (first + u) / PANEL<T> * depth * PANEL<T>;
       for (int64_t k = 0; k < blocks; ++k) {
         const int64_t r = rows * k / blocks, R = rows * (k + 1) / blocks - r;
         block_of<T, false>(R)(A + r * stride + k0, stride, P + k0 * PANEL<T>, n, out + r * out_stride + u, out_stride,

@@ -8,6 +8,7 @@
 
 #include "aligned.h"
 #include "planned.h"
+#include "pool.h"
 #include "stream.h"
 
 namespace nb = nanobind;
@@ -34,6 +35,35 @@ NB_MODULE(_native, m) {
         chosen[is_double]->apply(static_cast<int>(op), n, p(a), p(b), p(c), p(out));
       },
       nb::arg("is_double"), nb::arg("op"), nb::arg("n"), nb::arg("a"), nb::arg("b"), nb::arg("c"), nb::arg("out"));
+  m.def("empty", &pooled, nb::arg("is_double"), nb::arg("shape"));
+  m.def("pool_sizes", &pool_sizes);
+  m.def("empty_pool", &empty_pool);
+  m.def(
+      "multiply_adds",
+      [](bool is_double, int64_t threads, int64_t n) {
+        require(n > 0 && n < (1LL << 40), "there are no so many operations");
+        const Path* path = chosen[is_double];
+        struct Job {
+          const Path* path;
+          int64_t n;
+        } job{path, n};
+        nb::gil_scoped_release release;
+        parallel(
+            static_cast<int>(threads = std::clamp<int64_t>(threads, 1, 1024)),
+            [](void* data, int, int) {
+              auto& j = *static_cast<Job*>(data);
+              volatile double seen = j.path->multiply_adds(j.n, 0.5, 1.0);
+              (void)seen;
+            },
+            &job);
+        return 12 * n * path->lanes * threads;
+      },
+      nb::arg("is_double"), nb::arg("threads"), nb::arg("n"));
+  m.def("spent", [] {
+    std::vector<double> seconds(Plan::spent(), Plan::spent() + PARTS);
+    std::fill_n(Plan::spent(), static_cast<int>(PARTS), 0.0);
+    return seconds;
+  });
   m.def("align", &align_all, nb::arg("threads"), nb::arg("sizes"), nb::arg("y"), nb::arg("labels"), nb::arg("steps"),
         nb::arg("counts"), nb::arg("losses"), nb::arg("gradient"));
   nb::class_<Plan>(m, "Plan")

@@ -77,6 +77,9 @@ inline int64_t times(int64_t a, int64_t b) {
   return product;
 }
 
+// Elements from row to row of a copy of `depth` columns, at most: see `apart` in gemm.h.
+inline int64_t copied_width(int64_t depth) { return depth + 64; }
+
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace unrolled

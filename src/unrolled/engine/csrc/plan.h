@@ -55,6 +55,9 @@ struct Array {
   int32_t mode;
 };
 
+// The parts of a scan: projections, steps, packed sides, products and outer products after them.
+enum Part { BEFORE, STEPS, SIDES, AFTER, OUTERS, PARTS };
+
 // What masks need of one state: indices of its arrays in the plan, -1 where there is none, and the
 // tensors (N, width), contiguous, null where there is none.
 //   forward:  `initial`, `reset` are read, `last` is written.
@@ -90,6 +93,9 @@ struct Call {
   int32_t direction;              // +1: upwards in time. The scan's own direction, also in a backward call
   int32_t backward;               // whether steps are taken against it
   int32_t by_rows, tile, block;   // how the work is split; units and rows of a tile
+  int64_t copies, copied_rows;    // elements that a thread may copy, and of how many rows in a step
+  int32_t longest_phase;          // instructions
+  double* spent;                  // seconds of each part are added to it
 };
 
 struct Barrier;
@@ -128,6 +134,9 @@ struct Alignments {
   double* gradient;       // (T, N, V), from which the shares of the paths are taken away; or null
 };
 
+// Rows of a product over all steps that are taken at a time, at most.
+constexpr int64_t MOST_CHUNK = 64;
+
 // Of no more symbols, each has four sums.
 constexpr int64_t FEW_SYMBOLS = 64;
 
@@ -152,6 +161,7 @@ struct Path {
   void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);
   void (*apply)(int op, int64_t n, const char* a, const char* b, const char* c, char* out);
   void (*align)(const Alignments&, int64_t n, double* work);
+  double (*multiply_adds)(int64_t n, double factor, double more);
 };
 
 const Path* path_scalar(bool is_double);

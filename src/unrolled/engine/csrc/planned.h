@@ -104,6 +104,7 @@ class Plan : public Tables {
     require(lay_out(bound.outers, is_double, (end - begin) * N, 0) <= work_elements, "the work space is too small");
     c.outers = bound.outers.data(), c.outer_count = static_cast<int32_t>(bound.outers.size());
     c.work = reinterpret_cast<char*>(work);
+    c.spent = spent();
     place_memory(bound, is_double, count(threads), scratch(memory_size(c, is_double, count(threads))));
     struct Job {
       const Call& call;
@@ -118,6 +119,12 @@ class Plan : public Tables {
           j.path->scan(j.call, id, all, j.barrier);
         },
         &job);
+  }
+
+  // Seconds of this thread's scans in each part.
+  static double* spent() {
+    static thread_local double seconds[PARTS] = {};
+    return seconds;
   }
 
   friend class Stream;
@@ -154,9 +161,28 @@ class Plan : public Tables {
     int64_t patches = 0;
     for (int k = 0; k < c.state_count; ++k) patches += c.states[k].width;
     if (c.state_count) patches += c.states[0].width;
+    c.copies = copied(c, threads);
     const int64_t patched = c.flags ? c.N * patches : 0;  // of all rows: fewer threads may come than were asked for
-    c.scratch_bytes = round_up(c.array_count * 16 + 64 + (slots_ * c.block * c.tile + patched) * item, 64);
+    c.scratch_bytes = round_up(c.array_count * 16 + c.longest_phase * 8 + 64 + (slots_ * c.block * c.tile + c.copies + patched) * item, 64);
     return c.scratch_bytes * threads + round_up(c.number_count * c.tile * item, 64);
+  }
+
+  // Elements of the largest copies that a thread may make: of its rows for all matrices of a phase, or of a chunk of rows.
+  int64_t copied(Call& c, int threads) const {
+    const int64_t rows = c.by_rows ? (c.N + threads - 1) / threads : c.N;
+    int64_t most = 0;
+    c.copied_rows = rows;  // a thread that takes more, since fewer came than were asked for, copies none
+    c.longest_phase = 0;
+    for (const Phase& phase : phases_) {
+      int64_t here = 0;
+      for (int k = phase.begin; k < phase.end; ++k)
+        if (instructions_[k].op == GEMM) here += copied_width(packs_[instructions_[k].pack].depth);
+      most = std::max(most, times(here, rows));
+      c.longest_phase = std::max(c.longest_phase, phase.end - phase.begin);
+    }
+    for (const auto* list : {&before_, &after_})
+      for (const Product& p : *list) most = std::max(most, times(copied_width(packs_[p.pack].depth), MOST_CHUNK));
+    return most;
   }
 
   void place_memory(Bound& bound, bool is_double, int threads, char* memory) const {

@@ -5,10 +5,15 @@
 
 namespace {
 
+// So many rows stay in a cache while all panels pass.
+constexpr int64_t CHUNK = (47 + MOST_ROWS) / MOST_ROWS * MOST_ROWS;
+static_assert(CHUNK <= unrolled::MOST_CHUNK);
+
 // out (+)= left W^T, this thread's share of the rows, or of the units where there are few rows.
+// `copies` has room for CHUNK rows.
 template <class T>
-void products(const unrolled::Call& c, const unrolled::Product* list, int count, int id, int threads) {
-  const int64_t rows = (c.end - c.begin) * c.N, CHUNK = (47 + MOST_ROWS) / MOST_ROWS * MOST_ROWS;  // stay in a cache while all panels pass
+void products(const unrolled::Call& c, const unrolled::Product* list, int count, T* copies, int id, int threads) {
+  const int64_t rows = (c.end - c.begin) * c.N;
   const bool few = rows < MOST_ROWS * threads;
   const int64_t r0 = few ? 0 : rows * id / threads, r1 = few ? rows : rows * (id + 1) / threads;
   for (int k = 0; k < count; ++k) {
@@ -22,10 +27,16 @@ void products(const unrolled::Call& c, const unrolled::Product* list, int count,
     if (u0 >= u1) continue;
     const T* A = reinterpret_cast<const T*>(left.base) + (c.begin - left.start) * left.time_stride + p.left_column;
     T* O = reinterpret_cast<T*>(out.base) + (c.begin - out.start) * out.time_stride + p.out_column + u0;
-    for (int64_t r = r0; r < r1; r += CHUNK) {
-      const int64_t n = r1 - r < CHUNK ? r1 - r : CHUNK;
-      times_matrix<T>(w, c.packed, A + r * left.row_stride, left.row_stride, u0, O + r * out.row_stride, out.row_stride,
-                      n, u1 - u0, false, p.add);
+    const int64_t chunks = (r1 - r0 + CHUNK - 1) / CHUNK;
+    for (int64_t k = 0; k < chunks; ++k) {
+      const int64_t r = r0 + (r1 - r0) * k / chunks, n = r0 + (r1 - r0) * (k + 1) / chunks - r;
+      const T* from = A + r * left.row_stride;
+      int64_t stride = left.row_stride;
+      if (!w.source && crowded<T>(stride, n)) {
+        copy_apart(from, stride, copies, n, w.depth);
+        from = copies, stride = apart<T>(w.depth);
+      }
+      times_matrix<T>(w, c.packed, from, stride, u0, O + r * out.row_stride, out.row_stride, n, u1 - u0, false, p.add);
     }
   }
 }

@@ -1,8 +1,11 @@
 // The scan: a plan's phases, step after step, over this thread's share of rows or units.
 #pragma once
+#include <chrono>
+
 #include "alignments.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "limit.h"
 #include "plan.h"
 #include "products.h"
 #include "threads.h"
@@ -28,6 +31,8 @@ struct Thread {
   T** at;                    // array_count
   int64_t* row_stride;       // array_count
   T* slots;                  // scratch: slots tiles of block x tile
+  T** lefts;                 // of each instruction of a phase: where the rows that its matrix takes lie apart, or null
+  T* copies;                 // of such rows
   T* patches;                // rows of states and of dL/dy that differ from what stands in the arrays
   int64_t slot_size;
 };
@@ -36,16 +41,20 @@ struct Thread {
 template <class T>
 Thread<T> make_thread(const Call& c, int id, int threads) {
   char* p = c.scratch + id * c.scratch_bytes;
-  Thread<T> t{c, id, threads, 0, c.N, nullptr, nullptr, nullptr, nullptr, 0};
+  Thread<T> t{c, id, threads, 0, c.N, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0};
   if (c.by_rows) t.r0 = c.N * id / threads, t.r1 = c.N * (id + 1) / threads;
   t.at = reinterpret_cast<T**>(p);
   p += c.array_count * sizeof(T*);
   t.row_stride = reinterpret_cast<int64_t*>(p);
   p += c.array_count * sizeof(int64_t);
+  t.lefts = reinterpret_cast<T**>(p);
+  p += c.longest_phase * sizeof(T*);
   p = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(p) + 63) / 64 * 64);
   t.slot_size = c.block * c.tile;
   t.slots = reinterpret_cast<T*>(p);
   p += c.slots * t.slot_size * sizeof(T);
+  t.copies = reinterpret_cast<T*>(p);
+  p += c.copies * sizeof(T);
   t.patches = reinterpret_cast<T*>(p);
   return t;
 }
@@ -162,6 +171,31 @@ INLINE Place<T> place(const Thread<T>& t, const Operand& o, int64_t r, int64_t u
   }
 }
 
+// Copies, once for a phase, the rows of this thread that its matrices take, where they crowd the sets of a cache: they
+// were written in an earlier phase.
+template <class T>
+void spread(Thread<T>& t, const Phase& phase) {
+  const Call& c = t.call;
+  T* free = t.copies;
+  for (int k = phase.begin; k < phase.end; ++k) {
+    T*& left = t.lefts[k - phase.begin];
+    left = nullptr;
+    const Instruction& i = c.instructions[k];
+    if (i.op != GEMM || c.packs[i.pack].source) continue;
+    const int64_t stride = t.row_stride[i.a.index], depth = c.packs[i.pack].depth;
+    if (t.r1 - t.r0 > c.copied_rows || !crowded<T>(stride, t.r1 - t.r0)) continue;
+    for (int j = phase.begin; j < k && !left; ++j) {
+      const Instruction& e = c.instructions[j];
+      if (t.lefts[j - phase.begin] && e.a.index == i.a.index && e.a.column == i.a.column && c.packs[e.pack].depth == depth)
+        left = t.lefts[j - phase.begin];
+    }
+    if (left) continue;
+    left = free;
+    free += (t.r1 - t.r0) * apart<T>(depth);
+    copy_apart(t.at[i.a.index] + t.r0 * stride + i.a.column, stride, left, t.r1 - t.r0, depth);
+  }
+}
+
 template <class T>
 void run_tile(Thread<T>& t, const Phase& phase, int64_t r, int64_t rows, int64_t u, int64_t units) {
   const Call& c = t.call;
@@ -172,6 +206,7 @@ void run_tile(Thread<T>& t, const Phase& phase, int64_t r, int64_t rows, int64_t
     if (i.op == GEMM) {
       const unrolled::Pack& w = c.packs[i.pack];
       Place<T> a = place(t, i.a, r, 0);
+      if (T* left = t.lefts[k - phase.begin]) a = {left + (r - t.r0) * apart<T>(w.depth), apart<T>(w.depth)};
       times_matrix<T>(w, c.packed, a.p, a.stride, u, out.p, out.stride, rows, n, i.out.where == unrolled::SCRATCH,
                       false);
       continue;
@@ -206,6 +241,7 @@ void run_phase(Thread<T>& t, const Phase& phase) {
   int64_t p0 = 0, p1 = tiles;
   if (!c.by_rows) p0 = tiles * t.id / t.threads, p1 = tiles * (t.id + 1) / t.threads;
   const int64_t rows = t.r1 - t.r0, blocks = (rows + c.block - 1) / c.block;
+  if (p0 < p1) spread(t, phase);
   for (int64_t p = p0; p < p1; ++p) {
     const int64_t u = p * c.tile, units = phase.width - u < c.tile ? phase.width - u : c.tile;
     for (int64_t k = 0; k < blocks; ++k) {
@@ -232,22 +268,40 @@ void steps(Thread<T>& t, Barrier& barrier) {
   }
 }
 
+// Adds up the seconds between the parts of a scan, as its first thread sees them.
+struct Clock {
+  double* spent;
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+  void add(unrolled::Part part) {
+    const auto now = std::chrono::steady_clock::now();
+    spent[part] += std::chrono::duration<double>(now - last).count();
+    last = now;
+  }
+};
+
 template <class T>
 void scan(const Call& c, int id, int threads, Barrier& barrier) {
+  double others[unrolled::PARTS] = {};
+  Clock clock{id ? others : c.spent};
   Thread<T> t = make_thread<T>(c, id, threads);
   if (c.before_count) {
-    products<T>(c, c.before, c.before_count, id, threads);
+    products<T>(c, c.before, c.before_count, t.copies, id, threads);
     barrier.wait(threads);
+    clock.add(unrolled::BEFORE);
   }
   steps(t, barrier);
+  if (c.after_count || c.outer_count) barrier.wait(threads);
+  clock.add(unrolled::STEPS);
   if (c.after_count || c.outer_count) {
-    barrier.wait(threads);
     pack_sides<T>(c, id, threads);
-    products<T>(c, c.after, c.after_count, id, threads);
+    clock.add(unrolled::SIDES);
+    products<T>(c, c.after, c.after_count, t.copies, id, threads);
     barrier.wait(threads);
+    clock.add(unrolled::AFTER);
     outers<T>(c, id, threads);
   }
   barrier.wait(threads);  // OpenMP's own barrier after this would spin for longer
+  clock.add(unrolled::OUTERS);
 }
 
 // A product for one row: this thread's share of the panels.
@@ -316,7 +370,7 @@ void apply(int op, int64_t n, const char* a, const char* b, const char* c, char*
 
 template <class T>
 const unrolled::Path* path_of(const char* name) {
-  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>, align};
+  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>, align, multiply_adds<T>};
   return &path;
 }
 
