@@ -98,6 +98,10 @@ def _stream(model: Any, name: str) -> None:
             whole = len(block) - len(block) % 2
             rest = block[whole:]
             yield np.frombuffer(block[:whole], dtype="<i2")
+        if is_first:
+            raise UsageError("standard input is empty, expected raw samples of 16 bits")
+        if rest:
+            raise UsageError("standard input ends within a sample of 16 bits: are these raw samples?")
 
     for text in model.listen(piped()) if name == "-" else model.stream(name):
         sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)

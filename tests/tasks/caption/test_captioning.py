@@ -183,6 +183,24 @@ def test_a_caption_that_is_longer_than_any_is_cut(tmp_path):
     assert model.task.longest == 200 and model.evaluate(on="training")["scored"] == 4
 
 
+def test_pictures_with_a_crowd_of_captions_do_not_hold_up_validation(tmp_path):
+    folder = write_colours(tmp_path / "some", count=8)
+    with open(folder / "captions.csv", "a", encoding="utf-8") as file:
+        file.writelines(
+            f"{k:02d}.png,number {n} of many\n{k:02d}.png,a red picture\n" for k in range(8) for n in range(60)
+        )
+    model = unrolled.fit(folder, tmp_path / "run", epochs=0.1, split="50/50/0", **SMALL)
+    task, asked = model._with_own_data("validation", None), []
+    loss = task.loss
+    task.loss = lambda network, batch, state: asked.append(batch.inputs.shape[1]) or loss(network, batch, state)
+    task.validate(model.model, whole=True)
+    assert sum(asked) == 10 * len(task.parts["validation"])
+    asked.clear()
+    task.score(model.model, "validation")
+    everything = sum(len(task.found.pictures[k].captions) for k in task.parts["validation"])
+    assert sum(asked) == everything > 60 * len(task.parts["validation"]) > 0
+
+
 def test_other_data_and_data_that_moved(trained, colours, tmp_path):
     other = write_colours(tmp_path / "other", count=6, seed=5)
     figures = trained.evaluate(other)

@@ -353,12 +353,21 @@ def test_a_folder_of_pictures_whose_table_has_other_columns(tmp_path, table, sai
 
 
 @pytest.mark.parametrize("more", [
-    {"c_dot_csv": "time,value\n2020-01-01,3\n"}, {"c_dot_txt": "1.jpg is a dog.\n"}, {},
+    {"c_dot_csv": "time,value\n2020-01-01,3\n"}, {"c_dot_txt": "1.jpg is a dog.\n"},
     {"c_dot_csv": "photo,words\n1.jpg,a dog\n", "d_dot_csv": "x,y\n1,2\n"},
 ])  # fmt: skip
 def test_other_data_with_pictures_beside_them(tmp_path, more):
     write(touch(tmp_path, *(f"{k}.jpg" for k in range(6))), **more)
     assert not is_captioned(tmp_path)
+
+
+def test_a_folder_of_nothing_but_pictures_lacks_their_captions(tmp_path):
+    touch(tmp_path, *(f"{k}.png" for k in range(3)), ".hidden")
+    assert recognised(tmp_path) == "caption"
+    with pytest.raises(DataError, match="has no captions: expected captions of COCO"):
+        read_collection(tmp_path)
+    (tmp_path / "notes.md").write_text("about these pictures")
+    assert recognised(tmp_path) != "caption"
 
 
 def test_a_column_that_is_called_name(tmp_path):

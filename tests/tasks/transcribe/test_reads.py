@@ -98,7 +98,7 @@ def test_reads_without_bases_are_left_out_and_not_written(tiny, tmp_path, cli, m
     calls = iter([Call([], [], []), Call([1], [9], [0])])
     monkeypatch.setattr("unrolled.tasks.transcribe.trained.in_pieces", lambda *_: next(calls))
     status, said, wrong = cli("basecall", str(tiny), str(tmp_path), "-o", str(tmp_path / "o.fastq.gz"))
-    assert status == 0 and "1 read, 1 left out" in said and "r has no bases" in wrong
+    assert status == 0 and "1 read, 1 left out" in said and "the model finds no bases in r" in wrong
     with gzip.open(tmp_path / "o.fastq.gz", "rt") as file:
         assert file.read() == "@s\nA\n+\n*\n"
 

@@ -49,8 +49,11 @@ class Columns(NamedTuple):
 
 
 def is_captioned(path: Path) -> bool:
-    """Whether a file has captions of pictures, or a folder a file that has, or pictures that its table names."""
-    return bool(caption_files(path)) or _names_pictures(path)
+    """Whether a file has captions of pictures, or a folder a file that has, or pictures that its table names.
+
+    A folder of nothing but pictures lacks its captions, and whoever reads it says so.
+    """
+    return bool(caption_files(path)) or _names_pictures(path) or _has_only_pictures(path)
 
 
 def expected_columns(path: Path) -> str:
@@ -149,6 +152,11 @@ def _names_pictures(folder: Path) -> bool:
     named = {cell for cell in cells if {name := Path(cell).name, name.rpartition(".")[0]} & pictures}
     texts = {cell for cell in cells if re.search(r"[^\W\d_]{2}", cell)}
     return len(pictures) >= _SEVERAL and bool(named) and bool(texts - named)
+
+
+def _has_only_pictures(folder: Path) -> bool:
+    inside = _entries(folder, _LOOKED_AT) if folder.is_dir() else []
+    return bool(inside) and all(_is_picture(p.name) and p.is_file() for p in inside)
 
 
 def _only_table(folder: Path) -> Path | None:

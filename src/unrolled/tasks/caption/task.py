@@ -41,6 +41,8 @@ from unrolled.training.task import ALL, PARTS, Evidence, Shown, Task, Tell
 SIDE_FILE, SYMBOLS_FILE, PAGE = "caption.json", "vocabulary.json", "captions.html"
 _FEW, _SHOWN = 200, 6
 """Pictures that are scored, and shown, while training."""
+_REFERENCES = 10
+"""Captions of a picture that count in validation: its time is that of the pictures, however many each has."""
 _LISTED = ("successful", "best", "worst", "page")
 """What the page itself shows."""
 _PAIRS = 128
@@ -176,12 +178,13 @@ class CaptionTask(Task):
         t, which = self.training, self.parts.get(part, np.empty(0, dtype=np.int64))
         return self._pairs(which, t.batch or 1, self.options.augment and self.sight.shifts and part == "training")
 
-    def _pairs(self, which: np.ndarray, batch: int, shifted: bool = False) -> Pairs:
+    def _pairs(self, which: np.ndarray, batch: int, shifted: bool = False, most: int | None = None) -> Pairs:
         captions: list[np.ndarray] = []
         of: list[int] = []
         for k in which:
-            captions += [self.symbols.encode(text)[:_LONGEST] for text in self.found.pictures[k].captions]
-            of += [int(k)] * len(self.found.pictures[k].captions)
+            texts = self.found.pictures[k].captions[:most]
+            captions += [self.symbols.encode(text)[:_LONGEST] for text in texts]
+            of += [int(k)] * len(texts)
         t = self.training
         return Pairs(self.seen, captions, np.array(of), self.symbols.end, batch, t.seed, shifted, t.device)
 
@@ -224,20 +227,24 @@ class CaptionTask(Task):
         if not len(which):
             return None
         few = which if whole else np.sort(np.random.default_rng(0).permutation(which)[:_FEW])
-        made = self._scored(model, few, self.search() if whole else self.search(beam=1), tell).means()
+        search = self.search() if whole else self.search(beam=1)
+        made = self._scored(model, few, search, tell, _REFERENCES).means()
         made = showing.defined(made)
         return made | ({"estimate": True} if len(few) < len(which) else {})
 
-    def _scored(self, model: Any, which: np.ndarray, search: Search, tell: Tell | None = None) -> Written:
+    def _scored(
+        self, model: Any, which: np.ndarray, search: Search, tell: Tell | None = None, most: int | None = None
+    ) -> Written:
+        """``most``: as many captions of each picture, the first ones, are what is looked for."""
         captions = [several[0] for several in self.texts(model, Chosen(self.seen, which), search, tell)]
-        references = [self.found.pictures[k].captions for k in which]
+        references = [self.found.pictures[k].captions[:most] for k in which]
         names = [self.name_of(int(k)) for k in which]
-        loss, scored = self._loss(model, which), scores(captions, references)
+        loss, scored = self._loss(model, which, most=most), scores(captions, references)
         return Written(names, captions, references, loss, scored, judged(captions, self._scenes(which)))
 
-    def _loss(self, model: Any, which: np.ndarray, exchanged: bool = False) -> float:
+    def _loss(self, model: Any, which: np.ndarray, exchanged: bool = False, most: int | None = None) -> float:
         """Nats a word of the references; ``exchanged``: each with another picture."""
-        pairs = self._pairs(which, _PAIRS)
+        pairs = self._pairs(which, _PAIRS, most=most)
         total, count = 0.0, 0
         with evaluating(model):
             for k in range(pairs.updates_per_epoch):

@@ -152,7 +152,7 @@ class TrainedTranscriber(Trained):
                     any_good = True
                     yield fastq(read.name, self.task.text_of(found.labels), found.qualities), False
                     continue
-                why = f"{read.name} has no bases that the model would know"
+                why = f"the model finds no bases in {read.name}"
             first = first or why
             yield why, True
         if not any_good:
