@@ -18,7 +18,7 @@ CROWDED = 128
 def test_wide_rows(name, flags):
     """Of inputs, states, and what comes back to both; more of them than one tile has."""
     c = case(name, T=3, N=19, D=CROWDED, H=CROWDED, flags=flags)
-    check(c, rtol=1e-8, atol=1e-8)
+    check(c)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "layer-norm", "concatenated"])
@@ -29,7 +29,7 @@ def test_wide_rows_on_threads(name, N, threads, by_rows):
     with engine_on(1):
         truth = results(c)
     with engine_on(threads, by_rows):
-        assert_same(results(c), truth, rtol=1e-8, atol=1e-8)
+        assert_same(results(c), truth)
 
 
 def test_in_single_precision_too():
@@ -38,5 +38,6 @@ def test_in_single_precision_too():
     found = results(single)
     single.cell.double()
     truth = results(c)
+    rounding = 8 * 2**-24 * (4 * (256 + 256)) ** 0.5  # adds up like a random walk; 8 of them for the chain of gates
     for name, t in truth.items():
-        torch.testing.assert_close(found[name].double(), t, rtol=1e-3, atol=1e-4 * float(t.abs().max()))
+        torch.testing.assert_close(found[name].double(), t, rtol=0, atol=rounding * float(t.abs().max()))

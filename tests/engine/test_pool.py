@@ -149,4 +149,4 @@ def test_a_steady_training_loop_has_no_page_faults(cell):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         layer(x)[0].backward(upstream)
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    assert max(faults[4:]) < 60, faults  # a step writes 9,000 pages or more
+    assert max(faults[4:]) < 60, faults  # the saved gates alone are 3,840 pages a step

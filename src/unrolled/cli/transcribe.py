@@ -86,8 +86,11 @@ def _stream(model: Any, name: str) -> None:
     if name == "-" and sys.stdin is None:
         raise UsageError("standard input is closed")
 
+    rest = b""
+
     def piped() -> Iterator[Any]:
-        rest, is_first = b"", True
+        nonlocal rest
+        is_first = True
         while block := os.read(sys.stdin.fileno(), 1 << 14):
             if is_first and block.startswith(_HEADERS):
                 raise UsageError(
@@ -100,10 +103,10 @@ def _stream(model: Any, name: str) -> None:
             yield np.frombuffer(block[:whole], dtype="<i2")
         if is_first:
             raise UsageError("standard input is empty, expected raw samples of 16 bits")
-        if rest:
-            raise UsageError("standard input ends within a sample of 16 bits: are these raw samples?")
 
     for text in model.listen(piped()) if name == "-" else model.stream(name):
         sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     print()
+    if rest:
+        raise UsageError("standard input ends within a sample of 16 bits: are these raw samples?")

@@ -153,9 +153,10 @@ def test_raw_sound_on_standard_input_is_heard(trained, long):
     assert done.stdout.decode() == trained.transcribe(long[0]) + "\n"
     done = subprocess.run(command, input=long[0].read_bytes(), capture_output=True, text=False, check=False)
     assert done.returncode == 2 and b"standard input is a sound file" in done.stderr
-    for sound, said in ((raw[:-1], b"ends within a sample of 16 bits"), (b"", b"standard input is empty")):
+    whole = subprocess.run(command, input=raw[:-2], capture_output=True, check=True).stdout
+    for sound, heard, said in ((raw[:-1], whole, b"ends within a sample"), (b"", b"", b"standard input is empty")):
         done = subprocess.run(command, input=sound, capture_output=True, check=False)
-        assert done.returncode == 2 and said in done.stderr
+        assert done.returncode == 2 and said in done.stderr and done.stdout == heard
     closed = ["sh", "-c", '"$@" <&-', "sh", *command]
     done = subprocess.run(closed, capture_output=True, check=False)
     assert done.returncode == 2 and b"standard input is closed" in done.stderr
