@@ -32,7 +32,7 @@ from unrolled.engine.compiled import compiled
 from unrolled.engine.prepared import Prepared, prepared
 
 CELLS = {"lstm": unrolled.LSTMCell, "elman": unrolled.ElmanCell, "gru": unrolled.GRUCell}
-PARTS = ("inputs", "steps", "copies", "d inputs", "d weights")
+PARTS = ("packing", "inputs", "steps", "copies", "d inputs", "d weights")
 LOOPS = 400_000
 NEAR = 1e-4
 Call = Callable[[], object]
@@ -53,11 +53,12 @@ def product(x: torch.Tensor, w: torch.Tensor) -> tuple[Call, torch.Tensor]:
     (rows, depth), units = x.shape, len(w)
     arrays = (Array("x", "time", depth), Array("y", "time", units))
     view = View("w", 0, (units, depth), (depth, 1))
-    plan = Plan("product", arrays, (), (), (view,), 0, False, (Product(_side(0), _side(1), 0, False),))
-    b, out = Binding(Site(plan, ["w"]), [w], x, 1, rows, once=False), torch.empty(rows, units)
+    plan = Plan("product", arrays, (), (), (view,), 0, False, (Product(_side(0), _side(1), 0, False, units),))
+    site = Site(plan, ["w"])
+    b, out = Binding(site, [w], x, 1, rows, site.split(1, rows), once=False), torch.empty(rows, units)
     b.set("x", x, depth, 1)
     b.set("y", out, units, 1)
-    return (lambda: b.run(0, 1, 1)), out
+    return (lambda: b.run(1, 1)), out
 
 
 def gradient(d: torch.Tensor, x: torch.Tensor) -> tuple[Call, torch.Tensor]:
@@ -66,12 +67,14 @@ def gradient(d: torch.Tensor, x: torch.Tensor) -> tuple[Call, torch.Tensor]:
     arrays = (Array("x", "time", depth), Array("d", "time", units))
     view = View("w", 0, (units, depth), (depth, 1))
     site = Site(Plan("gradient", arrays, (), (), (), 0, False, (), (), (Outer(view, _side(0), _side(1)),)), ["w"])
-    size = site.native.work_size(False, rows)
-    b, out = Binding(site, [], x, 1, rows, [size]), torch.empty(units, depth)
+    split = site.split(1, rows)
+    sides, sums = site.native.work_sizes(False, rows, *split)
+    size = rows * sides + sums
+    b, out = Binding(site, [], x, 1, rows, split, [size]), torch.empty(units, depth)
     b.set("x", x, depth, 1)
     b.set("d", d, units, 1)
     b.set_totals([out.data_ptr(), out.numel(), depth, 0])
-    return (lambda: b.run(0, 1, 1, b.extra[-1], size)), out
+    return (lambda: b.run(1, 1, b.extra[-1], size)), out
 
 
 def alone(rows: int, depth: int, units: int, threads: int, budget: Budget, turned: bool) -> dict[str, float | None]:
@@ -104,8 +107,8 @@ def operations(cell: unrolled.Cell, rows: int) -> list[list[float]]:
         size = [2.0 * rows * view.shape[0] * view.shape[1] for view in plan.packs]
         steps = sum(size[i.extra] for phase in plan.phases for i in phase.instructions if i.kind == "gemm")
         outer = sum(2.0 * rows * left * right for (_, left), (_, right) in (o.sides for o in plan.outers))
-        before, after = (sum(size[p.pack] for p in products) for products in (plan.before, plan.after))
-        made.append([before, steps, 0.0, after, outer])
+        before, after = (sum(size[p.pack] for p in products if p.pack >= 0) for products in (plan.before, plan.after))
+        made.append([0.0, before, steps, 0.0, after, outer])
     return made
 
 

@@ -28,14 +28,15 @@ class _Order:
         self.now: dict[tuple[int, int], int] = {}
         """Of each column that the phase writes, the column in which its first unit stands."""
         for product in plan.before:
-            self._write(product.out, plan.packs[product.pack].shape[0])
+            self._write(product.out, product.width)
         for phase in plan.phases:
             self.now = {}
             for instruction in phase.instructions:
                 self._take(instruction)
         self.now = {}
         for product in plan.after:
-            self._read(product.left, plan.packs[product.pack].shape[1], "a product after the steps")
+            width = plan.packs[product.pack].shape[1] if product.pack >= 0 else product.width
+            self._read(product.left, width, "a product after the steps")
         for outer in plan.outers:
             for operand, width in outer.sides:
                 self._read(operand, width, f"the gradient of {outer.view}")

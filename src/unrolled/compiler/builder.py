@@ -61,8 +61,12 @@ class Builder:
         """A linear map of an array for all steps of a block."""
         assert op.view is not None
         self.packs.append(op.view)
-        made = Product(self._array(*left), self._array(*out), len(self.packs) - 1, add)
+        made = Product(self._array(*left), self._array(*out), len(self.packs) - 1, add, op.view.shape[0])
         self.products[when].append(made)
+
+    def move(self, left: tuple[str, int], out: tuple[str, int], width: int, add: bool = False) -> None:
+        """Columns of an array as they are, for all steps of a block, after these."""
+        self.products["after"].append(Product(self._array(*left), self._array(*out), -1, add, width))
 
     def outer(self, view: View, source: tuple[str, int], upstream: tuple[str, int]) -> None:
         """The gradient of a matrix, over all steps of a block."""

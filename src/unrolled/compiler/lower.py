@@ -36,14 +36,9 @@ class Forward:
 
 @dataclass(frozen=True)
 class Reverse:
-    """The backward plan, and the arrays in which it leaves gradients.
-
-    ``direct`` names sequences whose gradient is also, at each step, in columns of an array of the block;
-    ``sums`` are the arrays whose sum is the gradient of part of a parameter.
-    """
+    """The backward plan, and ``sums``: the arrays whose sum is the gradient of part of a parameter."""
 
     plan: Plan
-    direct: tuple[tuple[str, tuple[str, int]], ...]
     sums: tuple[tuple[View, str], ...]
 
 
@@ -139,7 +134,6 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
         sums.append((view, f"sum:{k}"))
     first_maps = {op.out: op for op in projections(loop)}
     done: set[str] = set()
-    direct = []
     for name, d in d_inputs:
         if name in first_maps:
             op = first_maps[name]
@@ -151,10 +145,12 @@ def lower_backward(loop: Program, backward: Backward, forward: Forward) -> Rever
             builder.outer(op.view, (f"sequence:{source}", 0), placed[d])
             done.add(source)
         elif name not in constants:
-            direct.append((name, placed[d]))
+            builder.widths[f"dx:{name}"] = widths[d]
+            builder.move(placed[d], (f"dx:{name}", 0), widths[d], add=name in done)
+            done.add(name)
     for view, left, d in d_weights:
         builder.outer(view, placed.get(left) or home[left], placed[d])
-    return Reverse(builder.plan(), tuple(direct), tuple(sums))
+    return Reverse(builder.plan(), tuple(sums))
 
 
 def keep_gradients(reverse: Reverse) -> Reverse:

@@ -75,12 +75,16 @@ class Phase:
 
 
 class Product(NamedTuple):
-    """``out (+)= left W^T`` for all rows of a block of steps at once, ``W`` the matrix number ``pack``."""
+    """``out (+)= left W^T`` for all rows of a block of steps at once, ``W`` the matrix number ``pack``.
+
+    Without a matrix (-1) W is the identity. ``width`` are the columns of ``out``.
+    """
 
     left: Operand
     out: Operand
     pack: int
     add: bool
+    width: int
 
 
 class Outer(NamedTuple):
@@ -150,4 +154,6 @@ class Plan:
 
     def _product(self, p: Product) -> str:
         sign = "+=" if p.add else "="
+        if p.pack < 0:
+            return f"all steps: {p.out.text(self)} {sign} {p.left.text(self)}, {p.width} columns"
         return f"all steps: {p.out.text(self)} {sign} product {p.left.text(self)} {self.packs[p.pack]}"

@@ -48,12 +48,21 @@ class Site:
         """Of each outer product the matrix, the row stride and the elements of its sum, where it fits in place."""
 
 
+    def split(self, T: int, N: int, masked: bool = False) -> tuple[int, bool]:
+        """Threads for a call, and whether each takes rows of its own.
+
+        With flags it is ``masked``: no thread waits for another between steps then.
+        """
+        whole = self.plan.whole or masked
+        return team.split(torch.get_num_threads(), self.work, self.barriers, T, N, whole)
+
+
 class Binding:
     """One plan with its memory, for one call.
 
     ``row`` arrays and matrices come from ``parameters``; the caller sets the others by name. ``extra`` parts
-    of the work space, in elements, are for the caller. What runs ``once`` does without packed matrices where
-    it has few rows. With flags (`mask`) it is ``masked``: no thread waits for another between steps then.
+    of the work space, in elements, are for the caller. What runs ``once`` packs its matrices when it runs, or
+    does without where it has few rows; else they are packed here. ``split`` is what `Site.split` gives.
     """
 
     def __init__(
@@ -63,16 +72,14 @@ class Binding:
         like: Tensor,
         T: int,
         N: int,
+        split: tuple[int, bool],
         extra: Sequence[int] = (),
         once: bool = True,
-        masked: bool = False,
     ) -> None:
         self.site, self.T, self.N, self.like = site, T, N, like
         self.is_double = like.dtype == torch.float64
         self.item = 8 if self.is_double else 4
-        self.threads, self.by_rows = team.split(
-            torch.get_num_threads(), site.work, site.barriers, T, N, site.plan.whole or masked
-        )
+        self.threads, self.by_rows = split
         self.numbers = [0] * (7 * len(site.plan.arrays))
         self._states: list[int] = []
         self._flags = 0
@@ -94,18 +101,22 @@ class Binding:
         self.extra = [self.base + start * self.item for start in self.starts[1 + len(site.temps) : -1]]
         addresses = [p.data_ptr() for p in parameters]
         self._set_rows(parameters, addresses)
-        if site.packs:
-            sources = []
-            for p, offset in site.packs:
-                sources += [addresses[p] + offset * self.item, parameters[p].numel() - offset]
-            if as_they_lie:
-                self._sources = sources
-            else:
-                site.native.pack(self.is_double, self.threads, sources, self.base, packed)
+        for p, offset in site.packs:
+            self._sources += [addresses[p] + offset * self.item, parameters[p].numel() - offset]
+        if as_they_lie:
+            self.packed = (0, 0)
+        elif not once and site.packs:
+            site.native.pack(self.is_double, self.threads, self._sources, *self.packed)
+            self._sources = []
 
-    def set_memory(self, k: int, address: int, size: int, time: int, row: int, start: int = 0) -> None:
-        """Array ``k``: address, elements, elements from step to step and row to row, the first step."""
-        self.numbers[7 * k : 7 * k + 7] = [address, size, time, row, start, 0, 0]
+    def set_memory(self, k: int, address: int, size: int, time: int, row: int) -> None:
+        """Array ``k``: address, elements, elements from step to step and row to row."""
+        self.numbers[7 * k : 7 * k + 7] = [address, size, time, row, 0, 0, 0]
+
+    def set_block(self, k: int, address: int, steps: int, width: int) -> None:
+        """Array ``k``, which holds the ``steps`` of one block at a time."""
+        size = self.N * width
+        self.numbers[7 * k : 7 * k + 7] = [address, steps * size, size, width, 1, 0, 0]
 
     def set(self, name: str, tensor: Tensor, width: int, steps: int = 0, first: Tensor | None = None) -> None:
         """An array (steps, N, width), or (N, width) where ``steps`` is 0; contiguous.
@@ -134,15 +145,15 @@ class Binding:
         self._upstream = self.index(upstream)
         self._states = [n for state in states for n in state]
 
-    def run(self, begin: int, end: int, direction: int, work: int = 0, work_size: int = 0) -> None:
-        """Steps ``begin`` to ``end``; the sign of ``direction`` is the scan's, 2 means backward."""
+    def run(self, steps: int, direction: int, work: int = 0, work_size: int = 0) -> None:
+        """All steps in blocks of so many; the sign of ``direction`` is the scan's, 2 means backward."""
         self.site.native.run(
             self.is_double,
             self.threads,
             self.by_rows,
             self.numbers,
             self._states,
-            [self.T, self.N, begin, end, direction, self._upstream],
+            [self.T, self.N, steps, direction, self._upstream],
             self._flags,
             *self.packed,
             self._sources,

@@ -68,7 +68,10 @@ def encode(plan: Plan) -> Any:
 
 
 def _products(products: tuple[Product, ...]) -> list[int]:
-    return [n for p in products for n in (p.left.place, p.out.place, p.pack, int(p.add), p.left.column, p.out.column)]
+    made = []
+    for p in products:
+        made += [p.left.place, p.out.place, p.pack, int(p.add), p.left.column, p.out.column, p.width]
+    return made
 
 
 def _numbers(i: Instruction) -> list[int]:

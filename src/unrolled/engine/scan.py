@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +71,7 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     in_block = width and not (save and plan.in_place)
     site = program.saving_site if save else program.plain_site
     extra = [steps * N * width] if in_block else []
-    b = Binding(site, given.parameters, like, T, N, extra, masked=given.flags is not None)
+    b = Binding(site, given.parameters, like, T, N, site.split(T, N, given.flags is not None), extra)
     _set_inputs(b, program, given)
     stored = [fresh.empty(like, T if save or not k else 2, N, s.width) for k, s in enumerate(program.states)]
     first = 0 if given.direction > 0 else T - 1
@@ -89,11 +89,9 @@ def forward(text: str, given: Given, save: bool) -> list[Tensor]:
     if given.flags is not None:
         final = [s.clone() for s in given.states]
         b.mask(given.flags, _forward_states(b, program, given, final))
-    block = b.index("p") if in_block else -1
-    for begin, end in _blocks(T, steps, given.direction):
-        if block >= 0:
-            b.set_memory(block, b.extra[0], steps * N * width, N * width, width, begin)
-        b.run(begin, end, given.direction)
+    if in_block:
+        b.set_block(b.index("p"), b.extra[0], steps, width)
+    b.run(steps, given.direction)
     if not final:
         last = T - 1 if given.direction > 0 else 0
         final = [(s[last] if save or not k else s[(last + 1) % 2]).clone() for k, s in enumerate(stored)]
@@ -162,12 +160,15 @@ class _Backward:
         site = self.site = program.reverse_site if record is None else program.recording_site
         like = given.sequences[0]
         self.is_double = like.dtype == torch.float64
-        row = max((width for _, _, width in site.blocks), default=1) + site.native.work_size(self.is_double, 1)
+        split = site.split(T, N, given.flags is not None)
+        sides, sums = site.native.work_sizes(self.is_double, N, *split)
+        row = max((width for _, _, width in site.blocks), default=1) + sides
         self.steps = _block_steps(T, N, row * like.element_size())
-        self.work_size = site.native.work_size(self.is_double, self.steps * N)
+        self.work_size = self.steps * N * sides + sums
         extra = [*(self.steps * N * width for _, _, width in site.blocks), self.work_size]
-        b = self.b = Binding(site, given.parameters, like, T, N, extra, masked=given.flags is not None)
-        self.block_at = dict(zip((k for k, _, _ in site.blocks), b.extra, strict=False))
+        b = self.b = Binding(site, given.parameters, like, T, N, split, extra)
+        for (k, _, width), at in zip(site.blocks, b.extra, strict=False):
+            b.set_block(k, at, self.steps, width)
         _set_inputs(b, program, given)
         count = len(program.states)
         stored = [results[0] if given.flags is None else results[-1], *results[1 + count : 2 * count]]
@@ -237,7 +238,7 @@ class _Backward:
             if not wanted:
                 self.dx.append(like.new_empty(0))
                 continue
-            written = b.index(f"dx:{i.name}") >= 0  # by products; it begins with zeros where there are none
+            written = b.index(f"dx:{i.name}") >= 0  # it stays zero where nothing comes back
             self.dx.append(fresh.empty(x, *x.shape) if written else torch.zeros_like(x))
             b.set(f"dx:{i.name}", self.dx[-1], i.width, b.T)
         self.dp: dict[str, Tensor] = {}
@@ -250,7 +251,7 @@ class _Backward:
         self._covered = dict(zip(program.parameters, program.covered, strict=True))
         self._set_totals()
 
-    def _set_totals(self, add: bool = False) -> None:
+    def _set_totals(self) -> None:
         """Where the engine adds up the gradients of matrices: in place, or beside it where columns lie apart."""
         b, numbers = self.b, []
         for k, (view, stride, size) in enumerate(self.site.outers):
@@ -258,23 +259,16 @@ class _Backward:
             if whole is None:
                 numbers += [0, 0, 0, 0]
             elif stride is not None:
-                add_here = add or not self._covered[view.parameter]
-                numbers += [whole.data_ptr() + view.offset * b.item, size, stride, int(add_here)]
+                add = not self._covered[view.parameter]
+                numbers += [whole.data_ptr() + view.offset * b.item, size, stride, int(add)]
             else:
-                if k not in self._apart:
-                    self._apart[k] = b.like.new_zeros(view.shape)
-                total = self._apart[k]
-                numbers += [total.data_ptr(), total.numel(), view.shape[1], 1]
+                total = self._apart[k] = fresh.empty(b.like, *view.shape)
+                numbers += [total.data_ptr(), total.numel(), view.shape[1], 0]
         b.set_totals(numbers)
 
     def run(self) -> list[Tensor]:
-        b, N = self.b, self.b.N
-        for begin, end in _blocks(b.T, self.steps, -self.given.direction):
-            for k, _, width in self.site.blocks:
-                b.set_memory(k, self.block_at[k], self.steps * N * width, N * width, width, begin)
-            b.run(begin, end, 2 * self.given.direction, b.extra[-1], self.work_size)
-            self._add_direct(begin, end)
-            self._set_totals(add=True)
+        b = self.b
+        b.run(self.steps, 2 * self.given.direction, b.extra[-1], self.work_size)
         self._add_totals()
         self._add_sums()
         last = b.T - 1 - self.first
@@ -297,19 +291,6 @@ class _Backward:
                 flags = self.given.flags
                 d += self.dy if flags is None else self.dy * (flags & INSIDE).bool()[..., None]
             record.add(s.name, d)
-
-    def _add_direct(self, begin: int, end: int) -> None:
-        """What came back to sequences that the loop reads without a matrix."""
-        b = self.b
-        for name, (array, column) in self.program.reverse.direct:
-            k = next(k for k, i in enumerate(self.program.sequences) if i.name == name)
-            if not self.needs.sequences[k]:
-                continue
-            place = b.index(array)
-            width = self.site.plan.arrays[place].width
-            start = (self.block_at[place] - b.base) // b.item
-            rows = b.space[start : start + (end - begin) * b.N * width].view(end - begin, b.N, width)
-            self.dx[k][begin:end].add_(rows[..., column : column + self.program.sequences[k].width])
 
     def _add_totals(self) -> None:
         """What was added up beside its parameter."""
@@ -355,8 +336,3 @@ def _block_steps(T: int, N: int, row_bytes: int) -> int:
     steps = max(1, fitting, -(-_BLOCK_ROWS // N))
     count = -(-T // steps)
     return -(-T // count)
-
-
-def _blocks(T: int, steps: int, direction: int) -> Iterator[tuple[int, int]]:
-    blocks = [(begin, min(begin + steps, T)) for begin in range(0, T, steps)]
-    yield from blocks if direction > 0 else reversed(blocks)

@@ -92,7 +92,7 @@ class Stream:
         program = compiled(made.step_text())
         site, parameters = program.passing_site, made.step_parameters(cell)
         width = program.passing.projected_width
-        b = Binding(site, parameters, inputs, 1, 1, [width], once=False)
+        b = Binding(site, parameters, inputs, 1, 1, (1, True), [width], once=False)
         memory = []
         for s, old in zip(program.states, state, strict=True):
             slices = inputs.new_zeros(2, 1, s.width)

@@ -22,7 +22,7 @@ def operations(plan: Plan) -> tuple[float, float]:
     for phase in plan.phases:
         for i in phase.instructions:
             steps += 2 * _size(plan, i.extra) if i.kind == "gemm" else _ELEMENTWISE * i.width
-    around = sum(2.0 * _size(plan, p.pack) for p in (*plan.before, *plan.after))
+    around = sum(2.0 * _size(plan, p.pack) for p in (*plan.before, *plan.after) if p.pack >= 0)
     around += sum(2.0 * left * right for (_, left), (_, right) in (o.sides for o in plan.outers))
     return steps, around
 

@@ -3,6 +3,7 @@
 // Everything about a plan is checked when it is made, and every array's extent at every call, so that no
 // index can leave the sizes that were given. The addresses themselves are the caller's word.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -71,7 +72,7 @@ NB_MODULE(_native, m) {
                     const Ints&, const Ints&>(),
            nb::arg("instructions"), nb::arg("phases"), nb::arg("packs"), nb::arg("modes"), nb::arg("numbers"),
            nb::arg("slots"), nb::arg("whole"), nb::arg("before"), nb::arg("after"), nb::arg("outers"))
-      .def("work_size", &Plan::work_size, nb::arg("is_double"), nb::arg("rows"))
+      .def("work_sizes", &Plan::work_sizes, nb::arg("is_double"), nb::arg("N"), nb::arg("threads"), nb::arg("by_rows"))
       .def("packed_size", &Plan::packed_size, nb::arg("is_double"))
       .def("pack", &Plan::pack, nb::arg("is_double"), nb::arg("threads"), nb::arg("sources"), nb::arg("packed"),
            nb::arg("size"))

@@ -25,38 +25,43 @@ struct Phase {
 };
 
 // One matrix, (units, depth), as panels [depth][2 vectors] from `offset` of the packed buffer on; or, where
-// there is a `source`, as it lies there, its columns side by side.
+// there is a `source`, as it lies there, its columns side by side. It is packed first where there is a `from`.
 struct Pack {
   int64_t units, depth, unit_stride, depth_stride, offset;
-  const char* source;
+  const char *source, *from;
 };
 
-// out (+)= left W^T for all rows of a stretch of steps at once; the arrays have mode TIME, without gaps.
+// out (+)= left W^T for all rows of a block of steps at once; the arrays have mode TIME, without gaps. `pack` -1 stands
+// for the identity; `width` are the units.
 struct Product {
   int32_t left, out, pack, add;
-  int64_t left_column, out_column;
+  int64_t left_column, out_column, width;
 };
 
-// total (left width, right width) (+)= left^T right, over all rows of a stretch of steps.
+// total (left width, right width) (+)= left^T right, over all rows of a block of steps.
 struct Outer {
   int32_t left, right;
   int64_t left_column, left_width, right_column, right_width;
-  int64_t left_offset, right_offset;  // of the packed sides in `work`, elements
-  int32_t packs_left, packs_right;    // whether an earlier one has packed the same side
+  int64_t left_offset, right_offset;  // of the packed sides in `work`, elements for each row
+  int32_t packs_left, packs_right;    // whether no earlier one has packed the same side
   char* total;                        // its rows are `stride` elements apart; null: not wanted
   int64_t stride;
   int32_t add;
+  int64_t sum_offset;                 // in the sums of a thread, elements
 };
 
 // One array of a call. PREVIOUS reads `first` (N, width) before the first step.
 struct Array {
   char *base, *first;
-  int64_t time_stride, row_stride, start;  // elements; `start`: the step that `base` holds first
+  int64_t time_stride, row_stride;  // elements
+  int64_t start;                    // the step that `base` holds first; IN_BLOCK: the first of the block at hand
   int32_t mode;
 };
 
-// The parts of a scan: projections, steps, packed sides, products and outer products after them.
-enum Part { BEFORE, STEPS, SIDES, AFTER, OUTERS, PARTS };
+constexpr int64_t IN_BLOCK = -1;
+
+// The parts of a scan: packing; of each block projections, steps, packed sides, products and outer products after them.
+enum Part { PACKING, BEFORE, STEPS, SIDES, AFTER, OUTERS, PARTS };
 
 // What masks need of one state: indices of its arrays in the plan, -1 where there is none, and the
 // tensors (N, width), contiguous, null where there is none.
@@ -76,20 +81,25 @@ struct Call {
   const Instruction* instructions;
   const Phase* phases;
   const Pack* packs;
-  int32_t phase_count, array_count, number_count, slots, whole;
+  int32_t phase_count, array_count, number_count, pack_count, slots, whole;
   const Array* arrays;
   const State* states;
   const Product *before, *after;  // what surrounds the steps
   const Outer* outers;
   int32_t before_count, after_count, outer_count;
-  char* work;                     // for packed sides
+  char* work;                     // for packed sides, `side_width` elements a row
+  int64_t side_width;
+  char* sums;                     // of each thread but the first `sums_size` elements, where each sums up its own rows; or null
+  int64_t sums_size;
   int32_t state_count, upstream;  // `upstream`: the array of dL/dy, -1 in a forward call
-  const char* packed;
+  char* packed;
   const char* numbers;            // each repeated over `tile` units
   const uint8_t* flags;           // (T, N), or null
   char* scratch;                  // `scratch_bytes` for each thread
   int64_t scratch_bytes;
-  int64_t T, N, begin, end;       // steps [begin, end) of T
+  int64_t T, N, block_steps;      // steps of a block, at most
+  int64_t begin, end;             // of the block at hand
+  int32_t later;                  // whether there was a block before it, in the order of the blocks
   int32_t direction;              // +1: upwards in time. The scan's own direction, also in a backward call
   int32_t backward;               // whether steps are taken against it
   int32_t by_rows, tile, block;   // how the work is split; units and rows of a tile
@@ -133,6 +143,13 @@ struct Alignments {
   double* losses;         // (N)
   double* gradient;       // (T, N, V), from which the shares of the paths are taken away; or null
 };
+
+// Rows of each thread from which on each takes its own sequences in products, too, and not a share of all rows. Fewer do
+// not keep the multipliers busy.
+constexpr int64_t OWN_ROWS = 4;
+
+// Bytes of all sums of outer products up to which each thread has its own.
+constexpr int64_t SUMS_BYTES = 1 << 20;
 
 // Rows of a product over all steps that are taken at a time, at most.
 constexpr int64_t MOST_CHUNK = 64;

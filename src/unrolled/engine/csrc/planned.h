@@ -29,12 +29,12 @@ class Plan : public Tables {
  public:
   using Tables::Tables;
 
-  // Elements of the work space that `run` needs for a stretch of `rows` rows.
-  int64_t work_size(bool is_double, int64_t rows) const {
-    require(rows >= 0, "there are no such rows");
+  // Elements of the work space that `run` needs for each row of a block, and beside them.
+  std::pair<int64_t, int64_t> work_sizes(bool is_double, int64_t N, int64_t threads, bool by_rows) const {
     std::vector<Outer> outers = outers_;
     for (Outer& o : outers) o.total = reinterpret_cast<char*>(1);
-    return lay_out(outers, is_double, rows, 0);
+    const int64_t width = lay_out(outers, is_double);
+    return {width, times(sums_size(is_double, N, count(threads), by_rows), count(threads) - 1)};
   }
 
   // Packs matrix k from sources[2k], an address, with sources[2k+1] elements, into `packed`.
@@ -62,35 +62,34 @@ class Plan : public Tables {
         &job);
   }
 
-  // One stretch of steps. `arrays` has 7 numbers an array: address, elements, time stride, row stride,
-  // first step, address and elements of what stands before the first step. `states` has 10 a state:
-  // width, arrays old, out, carry, next, addresses initial, reset, last, d_initial, d_reset.
-  // `sources` has for each matrix what `pack` is given, where the matrices are read as they lie; or nothing.
+  // All steps, block after block. `arrays` has 7 numbers an array: address, elements, time stride, row stride, whether
+  // it holds the steps of one block, address and elements of what stands before the first step. `states` has 10 a
+  // state: width, arrays old, out, carry, next, addresses initial, reset, last, d_initial, d_reset.
+  // `sources` has for each matrix what `pack` is given: they are packed first, or, without a packed buffer, read as they
+  // lie. Without `sources` the matrices are packed already.
   // `totals` has 4 numbers an outer product: address of its sum, 0 where it is not wanted, elements, row
   // stride, and whether it is added to.
   // With `by_rows` each thread takes rows of its own, and none waits between steps; units of all rows otherwise.
   void run(bool is_double, int64_t threads, bool by_rows, const Ints& arrays, const Ints& states, const Ints& shape, int64_t flags,
            int64_t packed, int64_t packed_elements, const Ints& sources, const Ints& totals, int64_t work,
            int64_t work_elements) const {
-    require(shape.size() == 6, "shape is T, N, begin, end, direction, upstream");
-    const int64_t T = shape[0], N = shape[1], begin = shape[2], end = shape[3];
-    require(T > 0 && N > 0 && T < (1LL << 31) && N < (1LL << 31) && begin >= 0 && begin <= end && end <= T, "there are no such steps");
-    require(shape[4] == 1 || shape[4] == -1 || shape[4] == 2 || shape[4] == -2, "there is no such direction");
-    require(shape[5] >= -1 && shape[5] < static_cast<int64_t>(modes_.size()), "there is no such array");
+    require(shape.size() == 5, "shape is T, N, steps of a block, direction, upstream");
+    const int64_t T = shape[0], N = shape[1], steps = shape[2], direction = shape[3], upstream = shape[4];
+    require(T > 0 && N > 0 && steps > 0 && T < (1LL << 31) && N < (1LL << 31) && steps <= T, "there are no such steps");
+    require(direction == 1 || direction == -1 || direction == 2 || direction == -2, "there is no such direction");
+    require(upstream >= -1 && upstream < static_cast<int64_t>(modes_.size()), "there is no such array");
     require(arrays.size() == 7 * modes_.size(), "an array is missing");
     require(states.size() % 10 == 0, "the states are cut off");
-    if (sources.empty())
-      require(packed_elements >= packed_size(is_double), "the packed buffer is too small");
-    else
-      check_sources(sources);
-    if (begin == end) return;
+    const bool as_they_lie = !packed && !sources.empty();
+    require(as_they_lie || packed_elements >= packed_size(is_double), "the packed buffer is too small");
+    if (!sources.empty()) check_sources(sources);
     require(totals.size() == 4 * outers_.size(), "a total is missing");
     Bound bound;
-    bind(bound, is_double, count(threads), by_rows, arrays, keep(states, arrays, flags != 0, shape[4] == 2 || shape[4] == -2, shape[5]), shape, flags, packed);
+    bind(bound, is_double, count(threads), by_rows, arrays, keep(states, arrays, flags != 0, direction == 2 || direction == -2, upstream), shape, flags, packed);
     Call& c = bound.call;
     for (size_t k = 0; k < sources.size() / 2; ++k) {
-      require(packs_[k].depth_stride == 1, "the columns of a matrix do not lie side by side");
-      bound.packs[k].source = reinterpret_cast<const char*>(sources[2 * k]);
+      require(!as_they_lie || packs_[k].depth_stride == 1, "the columns of a matrix do not lie side by side");
+      (as_they_lie ? bound.packs[k].source : bound.packs[k].from) = reinterpret_cast<const char*>(sources[2 * k]);
     }
     bound.outers = outers_;
     for (size_t k = 0; k < outers_.size(); ++k) {
@@ -101,9 +100,13 @@ class Plan : public Tables {
       require(t[1] >= 0 && t[2] >= o.right_width, "the rows of a total overlap");
       require(checked(times(o.left_width - 1, t[2]) + o.right_width) <= t[1], "a total is too small");
     }
-    require(lay_out(bound.outers, is_double, (end - begin) * N, 0) <= work_elements, "the work space is too small");
+    c.side_width = lay_out(bound.outers, is_double);
+    c.sums_size = sums_size(is_double, N, count(threads), by_rows);
+    const int64_t side_size = times(c.side_width, times(steps, N));
+    require(checked(side_size + times(c.sums_size, count(threads) - 1)) <= work_elements, "the work space is too small");
     c.outers = bound.outers.data(), c.outer_count = static_cast<int32_t>(bound.outers.size());
     c.work = reinterpret_cast<char*>(work);
+    c.sums = c.sums_size ? c.work + side_size * (is_double ? 8 : 4) : nullptr;
     c.spent = spent();
     place_memory(bound, is_double, count(threads), scratch(memory_size(c, is_double, count(threads))));
     struct Job {
@@ -130,14 +133,14 @@ class Plan : public Tables {
   friend class Stream;
 
  private:
-  // The call of a stretch of steps, without memory to work in.
+  // The call, without memory to work in.
   void bind(Bound& bound, bool is_double, int threads, bool by_rows, const Ints& arrays, std::vector<State> states, const Ints& shape,
             int64_t flags, int64_t packed) const {
     Call& c = bound.call;
-    c.T = shape[0], c.N = shape[1], c.begin = shape[2], c.end = shape[3];
-    c.direction = shape[4] > 0 ? 1 : -1;
-    c.backward = shape[4] == 2 || shape[4] == -2;
-    c.upstream = static_cast<int32_t>(shape[5]);
+    c.T = shape[0], c.N = shape[1], c.block_steps = shape[2];
+    c.direction = shape[3] > 0 ? 1 : -1;
+    c.backward = shape[3] == 2 || shape[3] == -2;
+    c.upstream = static_cast<int32_t>(shape[4]);
     bound.arrays = addressed(arrays, c, threads);
     bound.states = std::move(states);
     bound.packs = placed(is_double);
@@ -146,11 +149,11 @@ class Plan : public Tables {
     c.instructions = instructions_.data(), c.phases = phases_.data(), c.packs = bound.packs.data();
     c.phase_count = static_cast<int32_t>(phases_.size());
     c.array_count = static_cast<int32_t>(bound.arrays.size());
-    c.number_count = static_cast<int32_t>(numbers_.size());
+    c.number_count = static_cast<int32_t>(numbers_.size()), c.pack_count = static_cast<int32_t>(packs_.size());
     c.slots = static_cast<int32_t>(slots_), c.whole = whole_;
     c.arrays = bound.arrays.data();
     c.states = bound.states.data(), c.state_count = static_cast<int32_t>(bound.states.size());
-    c.packed = reinterpret_cast<const char*>(packed);
+    c.packed = reinterpret_cast<char*>(packed);
     c.flags = reinterpret_cast<const uint8_t*>(flags);
     split(c, is_double, threads, by_rows);
   }
@@ -163,7 +166,7 @@ class Plan : public Tables {
     if (c.state_count) patches += c.states[0].width;
     c.copies = copied(c, threads);
     const int64_t patched = c.flags ? c.N * patches : 0;  // of all rows: fewer threads may come than were asked for
-    c.scratch_bytes = round_up(c.array_count * 16 + c.longest_phase * 8 + 64 + (slots_ * c.block * c.tile + c.copies + patched) * item, 64);
+    c.scratch_bytes = round_up(c.array_count * (16 + sizeof(Array)) + c.longest_phase * 8 + 64 + (slots_ * c.block * c.tile + c.copies + patched) * item, 64);
     return c.scratch_bytes * threads + round_up(c.number_count * c.tile * item, 64);
   }
 
@@ -181,7 +184,8 @@ class Plan : public Tables {
       c.longest_phase = std::max(c.longest_phase, phase.end - phase.begin);
     }
     for (const auto* list : {&before_, &after_})
-      for (const Product& p : *list) most = std::max(most, times(copied_width(packs_[p.pack].depth), MOST_CHUNK));
+      for (const Product& p : *list)
+        if (p.pack >= 0) most = std::max(most, times(copied_width(packs_[p.pack].depth), MOST_CHUNK));
     return most;
   }
 
@@ -200,25 +204,44 @@ class Plan : public Tables {
 
   static int count(int64_t threads) { return static_cast<int>(std::clamp<int64_t>(threads, 1, 1024)); }
 
-  // Places the packed sides of the outer products that are wanted, each side once; the elements they take.
-  int64_t lay_out(std::vector<Outer>& outers, bool is_double, int64_t rows, int64_t used) const {
+  // Places the packed sides of the outer products that are wanted, each side once, and their sums; the elements that the
+  // sides take for each row. The right ones come first: each begins on a line of its own, however many rows there are.
+  int64_t lay_out(std::vector<Outer>& outers, bool is_double) const {
     const int64_t panel = 2 * chosen[is_double]->lanes, tall = chosen[is_double]->rows;
+    int64_t used = 0, sums = 0;
+    for (size_t k = 0; k < outers.size(); ++k) {
+      Outer& o = outers[k];
+      o.sum_offset = sums, sums += o.left_width * o.right_width;
+      if (!o.total) continue;
+      o.packs_right = 1;
+      for (size_t j = 0; j < k; ++j) {
+        const Outer& e = outers[j];
+        if (e.total && e.right == o.right && e.right_column == o.right_column && e.right_width == o.right_width)
+          o.right_offset = e.right_offset, o.packs_right = 0;
+      }
+      if (o.packs_right) o.right_offset = used, used += round_up(o.right_width, panel);
+    }
     for (size_t k = 0; k < outers.size(); ++k) {
       Outer& o = outers[k];
       if (!o.total) continue;
-      o.packs_left = o.packs_right = 1;
+      o.packs_left = 1;
       for (size_t j = 0; j < k; ++j) {
         const Outer& e = outers[j];
-        if (!e.total) continue;
-        if (e.left == o.left && e.left_column == o.left_column && e.left_width == o.left_width)
+        if (e.total && e.left == o.left && e.left_column == o.left_column && e.left_width == o.left_width)
           o.left_offset = e.left_offset, o.packs_left = 0;
-        if (e.right == o.right && e.right_column == o.right_column && e.right_width == o.right_width)
-          o.right_offset = e.right_offset, o.packs_right = 0;
       }
-      if (o.packs_right) o.right_offset = used, used = checked(used + times(round_up(o.right_width, panel), rows));
-      if (o.packs_left) o.left_offset = used, used = checked(used + round_up(times(round_up(o.left_width, tall), rows), panel));
+      if (o.packs_left) o.left_offset = used, used += round_up(o.left_width, tall);
     }
-    return used;
+    return round_up(used, panel);
+  }
+
+  // Elements of the sums of one thread, where each sums up its own rows: where all matrices together stay in a cache, since
+  // each thread goes through all of them in every block. 0 where they are summed up together.
+  int64_t sums_size(bool is_double, int64_t N, int threads, bool by_rows) const {
+    if (!by_rows || threads < 2 || N / threads < OWN_ROWS) return 0;
+    int64_t size = 0;
+    for (const Outer& o : outers_) size = checked(size + times(o.left_width, o.right_width));
+    return times(size, is_double ? 8 : 4) <= SUMS_BYTES ? size : 0;
   }
 
   void split(Call& c, bool is_double, int threads, bool by_rows) const {
@@ -251,17 +274,12 @@ class Plan : public Tables {
               "an array has no address, or a stride below 0");
       const int64_t rows = mode == ROW || mode == SUM ? 0 : times(c.N - 1, row);
       int64_t last = 0;
+      const bool in_block = a[4] != 0;
+      require(!in_block || mode == TIME, "an array holds a block, but is not read step by step");
       if (mode == TIME) {
-        require(a[4] >= 0 && c.begin >= a[4], "an array begins after the steps");
-        last = times(c.end - 1 - a[4], time);
+        last = times((in_block ? c.block_steps : c.T) - 1, time);
       } else if (mode == PREVIOUS) {
-        const int64_t low = c.direction > 0 ? std::max<int64_t>(c.begin - 1, 0) : c.begin + 1;
-        const int64_t high = c.direction > 0 ? c.end - 2 : std::min(c.end, c.T - 1);
-        require(a[4] >= 0, "an array begins before the first step");
-        if (high >= low) {
-          require(low >= a[4], "an array begins after the steps");
-          last = times(high - a[4], time);
-        }
+        if (c.T > 1) last = times(c.direction > 0 ? c.T - 2 : c.T - 1, time);
         require(a[5] != 0 && a[6] >= times(c.N - 1, row) + reach_[k], "the state before the first step is too small");
       } else if (mode == PARITY || mode == OTHER) {
         last = time;
@@ -270,7 +288,7 @@ class Plan : public Tables {
       }
       if (reach_[k]) require(last + rows + reach_[k] <= size, "an array is too small");
       bound.push_back({reinterpret_cast<char*>(a[0]), reinterpret_cast<char*>(a[5]), time,
-                       mode == ROW || mode == SUM ? 0 : row, a[4], static_cast<int32_t>(mode)});
+                       mode == ROW || mode == SUM ? 0 : row, in_block ? IN_BLOCK : 0, static_cast<int32_t>(mode)});
     }
     return bound;
   }

@@ -51,7 +51,7 @@ struct Block {
 };
 
 // Blocks that begin where huge pages do. Those that are not in use are kept, the newest last, while all together are at most a
-// quarter more than what was in use at one time; the system may take their pages where it needs them.
+// quarter more than what was in use at one time; the system may take their huge pages where it needs them.
 class Pool {
  public:
   Block take(size_t bytes) {
@@ -91,7 +91,8 @@ class Pool {
     }
     kept_bytes_ += block.bytes;
 #if defined(__linux__) && defined(MADV_FREE)
-    madvise(block.at, block.bytes, MADV_FREE);
+    // of pages that are not huge it takes longer than to use them
+    if (block.bytes >= HUGE) madvise(block.at, block.bytes / HUGE * HUGE, MADV_FREE);
 #endif
   }
 

@@ -28,6 +28,7 @@ struct Thread {
   const Call& call;
   int id, threads;
   int64_t r0, r1;            // its rows
+  Array* arrays;             // array_count: those of the call, with the block at hand
   T** at;                    // array_count
   int64_t* row_stride;       // array_count
   T* slots;                  // scratch: slots tiles of block x tile
@@ -41,8 +42,10 @@ struct Thread {
 template <class T>
 Thread<T> make_thread(const Call& c, int id, int threads) {
   char* p = c.scratch + id * c.scratch_bytes;
-  Thread<T> t{c, id, threads, 0, c.N, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0};
+  Thread<T> t{c, id, threads, 0, c.N, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0};
   if (c.by_rows) t.r0 = c.N * id / threads, t.r1 = c.N * (id + 1) / threads;
+  t.arrays = reinterpret_cast<Array*>(p);
+  p += c.array_count * sizeof(Array);
   t.at = reinterpret_cast<T**>(p);
   p += c.array_count * sizeof(T*);
   t.row_stride = reinterpret_cast<int64_t*>(p);
@@ -192,7 +195,7 @@ void spread(Thread<T>& t, const Phase& phase) {
     if (left) continue;
     left = free;
     free += (t.r1 - t.r0) * apart<T>(depth);
-    copy_apart(t.at[i.a.index] + t.r0 * stride + i.a.column, stride, left, t.r1 - t.r0, depth);
+    copy_apart<T>({t.at[i.a.index] + t.r0 * stride + i.a.column, stride, t.r1 - t.r0, 1, 0}, left, depth);
   }
 }
 
@@ -207,8 +210,8 @@ void run_tile(Thread<T>& t, const Phase& phase, int64_t r, int64_t rows, int64_t
       const unrolled::Pack& w = c.packs[i.pack];
       Place<T> a = place(t, i.a, r, 0);
       if (T* left = t.lefts[k - phase.begin]) a = {left + (r - t.r0) * apart<T>(w.depth), apart<T>(w.depth)};
-      times_matrix<T>(w, c.packed, a.p, a.stride, u, out.p, out.stride, rows, n, i.out.where == unrolled::SCRATCH,
-                      false);
+      times_matrix<T>(w, c.packed, {a.p, a.stride, rows, 1, 0}, u, {out.p, out.stride, rows, 1, 0}, n,
+                      i.out.where == unrolled::SCRATCH, false);
       continue;
     }
     Place<T> a = place(t, i.a, r, u);
@@ -279,29 +282,68 @@ struct Clock {
   }
 };
 
+// One block of steps. Threads wait for one another where one reads what others wrote: never, as long as each has its own
+// rows. The next block writes nothing that is read in the outer products.
 template <class T>
-void scan(const Call& c, int id, int threads, Barrier& barrier) {
-  double others[unrolled::PARTS] = {};
-  Clock clock{id ? others : c.spent};
-  Thread<T> t = make_thread<T>(c, id, threads);
+void scan_block(Thread<T>& t, const Share& mine, Barrier& barrier, Clock& clock) {
+  const Call& c = t.call;
+  const int together = mine.own ? 1 : t.threads, summing = sums_apart(c, mine) ? 1 : t.threads;
   if (c.before_count) {
-    products<T>(c, c.before, c.before_count, t.copies, id, threads);
-    barrier.wait(threads);
+    if (c.later) barrier.wait(together);  // the steps of the block before read what the products write
+    products<T>(c, c.before, c.before_count, t.copies, mine);
+    barrier.wait(together);
     clock.add(unrolled::BEFORE);
   }
   steps(t, barrier);
-  if (c.after_count || c.outer_count) barrier.wait(threads);
+  if (!c.after_count && !c.outer_count) return clock.add(unrolled::STEPS);
+  barrier.wait(together);
   clock.add(unrolled::STEPS);
-  if (c.after_count || c.outer_count) {
-    pack_sides<T>(c, id, threads);
-    clock.add(unrolled::SIDES);
-    products<T>(c, c.after, c.after_count, t.copies, id, threads);
+  products<T>(c, c.after, c.after_count, t.copies, mine);
+  clock.add(unrolled::AFTER);
+  if (mine.own) barrier.wait(summing);
+  pack_sides<T>(c, mine);
+  barrier.wait(summing);
+  clock.add(unrolled::SIDES);
+  outers<T>(c, mine);
+  clock.add(unrolled::OUTERS);
+}
+
+// All of a call: its matrices packed, then block after block.
+template <class T>
+void scan(const Call& given, int id, int threads, Barrier& barrier) {
+  double others[unrolled::PARTS] = {};
+  Clock clock{id ? others : given.spent};
+  Call c = given;
+  Thread<T> t = make_thread<T>(c, id, threads);
+  std::copy_n(given.arrays, c.array_count, t.arrays);
+  c.arrays = t.arrays;
+  bool packing = false;
+  for (int k = 0; k < c.pack_count; ++k) {
+    const unrolled::Pack& w = c.packs[k];
+    if (!w.from) continue;
+    const int64_t panels = (w.units + PANEL<T> - 1) / PANEL<T>;
+    pack<T>(w, w.from, c.packed, panels * id / threads, panels * (id + 1) / threads);
+    packing = true;
+  }
+  if (packing) barrier.wait(threads);
+  clock.add(unrolled::PACKING);
+  const Share mine = share_of(c, id, threads);
+  const int64_t blocks = (c.T + c.block_steps - 1) / c.block_steps;
+  const bool upwards = (c.direction > 0) != (c.backward != 0);
+  for (int64_t k = 0; k < blocks; ++k) {
+    c.begin = (upwards ? k : blocks - 1 - k) * c.block_steps;
+    c.end = std::min(c.begin + c.block_steps, c.T);
+    c.later = k > 0;
+    for (int a = 0; a < c.array_count; ++a)
+      if (given.arrays[a].start == unrolled::IN_BLOCK) t.arrays[a].start = c.begin;
+    scan_block(t, mine, barrier, clock);
+  }
+  if (sums_apart(c, mine)) {
     barrier.wait(threads);
-    clock.add(unrolled::AFTER);
-    outers<T>(c, id, threads);
+    add_sums<T>(c, mine);
   }
   barrier.wait(threads);  // OpenMP's own barrier after this would spin for longer
-  clock.add(unrolled::OUTERS);
+  clock.add(c.outer_count ? unrolled::OUTERS : unrolled::STEPS);
 }
 
 // A product for one row: this thread's share of the panels.
@@ -309,7 +351,8 @@ template <class T>
 void product_of_row(const T* left, const unrolled::Pack& w, const T* packed, T* out, bool add, int id, int threads) {
   const int64_t panels = (w.units + PANEL<T> - 1) / PANEL<T>;
   const int64_t u0 = panels * id / threads * PANEL<T>, u1 = panels * (id + 1) / threads * PANEL<T>;
-  if (u0 < u1) gemm<T>(left, 0, packed + w.offset, w.depth, u0, out + u0, 0, 1, (u1 < w.units ? u1 : w.units) - u0, false, add);
+  if (u0 < u1)
+    gemm<T>({left, 0, 1, 1, 0}, packed + w.offset, w.depth, u0, {out + u0, 0, 1, 1, 0}, std::min(u1, w.units) - u0, false, add);
 }
 
 template <class T>

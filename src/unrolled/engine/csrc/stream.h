@@ -21,7 +21,7 @@ class Stream {
     require(inputs.size() % 3 == 0 && arrays.size() == 7 * plan.modes_.size(), "a table is cut off");
     layers_.push_back(std::make_unique<Held>());
     Held& held = *layers_.back();
-    plan.bind(held.bound, is_double_, threads_, threads_ == 1, arrays, {}, {1, 1, 0, 1, 1, -1}, 0, packed);
+    plan.bind(held.bound, is_double_, threads_, threads_ == 1, arrays, {}, {1, 1, 1, 1, -1}, 0, packed);
     Call& c = held.bound.call;
     c.by_rows = threads_ == 1;
     for (Array& a : held.bound.arrays)
@@ -42,7 +42,7 @@ class Stream {
     require(weight != 0 && state != 0 && V > 0 && H > 0 && V < (1 << 28) && H < (1 << 24), "the head has no such shape");
     const Path* path = chosen[is_double_];
     const int64_t panel = 2 * path->lanes;
-    Pack w{V, H, H, 1, 0, nullptr};
+    Pack w{V, H, H, 1, 0, nullptr, nullptr};
     head_.resize((round_up(V, panel) * H + panel) * (is_double_ ? 8 : 4) + 64);
     char* at = aligned(head_);
     path->pack(w, reinterpret_cast<const char*>(weight), at, 0, round_up(V, panel) / panel);

@@ -22,7 +22,7 @@ class Tables {
     for (size_t k = 0; k < packs.size(); k += 4) {
       for (int j = 0; j < 4; ++j) require(packs[k + j] >= 0 && packs[k + j] < (1 << 30), "a matrix has no such shape");
       require(packs[k] > 0 && packs[k + 1] > 0, "a matrix is empty");
-      packs_.push_back({packs[k], packs[k + 1], packs[k + 2], packs[k + 3], 0, nullptr});
+      packs_.push_back({packs[k], packs[k + 1], packs[k + 2], packs[k + 3], 0, nullptr, nullptr});
     }
     for (size_t k = 0; k < instructions.size(); k += 18) add(&instructions[k]);
     int64_t at = 0;
@@ -127,16 +127,17 @@ class Tables {
   }
 
   std::vector<Product> products(const Ints& v) {
-    require(v.size() % 6 == 0, "a table is cut off");
+    require(v.size() % 7 == 0, "a table is cut off");
     std::vector<Product> made;
-    for (size_t k = 0; k < v.size(); k += 6) {
+    for (size_t k = 0; k < v.size(); k += 7) {
       const int64_t* p = &v[k];
-      require(p[2] >= 0 && p[2] < static_cast<int64_t>(packs_.size()), "there is no such matrix");
-      touch(p[0], p[4], packs_[p[2]].depth);
-      touch(p[1], p[5], packs_[p[2]].units);
+      require(p[2] >= -1 && p[2] < static_cast<int64_t>(packs_.size()), "there is no such matrix");
+      require(p[2] < 0 || p[6] == packs_[p[2]].units, "a matrix has another width than its product");
+      touch(p[0], p[4], p[2] < 0 ? p[6] : packs_[p[2]].depth);
+      touch(p[1], p[5], p[6]);
       require(modes_[p[0]] == TIME && modes_[p[1]] == TIME, "a product needs all steps of its arrays");
       made.push_back({static_cast<int32_t>(p[0]), static_cast<int32_t>(p[1]), static_cast<int32_t>(p[2]), p[3] != 0,
-                      p[4], p[5]});
+                      p[4], p[5], p[6]});
       dense_.push_back(p[0]);
       dense_.push_back(p[1]);
     }
@@ -148,7 +149,7 @@ class Tables {
     touch(v[3], v[4], v[5]);
     for (int64_t k : {v[0], v[3]})
       require(modes_[k] == TIME || modes_[k] == PREVIOUS || modes_[k] == FIXED, "an outer product needs rows for all steps");
-    outers_.push_back({static_cast<int32_t>(v[0]), static_cast<int32_t>(v[3]), v[1], v[2], v[4], v[5], 0, 0, 0, 0, nullptr, 0, 0});
+    outers_.push_back({static_cast<int32_t>(v[0]), static_cast<int32_t>(v[3]), v[1], v[2], v[4], v[5], 0, 0, 0, 0, nullptr, 0, 0, 0});
   }
 
   Operand operand(const int64_t* v, int64_t width, bool optional) {
