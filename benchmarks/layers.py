@@ -1,11 +1,14 @@
-"""The layers beside torch.nn's, beside a Python loop over the cell, and beside JAX: time, share of the peak, memory.
+"""The layers beside torch.nn's, beside a Python loop over the cell, and beside JAX: time, share of the limit, memory.
 
-    python benchmarks/layers.py [--cell lstm] [--shape T,N,D,H] [--lengths] [--threads K] [--quick] [--json]
+    python benchmarks/layers.py [--cell lstm] [--shape T,N,D,H] [--lengths] [--threads K] [--quick]
+        [--json | --markdown]
 
-All compete in one process, turn by turn, and are compared by medians; a figure is shown only after its output and its
-gradients were compared in the same run, otherwise FAILED, and the exit status is 1. Samples that other processes
-disturbed are thrown away (see timing.py); `busy` stands where too few others could be had. JAX takes part when it is
-installed. torch.nn.GRU resets after the recurrent matrix, our GRU and JAX's before it: other values, the same cost.
+All compete in one process, turn by turn, and are compared by medians; a figure is shown only after its output and
+its gradients were compared in the same run, otherwise FAILED, and the exit status is 1. The limit is that of
+multiply-adds between registers on all threads, measured in turns with the rest. With UNROLLED_CPU=avx2 all are held
+to AVX2. Samples that other processes disturbed are thrown away (see timing.py); `busy` stands where too few others
+could be had. JAX takes part when it is installed. torch.nn.GRU resets after the recurrent matrix, our GRU and JAX's
+before it: other values, the same cost.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import sys
 from dataclasses import replace
 from types import ModuleType
 
+import held
 import torch
 from competitors import (
     BUILT_IN,
@@ -36,9 +40,11 @@ from competitors import (
     torch_module,
     weights,
 )
-from layers_table import Table
+from layers_table import MARKDOWN, Table, markdown
 from memory import peak_mib
-from timing import SGEMM_OPERATIONS, Plan, Timing, busy_seconds, interleave, sgemm
+from timing import Plan, Timing, busy_seconds, interleave, large_products, limit, processor
+
+from unrolled.engine import native
 
 SHAPES = [
     *(Shape(50, 50, 128, 128), Shape(100, 32, 256, 256), Shape(64, 64, 512, 512)),
@@ -48,7 +54,7 @@ SHAPES = [
 QUICK_SHAPES = [Shape(20, 64, 64, 64), Shape(30, 1, 32, 32)]
 LENGTHS_SHAPE = Shape(50, 50, 128, 128)
 QUICK = Plan(samples=3, least=0.1, limit=6)
-FEW = {"eager": 3, "sgemm": 3}
+FEW = {"eager": 3}
 EAGER_OPERATIONS = 1e11
 """Above this many a step, the loop over the cell is checked against but not timed: it would take seconds a step."""
 Failures = dict[str, str]
@@ -59,10 +65,20 @@ class Bench:
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan, self.threads, self.jax = plan, threads, _jax(threads)
-        self.sgemm = sgemm()
+        self.adds, self.count = limit(threads)
 
     def machine(self) -> dict:
+        products, size = large_products()
+        times = interleave(products | {"limit": self.adds}, replace(self.plan, limit=max(self.plan.limit, 5.0)))
+        speed = {name: t.median and (self.count if name == "limit" else size) / t.median for name, t in times.items()}
         return {
+            "processor": processor(),
+            "path": native.path(),
+            "held": held.PATH,
+            "limit_gflops": speed["limit"] and speed["limit"] / 1e9,
+            "products_of_limit": {
+                name: s and speed["limit"] and s / speed["limit"] for name, s in speed.items() if name != "limit"
+            },
             "threads": self.threads,
             "processors": os.cpu_count(),
             "torch": torch.__version__,
@@ -78,12 +94,12 @@ class Bench:
         row: dict = {"cell": cell, "shape": list(shape), "size": shape.size, "failed": failed}
         if "ours" in failed:
             return row
-        train = self._times(sides, "train", peak=True)
-        peak = train.pop("sgemm").median
+        train = self._times(sides, "train", with_limit=True)
+        least = train.pop("limit").median
         row |= _figures("train", train) | _figures("forward", self._times(sides, "forward"))
         ours = train["ours"].median
-        row["sgemm_gflops"] = peak and SGEMM_OPERATIONS / peak / 1e9
-        row["share_of_peak"] = peak and ours and shape.operations(cell) / ours / (SGEMM_OPERATIONS / peak)
+        row["limit_gflops"] = least and self.count / least / 1e9
+        row["of_limit"] = least and ours and shape.operations(cell) / ours / (self.count / least)
         names = [name for name in ("ours", "torch.nn") if name in sides]
         row["memory_mib"] = {name: memory_of(name, cell, shape, self.threads) for name in names}
         return row
@@ -124,9 +140,9 @@ class Bench:
             del sides["eager"]
         return {name: side for name, side in sides.items() if name not in failed}, failed
 
-    def _times(self, sides: dict, what: str, peak: bool = False) -> dict[str, Timing]:
+    def _times(self, sides: dict, what: str, with_limit: bool = False) -> dict[str, Timing]:
         calls = {name: getattr(side, what) for name, side in sides.items()}
-        return interleave(calls | ({"sgemm": self.sgemm} if peak else {}), self.plan, FEW)
+        return interleave(calls | ({"limit": self.adds} if with_limit else {}), self.plan, FEW)
 
 
 def _check(cell: str, sides: dict, shape: Shape) -> Failures:
@@ -249,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=float, help=f"seconds a measurement ({Plan.limit:g})")
     parser.add_argument("--quick", action="store_true", help="little shapes, few short samples: does it work?")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--markdown", action="store_true", help="the rows as the documentation has them, at the end")
     parser.add_argument("--memory-of", choices=("ours", "torch.nn"), help=argparse.SUPPRESS)
     return parser
 
@@ -262,6 +279,8 @@ def main() -> int:
     result = run(arguments)
     if arguments.json:
         print(json.dumps(result))
+    if arguments.markdown:
+        print("", MARKDOWN, *map(markdown, result["rows"]), sep="\n")
     return 1 if result["failed"] else 0
 
 

@@ -1,4 +1,4 @@
-"""What layers.py shows to people: tables of 80 columns."""
+"""What layers.py shows to people: tables of 80 columns, or in Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -7,14 +7,30 @@ from competitors import BUILT_IN
 FAILED, BUSY, NONE = "FAILED", "busy", "-"
 BUILT_IN_HEAD = (
     f"{'':<22} {'train, ms':>13} {'torch.nn/ours':>13} {'of':>4} {'train / ours':>13} {'MiB':>9}\n"
-    f"{'cell':<5} {'T,N,D,H':<16} {'ours':>6} {'torch':>6} {'train':>6} {'forw.':>6} {'peak':>4} {'jax':>6}"
+    f"{'cell':<5} {'T,N,D,H':<16} {'ours':>6} {'torch':>6} {'train':>6} {'forw.':>6} {'lim.':>4} {'jax':>6}"
     f" {'loop':>6} {'ours/nn':>9}"
 )
 OWN_HEAD = (
     f"\n{'':<26} {'train, ms':>13} {'LSTM/ours':>13} {'loop/ours':>13} {'of':>4}\n"
     f"{'own cell':<9} {'T,N,D,H':<16} {'ours':>6} {'LSTM':>6} {'train':>6} {'forw.':>6} {'train':>6} {'forw.':>6}"
-    f" {'peak':>4} {'MiB':>5}"
+    f" {'lim.':>4} {'MiB':>5}"
 )
+
+
+MARKDOWN = (
+    "| cell | T, N, D, H | train: torch.nn | forward: torch.nn | train: JAX | train: loop | of the limit |"
+    " MiB: ours, torch.nn |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def markdown(row: dict) -> str:
+    """A row of the documentation's table; cells that could not be measured are empty."""
+    name = {"lstm": "LSTM", "elman": "Elman", "gru": "GRU"}.get(row["cell"], row["cell"])
+    cells = [_ratio(row, "train", "torch.nn"), _ratio(row, "forward", "torch.nn"), _ratio(row, "train", "jax")]
+    cells += [_ratio(row, "train", "eager"), _of_limit(row).replace("%", " %"), _memory(row, ", ")]
+    empty = (BUSY, NONE)
+    return f"| {name} | {', '.join(map(str, row['shape']))} | {' | '.join('' if c in empty else c for c in cells)} |"
 
 
 class Table:
@@ -33,10 +49,15 @@ class Table:
 
     def machine(self, machine: dict) -> None:
         jax = f"jax {machine['jax']}" if machine["jax"] else "no jax"
-        self.say(f"{machine['threads']} threads, torch {machine['torch']}, {jax}")
+        self.say(f"{machine['processor']}")
+        held = ", all that compete held to it" if machine["held"] else ""
+        self.say(f"{machine['threads']} threads, {machine['path']}{held}; torch {machine['torch']}, {jax}")
+        shares = (f"{name} {_share(of)}" for name, of in machine["products_of_limit"].items())
+        top = _number(machine["limit_gflops"], 0)
+        self.say(f"lim.: of multiply-adds between registers, {top} GF/s; of a product of 2048^3: {', '.join(shares)}")
         if not machine["others_watched"]:
             self.say("no /proc/stat: no sample was thrown away, however busy other processes were")
-        self.say("train: forward and backward; peak: sgemm, 2048^3; ratios above 1: ours is faster")
+        self.say("train: forward and backward; ratios above 1: ours is faster")
         self.say("torch.nn.GRU resets after the recurrent matrix, ours before it, at the same cost")
 
     def row(self, row: dict) -> None:
@@ -72,13 +93,17 @@ class Table:
 
 
 def _built_in(row: dict) -> str:
-    memory = row.get("memory_mib", {})
-    both = "/".join(_number(memory.get(name), 0) for name in ("ours", "torch.nn"))
     return (
         f"{row['cell']:<5} {_shape(row):<16} {_ms(row, 'ours'):>6} {_ms(row, 'torch.nn'):>6}"
-        f" {_ratio(row, 'train', 'torch.nn'):>6} {_ratio(row, 'forward', 'torch.nn'):>6} {_share(row):>4}"
-        f" {_ratio(row, 'train', 'jax'):>6} {_ratio(row, 'train', 'eager'):>6} {both:>9}"
+        f" {_ratio(row, 'train', 'torch.nn'):>6} {_ratio(row, 'forward', 'torch.nn'):>6} {_of_limit(row):>4}"
+        f" {_ratio(row, 'train', 'jax'):>6} {_ratio(row, 'train', 'eager'):>6} {_memory(row, '/'):>9}"
     )
+
+
+def _memory(row: dict, between: str) -> str:
+    """Ours and torch.nn's."""
+    memory = row.get("memory_mib", {})
+    return between.join(_number(memory.get(name), 0) for name in ("ours", "torch.nn"))
 
 
 def _own(row: dict) -> str:
@@ -86,7 +111,7 @@ def _own(row: dict) -> str:
         f"{row['cell']:<9} {_shape(row):<16} {_ms(row, 'ours'):>6} {_ms(row, 'lstm'):>6}"
         f" {_ratio(row, 'train', 'lstm'):>6} {_ratio(row, 'forward', 'lstm'):>6}"
         f" {_ratio(row, 'train', 'eager'):>6} {_ratio(row, 'forward', 'eager'):>6}"
-        f" {_share(row):>4} {_number(row.get('memory_mib', {}).get('ours'), 0):>5}"
+        f" {_of_limit(row):>4} {_number(row.get('memory_mib', {}).get('ours'), 0):>5}"
     )
 
 
@@ -104,10 +129,11 @@ def _ratio(row: dict, what: str, name: str) -> str:
     return _number(_state(row, name, row.get(f"{what}_ratio", {}).get(name, NONE)), 2)
 
 
-def _share(row: dict) -> str:
-    if "ours" in row["failed"]:
-        return NONE
-    share = row["share_of_peak"]
+def _of_limit(row: dict) -> str:
+    return NONE if "ours" in row["failed"] else _share(row["of_limit"])
+
+
+def _share(share: float | None) -> str:
     return BUSY if share is None else f"{share:.0%}"
 
 

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import held  # noqa: F401
 import torch
 from competitors import Shape, numbers
 from timing import Plan as Budget
-from timing import interleave
+from timing import interleave, limit
 from torch.utils import mkldnn
 
 import unrolled
@@ -33,15 +34,8 @@ from unrolled.engine.prepared import Prepared, prepared
 
 CELLS = {"lstm": unrolled.LSTMCell, "elman": unrolled.ElmanCell, "gru": unrolled.GRUCell}
 PARTS = ("packing", "inputs", "steps", "copies", "d inputs", "d weights")
-LOOPS = 400_000
 NEAR = 1e-4
 Call = Callable[[], object]
-
-
-def most(threads: int) -> tuple[Call, float]:
-    """Multiply-adds alone, and how many operations they are."""
-    count = native.module.multiply_adds(False, threads, 1) * LOOPS
-    return (lambda: native.module.multiply_adds(False, threads, LOOPS)), 2.0 * count
 
 
 def _side(k: int) -> Operand:
@@ -87,8 +81,8 @@ def alone(rows: int, depth: int, units: int, threads: int, budget: Budget, turne
     if (out - want).abs().max() > NEAR * want.abs().max():
         raise SystemExit("the product is wrong")
     there = torch.empty_like(out)
-    limit, count = most(threads)
-    calls: dict[str, Call] = {"ours": mine, "torch.mm": lambda: torch.mm(a, b, out=there), "limit": limit}
+    adds, count = limit(threads)
+    calls: dict[str, Call] = {"ours": mine, "torch.mm": lambda: torch.mm(a, b, out=there), "limit": adds}
     if torch.backends.mkldnn.is_available() and not turned:
         linear, theirs = mkldnn.to_mkldnn(torch.nn.Linear(depth, units, bias=False)), x.to_mkldnn()
         calls["oneDNN"] = lambda: linear(theirs)
@@ -117,7 +111,7 @@ def in_place(cell: str, shape: Shape, threads: int, seconds: float) -> dict[str,
     layer: Any = unrolled.Recurrent(CELLS[cell](shape.D, shape.H), backend="engine")
     x, upstream = numbers(shape)
     x.requires_grad_()
-    work, (limit, count) = operations(layer.cell, shape.T * shape.N), most(threads)
+    work, (adds, count) = operations(layer.cell, shape.T * shape.N), limit(threads)
     samples: dict[str, list[float]] = {}
 
     def note(name: str, value: float) -> None:
@@ -126,7 +120,7 @@ def in_place(cell: str, shape: Shape, threads: int, seconds: float) -> dict[str,
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(samples.get("limit", ())) < 3:
         began = time.perf_counter()
-        limit()
+        adds()
         note("limit", count / (time.perf_counter() - began))
         for p in (x, *layer.parameters()):
             p.grad = None
@@ -142,7 +136,7 @@ def in_place(cell: str, shape: Shape, threads: int, seconds: float) -> dict[str,
                 if of:
                     note(f"{which} {name}", of / took)
         note("whole", sum(map(sum, work)) / whole)
-        note("copies", (ahead[2] + back[2]) / whole)
+        note("copies", (ahead[3] + back[3]) / whole)
         note("outside", (whole - sum(ahead) - sum(back)) / whole)
     return {name: statistics.median(values[1:]) for name, values in samples.items()}
 

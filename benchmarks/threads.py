@@ -43,7 +43,7 @@ def main() -> None:
         print(f"{most} cores, {options.steps} steps{', all cores busy' if options.busy else ''}; microseconds")
         columns = [f"{what:>9} {f'on {most}':>8} ratio" for what in ("forward", "train")]
         print(f"cell      H   N {' '.join(columns)}   chosen")
-    with _busy(most) if options.busy else nullcontext():
+    with started(most) if options.busy else nullcontext():
         for name in options.cell:
             for H in options.hidden:
                 for N in options.batch:
@@ -117,16 +117,17 @@ def _on(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _busy(count: int) -> Iterator[None]:
+def started(count: int) -> Iterator[list[int]]:
+    """So many loops that each want a core; their processes."""
     loops = [multiprocessing.get_context("spawn").Process(target=_loop, daemon=True) for _ in range(count)]
     for loop in loops:
         loop.start()
     time.sleep(1)
     try:
-        yield
+        yield [loop.pid for loop in loops if loop.pid]
     finally:
         for loop in loops:
-            loop.terminate()
+            loop.kill()  # also one that is stopped
 
 
 def _loop() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch.utils import mkldnn
+
+from unrolled.engine import native
 
 STAT = Path("/proc/stat")
 OTHERS = 0.1
@@ -139,12 +143,36 @@ def _sample(timing: Timing, call: Callable[[], object], repeats: int) -> bool:
     return True
 
 
-SGEMM = 2048
-SGEMM_OPERATIONS = 2 * SGEMM**3
+LOOPS = 400_000
 
 
-def sgemm() -> Callable[[], object]:
-    """One product of square float32 matrices, the most that this machine computes: the measure of all others."""
-    a, b = torch.randn(2, SGEMM, SGEMM)
-    out = torch.empty(SGEMM, SGEMM)
-    return lambda: torch.mm(a, b, out=out)
+def limit(threads: int) -> tuple[Callable[[], object], float]:
+    """Multiply-adds between registers on so many threads, the most that they compute; how many operations."""
+    count = native.module.multiply_adds(False, threads, 1) * LOOPS
+    return (lambda: native.module.multiply_adds(False, threads, LOOPS)), 2.0 * count
+
+
+SIDE = 2048
+
+
+def large_products() -> tuple[dict[str, Callable[[], object]], float]:
+    """One product of square float32 matrices, by torch.mm and by oneDNN, and how many operations it has."""
+    a, b = torch.randn(2, SIDE, SIDE)
+    out = torch.empty(SIDE, SIDE)
+    calls: dict[str, Callable[[], object]] = {"torch.mm": lambda: torch.mm(a, b, out=out)}
+    if torch.backends.mkldnn.is_available():
+        linear, x = mkldnn.to_mkldnn(torch.nn.Linear(SIDE, SIDE, bias=False)), a.to_mkldnn()
+        calls["oneDNN"] = torch.no_grad()(lambda: linear(x))
+    return calls, 2.0 * SIDE**3
+
+
+def processor() -> str:
+    """Its name, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    known = {name.strip(): value.strip() for name, value in fields.items()}
+    place = "/".join(known[k] for k in ("cpu family", "model") if k in known)
+    return f"{known.get('model name', platform.machine())} ({place})" if place else platform.machine()

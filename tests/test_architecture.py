@@ -16,7 +16,7 @@ SOURCE = Path(unrolled.__file__).parent
 MAY_IMPORT = {
     "cells": {"errors"},
     "compiler": {"cells"},
-    "engine": {"cells", "compiler", "threads"},
+    "engine": {"cells", "compiler", "errors", "threads"},
     "layers": {"cells", "compiler", "engine"},
     "models": {"cells", "engine", "layers", "errors", "options"},
     "runs": {"errors", "version"},

@@ -68,6 +68,20 @@ def test_affinity_counts():
     assert done.stdout == "1\n"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < max(2, os.cpu_count() or 1),
+    reason="one core, or only some of them",
+)
+def test_a_thread_that_openmp_has_bound_to_a_core_is_not_the_process():
+    code = "import torch, unrolled.threads as t; print(t.cores())"
+    env = {name: value for name, value in os.environ.items() if name not in threads.BINDING}
+    counts = []
+    for more in ({}, {"OMP_PROC_BIND": "true"}, {"OMP_PROC_BIND": "false"}, {"GOMP_CPU_AFFINITY": "0 1"}):
+        command = [sys.executable, "-c", code]
+        counts += [subprocess.run(command, capture_output=True, text=True, check=True, env=env | more).stdout]
+    assert len(set(counts)) == 1
+
+
 @given(most=st.integers(1, 10**6), operations=st.floats(0, allow_nan=False))
 def test_every_thread_has_its_share(most, operations):
     count = threads.suited(most, operations)

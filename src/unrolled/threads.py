@@ -17,6 +17,9 @@ They take about a quarter of a millisecond. With less, a second thread gains lit
 busy one every wait may last until the time slices of other programs are over (``python benchmarks/threads.py``).
 """
 
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+"""Variables by which OpenMP binds each thread to a core of its own, the first when torch is imported."""
+
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -78,6 +81,9 @@ def reason() -> str:
 
 
 def _affinity() -> int:
+    bound = [name for name in BINDING if os.environ.get(name, "").lower() not in ("", "false", "disabled", "none")]
+    if bound and "torch" in sys.modules:  # OpenMP has bound this thread to a core: the process may use others
+        return os.cpu_count() or 1
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system

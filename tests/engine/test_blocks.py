@@ -15,7 +15,7 @@ ROUNDS = 60  # where the sides of two blocks shared memory, every fourth round w
 @pytest.fixture(params=[1, 3, 4])
 def steps(request, monkeypatch):
     """So many steps a block, the last block with fewer."""
-    monkeypatch.setattr(scan, "_block_steps", lambda T, N, row_bytes: request.param)
+    monkeypatch.setattr(scan, "_block_steps", lambda T, N, row_bytes: min(T, request.param))
     return request.param
 
 
@@ -34,7 +34,7 @@ def test_blocks_do_not_change_the_result(name, flags, reverse, steps):
 @pytest.mark.parametrize(("N", "H"), [(37, 24), (33, 180), (9, 24)], ids=["sums-apart", "sums-together", "units"])
 def test_threads_that_are_far_apart_share_no_memory(N, H, monkeypatch):
     """Sums of each thread by itself, of all together where they are large, and threads that share the units."""
-    monkeypatch.setattr(scan, "_block_steps", lambda T, N, row_bytes: 3)
+    monkeypatch.setattr(scan, "_block_steps", lambda T, N, row_bytes: min(T, 3))
     layer = unrolled.Recurrent(unrolled.LSTMCell(8, H, dtype=torch.float64), backend="engine")
     x, upstream = torch.randn(10, N, 8).double().requires_grad_(), torch.randn(10, N, H).double()
 

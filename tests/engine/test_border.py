@@ -72,7 +72,9 @@ class Memory:
         size = self.packed.numel() if size is None else size
         self.plan.pack(False, 1, self.sources if sources is None else sources, self.packed.data_ptr(), size)
 
-    def run(self, arrays=None, shape=None, states=(), flags=0, size=None, totals=(), work=(0, 0), sources=(), packed=True):
+    def run(
+        self, arrays=None, shape=None, states=(), flags=0, size=None, totals=(), work=(0, 0), sources=(), packed=True
+    ):
         size = self.packed.numel() if size is None else size
         arrays, shape = self.arrays if arrays is None else arrays, self.shape if shape is None else shape
         self.plan.run(

@@ -1,6 +1,10 @@
 """The engine's element-wise operations: their numbers, their values, and how far exp and tanh are from the truth."""
 
+import os
+import platform
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from unrolled.engine import native
 
 SIZE = {torch.float32: 4, torch.float64: 8}
 KINDS = list(ELEMENTWISE)
+BUILT = {"x86_64": ["avx512", "avx2", "scalar"], "aarch64": ["neon", "scalar"]}.get(platform.machine(), ["scalar"])
 
 
 def apply(kind, *args):
@@ -128,3 +133,12 @@ def test_paths():
     assert native.path() in native.paths() and native.paths()[-1] == "scalar"
     with pytest.raises(ValueError, match="there is no path abacus; this build has"):
         native.choose("abacus")
+
+
+def test_a_path_in_the_environment_that_is_not_there_is_a_sentence():
+    env = os.environ | {"UNROLLED_CPU": "abacus"}
+    command = [sys.executable, "-m", "unrolled", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 2 and not done.stdout
+    said = " ".join(done.stderr.split())
+    assert said == f"unrolled: UNROLLED_CPU: there is no path abacus; this build has {', '.join(BUILT)}"

@@ -193,20 +193,32 @@ FORK = """
     team.chosen = lambda *call, **more: torch.get_num_threads()
     layer = unrolled.Recurrent(unrolled.LSTMCell(8, 16), backend="engine")
     x = torch.randn(5, 64, 8)
-    with torch.no_grad():
-        truth = layer(x)[0]
+
+
+    def update():
+        layer.zero_grad()
+        y = layer(x)[0]
+        y.square().sum().backward()
+        return [y.detach(), *(p.grad.clone() for p in layer.parameters())]
+
+    truth = update()
+    pending = layer(x)[0].square().sum()  # a forward pass before the fork, and a backward pass behind it
     child = os.fork()
     if child == 0:
         signal.alarm(300)  # a hang ends
-        for count in (None, 1, 2):
-            if count:
-                torch.set_num_threads(count)
-            with torch.no_grad():
-                torch.testing.assert_close(layer(x)[0], truth)
+        torch.set_num_threads(1)  # torch's own operations hang on a parent's OpenMP threads
+        team.chosen = lambda *call, **more: 2
+    layer.zero_grad()
+    pending.backward()
+    torch.testing.assert_close([p.grad for p in layer.parameters()], truth[1:])
+    torch.testing.assert_close(update(), truth)
+    if child == 0:
+        for count in (1, 2):
+            team.chosen = lambda *call, **more: count
+            torch.testing.assert_close(update(), truth)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    with torch.no_grad():
-        torch.testing.assert_close(layer(x)[0], truth)
+    torch.testing.assert_close(update(), truth)
     files = {line.split()[-1] for line in open("/proc/self/maps").read().splitlines() if "/" in line}
     names = {f.rsplit("/", 1)[1] for f in files}
     print(*[n for n in names if "omp" in n and ".so" in n])

@@ -138,6 +138,47 @@ def test_memory_that_does_not_exist_is_an_error_of_python():
         fresh.empty(LIKE, 1 << 45)
 
 
+SCARCE = """
+    import resource, torch, unrolled
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    layer = unrolled.Recurrent(unrolled.LSTMCell(16, 64), backend="engine")
+    small = torch.randn(9, 8, 16, requires_grad=True)
+    large = torch.randn(2000, 64, 16, requires_grad=True)  # 125 MiB of gates
+    learned = list(layer.parameters())
+
+    def gradients(x, room=None):
+        y = layer(x)[0]
+        if room is not None:
+            limit(room)
+        return torch.autograd.grad(y.sum(), [x, *learned])
+
+    def limit(room):
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (-1 if room < 0 else used + room, -1))
+
+    truth, whole = gradients(small), gradients(large)
+    for before, between in ((20 << 20, None), (-1, 1 << 20)):  # ahead of the forward scan, and of the backward scan
+        unrolled.engine.native.module.empty_pool()
+        limit(before)
+        try:
+            gradients(large, between)
+            print("enough")
+        except (MemoryError, RuntimeError) as error:
+            print(type(error).__name__, "memory" in str(error).lower() or isinstance(error, MemoryError))
+        limit(64 << 20)
+        assert all(map(torch.equal, gradients(small), truth))
+        limit(-1)
+        assert all(map(torch.equal, gradients(large), whole))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads what the process has from Linux")
+def test_memory_that_runs_out_in_a_scan_is_an_error_and_the_next_call_is_right():
+    for line in run_python(SCARCE).splitlines():
+        assert line.split()[1:] == ["True"], line
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="page faults are those of Linux")
 @pytest.mark.parametrize("cell", [unrolled.LSTMCell, unrolled.GRUCell])
 def test_a_steady_training_loop_has_no_page_faults(cell):

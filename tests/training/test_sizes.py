@@ -22,3 +22,35 @@ def test_what_only_a_stream_has_is_refused_for_separate_sequences(name, value):
     assert getattr(chosen(None, **{name: value}), name) == value
     with pytest.raises(UsageError, match=f"^--{name.replace('_', '-')}: these sequences are separate"):
         chosen(50, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("symbols", "hidden", "layers", "minutes", "drops"),
+    [
+        (1_000_000, None, None, 3.0, False),  # read a few times
+        (1_000_000, None, None, 15.0, True),  # a large network for its text, read often
+        (2_400_000, 128, 2, 15.0, False),  # a novel, and a network far smaller than that
+        (2_400_000, 512, 2, 120.0, True),
+    ],
+)
+def test_dropout_is_for_networks_that_could_learn_their_data_by_heart(symbols, hidden, layers, minutes, drops):
+    model = ModelOptions(hidden=hidden, layers=layers)
+    dropout = choose_sizes(model, TrainingOptions(minutes=minutes), symbols)[0].dropout
+    assert (dropout > 0) == drops and dropout <= 0.5
+
+
+def test_the_weights_decay_with_muon_alone():
+    for name, decay in (("muon", 0.1), ("adam", 0.0), ("sgd", 0.0)):
+        for training in (TrainingOptions(epochs=1.0), TrainingOptions(epochs=1.0, optimizer=name)):
+            usual = "adam" if training.optimizer else name
+            made = choose_sizes(ModelOptions(), training, 10_000, optimizer=usual)[1]
+            assert (made.optimizer, made.weight_decay) == (name, decay)
+    given = TrainingOptions(epochs=1.0, optimizer="muon", weight_decay=0.0)
+    assert choose_sizes(ModelOptions(), given, 10_000)[1].weight_decay == 0.0
+
+
+def test_texts_are_trained_with_muon():
+    from unrolled.tasks.music.task import MusicTask
+    from unrolled.tasks.text.task import TextTask
+
+    assert (TextTask.optimizer, MusicTask.optimizer) == ("muon", "adam")

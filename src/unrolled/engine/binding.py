@@ -47,7 +47,6 @@ class Site:
         self.outers = [(o.view, o.stride, (o.sides[0][1] - 1) * (o.stride or 0) + o.sides[1][1]) for o in plan.outers]
         """Of each outer product the matrix, the row stride and the elements of its sum, where it fits in place."""
 
-
     def split(self, T: int, N: int, masked: bool = False) -> tuple[int, bool]:
         """Threads for a call, and whether each takes rows of its own.
 

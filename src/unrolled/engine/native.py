@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from unrolled.compiler.plan import INSTRUCTIONS, MODES, Instruction, Operand, Plan, Product
+from unrolled.errors import UsageError
 
 try:
     from unrolled.engine import _native as module  # type: ignore[attr-defined]
@@ -33,10 +34,17 @@ def choose(name: str = "") -> str:
     """Use one path by its name; without one, that of ``UNROLLED_CPU``, or the best. Returns its name.
 
     Raises:
-        ValueError: there is no such path, or the processor cannot run it.
+        ValueError: there is no such path, or the processor cannot run it; a UsageError, where it is in the
+            environment.
     """
     global _path
-    _path = module.choose(name or os.environ.get("UNROLLED_CPU", ""))
+    forced = "" if name else os.environ.get("UNROLLED_CPU", "")
+    try:
+        _path = module.choose(name or forced)
+    except ValueError as error:
+        if not forced:
+            raise
+        raise UsageError(f"UNROLLED_CPU: {str(error).removeprefix('engine: ')}") from error
     return _path
 
 

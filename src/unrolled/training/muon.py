@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 from unrolled.cells.gates import Gates
+from unrolled.engine.products import bmm
 from unrolled.layers.layer import Layer
 
 _BETA_1, _BETA_2, _EPS = 0.9, 0.999, 1e-8
@@ -138,6 +139,7 @@ def orthogonal(x: Tensor) -> Tensor:
     x = x.mT if is_tall else x
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)  # no singular value is above 1 then
     for _ in range(_ROUNDS):
-        square = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+        square = bmm(x, x.mT)
+        factor = bmm(square, square).mul_(c).add_(square, alpha=b)
+        x = bmm(factor, x).add_(x, alpha=a)
     return x.mT if is_tall else x

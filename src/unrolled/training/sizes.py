@@ -12,12 +12,22 @@ from unrolled.training.options import TrainingOptions
 MINUTES = 3.0
 """The budget when a person names none."""
 
+_DECAY = {"muon": 0.1}
+"""Weight decay where none is named: without it, matrices that Muon moves grow through a whole training."""
+
+_LOAD = 4.0
+"""Readings times weights for each symbol up to which dropout only slows down learning."""
+
 _SPEED = 25_000 * 256**2
 """Characters a second on two cores at one layer of 256, times the weights of a gate: a guess at any width."""
 
 
 def choose_sizes(
-    model: ModelOptions, training: TrainingOptions, symbols: int, sequences: int | None = None
+    model: ModelOptions,
+    training: TrainingOptions,
+    symbols: int,
+    sequences: int | None = None,
+    optimizer: str = "adam",
 ) -> tuple[ModelOptions, TrainingOptions]:
     """Fill in what was left open.
 
@@ -28,6 +38,7 @@ def choose_sizes(
     Arguments:
         symbols: the length of the training part.
         sequences: how many separate sequences that is; None for one stream.
+        optimizer: where none is named.
 
     Raises:
         UsageError: separate sequences, and a setting that only a stream has.
@@ -43,12 +54,11 @@ def choose_sizes(
     if sequences is not None:
         chunk = max(1, symbols // max(sequences, 1))
     batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
-    epochs = seen / max(symbols, 1)
-    dropout = model.dropout if model.dropout is not None else _dropout(epochs)
-    optimizer = training.optimizer or "adam"
+    dropout = model.dropout if model.dropout is not None else _dropout(seen, symbols, hidden, layers)
+    optimizer = training.optimizer or optimizer
     lr = training.lr if training.lr is not None else _learning_rate(optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
-    decay = training.weight_decay or 0.0
+    decay = training.weight_decay if training.weight_decay is not None else _DECAY.get(optimizer, 0.0)
     model = replace(model, hidden=hidden, layers=layers, dropout=dropout, direction=model.direction or "forward")
     return model, replace(training, batch=batch, optimizer=optimizer, lr=lr, weight_decay=decay, ema=ema)
 
@@ -89,9 +99,15 @@ def _batch(chunk: int, symbols: int, seen: int, fewest: int) -> int:
     return batch
 
 
-def _dropout(epochs: float) -> float:
-    """None while the text is read a few times, then a tenth more with each doubling."""
-    wanted = 0.1 * math.log2(max(epochs, 1) / 4)
+def _dropout(seen: int, symbols: int, hidden: int, layers: int) -> float:
+    """None while the network is small for what it reads, or reads it a few times; then more with each doubling.
+
+    What is doubled is the number of times that the data are read, times the recurrent and input weights for each of
+    their symbols: a network that is far smaller than its data cannot learn them by heart.
+    """
+    symbols = max(symbols, 1)
+    load = seen / symbols * 8 * hidden**2 * layers / symbols
+    wanted = 0.1 * math.log2(max(load, 1) / _LOAD)
     return round(min(0.5, wanted), 2) if wanted >= 0.05 else 0.0
 
 

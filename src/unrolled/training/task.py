@@ -125,6 +125,7 @@ class Task(CrossValidation):
         noun: what its data are called: "the text of runs/a".
         unit: what losses are counted over, in the plural: characters, words, steps, reviews.
         step_unit: what the steps of its sequences are, in the plural.
+        optimizer: what it is trained with where a person names none.
         metrics: what it is scored by; the best weights are those that are best by the first one.
         options_class, sample_class: dataclasses of its settings, and of those of ``unrolled sample``; see `option`.
         options: its settings.
@@ -154,6 +155,7 @@ class Task(CrossValidation):
     training: TrainingOptions
     reads_pipes: ClassVar[bool] = False
     sequences: int | None = None
+    optimizer: str = "adam"
     fingerprint: Mapping[str, str] | None = None
     parts_digest: str | None = None
 
@@ -192,7 +194,7 @@ class Task(CrossValidation):
         Arguments:
             steps: of the training part.
         """
-        self.model, self.training = choose_sizes(model, training, steps, self.sequences)
+        self.model, self.training = choose_sizes(model, training, steps, self.sequences, self.optimizer)
 
     # -- what is trained
 

@@ -60,6 +60,8 @@ NB_MODULE(_native, m) {
         return 12 * n * path->lanes * threads;
       },
       nb::arg("is_double"), nb::arg("threads"), nb::arg("n"));
+  m.def("multiply", &Plan::multiply, nb::arg("is_double"), nb::arg("threads"), nb::arg("shape"), nb::arg("left"), nb::arg("right"),
+        nb::arg("strides"), nb::arg("out"));
   m.def("spent", [] {
     std::vector<double> seconds(Plan::spent(), Plan::spent() + PARTS);
     std::fill_n(Plan::spent(), static_cast<int>(PARTS), 0.0);

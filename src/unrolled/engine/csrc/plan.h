@@ -168,6 +168,17 @@ inline int64_t align_size(int64_t lanes, int64_t steps, int64_t S) {
   return rows * (lanes + 2 * width) + steps + 6 * width + 3 * lanes + 4 * FEW_SYMBOLS + S / 2 + 1;
 }
 
+// out[k] (rows, units) = left[k] (rows, depth) right[k] (depth, units), for `count` matrices; the rows of `left` and `out` lie
+// without gaps, the numbers of `right` at any strides.
+struct Multiplication {
+  int64_t count, rows, depth, units;
+  const char *left, *right;
+  int64_t right_stride, depth_stride, unit_stride;
+  char* out;
+  char* scratch;  // `scratch_size` elements for each thread: panels, and copies of rows
+  int64_t scratch_size;
+};
+
 // One instruction set and number type.
 struct Path {
   const char* name;
@@ -176,6 +187,7 @@ struct Path {
   void (*scan)(const Call&, int id, int threads, Barrier&);
   void (*stream)(Streaming&, int id, int threads, Barrier&);
   void (*pack)(const Pack&, const char* source, char* packed, int64_t first, int64_t last);
+  void (*multiply)(const Multiplication&, int id, int threads);
   void (*apply)(int op, int64_t n, const char* a, const char* b, const char* c, char* out);
   void (*align)(const Alignments&, int64_t n, double* work);
   double (*multiply_adds)(int64_t n, double factor, double more);

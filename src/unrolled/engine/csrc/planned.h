@@ -130,6 +130,31 @@ class Plan : public Tables {
     return seconds;
   }
 
+  // out[k] = left[k] right[k] of some matrices, see `Multiplication`; `right_stride` lies between the matrices on the right.
+  static void multiply(bool is_double, int64_t threads, const Ints& shape, int64_t left, int64_t right, const Ints& strides, int64_t out) {
+    require(shape.size() == 4 && strides.size() == 3 && left && right && out, "a product needs four sizes and three strides");
+    for (int64_t n : shape) require(n > 0, "a product is empty");
+    for (int64_t n : strides) require(n >= 0, "a stride is below 0");
+    times(times(shape[0], shape[1]), std::max(shape[2], shape[3]));
+    const Path* path = chosen[is_double];
+    Multiplication m{shape[0], shape[1], shape[2], shape[3], reinterpret_cast<const char*>(left), reinterpret_cast<const char*>(right),
+                     strides[0], strides[1], strides[2], reinterpret_cast<char*>(out), nullptr, 0};
+    m.scratch_size = round_up(checked(times(round_up(m.units, 2 * path->lanes), m.depth) + times(copied_width(m.depth), MOST_CHUNK)), 64);
+    m.scratch = scratch(times(m.scratch_size * count(threads), is_double ? 8 : 4));
+    struct Job {
+      const Multiplication& m;
+      const Path* path;
+    } job{m, path};
+    nb::gil_scoped_release release;
+    parallel(
+        count(threads),
+        [](void* data, int id, int all) {
+          auto& j = *static_cast<Job*>(data);
+          j.path->multiply(j.m, id, all);
+        },
+        &job);
+  }
+
   friend class Stream;
 
  private:

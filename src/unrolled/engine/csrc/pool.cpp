@@ -18,6 +18,7 @@ namespace unrolled {
 namespace {
 
 constexpr size_t HUGE = 2 << 20, GRAIN = 64 << 10;
+constexpr size_t RECLAIMED = 16 << 20;  // to offer a smaller block to the system takes a good part of the time that it is in use
 
 // What the system maps, or null, and takes back.
 char* map(size_t bytes) {
@@ -51,7 +52,7 @@ struct Block {
 };
 
 // Blocks that begin where huge pages do. Those that are not in use are kept, the newest last, while all together are at most a
-// quarter more than what was in use at one time; the system may take their huge pages where it needs them.
+// quarter more than what was in use at one time; the system may take the pages of large ones where it needs them.
 class Pool {
  public:
   Block take(size_t bytes) {
@@ -91,8 +92,7 @@ class Pool {
     }
     kept_bytes_ += block.bytes;
 #if defined(__linux__) && defined(MADV_FREE)
-    // of pages that are not huge it takes longer than to use them
-    if (block.bytes >= HUGE) madvise(block.at, block.bytes / HUGE * HUGE, MADV_FREE);
+    if (block.bytes >= RECLAIMED) madvise(block.at, block.bytes / HUGE * HUGE, MADV_FREE);
 #endif
   }
 

@@ -38,7 +38,7 @@ inline Share share_of(const unrolled::Call& c, int id, int threads) {
 }
 
 // out (+)= left W^T, this thread's share of the rows, or of the units where there are few rows.
-// `copies` has room for CHUNK rows.
+// `copies` has room for MOST_CHUNK rows.
 template <class T>
 void products(const unrolled::Call& c, const unrolled::Product* list, int count, T* copies, const Share& mine) {
   const int64_t steps = c.end - c.begin, all_rows = steps * c.N, id = mine.id, threads = mine.threads;
@@ -46,7 +46,7 @@ void products(const unrolled::Call& c, const unrolled::Product* list, int count,
   // rows that lie side by side: of one step, or of all
   const int64_t first = mine.own ? mine.first : few ? 0 : all_rows * id / threads;
   const int64_t rows = mine.own ? mine.rows : few ? all_rows : all_rows * (id + 1) / threads - first;
-  const int64_t stretches = mine.own ? steps : 1, together = rows < CHUNK ? std::max<int64_t>(1, CHUNK / std::max<int64_t>(rows, 1)) : 1;
+  const int64_t stretches = mine.own ? steps : 1, together = std::max<int64_t>(1, unrolled::MOST_CHUNK / std::max<int64_t>(rows, 1));
   for (int k = 0; k < count; ++k) {
     const unrolled::Product& p = list[k];
     const unrolled::Array &left = c.arrays[p.left], &out = c.arrays[p.out];
@@ -72,6 +72,27 @@ void products(const unrolled::Call& c, const unrolled::Product* list, int count,
         else
           times_matrix<T>(*w, c.packed, from, u0, to, u1 - u0, false, p.add);
       }
+    }
+  }
+}
+
+// This thread's share of some products: whole matrices, or rows where there are fewer of them than threads.
+template <class T>
+void multiply(const unrolled::Multiplication& m, int id, int threads) {
+  T* packed = reinterpret_cast<T*>(m.scratch) + id * m.scratch_size;
+  const unrolled::Pack w{m.units, m.depth, m.unit_stride, m.depth_stride, 0, nullptr, nullptr};
+  const int64_t panels = (m.units + PANEL<T> - 1) / PANEL<T>;
+  T* copies = packed + panels * PANEL<T> * m.depth;
+  const bool whole = m.count >= threads;
+  const int64_t first = whole ? 0 : m.rows * id / threads, rows = (whole ? m.rows : m.rows * (id + 1) / threads) - first;
+  const int64_t chunks = (rows + CHUNK - 1) / CHUNK;
+  for (int64_t k = whole ? id : 0; k < m.count && rows; k += whole ? threads : 1) {
+    pack<T>(w, m.right + k * m.right_stride * static_cast<int64_t>(sizeof(T)), reinterpret_cast<char*>(packed), 0, panels);
+    for (int64_t c = 0; c < chunks; ++c) {
+      const int64_t r = first + rows * c / chunks, n = first + rows * (c + 1) / chunks - r, at = k * m.rows + r;
+      Rows<const T> A{reinterpret_cast<const T*>(m.left) + at * m.depth, m.depth, n, 1, 0};
+      if (crowded<T>(m.depth, n)) A = copy_apart(A, copies, m.depth);
+      gemm<T>(A, packed, m.depth, 0, {reinterpret_cast<T*>(m.out) + at * m.units, m.units, n, 1, 0}, m.units, false, false);
     }
   }
 }

@@ -413,7 +413,7 @@ void apply(int op, int64_t n, const char* a, const char* b, const char* c, char*
 
 template <class T>
 const unrolled::Path* path_of(const char* name) {
-  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, apply<T>, align, multiply_adds<T>};
+  static const unrolled::Path path{name, LANES<T>, MOST_ROWS, scan<T>, stream<T>, pack<T>, multiply<T>, apply<T>, align, multiply_adds<T>};
   return &path;
 }
 

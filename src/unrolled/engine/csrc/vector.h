@@ -120,27 +120,30 @@ INLINE VF expm1_reduced(VF r) {
   p = p * r + 5.0000001201e-1f;
   return p * (r * r) + r;
 }
-// x = n ln 2 + r
-INLINE VF reduce(VF x, IF& n) {
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, in the low bits
-  VF t = x * 1.44269504088896341f + magic;
-  n = bits<float>(t) - 0x4B400000;
-  VF k = t - magic;
+const float MAGIC = 12582912.0f;  // 1.5 * 2^23, 0x4B400000: adding it rounds to a whole number, in the low bits
+
+// x = (t - MAGIC) ln 2 + r
+INLINE VF reduce(VF x, VF& t) {
+  t = x * 1.44269504088896341f + MAGIC;
+  VF k = t - MAGIC;
   return (x - k * 0.693359375f) - k * -2.12194440e-4f;
 }
 INLINE VF power_of_two(IF n) { return reinterpret_cast<VF>((n + 127) << 23); }
 
-// In two factors, so that results below the smallest normal number come out rounded.
-INLINE VF scaled(VF p, IF n) {
-  IF half = n >> 1;
+// p 2^(t - MAGIC), also where that is below the smallest normal number.
+INLINE VF scaled(VF p, VF t) {
+#if UNROLLED_BYTES == 64
+  return _mm512_maskz_scalef_ps(0xFFFF, p, t - MAGIC);  // GCC warns of the one without a mask
+#else
+  IF n = bits<float>(t) - 0x4B400000, half = n >> 1;  // in two factors, so that it comes out rounded
   return p * power_of_two(half) * power_of_two(n - half);
+#endif
 }
 INLINE VF exp_of(VF x) {
   x = x > 89.0f ? all<float>(89.0f) : x;
   x = x < -104.0f ? all<float>(-104.0f) : x;  // comparisons with NaN are false: it passes
-  IF n;
-  VF r = reduce(x, n);
-  return scaled(expm1_reduced(r) + 1.0f, n);
+  VF t, r = reduce(x, t);
+  return scaled(expm1_reduced(r) + 1.0f, t);
 }
 INLINE VF minus_abs(VF x) { return reinterpret_cast<VF>(bits<float>(x) | INT32_MIN); }
 
@@ -148,9 +151,8 @@ INLINE VF minus_abs(VF x) { return reinterpret_cast<VF>(bits<float>(x) | INT32_M
 INLINE VF sigmoid_of(VF x) {
   VF z = minus_abs(x);
   z = z < -104.0f ? all<float>(-104.0f) : z;
-  IF n;
-  VF r = reduce(z, n);
-  VF e = scaled(expm1_reduced(r) + 1.0f, n);
+  VF t, r = reduce(z, t);
+  VF e = scaled(expm1_reduced(r) + 1.0f, t);
   return (x < 0.0f ? e : all<float>(1.0f)) / (e + 1.0f);
 }
 // -E / (2 + E) with E = exp(-2|x|) - 1, and the sign of x
@@ -158,12 +160,11 @@ INLINE VF tanh_of(VF x) {
   VF z = minus_abs(x);
   z = z + z;
   z = z < -20.0f ? all<float>(-20.0f) : z;
-  IF n;
-  VF r = reduce(z, n);
-  VF s = power_of_two(n);
+  VF t, r = reduce(z, t);
+  VF s = power_of_two(bits<float>(t) - 0x4B400000);
   VF e = s * expm1_reduced(r) + (s - 1.0f);
-  VF t = e / (-2.0f - e);
-  return reinterpret_cast<VF>((bits<float>(t) & INT32_MAX) | (bits<float>(x) & INT32_MIN));
+  VF y = e / (-2.0f - e);
+  return reinterpret_cast<VF>((bits<float>(y) & INT32_MAX) | (bits<float>(x) & INT32_MIN));
 }
 
 typedef Vec<double> VD;

@@ -44,7 +44,7 @@ _FEWEST_VALIDATED = 2_000
 class TextTask(Task):
     """A language model over the symbols of one text; see `Task`."""
 
-    name, noun = "text", "text"
+    name, noun, optimizer = "text", "text", "muon"
     options_class, sample_class = TextOptions, SampleOptions
     reads_pipes = True
     vocabulary: Vocabulary

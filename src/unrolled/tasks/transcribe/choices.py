@@ -65,5 +65,4 @@ def sizes(
     lr = training.lr if training.lr is not None else usual["lr"].get(optimizer)
     if training.lr is None and optimizer == "muon" and lr is not None and training.minutes is not None:
         lr = float(f"{min(_HIGHEST, lr * math.sqrt(_MINUTES / training.minutes)):.2g}")
-    decay = training.weight_decay if training.weight_decay is not None else usual["weight_decay"].get(optimizer)
-    return model, replace(training, optimizer=optimizer, lr=lr, weight_decay=decay)
+    return model, replace(training, optimizer=optimizer, lr=lr)

@@ -100,7 +100,6 @@ class Speech(Kind):
         "hidden": 128,
         "layers": 2,
         "lr": {"adam": 0.002, "adamw": 0.002},
-        "weight_decay": {},
         "dropout": 0.2,
         "samples": 4_000_000,
     }
@@ -156,7 +155,6 @@ class Nanopore(Kind):
         "hidden": 128,
         "layers": 5,
         "lr": {"muon": 0.004, "adam": 0.003, "adamw": 0.003},
-        "weight_decay": {"muon": 0.1},
         "dropout": 0.0,
         "samples": 40_000,
     }
