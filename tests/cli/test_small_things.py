@@ -167,7 +167,7 @@ def test_training_fits_a_narrow_terminal(cli, text, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.chdir(tmp_path)
     options = ("--epochs", 1, "--hidden", 8, "--batch", 4, "--bptt", 20, "--lr", 1e4)
-    status, out, _ = cli("train", text, "--run", "r", *options)
+    status, out, _ = cli("train", text, "--run", "r", "--optimizer", "adam", *options)
     kinds = {"update": 0, "validation": 0, "  | ": 0, "scoring": 0, "Best weights": 0, "!": 0, "  Try": 0}
     for line in out.splitlines():
         assert line.startswith("update ") or len(line) <= 40, line

@@ -15,6 +15,7 @@ from own_cells import CoupledLSTM, LayerNormLSTM, MinimalGatedUnit
 import unrolled
 from helpers import PeepholeLSTM, TwoWidths
 from unrolled.compiler.stored import SizesError, StoredCell, store, stored_class
+from unrolled.training.muon import matrices
 
 CELLS = [
     *(unrolled.LSTMCell, unrolled.GRUCell, unrolled.ElmanCell),
@@ -48,6 +49,26 @@ def test_the_same_values_gradients_and_names(kind, backend):
     assert set(cell.state) <= set(kept) <= set(named)
     for name, value in kept.items():
         torch.testing.assert_close(value, named[name])
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_muon_takes_the_same_matrices_apart(kind):
+    cell = kind(4, 5)
+    counts = []
+    for one in (cell, again([cell])(4, 5)):
+        named = {p: name for name, p in one.named_parameters()}
+        counts.append({named[p]: count for p, count in matrices(unrolled.Recurrent(one)).items()})
+    assert counts[0] == counts[1] and counts[0]
+
+
+@pytest.mark.parametrize(
+    "gates", [{"x.weight": 0}, {"x.weight": 3}, {"x.weight": "4"}, {"y": 1}, {"x.weight": True}, [4]]
+)
+def test_gates_that_a_matrix_cannot_hold_are_refused(gates):
+    kept = store([unrolled.LSTMCell(4, 5)])
+    kept["records"][0]["gates"] = gates
+    with pytest.raises(ValueError, match="gates"):
+        stored_class(kept)
 
 
 def test_every_name_of_an_lstm_is_kept():

@@ -258,11 +258,14 @@ def test_runs_that_go_wrong_say_so_once(text, tmp_path, options, cause):
     assert causes(warnings_of(text, tmp_path / "run", **options)).count(cause) == 1
 
 
-def test_a_run_that_learns_noise_by_heart_is_told_of_overfitting(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_run_that_learns_noise_by_heart_is_told_of_overfitting(tmp_path, optimizer):
     noise = tmp_path / "noise.txt"
     noise.write_text("".join(random.Random(1).choices("abcdefgh", k=3000)))
-    found = warnings_of(noise, tmp_path / "run", split="50/50/0", hidden=64, epochs=30)
-    assert causes(found) == ["overfitting"]
+    found = causes(warnings_of(noise, tmp_path / "run", split="50/50/0", hidden=64, epochs=30, optimizer=optimizer))
+    if optimizer == "muon":  # which learns so much of it by heart that it needs what came long before
+        found.remove("chunk shorter than the memory")
+    assert found == ["overfitting"]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import unrolled
 from helpers import ALL_CELLS, cells, engine_on
 from unrolled.engine import native
-from unrolled.engine.stream import Choice
+from unrolled.engine.stream import Choice, Pace
 from unrolled.errors import RunError
 from unrolled.models import decode, streaming
 
@@ -49,6 +49,30 @@ def test_every_cell(monkeypatch, name, threads):
         fast, slow = both_ways(monkeypatch, model_of(cells(5, H)[name], cells(H, H)[name]), seed=9)
     assert fast == slow
     assert len(set(fast)) > 2
+
+
+@pytest.mark.parametrize("slower", [1, 2])
+def test_the_faster_number_of_threads_is_found_and_the_other_tried_again(monkeypatch, slower):
+    """By a clock on which one of them takes twice as long."""
+    monkeypatch.setattr("unrolled.engine.stream._AGAIN", 100)
+    pace, used = Pace(2), {1: 0, 2: 0}
+    for count in (1, 2, 4, 8, 16, *[64] * 40):
+        while count:
+            threads, some = pace.next(count)
+            assert 1 <= some <= count
+            pace.note(threads, some, some * (2e-6 if threads == slower else 1e-6))
+            used[threads] += some
+            count -= some
+    total = sum(used.values())
+    assert 0 < used[slower] < 0.15 * total and total == 31 + 40 * 64
+    slower = 3 - slower  # the machine has changed
+    before = dict(used)
+    for _ in range(40):
+        threads, some = pace.next(64)
+        pace.note(threads, some, some * (2e-6 if threads == slower else 1e-6))
+        used[threads] += some
+    assert used[3 - slower] - before[3 - slower] > used[slower] - before[slower]
+    assert Pace(1).next(8) == (1, 8)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "peephole", "two-widths"])

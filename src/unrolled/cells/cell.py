@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,6 +58,8 @@ class Cell(nn.Module):
     state: tuple[str, ...] = ("h",)
     constants: tuple[str, ...] = ()
     keeps: str | None = None
+    stacked: Mapping[str, int] = MappingProxyType({})
+    """Of a cell that is kept without its `Gates`: how many of them each matrix holds, by the matrix's name."""
     admits: str | None = None
     """The gates, if any, that keep the old state and let in the new: what the chrono initialisation sets."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells.cell import Cell
+from unrolled.cells.gates import Gates
 from unrolled.compiler import evaluate
 from unrolled.compiler.program import Program, parse
 from unrolled.compiler.trace import UnsupportedError
@@ -47,7 +48,7 @@ class StoredCell(Cell):
                 f"{type(self).__name__}: saved for cells of sizes (input, hidden) {known}, "
                 f"got ({input_size}, {hidden_size})"
             )
-        self._program = record["program"]
+        self._program, self.stacked = record["program"], record["gates"]
         for name, shape in record["tensors"].items():
             _put(self, name, shape)
 
@@ -152,7 +153,9 @@ def _record(cell: Cell) -> dict[str, Any] | None:
         return None
     shapes = {name: list(t.shape) for name, t in tensors.items()}
     sizes = {"input_size": cell.input_size, "hidden_size": cell.hidden_size}
-    return {**sizes, "tensors": shapes, "program": traced.program.text.splitlines()}
+    parts = ((f"{name}.weight", part) for name, part in cell.named_modules() if isinstance(part, Gates))
+    gates = {name: len(part.names) for name, part in parts if name in shapes}
+    return {**sizes, "tensors": shapes, "gates": gates, "program": traced.program.text.splitlines()}
 
 
 def _parsed(one: Any) -> tuple[Sizes, dict[str, Any]]:
@@ -182,8 +185,14 @@ def _parsed(one: Any) -> tuple[Sizes, dict[str, Any]]:
             raise ValueError(f"its program uses {name}, which is not among its tensors")
         if tuple(shapes[name]) != wanted:
             raise ValueError(f"{name} has the shape {tuple(shapes[name])}, but {wanted} in its program")
+    gates = one.get("gates", {})
+    if not isinstance(gates, dict):
+        raise ValueError("the gates of a record have no names")
+    for name, count in gates.items():
+        if type(count) is not int or count < 1 or not shapes.get(name) or shapes[name][0] % count:
+            raise ValueError(f"{name} cannot hold {count!r:.40} gates")
     tensors = {name: tuple(shape) for name, shape in shapes.items()}
-    return (one["input_size"], one["hidden_size"]), {"program": program, "tensors": tensors}
+    return (one["input_size"], one["hidden_size"]), {"program": program, "tensors": tensors, "gates": gates}
 
 
 def _put(module: nn.Module, name: str, shape: tuple[int, ...]) -> None:

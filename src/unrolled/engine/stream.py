@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from unrolled.engine.compiled import Compiled, compiled
 from unrolled.engine.prepared import Prepared, prepared
 
 _AT_ONCE = 64  # symbols made in one call
+_TRIED, _AGAIN = 8, 4096  # symbols of a trial, and from trial to trial
 _TABLE_BYTES = 64 << 20  # up to this, what the first layer's matrices make of each symbol is known before
 
 
@@ -28,6 +30,43 @@ class Choice:
     exclude: tuple[int, ...]
     seed: int
     position: int
+
+
+class Pace:
+    """One thread or all of them, whichever makes symbols faster; now and then the other is tried again.
+
+    Threads wait for one another several times a symbol. Whether that pays depends on how the cores are connected, and
+    on what else runs on them. The symbols are the same.
+
+    >>> pace = Pace(2)
+    >>> for seconds in (3e-5, 2e-5):
+    ...     pace.note(*pace.next(64), seconds)
+    >>> pace.next(64)
+    (2, 64)
+    """
+
+    def __init__(self, most: int) -> None:
+        self._counts = (1, most) if most > 1 else (1,)
+        self._seconds: dict[int, float] = {}
+        self._since = 0
+
+    def next(self, count: int) -> tuple[int, int]:
+        """The threads for the next symbols, ``count`` of them at most, and how many of them."""
+        for threads in self._counts:
+            if threads not in self._seconds:
+                return threads, min(count, _TRIED)
+        best = min(self._counts, key=self._seconds.__getitem__)
+        if len(self._counts) > 1 and self._since >= _AGAIN:
+            self._since = 0
+            other = next(threads for threads in self._counts if threads != best)
+            return other, min(count, _TRIED)
+        self._since += count
+        return best, count
+
+    def note(self, threads: int, count: int, seconds: float) -> None:
+        """What so many symbols took; a few tell nothing."""
+        if count >= _TRIED:
+            self._seconds[threads] = seconds / count
 
 
 class Stream:
@@ -53,11 +92,9 @@ class Stream:
     ) -> None:
         like = inputs = fresh.plain(inputs.detach())
         size = weight.numel() + sum(p.numel() for cell in cells for p in cell.parameters())
-        threads = team.chosen(
-            torch.get_num_threads(), (2.0 * size, 0.0), 2 * len(cells) + 1, _AT_ONCE, N=1, by_rows=False
-        )
+        most = team.chosen(torch.get_num_threads(), (2.0 * size, 0.0), 1, _AT_ONCE, N=1, by_rows=False)
         is_double = like.dtype == torch.float64
-        self._native = native.module.Stream(is_double, threads)
+        self._native, self._pace = native.module.Stream(is_double, most), Pace(most)
         self._alive: list[object] = [inputs]
         below: Tensor | None = None
         for cell, state in zip(cells, states, strict=True):
@@ -83,7 +120,13 @@ class Stream:
         Raises:
             ValueError: scores that are not finite.
         """
-        return self._native.run(symbol, count)
+        made: list[int] = []
+        while len(made) < count:
+            threads, some = self._pace.next(count - len(made))
+            start = time.perf_counter()
+            made += self._native.run(made[-1] if made else symbol, some, threads)
+            self._pace.note(threads, some, time.perf_counter() - start)
+        return made
 
     def _add(self, cell: Cell, state: tuple[Tensor, ...], inputs: Tensor, below: Tensor | None) -> Tensor:
         """One layer; the memory of its first state, two slices, of which one is the newer."""

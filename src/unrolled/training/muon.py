@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from unrolled.cells.cell import Cell
 from unrolled.cells.gates import Gates
 from unrolled.engine.products import bmm
 from unrolled.layers.layer import Layer
@@ -33,7 +34,11 @@ def matrices(model: nn.Module) -> dict[nn.Parameter, int]:
     for layer in model.modules():
         if isinstance(layer, Layer):
             found |= {p: 1 for p in layer.parameters() if p.dim() > 1 and p not in found}
-            found |= {part.weight: len(part.names) for part in layer.modules() if isinstance(part, Gates)}
+            for part in layer.modules():
+                if isinstance(part, Gates):
+                    found[part.weight] = len(part.names)
+                elif isinstance(part, Cell):
+                    found |= {part.get_parameter(name): count for name, count in part.stacked.items()}
     return found
 
 

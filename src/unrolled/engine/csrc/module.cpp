@@ -88,5 +88,5 @@ NB_MODULE(_native, m) {
       .def("set_head", &Stream::set_head, nb::arg("weight"), nb::arg("bias"), nb::arg("state"), nb::arg("V"), nb::arg("H"))
       .def("set_choice", &Stream::set_choice, nb::arg("temperature"), nb::arg("top_k"), nb::arg("top_p"),
            nb::arg("exclude"), nb::arg("seed"), nb::arg("position"))
-      .def("run", &Stream::run, nb::arg("symbol"), nb::arg("count"));
+      .def("run", &Stream::run, nb::arg("symbol"), nb::arg("count"), nb::arg("threads"));
 }

@@ -282,8 +282,8 @@ struct Clock {
   }
 };
 
-// One block of steps. Threads wait for one another where one reads what others wrote: never, as long as each has its own
-// rows. The next block writes nothing that is read in the outer products.
+// One block of steps. Threads wait for one another where one reads what others wrote: never, where each has its own rows
+// and sums. The next block writes nothing that is read in the outer products.
 template <class T>
 void scan_block(Thread<T>& t, const Share& mine, Barrier& barrier, Clock& clock) {
   const Call& c = t.call;

@@ -55,8 +55,8 @@ class Stream {
     chooser_ = Chooser(temperature, top_k, top_p, exclude, seed, position);
   }
 
-  // `count` symbols after `symbol`, which is read first.
-  std::vector<int64_t> run(int64_t symbol, int64_t count) {
+  // `count` symbols after `symbol`, which is read first, on up to as many threads as the stream was made for.
+  std::vector<int64_t> run(int64_t symbol, int64_t count, int64_t threads) {
     require(!layers_.empty() && s_.V > 0, "there is no layer, or no head");
     require(symbol >= 0 && symbol < s_.V && count >= 0 && count < (1 << 28), "there is no such symbol");
     std::vector<int64_t> made(count);
@@ -83,7 +83,7 @@ class Stream {
     {
       nb::gil_scoped_release release;
       parallel(
-          threads_,
+          static_cast<int>(std::clamp<int64_t>(threads, 1, threads_)),
           [](void* data, int id, int all) {
             auto& j = *static_cast<Job*>(data);
             j.path->stream(j.streaming, id, all, j.barrier);
