@@ -54,3 +54,12 @@ def test_texts_are_trained_with_muon():
     from unrolled.tasks.text.task import TextTask
 
     assert (TextTask.optimizer, MusicTask.optimizer) == ("muon", "adam")
+
+
+@pytest.mark.parametrize(("optimizer", "minutes", "batch"), [
+    ("muon", 0.2, 16), ("muon", 3.0, 16), ("muon", 15.0, 16), ("adam", 0.2, 4), ("adam", 3.0, 16), ("adam", 15.0, 32),
+])  # fmt: skip
+def test_batches_of_a_million_symbols(optimizer, minutes, batch):
+    """Tiny Shakespeare, for which these were measured: Muon in 12 seconds 1.62 nats with 16, 1.79 with 4."""
+    training = TrainingOptions(minutes=minutes)
+    assert choose_sizes(ModelOptions(), training, 1_003_854, None, optimizer)[1].batch == batch

@@ -33,7 +33,7 @@ def choose_sizes(
 
     The width grows with the number of symbols that the budget can read, since a larger network needs more
     of them. Batches are small and updates many in a short run; longer runs take larger batches, which
-    the processor likes.
+    the processor likes, as far as the optimizer does.
 
     Arguments:
         symbols: the length of the training part.
@@ -53,9 +53,9 @@ def choose_sizes(
     chunk = training.update_every or training.bptt or 100
     if sequences is not None:
         chunk = max(1, symbols // max(sequences, 1))
-    batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8)
-    dropout = model.dropout if model.dropout is not None else _dropout(seen, symbols, hidden, layers)
     optimizer = training.optimizer or optimizer
+    batch = training.batch or _batch(chunk, symbols, seen, 1 if sequences is not None else 8, optimizer)
+    dropout = model.dropout if model.dropout is not None else _dropout(seen, symbols, hidden, layers)
     lr = training.lr if training.lr is not None else _learning_rate(optimizer, hidden)
     ema = training.ema if training.ema is not None else 0.99
     decay = training.weight_decay if training.weight_decay is not None else _DECAY.get(optimizer, 0.0)
@@ -91,10 +91,14 @@ def _hidden(training: TrainingOptions, symbols: int) -> int:
     return 32 * round(min(max(min(width, fits), 64), 1024) / 32)
 
 
-def _batch(chunk: int, symbols: int, seen: int, fewest: int) -> int:
-    """A power of two that leaves 1,500 updates, and a part of the data as long as ``fewest`` chunks side by side."""
+def _batch(chunk: int, symbols: int, seen: int, fewest: int, optimizer: str) -> int:
+    """A power of two that leaves 1,500 updates, and a part of the data as long as ``fewest`` chunks side by side.
+
+    Muon needs fewer updates, each of which takes it longer, and finds better weights with batches that stay small.
+    """
+    updates, most = (500, 16) if optimizer == "muon" else (1_500, 64)
     batch = 1
-    while batch < 64 and seen / (2 * batch * chunk) > 1_500 and symbols / (2 * batch) > fewest * chunk:
+    while batch < most and seen / (2 * batch * chunk) > updates and symbols / (2 * batch) > fewest * chunk:
         batch *= 2
     return batch
 
