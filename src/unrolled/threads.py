@@ -81,7 +81,7 @@ def reason() -> str:
 
 
 def _affinity() -> int:
-    bound = [name for name in BINDING if os.environ.get(name, "").lower() not in ("", "false", "disabled", "none")]
+    bound = any(os.environ.get(name, "").lower() not in ("", "false", "disabled", "none") for name in BINDING)
     if bound and "torch" in sys.modules:  # OpenMP has bound this thread to a core: the process may use others
         return os.cpu_count() or 1
     try:

@@ -182,6 +182,7 @@ DAMAGES = {
     "a gate that is none": (lambda c: c.update(keeps=3), "keeps is 3, expected the name of a gate"),
     "no hidden size": (record(lambda r: r.pop("hidden_size")), "a record has no hidden_size"),
     "no tensors": (record(lambda r: r.pop("tensors")), "a record has no tensors"),
+    "no gates": (record(lambda r: r.pop("gates")), "a record has no gates"),
     "tensors without names": (record(lambda r: r.update(tensors=[])), "the tensors of a record have no names"),
     "a program in one piece": (
         record(lambda r: r.update(program="program A")),

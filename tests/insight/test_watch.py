@@ -263,9 +263,8 @@ def test_a_run_that_learns_noise_by_heart_is_told_of_overfitting(tmp_path, optim
     noise = tmp_path / "noise.txt"
     noise.write_text("".join(random.Random(1).choices("abcdefgh", k=3000)))
     found = causes(warnings_of(noise, tmp_path / "run", split="50/50/0", hidden=64, epochs=30, optimizer=optimizer))
-    if optimizer == "muon":  # which learns so much of it by heart that it needs what came long before
-        found.remove("chunk shorter than the memory")
-    assert found == ["overfitting"]
+    allowed = ["chunk shorter than the memory"] * (optimizer == "muon")  # which may use what came long before
+    assert [cause for cause in found if cause not in allowed] == ["overfitting"]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])

@@ -58,10 +58,10 @@ class Cell(nn.Module):
     state: tuple[str, ...] = ("h",)
     constants: tuple[str, ...] = ()
     keeps: str | None = None
-    stacked: Mapping[str, int] = MappingProxyType({})
-    """Of a cell that is kept without its `Gates`: how many of them each matrix holds, by the matrix's name."""
     admits: str | None = None
     """The gates, if any, that keep the old state and let in the new: what the chrono initialisation sets."""
+    stacked: Mapping[str, int] = MappingProxyType({})
+    """Of a cell that is kept without its `Gates`: how many of them each matrix holds, by the matrix's name."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -160,7 +160,7 @@ def _record(cell: Cell) -> dict[str, Any] | None:
 
 def _parsed(one: Any) -> tuple[Sizes, dict[str, Any]]:
     """The sizes of one record, and its program and the shapes of its tensors; ValueError if something is wrong."""
-    for part in ("input_size", "hidden_size", "program", "tensors"):
+    for part in ("input_size", "hidden_size", "program", "tensors", "gates"):
         if not isinstance(one, dict) or part not in one:
             raise ValueError(f"a record has no {part}")
     for part in ("input_size", "hidden_size"):
@@ -185,7 +185,7 @@ def _parsed(one: Any) -> tuple[Sizes, dict[str, Any]]:
             raise ValueError(f"its program uses {name}, which is not among its tensors")
         if tuple(shapes[name]) != wanted:
             raise ValueError(f"{name} has the shape {tuple(shapes[name])}, but {wanted} in its program")
-    gates = one.get("gates", {})
+    gates = one["gates"]
     if not isinstance(gates, dict):
         raise ValueError("the gates of a record have no names")
     for name, count in gates.items():

@@ -1,4 +1,4 @@
-"""Products of matrices by the kernel of the recurrent ones: as fast on every maker's processors."""
+"""Products of matrices by the kernel that multiplies in the scan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unrolled.engine import fresh, native
 def bmm(a: Tensor, b: Tensor) -> Tensor:
     """``torch.bmm`` of matrices that are not differentiated, by the engine where it can, else by torch.
 
-    torch's library for products reaches 40 % of what a processor of another maker can do, the engine 80 to 90
+    The library with which torch multiplies is far from the limit on processors that are not its maker's
     (``python benchmarks/matmul.py``).
 
     Shapes:

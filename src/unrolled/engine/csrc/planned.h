@@ -234,29 +234,25 @@ class Plan : public Tables {
   int64_t lay_out(std::vector<Outer>& outers, bool is_double) const {
     const int64_t panel = 2 * chosen[is_double]->lanes, tall = chosen[is_double]->rows;
     int64_t used = 0, sums = 0;
-    for (size_t k = 0; k < outers.size(); ++k) {
+    // A side that an earlier product has packed lies where it does; else it gets a place of its own.
+    const auto place = [&](size_t k, auto same, int64_t Outer::*offset, int32_t Outer::*packs, int64_t width) {
       Outer& o = outers[k];
-      o.sum_offset = sums, sums += o.left_width * o.right_width;
-      if (!o.total) continue;
-      o.packs_right = 1;
-      for (size_t j = 0; j < k; ++j) {
-        const Outer& e = outers[j];
-        if (e.total && e.right == o.right && e.right_column == o.right_column && e.right_width == o.right_width)
-          o.right_offset = e.right_offset, o.packs_right = 0;
-      }
-      if (o.packs_right) o.right_offset = used, used += round_up(o.right_width, panel);
-    }
-    for (size_t k = 0; k < outers.size(); ++k) {
-      Outer& o = outers[k];
-      if (!o.total) continue;
-      o.packs_left = 1;
-      for (size_t j = 0; j < k; ++j) {
-        const Outer& e = outers[j];
-        if (e.total && e.left == o.left && e.left_column == o.left_column && e.left_width == o.left_width)
-          o.left_offset = e.left_offset, o.packs_left = 0;
-      }
-      if (o.packs_left) o.left_offset = used, used += round_up(o.left_width, tall);
-    }
+      o.*packs = 1;
+      for (size_t j = 0; j < k; ++j)
+        if (outers[j].total && same(outers[j], o)) o.*offset = outers[j].*offset, o.*packs = 0;
+      if (o.*packs) o.*offset = used, used += width;
+    };
+    const auto same_right = [](const Outer& a, const Outer& b) {
+      return a.right == b.right && a.right_column == b.right_column && a.right_width == b.right_width;
+    };
+    const auto same_left = [](const Outer& a, const Outer& b) {
+      return a.left == b.left && a.left_column == b.left_column && a.left_width == b.left_width;
+    };
+    for (Outer& o : outers) o.sum_offset = sums, sums += o.left_width * o.right_width;
+    for (size_t k = 0; k < outers.size(); ++k)
+      if (outers[k].total) place(k, same_right, &Outer::right_offset, &Outer::packs_right, round_up(outers[k].right_width, panel));
+    for (size_t k = 0; k < outers.size(); ++k)
+      if (outers[k].total) place(k, same_left, &Outer::left_offset, &Outer::packs_left, round_up(outers[k].left_width, tall));
     return round_up(used, panel);
   }
 
