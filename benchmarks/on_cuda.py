@@ -38,7 +38,7 @@ Call = dict[str, Any]
 def layers() -> Iterator[tuple[str, nn.Module]]:
     """Every kind of layer."""
     cells = {"lstm": unrolled.LSTMCell, "lstm1997": unrolled.LSTM1997Cell, "elman": unrolled.ElmanCell}
-    cells |= {"hopfield": unrolled.HopfieldCell} | OWN_CELLS
+    cells |= OWN_CELLS
     for name, cell in cells.items():
         yield name, unrolled.Recurrent(cell(D, H))
     for reset in ("before", "after"):
